@@ -1,0 +1,1 @@
+"""Samples to beats: resampling, filters, the online QRS detector, signal quality, measurements."""

@@ -1,0 +1,39 @@
+"""How telebeat compiles: one decorator for every kernel.
+
+numba keys its on-disk cache by the file of the outermost function only, so a change in a function it calls from
+another file would go unnoticed. The cache therefore lives in a folder named after all the sources, which also serves
+an installation that cannot be written to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import platformdirs
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.blake2b(digest_size=8)
+    root = Path(__file__).resolve().parent.parent
+    for package in ("detector", "model", "stream"):
+        for source in sorted((root / package).glob("**/*.py")):
+            if b"@kernel" in (text := source.read_bytes()) or source.name in ("jit.py", "state.py", "types.py"):
+                digest.update(text)
+    base = os.environ.get("TELEBEAT_CACHE_DIR") or platformdirs.user_cache_dir("telebeat")
+    return Path(base) / "kernels" / digest.hexdigest()
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(_cache_folder())
+
+
+def kernel(function: F) -> F:
+    """Compile without the interpreter, release the GIL, keep IEEE arithmetic, remember the result on disk."""
+    return cast(F, numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function))

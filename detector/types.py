@@ -1,0 +1,52 @@
+"""What the detector is made of and what it says: rates, record layouts, events.
+
+Everything after the resampler lives at one rate, `RATE`. An instant at that rate is a *tick*; tick 0 is the first
+sample a bed ever sent. All records are NumPy structured types of fixed size, so that a bed's whole state is one row.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
+LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm
+RING: Final = 1024  # ticks of signal kept (4.1 s): a frame of 1 s, a beat's window and the RR before it
+EPOCH: Final = 25  # ticks between two judgements of the rules (100 ms)
+EPOCHS: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
+BEATS: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6
+AFTER: Final = 75  # ticks after the R peak at which a beat is read (300 ms): the ST segment and T wave's rise
+BEFORE: Final = 75  # ticks before the R peak that belong to the beat's window (300 ms): its P wave
+
+#: State of a lead, worst last.
+GOOD, NOISY, SATURATED, FLAT, OFF = range(5)
+
+#: One R peak as the QRS detector reports it.
+PEAK = np.dtype(
+    [
+        ("tick", "i8"),  # of the R peak
+        ("found", "i8"),  # tick at which the decision fell: nothing later was used
+        ("strength", "f4"),  # height of the detection feature over its threshold, 1 is just enough
+        ("lead", "i4"),  # analysed lead the peak was placed on
+    ],
+    align=True,
+)
+
+#: The signal's condition over one epoch.
+EPOCH_STATE = np.dtype(
+    [
+        ("tick", "i8"),  # last tick of the epoch
+        ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
+        ("readable", "i1"),  # 1 when at least one lead can carry beats
+        ("gap", "i1"),  # 1 when no samples came for some of the epoch
+        ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1
+    ],
+    align=True,
+)
+
+#: The last `RING` ticks of the analysed leads in mV (tick t at t % RING); NaN where there was no reading.
+SIGNAL = np.dtype(
+    [("end", "i8"), ("mv", "f4", (RING, LEADS))],  # end: first tick not yet written
+    align=True,
+)

@@ -1,0 +1,1 @@
+"""Beats as language: words, vocabulary, LSTM, training and evaluation."""

@@ -1,0 +1,1 @@
+"""Records and scripted patients as if at the bedside."""

@@ -1,0 +1,13 @@
+"""The subcommands of `telebeat`, in the order in which its help lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+Command = Callable[..., Any]
+
+COMMANDS: Final[tuple[Command, ...]] = ()
+
+#: Commands of two words, such as `telebeat topics create`: name -> (help, members).
+GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {}

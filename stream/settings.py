@@ -1,0 +1,83 @@
+"""Every setting of telebeat: read from `TELEBEAT_...` variables, a `.env` file, or the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stream.errors import SettingsError
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class KafkaSettings(BaseSettings):
+    """Where the cluster is and how to be let in: `TELEBEAT_KAFKA_...`."""
+
+    model_config = SettingsConfigDict(env_prefix="TELEBEAT_KAFKA_", env_file=".env", extra="ignore", frozen=True)
+
+    bootstrap: str = Field("localhost:9092", description="host:port of one or more brokers, comma separated")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ca_file: Path | None = Field(None, description="certificate authority that signed the brokers' certificates")
+    cert_file: Path | None = Field(None, description="this client's certificate, for mutual TLS")
+    key_file: Path | None = Field(None, description="this client's key, for mutual TLS")
+    group: str = Field("telebeat", description="consumer group of the monitor's workers")
+    topic_prefix: str = Field("", description="put before every topic name, to share a cluster: 'test.'")
+    partitions: int = Field(16, ge=1, le=1000, description="of each topic that `telebeat topics create` makes")
+    replication: int = Field(1, ge=1, le=7, description="copies of each partition; 3 on a real cluster")
+
+
+class Settings(BaseSettings):
+    """What is not Kafka's: `TELEBEAT_...`."""
+
+    model_config = SettingsConfigDict(env_prefix="TELEBEAT_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path | None = Field(None, description="folder of WFDB databases (mitdb/, svdb/, ...)")
+    model_dir: Path | None = Field(None, description="folder of a trained model; default: the one that ships")
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(9464, ge=0, le=65535, description="of /metrics, /healthz and /readyz; 0: any free")
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    silent_after_s: float = Field(10.0, gt=0, description="seconds without a frame before a bed is called silent")
+    checkpoint_s: float = Field(5.0, gt=0, description="seconds between two snapshots of a bed")
+
+
+def load() -> Settings:
+    """The settings of this process; raises `SettingsError` naming each wrong variable."""
+    return _load(Settings)
+
+
+def load_kafka() -> KafkaSettings:
+    """The Kafka settings of this process; raises `SettingsError` naming each wrong variable."""
+    return _load(KafkaSettings)
+
+
+def _load(kind: type[S]) -> S:
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        lines = (f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError("wrong setting: " + "; ".join(lines)) from None
+
+
+#: Where records may lie when nobody says so, first that exists: beside the checkout, then the user's cache.
+def data_dirs(chosen: Path | None = None) -> list[Path]:
+    """Folders to look for databases in, best first; only those that exist."""
+    settings = load()
+    candidates = [chosen, settings.data_dir, BESIDE_CHECKOUT, user_data_dir()]
+    return [c for c in candidates if c is not None and c.is_dir()]
+
+
+def user_data_dir() -> Path:
+    """Where `telebeat download` puts databases."""
+    return Path(platformdirs.user_cache_dir("telebeat")) / "data"
+
+
+BESIDE_CHECKOUT: Final = Path(__file__).resolve().parents[2] / "shared" / "data"

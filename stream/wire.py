@@ -1,0 +1,158 @@
+"""What the monitor says on Kafka: beats, marks and alerts, and how they are written.
+
+`ecg.beats` carries MessagePack behind a version byte (there are many), `ecg.alerts` JSON (people and other systems
+read it). Neither holds anything but what the samples, the settings and the device's clock determine, so two runs over
+the same samples write the same bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+VERSION: Final = 1
+
+#: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
+LABELS: Final = ("N", "S", "V", "F", "Q")
+
+
+class Rule(enum.IntEnum):
+    """Every condition that can raise an alert. The number is a row of the bed's state: append, never reorder."""
+
+    ASYSTOLE = 0
+    VENTRICULAR_FIBRILLATION = 1
+    VENTRICULAR_TACHYCARDIA = 2
+    EXTREME_TACHYCARDIA = 3
+    EXTREME_BRADYCARDIA = 4
+    VENTRICULAR_RUN = 5
+    PAUSE = 6
+    LEAD_OFF = 7
+    FLAT_LINE = 8
+    SIGNAL_GAP = 9
+    BED_SILENT = 10
+    SATURATED = 11
+    NOISY = 12
+
+    @property
+    def label(self) -> str:
+        """Name in alerts, metrics and settings: ``ventricular_tachycardia``."""
+        return self.name.lower()
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True):
+    """One classified heartbeat.
+
+    Attributes
+    ----------
+    sample : int
+        R peak, in samples of the record.
+    label : str
+        One of `LABELS`.
+    probability : float
+        Of that label, 0 to 1, four decimals.
+    token : int
+        The word's number in the vocabulary.
+    rr_ms : float
+        Time since the last beat, ms; 0 for the first.
+    found_ms, known_ms : float
+        Signal time from the R peak to its detection and to its class, ms.
+    """
+
+    sample: int
+    label: str
+    probability: float
+    token: int
+    rr_ms: float
+    found_ms: float
+    known_ms: float
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF)."""
+
+    sample: int
+    symbol: str
+    aux: str = ""
+    subtype: int = 0
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Beats and marks of one bed, in the order in which they were decided."""
+
+    bed: str
+    rate_mhz: int
+    beats: tuple[Beat, ...]
+    marks: tuple[Mark, ...]
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert in its current state; the last message with its id is the truth.
+
+    Attributes
+    ----------
+    id : str
+        `alert_id` of bed, rule and onset sample.
+    bed, rule, priority, kind : str
+        `kind` tells physiological from technical; priorities as IEC 60601-1-8 names them.
+    state : str
+        ``raised`` or ``cleared``.
+    rate_hz : float
+        The record's sampling rate; samples below count at it.
+    onset_sample, decided_sample, cleared_sample : int
+        Where the condition began, the last sample used when it was declared, and when it ended.
+    onset_time, decided_time, cleared_time : str
+        The same on the device's clock, ISO 8601, UTC, µs.
+    evidence : dict of str to float
+        The measured values the rule acted on, and its limits.
+    """
+
+    id: str
+    bed: str
+    rule: str
+    kind: Literal["physiological", "technical"]
+    priority: Literal["high", "medium", "low"]
+    state: Literal["raised", "cleared"]
+    rate_hz: float
+    onset_sample: int
+    onset_time: str
+    decided_sample: int
+    decided_time: str
+    evidence: dict[str, float]
+    cleared_sample: int | None = None
+    cleared_time: str | None = None
+
+
+def alert_id(bed: str, rule: str, onset_sample: int) -> str:
+    """Sixteen hexadecimal digits that are the same in every run over the same samples."""
+    return hashlib.blake2b(f"{bed}\0{rule}\0{onset_sample}".encode(), digest_size=8).hexdigest()
+
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+_alert = msgspec.json.Decoder(Alert)
+_batch = msgspec.msgpack.Decoder(Batch)
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """One line of JSON without its newline."""
+    return _json.encode(alert)
+
+
+def decode_alert(message: bytes) -> Alert:
+    """Read an alert; raises `msgspec.DecodeError`."""
+    return _alert.decode(message)
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The batch behind its version byte."""
+    return bytes((VERSION,)) + _msgpack.encode(batch)
+
+
+def decode_batch(message: bytes) -> Batch:
+    """Read a batch; raises `msgspec.DecodeError`, also for another version."""
+    if not message or message[0] != VERSION:
+        raise msgspec.DecodeError(f"beats of version {message[:1].hex() or 'none'}; this reads {VERSION}")
+    return _batch.decode(memoryview(message)[1:])
