@@ -130,7 +130,7 @@ class Metrics:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        disable_created_metrics()  # else every counter brings a second series with the time of its birth
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter brings a second series with the time of its birth
         registry = self.registry = CollectorRegistry()
 
         def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
