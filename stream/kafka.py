@@ -1,0 +1,259 @@
+"""Kafka clients, made from the settings and nothing else.
+
+`producer`, `consumer` and `admin` return aiokafka's own clients with three differences: a cluster that cannot be
+reached is a `KafkaError` that says what to look at, a client that failed to start is closed, and `stop` ends in a few
+times `STOP_S` even when the cluster has gone (aiokafka's waits for it without end, its issues 1013 and 1101). All three
+are asynchronous context managers::
+
+    async with producer(settings) as out, consumer(settings, topic(settings, "ecg.frames"), group="ward") as frames:
+        ...
+
+They must be made inside the event loop that runs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from typing import Any, Final, Self
+
+import aiokafka.errors
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.helpers import create_ssl_context
+from aiokafka.record import default_records, legacy_records, memory_records
+
+from stream.errors import KafkaError
+from stream.settings import KafkaSettings
+
+LINGER_MS: Final = 2  # a fiftieth of a frame's 100 ms epoch, enough to batch what one ward step publishes
+BATCH_BYTES: Final = 256 * 1024  # 64 beds of 2-lead, 250 ms frames fit in a batch even when all share a partition
+FETCH_WAIT_MS: Final = 100  # the broker answers at once when there is data; this bounds only the idle poll
+REQUEST_MS: Final = 15_000  # a monitor must know within seconds, not aiokafka's 40 s, that a broker is dead
+SESSION_MS: Final = 10_000  # a worker is called dead after this: the bound on how long its beds stay unwatched
+HEARTBEAT_MS: Final = 3_000  # a third of the session, as Kafka's documentation advises
+STOP_S: Final = 5.0  # then a client is cut off rather than asked
+
+
+class _Guarded:
+    """Start with a clear error, stop in bounded time; mixed in before an aiokafka client."""
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        KafkaError
+            If no broker answers or lets this client in; the client is closed then.
+        """
+        try:
+            await super().start()  # type: ignore[misc]
+        except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
+            await self._end()
+            raise explain(error) from error
+        except BaseException:  # cancelled: leave no open socket behind
+            await self._end()
+            raise
+
+    async def _end(self) -> None:
+        raise NotImplementedError
+
+
+class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
+    """An `AIOKafkaProducer` that stops in bounded time."""
+
+    async def stop(self) -> None:
+        """Send what is buffered, then close; what cannot be sent within `STOP_S` is given up."""
+        await self._end()
+
+    async def _end(self) -> None:
+        ended = await _within(super().stop())
+        if not ended:
+            await _cancel(self._sender.sender_task)
+            self._message_accumulator.fail_all(aiokafka.errors.KafkaConnectionError("stopped before it was sent"))
+            await _within(self.client.close())
+
+
+class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
+    """An `AIOKafkaConsumer` that stops in bounded time."""
+
+    async def stop(self) -> None:
+        """Leave the group and close. Offsets are not committed: that is the caller's decision."""
+        await self._end()
+
+    async def _end(self) -> None:
+        ended = await _within(super().stop())
+        if not ended:
+            if self._fetcher is not None:
+                await _within(self._fetcher.close())
+            await _within(self._client.close())
+
+
+class Admin(_Guarded, AIOKafkaAdminClient):  # type: ignore[misc]
+    """An `AIOKafkaAdminClient` as an asynchronous context manager."""
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._end()
+
+    async def _end(self) -> None:
+        await _within(super().close())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def producer(settings: KafkaSettings, **overrides: Any) -> Producer:
+    """A producer whose records are written once and in order: idempotent, acknowledged by all in-sync replicas.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Where the cluster is and how to be let in.
+    **overrides
+        Any argument of `AIOKafkaProducer`.
+    """
+    require_c_extension()
+    options = {
+        "enable_idempotence": True,
+        "acks": "all",
+        "linger_ms": LINGER_MS,
+        "max_batch_size": BATCH_BYTES,
+        "compression_type": None,  # int16 noise: gzip, the only codec without another library, costs more than it saves
+    }
+    return Producer(**connection(settings), **(options | overrides))
+
+
+def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **overrides: Any) -> Consumer:
+    """A consumer that commits nothing by itself and starts at the beginning where its group has no offset.
+
+    Take all there is with each `getmany`: what is left lying makes aiokafka hold back the next fetch for 100 ms.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Where the cluster is and how to be let in.
+    *topics : str
+        Full names (see `topic`); none, to assign partitions by hand.
+    group : str, optional
+        Consumer group; without one the consumer reads every partition and cannot commit.
+    **overrides
+        Any argument of `AIOKafkaConsumer`.
+    """
+    require_c_extension()
+    options = {
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_uncommitted",
+        "fetch_min_bytes": 1,
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
+        "session_timeout_ms": SESSION_MS,
+        "heartbeat_interval_ms": HEARTBEAT_MS,
+    }
+    return Consumer(*topics, **connection(settings), **(options | overrides))
+
+
+def admin(settings: KafkaSettings, **overrides: Any) -> Admin:
+    """A client that makes, changes and describes topics and groups."""
+    return Admin(**(connection(settings) | overrides))
+
+
+def topic(settings: KafkaSettings, name: str) -> str:
+    """The topic's name on this cluster: with the prefix of the settings before it."""
+    return settings.topic_prefix + name
+
+
+def require_c_extension() -> None:
+    """Raise `KafkaError` if aiokafka reads and writes records in pure Python, which is ten times slower."""
+    parts = (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch, memory_records.MemoryRecords)
+    slow = [part.__name__ for part in parts if "_crecords" not in part.__module__]
+    if slow:
+        raise KafkaError(
+            "aiokafka runs without its C extension and cannot keep up with a ward: unset AIOKAFKA_NO_EXTENSIONS, and "
+            "install a binary wheel with `pip install --force-reinstall --only-binary :all: aiokafka`"
+        )
+
+
+def connection(settings: KafkaSettings) -> dict[str, Any]:
+    """The arguments every aiokafka client takes: where, how encrypted, as whom.
+
+    Raises
+    ------
+    KafkaError
+        If a certificate or key cannot be read, or a SASL name or password is missing.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+        "request_timeout_ms": REQUEST_MS,
+    }
+    if "SSL" in settings.security_protocol:
+        options["ssl_context"] = _ssl_context(settings)
+    if "SASL" in settings.security_protocol:
+        if settings.sasl_username is None or settings.sasl_password is None:
+            raise KafkaError(
+                f"{settings.security_protocol} needs TELEBEAT_KAFKA_SASL_USERNAME and TELEBEAT_KAFKA_SASL_PASSWORD"
+            )
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    return options
+
+
+def explain(error: BaseException) -> KafkaError:
+    """The `KafkaError` that tells what to check for an exception of aiokafka or of a socket."""
+    text = str(error).removeprefix(f"{type(error).__name__}: ") or type(error).__name__
+    if isinstance(error, aiokafka.errors.AuthenticationFailedError | aiokafka.errors.SaslAuthenticationFailed):
+        return KafkaError(
+            f"Kafka refused the login: check TELEBEAT_KAFKA_SASL_USERNAME, _PASSWORD, _MECHANISM ({text})"
+        )
+    if isinstance(error, aiokafka.errors.TopicAuthorizationFailedError | aiokafka.errors.GroupAuthorizationFailedError):
+        return KafkaError(f"Kafka does not permit this user what telebeat needs: {text}")
+    if isinstance(error, aiokafka.errors.UnknownTopicOrPartitionError):
+        return KafkaError(f"the topic does not exist: make the topics with `telebeat topics create` ({text})")
+    if isinstance(error, aiokafka.errors.KafkaConnectionError | OSError | TimeoutError):
+        return KafkaError(
+            f"no Kafka broker answers ({text}); check TELEBEAT_KAFKA_BOOTSTRAP and TELEBEAT_KAFKA_SECURITY_PROTOCOL, "
+            "or start one with `telebeat broker`"
+        )
+    return KafkaError(f"Kafka refused: {text}")
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """TLS as the settings say; without an authority file the system's own are trusted."""
+    try:
+        context: ssl.SSLContext = create_ssl_context(
+            cafile=settings.ca_file, certfile=settings.cert_file, keyfile=settings.key_file
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise KafkaError(
+            f"cannot read the certificates: check TELEBEAT_KAFKA_CA_FILE, _CERT_FILE and _KEY_FILE ({error})"
+        ) from error
+    return context
+
+
+async def _within(ending: Any) -> bool:
+    """Await `ending` for at most `STOP_S`; whether it came to its end."""
+    try:
+        await asyncio.wait_for(ending, STOP_S)
+    except TimeoutError:
+        logging.getLogger(__name__).warning("a Kafka client did not stop within %g s and is cut off", STOP_S)
+        return False
+    return True
+
+
+async def _cancel(task: asyncio.Task[Any] | None) -> None:
+    """Cancel a task and wait for it to end, whatever it ends with."""
+    if task is not None and not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asyncio.wait_for(asyncio.shield(task), STOP_S)
