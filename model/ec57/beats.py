@@ -1,0 +1,391 @@
+"""Beat-by-beat comparison, as ANSI/AAMI EC57 orders it and the reference program `bxb` does it.
+
+Every reference beat of the test period is paired with a test beat, or with the pseudo-beat `O` (missed) or `X` (missed
+while the analyser had declared the signal unreadable); every test beat that is left is paired with `O`, or with `X`
+where the reference calls the signal unreadable. Test beats within reference fibrillation are not counted.
+
+Differences from `bxb`, none of which touches a record that keeps to the annotation rules: any number of periods of
+fibrillation and shutdown between two beats is remembered, not two; fibrillation that no `]` ends lasts to the end of
+the record; shutdown time is counted within the test period only; beats missed in shutdown take in class S.
+
+References
+----------
+ANSI/AAMI EC57:2012, Testing and reporting performance results of cardiac rhythm and ST segment measurement algorithms.
+G. B. Moody, Evaluating ECG Analyzers, WFDB Applications Guide.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.ec57.annotations import CLASSES, NEVER, Annotations, Beats, beats
+from model.ec57.ratio import Ratio
+
+WINDOW_S: Final = 0.150  # EC57: two annotations up to 150 ms apart may mark the same beat
+LEARNING_S: Final = 300.0  # EC57: the first five minutes are the analyser's to learn in and are not scored
+
+#: Rows (reference) and columns (test) of a table: the classes, then the pseudo-beats.
+LABELS: Final = (*CLASSES, "O", "X")
+N, S, V, F, Q, O, X = range(7)  # noqa: E741 - the labels' own names
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What part of a record is compared and how far apart two marks of one beat may be, in samples.
+
+    Attributes
+    ----------
+    start : int
+        First sample of the test period.
+    end : int or None
+        Its last sample; None ends it with the last reference beat, for records of unknown length.
+    window : int
+        Match window.
+    """
+
+    start: int
+    end: int | None
+    window: int
+
+    @classmethod
+    def of(
+        cls, rate_hz: float, *, start_s: float = LEARNING_S, end_s: float | None = None, window_s: float = WINDOW_S
+    ) -> Period:
+        """The period from seconds, rounded to the nearest sample.
+
+        Raises
+        ------
+        ValueError
+            If a time is negative, the period ends before it starts, or the rate is not above 0.
+        """
+        if rate_hz <= 0 or start_s < 0 or window_s < 0:
+            raise ValueError("the sampling rate must be above 0, start and window not below 0")
+        if end_s is not None and end_s < start_s:
+            raise ValueError(f"the test period would end at {end_s:g} s, before it starts at {start_s:g} s")
+        end = None if end_s is None else int(end_s * rate_hz + 0.5)
+        return cls(int(start_s * rate_hz + 0.5), end, int(window_s * rate_hz + 0.5))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Which reference beat goes with which test beat.
+
+    Attributes
+    ----------
+    reference, test : ndarray of int64, shape (n,)
+        Position of the beat in the annotations given; -1 where there is none.
+    reference_class, test_class : ndarray of int8, shape (n,)
+        Indices into `LABELS`; `O` or `X` where there is no beat.
+    offsets : ndarray of int64, shape (m,)
+        Test sample minus reference sample of the m pairs that have both.
+    rr_squares : int
+        Sum of squared differences of reference and test RR interval, samples².
+    rr_count : int
+        How many differences that is.
+    period : int
+        Length of the test period in samples.
+    shutdown : int
+        How much of it the test annotator declared unreadable, samples.
+    """
+
+    reference: NDArray[np.int64]
+    test: NDArray[np.int64]
+    reference_class: NDArray[np.int8]
+    test_class: NDArray[np.int8]
+    offsets: NDArray[np.int64]
+    rr_squares: int
+    rr_count: int
+    period: int
+    shutdown: int
+
+
+def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
+    """Pair the beats of two annotators.
+
+    Of a reference and a test beat, the earlier one, R or T, is dealt with first. They are paired if they are no further
+    apart than the match window and either closer to each other than the later one is to the earlier one's successor, or
+    the two successors fit each other better than that. Otherwise the earlier one stays alone.
+
+    A test beat just before the test period may be paired with the first reference beat in it; one within a match window
+    after its start that is not the first reference beat's best match belongs to a beat before it and is not counted.
+
+    Parameters
+    ----------
+    reference, test : Annotations
+        Of one record at one sampling rate.
+    period : Period
+        What to compare.
+    """
+    ours = beats(reference, period.window)
+    theirs = beats(test, period.window)
+    ref = [*ours.samples, NEVER, NEVER]
+    tst = [*theirs.samples, NEVER, NEVER]
+    rr_ref = _rr(ours)
+    rr_tst = _rr(theirs)
+    window = period.window
+    rows: list[tuple[int, int, int, int]] = []
+    offsets: list[int] = []
+    rr_squares = rr_count = 0
+
+    i, j = _begin(ref, tst, period)
+    while i < len(ours.samples) if period.end is None else (ref[i] <= period.end or tst[j] <= period.end):
+        r, t = ref[i], tst[j]
+        if rr_ref[i] and rr_tst[j]:
+            rr_squares += (rr_ref[i] - rr_tst[j]) ** 2
+            rr_count += 1
+        if t < r:
+            rival = abs(r - tst[j + 1])
+            together = r - t <= window and (r - t < rival or abs(ref[i + 1] - tst[j + 1]) < rival)
+        else:
+            rival = abs(t - ref[i + 1])
+            together = t - r <= window and (t - r < rival or abs(tst[j + 1] - ref[i + 1]) < rival)
+        # The first test beat may lie before the period: it is there only because it fits the first reference beat.
+        if together or t < period.start:
+            rows.append((ours.index[i], theirs.index[j], ours.classes[i], theirs.classes[j]))
+            offsets.append(t - r)
+            i += 1
+            j += 1
+        elif t < r:
+            if not ours.fibrillation.cover(t):
+                rows.append((-1, theirs.index[j], X if ours.shutdown.cover(t) else O, theirs.classes[j]))
+            j += 1
+        else:
+            rows.append((ours.index[i], -1, ours.classes[i], X if theirs.shutdown.cover(r) else O))
+            i += 1
+
+    end = period.end if period.end is not None else max(ours.samples[-1] if ours.samples else 0, period.start)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return Pairs(
+        reference=table[:, 0],
+        test=table[:, 1],
+        reference_class=table[:, 2].astype(np.int8),
+        test_class=table[:, 3].astype(np.int8),
+        offsets=np.array(offsets, dtype=np.int64),
+        rr_squares=rr_squares,
+        rr_count=rr_count,
+        period=end - period.start,
+        shutdown=theirs.shutdown.length_within(period.start, end),
+    )
+
+
+def _begin(ref: list[int], tst: list[int], period: Period) -> tuple[int, int]:
+    """Positions of the first reference beat and the first test beat to compare."""
+    i = bisect_left(ref, period.start)
+    j = bisect_left(tst, period.start)
+    if period.start == 0:
+        return i, j
+    first = ref[i]
+    if j > 0 and first - tst[j - 1] <= period.window and first - tst[j - 1] < abs(first - tst[j]):
+        return i, j - 1
+    if tst[j] - period.start <= period.window and abs(first - tst[j + 1]) < abs(first - tst[j]):
+        return i, j + 1
+    return i, j
+
+
+def _rr(of: Beats) -> list[int]:
+    """RR interval that ends with each beat; 0 without a beat before, or if fibrillation or shutdown began in it."""
+    rr = [0]
+    for before, sample in zip(of.samples, of.samples[1:], strict=False):
+        broken = of.fibrillation.begin_between(before, sample) or of.shutdown.begin_between(before, sample)
+        rr.append(0 if broken else sample - before)
+    return [*rr[: len(of.samples)], 0, 0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeatTable:
+    """Result of a beat-by-beat comparison of one record, or summed over records (`gross`).
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (7, 7)
+        Pairs by reference label (row) and test label (column), in the order of `LABELS`.
+    offsets_ms : ndarray of float64
+        Test minus reference time of each pair of beats.
+    rr_squares_ms2 : float
+        Sum of squared RR interval differences.
+    rr_count : int
+        Number of these.
+    period_s, shutdown_s : float
+        Length of the test period, and how much of it the test annotator declared unreadable.
+    """
+
+    counts: NDArray[np.int64]
+    offsets_ms: NDArray[np.float64]
+    rr_squares_ms2: float
+    rr_count: int
+    period_s: float
+    shutdown_s: float
+
+    def _sum(self, rows: Sequence[int], columns: Sequence[int]) -> int:
+        return int(self.counts[np.ix_(rows, columns)].sum())
+
+    @property
+    def true_positives(self) -> int:
+        """QRS found: pairs of two beats, whatever their classes."""
+        return self._sum(range(5), range(5))
+
+    @property
+    def false_negatives(self) -> int:
+        """QRS missed, in shutdown or not."""
+        return self._sum(range(5), (O, X))
+
+    @property
+    def false_positives(self) -> int:
+        """Test beats without a reference beat."""
+        return self._sum((O, X), range(5))
+
+    @property
+    def qrs_se(self) -> Ratio:
+        """QRS sensitivity; a beat missed in shutdown is missed."""
+        return Ratio(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def qrs_se_readable(self) -> Ratio:
+        """QRS sensitivity over the beats outside of the test annotator's shutdown."""
+        return Ratio(self.true_positives, self.true_positives + self._sum(range(5), (O,)))
+
+    @property
+    def qrs_ppv(self) -> Ratio:
+        """QRS positive predictivity (+P)."""
+        return Ratio(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def qrs_f1(self) -> Ratio:
+        """Harmonic mean of QRS Se and +P, as the ratio of counts that it equals."""
+        twice = 2 * self.true_positives
+        return Ratio(twice, twice + self.false_negatives + self.false_positives)
+
+    @property
+    def veb_se(self) -> Ratio:
+        """Ventricular ectopic beats labelled so."""
+        return Ratio(self._sum((V,), (V,)), self._sum((V,), range(7)))
+
+    @property
+    def veb_ppv(self) -> Ratio:
+        """Test VEBs that are; on a fusion or an unclassifiable beat the label V is neither right nor wrong."""
+        return Ratio(self._sum((V,), (V,)), self._sum((N, S, V, O, X), (V,)))
+
+    @property
+    def veb_fpr(self) -> Ratio:
+        """VEB false positive rate: wrong VEBs among all that no one should call VEB."""
+        wrong = self._sum((N, S, O, X), (V,))
+        return Ratio(wrong, wrong + self._sum((N, S, F, Q, O, X), (N, S, F, Q)))
+
+    @property
+    def sveb_se(self) -> Ratio:
+        """Supraventricular ectopic beats labelled so."""
+        return Ratio(self._sum((S,), (S,)), self._sum((S,), range(7)))
+
+    @property
+    def sveb_ppv(self) -> Ratio:
+        """Test SVEBs that are; on an unclassifiable beat the label S is neither right nor wrong."""
+        return Ratio(self._sum((S,), (S,)), self._sum((N, S, V, F, O, X), (S,)))
+
+    @property
+    def sveb_fpr(self) -> Ratio:
+        """SVEB false positive rate: wrong SVEBs among all that no one should call SVEB."""
+        wrong = self._sum((N, V, F, O, X), (S,))
+        return Ratio(wrong, wrong + self._sum((N, V, F, Q, O, X), (N, V, F, Q)))
+
+    @property
+    def missed_in_shutdown(self) -> Ratio:
+        """Reference beats that fell into the test annotator's shutdown and were not found."""
+        return Ratio(self._sum(range(5), (X,)), self._sum(range(5), range(7)))
+
+    @property
+    def rr_error_ms(self) -> float | None:
+        """Root mean square difference of RR intervals in ms; None without any."""
+        return sqrt(self.rr_squares_ms2 / self.rr_count) if self.rr_count else None
+
+    @property
+    def offset_median_ms(self) -> float | None:
+        """Median of test minus reference time in ms; None without a pair."""
+        return float(np.median(self.offsets_ms)) if len(self.offsets_ms) else None
+
+    @property
+    def offset_iqr_ms(self) -> float | None:
+        """Distance of the quartiles of test minus reference time in ms; None without a pair."""
+        if not len(self.offsets_ms):
+            return None
+        lower, upper = np.percentile(self.offsets_ms, (25, 75))
+        return float(upper - lower)
+
+    @property
+    def offset_p95_ms(self) -> float | None:
+        """95th percentile of the distance of test from reference time in ms; None without a pair."""
+        return float(np.percentile(np.abs(self.offsets_ms), 95)) if len(self.offsets_ms) else None
+
+
+def tabulate(pairs: Pairs, rate_hz: float) -> BeatTable:
+    """Count pairs made at a sampling rate of `rate_hz`."""
+    cells = pairs.reference_class.astype(np.int64) * len(LABELS) + pairs.test_class
+    ms = 1000.0 / rate_hz
+    return BeatTable(
+        counts=np.bincount(cells, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS)).astype(np.int64),
+        offsets_ms=pairs.offsets.astype(np.float64) * ms,
+        rr_squares_ms2=pairs.rr_squares * ms * ms,
+        rr_count=pairs.rr_count,
+        period_s=pairs.period / rate_hz,
+        shutdown_s=pairs.shutdown / rate_hz,
+    )
+
+
+def match(
+    ref_samples: ArrayLike,
+    ref_symbols: Sequence[str],
+    test_samples: ArrayLike,
+    test_symbols: Sequence[str],
+    rate_hz: float,
+    *,
+    start_s: float = LEARNING_S,
+    end_s: float | None = None,
+    window_s: float = WINDOW_S,
+    ref_subtypes: Sequence[int] | None = None,
+    test_subtypes: Sequence[int] | None = None,
+) -> BeatTable:
+    """Compare two annotators of one record beat by beat.
+
+    Parameters
+    ----------
+    ref_samples, test_samples : array_like of int
+        Samples of all annotations, in order.
+    ref_symbols, test_symbols : sequence of str
+        Their WFDB symbols; those that are no beats may be among them.
+    rate_hz : float
+        Sampling rate of the record.
+    start_s, end_s : float
+        Test period; without an end it ends with the last reference beat.
+    window_s : float
+        Match window.
+    ref_subtypes, test_subtypes : sequence of int, optional
+        WFDB subtypes, needed only for shutdown.
+
+    Examples
+    --------
+    >>> table = match([100, 460, 820], "NVN", [105, 470], "NN", 360, start_s=0)
+    >>> table.qrs_se.percent, table.qrs_ppv.percent, table.veb_se.percent
+    (66.66666666666667, 100.0, 0.0)
+    """
+    reference = Annotations.of(ref_samples, ref_symbols, ref_subtypes)
+    test = Annotations.of(test_samples, test_symbols, test_subtypes)
+    return tabulate(pair(reference, test, Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)), rate_hz)
+
+
+def gross(tables: Iterable[BeatTable]) -> BeatTable:
+    """One table of the beats of all records: each beat counts the same."""
+    many = list(tables)
+    return BeatTable(
+        counts=sum((t.counts for t in many), np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)),
+        offsets_ms=np.concatenate([np.zeros(0), *(t.offsets_ms for t in many)]),
+        rr_squares_ms2=sum(t.rr_squares_ms2 for t in many),
+        rr_count=sum(t.rr_count for t in many),
+        period_s=sum(t.period_s for t in many),
+        shutdown_s=sum(t.shutdown_s for t in many),
+    )

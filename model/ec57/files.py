@@ -1,0 +1,53 @@
+"""Annotations from WFDB files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wfdb
+
+from model.ec57.annotations import Annotations
+from stream.errors import RecordError
+
+
+def header(folder: Path, record: str) -> tuple[float, int | None]:
+    """Sampling rate in Hz and length in samples of a record; None if its header does not tell the length.
+
+    Raises
+    ------
+    RecordError
+        If there is no readable header.
+    """
+    try:
+        head = wfdb.rdheader(str(folder / record))
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        path = folder / f"{record}.hea"
+        raise RecordError(f"{path}: no readable WFDB header ({error}); put it beside the annotations") from error
+    return float(head.fs), int(head.sig_len) if head.sig_len else None
+
+
+def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotations:
+    """The annotations in ``folder/record.annotator``.
+
+    Raises
+    ------
+    RecordError
+        If the file is not there, is no annotation file, or was written at another sampling rate than `rate_hz`.
+    """
+    path = folder / f"{record}.{annotator}"
+    if not path.is_file():
+        raise RecordError(f"{path}: no such annotation file; check the folder, the record and the annotator")
+    if not any(path.read_bytes()):
+        return Annotations.of([], [])  # only the end mark: the annotator found nothing
+    try:
+        file = wfdb.rdann(str(folder / record), annotator)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise RecordError(f"{path}: not a WFDB annotation file ({error})") from error
+    if file.fs is not None and abs(file.fs - rate_hz) > 1e-6 * rate_hz:
+        raise RecordError(
+            f"{path}: written at {file.fs:g} Hz, the record has {rate_hz:g} Hz; write samples of the record"
+        )
+    try:
+        return Annotations.of(file.sample, file.symbol, file.subtype.tolist(), file.aux_note)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error

@@ -1,0 +1,144 @@
+"""All EC57 comparisons of a record, and of a set of records gross and on average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from model.ec57.annotations import Annotations
+from model.ec57.beats import LABELS, LEARNING_S, WINDOW_S, BeatTable, Period, gross, pair, tabulate
+from model.ec57.files import header, read
+from model.ec57.ratio import Ratio, average
+
+#: The beat-by-beat statistics, by their names in reports.
+BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
+    "qrs_se": lambda t: t.qrs_se,
+    "qrs_ppv": lambda t: t.qrs_ppv,
+    "qrs_f1": lambda t: t.qrs_f1,
+    "qrs_se_readable": lambda t: t.qrs_se_readable,
+    "missed_in_shutdown": lambda t: t.missed_in_shutdown,
+    "veb_se": lambda t: t.veb_se,
+    "veb_ppv": lambda t: t.veb_ppv,
+    "veb_fpr": lambda t: t.veb_fpr,
+    "sveb_se": lambda t: t.sveb_se,
+    "sveb_ppv": lambda t: t.sveb_ppv,
+    "sveb_fpr": lambda t: t.sveb_fpr,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordScore:
+    """One record's results.
+
+    Attributes
+    ----------
+    record : str
+        Its name, or the name of a sum over records.
+    missing : bool
+        True if there was no test annotation file: every beat counts as missed.
+    beats : BeatTable
+        Beat by beat.
+    """
+
+    record: str
+    missing: bool
+    beats: BeatTable
+
+    def ratios(self) -> dict[str, Ratio]:
+        """Every statistic that is a quotient of counts, by name."""
+        return {name: of(self.beats) for name, of in BEAT_RATIOS.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON: each ratio as ``{"percent", "hits", "total"}``, the table of counts by label."""
+        beats = self.beats
+        return {
+            "record": self.record,
+            "missing": self.missing,
+            **{k: {"percent": r.percent, "hits": r.hits, "total": r.total} for k, r in self.ratios().items()},
+            "tp": beats.true_positives,
+            "fn": beats.false_negatives,
+            "fp": beats.false_positives,
+            "rr_error_ms": beats.rr_error_ms,
+            "offset_median_ms": beats.offset_median_ms,
+            "offset_iqr_ms": beats.offset_iqr_ms,
+            "offset_p95_ms": beats.offset_p95_ms,
+            "period_s": beats.period_s,
+            "shutdown_s": beats.shutdown_s,
+            "table": {
+                row: {column.lower(): int(beats.counts[i, j]) for j, column in enumerate(LABELS)}
+                for i, row in enumerate(LABELS)
+            },
+        }
+
+
+def score(record: str, reference: Annotations, test: Annotations | None, rate_hz: float, period: Period) -> RecordScore:
+    """Compare two annotators of one record; `test` None means that there is no file and all is missed."""
+    found = test if test is not None else Annotations.of([], [])
+    return RecordScore(record, test is None, tabulate(pair(reference, found, period), rate_hz))
+
+
+def score_files(
+    reference: Path,
+    test: Path,
+    record: str,
+    *,
+    annotator: str = "tb",
+    reference_annotator: str = "atr",
+    start_s: float = LEARNING_S,
+    end_s: float | None = None,
+    window_s: float = WINDOW_S,
+) -> RecordScore:
+    """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
+
+    Sampling rate and length are those of the header in `reference`.
+
+    Raises
+    ------
+    RecordError
+        If header or reference annotations cannot be read, or a test file is there and cannot be.
+    """
+    rate_hz, length = header(reference, record)
+    length_s = length / rate_hz if length is not None else None
+    end_s = length_s if end_s is None else end_s if length_s is None else min(end_s, length_s)
+    truth = read(reference, record, reference_annotator, rate_hz)
+    found = read(test, record, annotator, rate_hz) if (test / f"{record}.{annotator}").is_file() else None
+    if end_s is not None:
+        start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
+    period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)
+    return score(record, truth, found, rate_hz, period)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """Results of a set of records.
+
+    Attributes
+    ----------
+    records : sequence of RecordScore
+        One by one.
+    gross : RecordScore
+        Their sum: each beat counts the same.
+    """
+
+    records: Sequence[RecordScore]
+    gross: RecordScore
+
+    @classmethod
+    def of(cls, records: Sequence[RecordScore]) -> Score:
+        """Sum up."""
+        return cls(records, RecordScore("gross", False, gross(r.beats for r in records)))
+
+    def average(self) -> dict[str, float | None]:
+        """Mean of each statistic over the records in which it is defined, per cent: each record counts the same."""
+        by_record = [r.ratios() for r in self.records]
+        return {name: average(r[name] for r in by_record) for name in self.gross.ratios()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return {
+            "records": [r.as_dict() for r in self.records],
+            "gross": self.gross.as_dict(),
+            "average": self.average(),
+        }

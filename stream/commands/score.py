@@ -1,0 +1,189 @@
+"""`telebeat score`: compare beat annotations with reference annotations by the rules of ANSI/AAMI EC57."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream.errors import RecordError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from model.ec57 import Ratio, Score
+
+
+def score(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="folder of reference annotations and headers")],
+    test: Annotated[Path, typer.Argument(metavar="TEST", help="folder of annotations to judge")],
+    *,
+    annotator: Annotated[str, typer.Option(help="suffix of the files to judge")] = "tb",
+    reference_annotator: Annotated[str, typer.Option(help="suffix of the reference files")] = "atr",
+    records: Annotated[
+        list[str] | None, typer.Option(help="names, repeated or separated by commas or blanks; default: those in TEST")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all records of REF, also those that TEST has not")] = False,
+    start: Annotated[str, typer.Option("--from", help="start of the test period, seconds or m:ss")] = "5:00",
+    end: Annotated[str | None, typer.Option("--to", help="its end; default: the record's")] = None,
+    window: Annotated[float, typer.Option(min=0, help="match window, ms")] = 150.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
+) -> None:
+    """Judge beat annotations by ANSI/AAMI EC57: QRS, VEB and SVEB per record, gross and average.
+
+    A record without a test file counts as all beats missed.
+    """
+    import json
+    import sys
+
+    from rich.console import Console
+
+    from model.ec57 import Score, score_files
+
+    for folder in (reference, test):
+        if not folder.is_dir():
+            raise RecordError(f"{folder}: no such folder")
+    names = _names(reference, test, records, every=every, annotator=annotator, reference_annotator=reference_annotator)
+    start_s = seconds(start)
+    end_s = seconds(end) if end is not None else None
+    if end_s is not None and end_s < start_s:
+        raise SettingsError(f"--to {end} lies before --from {start}")
+    result = Score.of(
+        [
+            score_files(
+                reference,
+                test,
+                name,
+                annotator=annotator,
+                reference_annotator=reference_annotator,
+                start_s=start_s,
+                end_s=end_s,
+                window_s=window / 1000.0,
+            )
+            for name in names
+        ]
+    )
+    loud = Console(stderr=True)
+    for record in result.records:
+        if record.missing:
+            file = test / f"{record.record}.{annotator}"
+            loud.print(f"{record.record}: there is no {file}: all beats count as missed", style="bold red")
+    if json_file is not None:
+        about = {"from_s": start_s, "to_s": end_s, "window_ms": window, "annotator": annotator}
+        json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
+    if csv:
+        _write_csv(result, sys.stdout)
+    else:
+        _print(result, Console())
+
+
+def seconds(text: str) -> float:
+    """Seconds from ``300``, ``5:00`` or ``1:02:03``."""
+    total = 0.0
+    try:
+        for part in text.split(":"):
+            total = 60.0 * total + float(part)
+    except ValueError:
+        total = -1.0
+    if not 0.0 <= total < float("inf"):
+        raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss")
+    return total
+
+
+def _names(
+    reference: Path,
+    test: Path,
+    chosen: list[str] | None,
+    *,
+    every: bool,
+    annotator: str,
+    reference_annotator: str,
+) -> list[str]:
+    """Names of the records to score."""
+    if chosen:
+        return list(dict.fromkeys(name for text in chosen for name in text.replace(",", " ").split()))
+    known = sorted(path.stem for path in reference.glob(f"*.{reference_annotator}"))
+    if not known:
+        raise RecordError(f"{reference}: no *.{reference_annotator} here; choose another --reference-annotator")
+    names = known if every else [name for name in known if (test / f"{name}.{annotator}").is_file()]
+    if not names:
+        raise RecordError(f"{test}: no *.{annotator} of a record in {reference}; choose another folder or --annotator")
+    return names
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _ms(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.1f}"
+
+
+#: Columns of the table that are ratios: heading, name of the statistic.
+_RATIOS = (
+    ("QRS Se", "qrs_se"),
+    ("QRS +P", "qrs_ppv"),
+    ("F1", "qrs_f1"),
+    ("VEB Se", "veb_se"),
+    ("VEB +P", "veb_ppv"),
+    ("SVEB Se", "sveb_se"),
+    ("SVEB +P", "sveb_ppv"),
+)
+
+
+def _print(result: Score, console: Console) -> None:
+    """A row for each record, the sum and the average."""
+    from rich.table import Table
+
+    table = Table(title="Beat by beat (ANSI/AAMI EC57)")
+    table.add_column("record")
+    counts = ("beats", "FN", "FP")
+    times = ("RR ms", "offset ms", "IQR", "shut s")
+    for heading in (*counts, *(heading for heading, _ in _RATIOS), *times):
+        table.add_column(heading, justify="right")
+    for record in (*result.records, result.gross):
+        beats = record.beats
+        ratios: dict[str, Ratio] = record.ratios()
+        if record is result.gross:
+            table.add_section()
+        table.add_row(
+            record.record,
+            str(beats.true_positives + beats.false_negatives),
+            str(beats.false_negatives),
+            str(beats.false_positives),
+            *(_percent(ratios[name].percent) for _, name in _RATIOS),
+            _ms(beats.rr_error_ms),
+            _ms(beats.offset_median_ms, "+"),
+            _ms(beats.offset_iqr_ms),
+            f"{beats.shutdown_s:.0f}",
+            style="bold red" if record.missing else "bold" if record is result.gross else "",
+        )
+    means = result.average()
+    table.add_row("average", "", "", "", *(_percent(means[name]) for _, name in _RATIOS), style="bold")
+    console.print(table)
+
+
+def _write_csv(result: Score, out: Any) -> None:
+    """A line for each record, the sum and the average."""
+    import csv
+
+    names = list(result.gross.ratios())
+    extra = ["rr_error_ms", "offset_median_ms", "offset_iqr_ms", "offset_p95_ms", "period_s", "shutdown_s"]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["record", "tp", "fn", "fp", *names, *extra])
+    for record in (*result.records, result.gross):
+        row = record.as_dict()
+        writer.writerow(
+            [
+                row["record"],
+                row["tp"],
+                row["fn"],
+                row["fp"],
+                *(row[n]["percent"] for n in names),
+                *(row[e] for e in extra),
+            ]
+        )
+    means = result.average()
+    writer.writerow(["average", "", "", "", *(means[n] for n in names), *("" for _ in extra)])
