@@ -21,6 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+@app.callback()
+def _telebeat() -> None:
+    """Keep subcommands even when there is only one: without this typer would run it without its name."""
+
+
 for _command in COMMANDS:
     app.command()(_command)
 for _name, (_help, _members) in GROUPS.items():
