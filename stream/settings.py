@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TELEBEAT_", env_file=".env", extra="ignore", frozen=True)
 
     data_dir: Path | None = Field(None, description="folder of WFDB databases (mitdb/, svdb/, ...)")
+    cache_dir: Path | None = Field(None, description="folder for downloads that are kept; default: the user's cache")
     model_dir: Path | None = Field(None, description="folder of a trained model; default: the one that ships")
     http_host: str = "127.0.0.1"
     http_port: int = Field(9464, ge=0, le=65535, description="of /metrics, /healthz and /readyz; 0: any free")
@@ -75,9 +76,14 @@ def data_dirs(chosen: Path | None = None) -> list[Path]:
     return [c for c in candidates if c is not None and c.is_dir()]
 
 
+def cache_dir() -> Path:
+    """Where downloads are kept between runs."""
+    return load().cache_dir or Path(platformdirs.user_cache_dir("telebeat"))
+
+
 def user_data_dir() -> Path:
     """Where `telebeat download` puts databases."""
-    return Path(platformdirs.user_cache_dir("telebeat")) / "data"
+    return cache_dir() / "data"
 
 
 BESIDE_CHECKOUT: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
