@@ -6,9 +6,13 @@ sample a bed ever sent. All records are NumPy structured types of fixed size, so
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+
+#: A row of a structured array, and an array, as a kernel sees them.
+Row = Any
+Array = Any
 
 RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
 LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm

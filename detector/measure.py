@@ -1,0 +1,194 @@
+"""What can be measured on one beat in one lead: QRS bounds, amplitudes, P and T waves, ST level.
+
+The measurements look at `BEFORE` ticks before the R peak and at most `AFTER` ticks behind it, never further, so they
+are ready 300 ms after the R peak. QRS bounds follow the classic slope rule (Pan and Tompkins 1985; Laguna, Jané and
+Caminal 1994): walk outwards from the steepest point of the complex until the slope has stayed below a fraction of
+its maximum.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.jit import kernel
+from detector.types import RING
+
+SPAN_BEFORE: Final = 80  # ticks of signal before the R peak that `window` copies: 320 ms, the P wave and its foot
+SPAN_AFTER: Final = 75  # and behind it: `detector.types.AFTER`, the moment the beat is read
+SPAN: Final = SPAN_BEFORE + SPAN_AFTER
+CORE: Final = 30  # ticks either side of the R peak that must be readable (120 ms: a wide complex)
+MISSING: Final = 6  # ticks of the core that may be missing; they are bridged by the last reading before them
+
+SLOPE_SHARE: Final = 0.15  # of the steepest slope: below it the complex has ended (0.1-0.2 in the literature)
+QUIET: Final = 5  # ticks the slope must stay below that (20 ms), so that a notch does not end the complex
+REACH_BEFORE: Final = 35  # ticks before the R peak at which a QRS may begin at the earliest (140 ms)
+REACH_AFTER: Final = 50  # ticks behind it at which it must have ended (200 ms)
+FLAT_MV: Final = 0.01  # a complex smaller than this is a flat line, not a beat
+J60: Final = 15  # ticks of 60 ms behind the J point
+J80: Final = 20  # ticks of 80 ms behind the J point
+
+#: What `measure` writes. Amplitudes are against the level just before the QRS, in mV; positions in ticks from R.
+MEASURES = np.dtype(
+    [
+        ("valid", "i4"),  # 0: the lead cannot be read here, all else is 0
+        ("onset", "i4"),  # of the QRS, <= 0
+        ("offset", "i4"),  # of the QRS (the J point), >= 0
+        ("polarity", "i4"),  # 1: mainly upright, -1: mainly negative
+        ("width_ms", "f4"),  # offset - onset
+        ("r_mv", "f4"),  # highest point of the QRS
+        ("s_mv", "f4"),  # lowest point of the QRS
+        ("area_uvs", "f4"),  # sum of |QRS| over its width, µV·s
+        ("breadth_ms", "f4"),  # width of a rectangle of the same area and height
+        ("up", "f4"),  # steepest rise, mV/s
+        ("down", "f4"),  # steepest fall, mV/s, <= 0
+        ("p_mv", "f4"),  # highest bulge of the 200 ms before the QRS over the line under it; negative when inverted
+        ("p_tick", "i4"),  # where
+        ("t_mv", "f4"),  # largest deflection behind J + 60 ms that the window shows
+        ("st60_mv", "f4"),  # at J + 60 ms
+        ("st80_mv", "f4"),  # at J + 80 ms
+    ],
+    align=True,
+)
+
+Record = Any  # a row of a structured array; numba knows its fields, mypy cannot
+
+
+@kernel
+def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float32]) -> int:
+    """Copy a beat's window out of the ring, smoothed; returns 1 if it can be read.
+
+    The filter is a triangle of 5 ticks: 3 dB at 40 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
+    reading. Nothing behind ``peak_tick + SPAN_AFTER - 1`` is used.
+
+    Parameters
+    ----------
+    signal : record of `detector.types.SIGNAL`
+    peak_tick : int
+        The R peak.
+    lead : int
+        Which lead.
+    out : float32 (SPAN,)
+        mV; ``out[SPAN_BEFORE]`` is the R peak.
+    """
+    raw = np.empty(SPAN, np.float64)
+    missing = 0
+    last = 0.0
+    seen = False
+    for i in range(SPAN):
+        tick = peak_tick - SPAN_BEFORE + i
+        value = np.float64(np.nan)
+        if tick >= 0 and tick < signal.end and tick > signal.end - RING:
+            value = np.float64(signal.mv[tick % RING, lead])
+        if np.isfinite(value):
+            if not seen:
+                raw[:i] = value
+                seen = True
+            last = value
+        elif abs(i - SPAN_BEFORE) <= CORE:
+            missing += 1
+        raw[i] = last
+    for i in range(SPAN):
+        a, b = raw[max(i - 2, 0)], raw[max(i - 1, 0)]
+        c, d = raw[min(i + 1, SPAN - 1)], raw[min(i + 2, SPAN - 1)]
+        out[i] = (a + d + 2.0 * (b + c) + 3.0 * raw[i]) / 9.0
+    return 1 if seen and missing <= MISSING else 0
+
+
+@kernel
+def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
+    """Measure a window that `window` has made; `out` is a record of `MEASURES`."""
+    peak = SPAN_BEFORE
+    out.valid = 0
+    out.onset = out.offset = out.polarity = out.p_tick = 0
+    out.width_ms = out.r_mv = out.s_mv = out.area_uvs = out.breadth_ms = 0.0
+    out.up = out.down = out.p_mv = out.t_mv = out.st60_mv = out.st80_mv = 0.0
+
+    steepest = 0.0
+    centre = peak
+    for i in range(peak - REACH_BEFORE + 10, peak + REACH_AFTER - 20):
+        slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
+        out.up = max(out.up, slope * 125.0)
+        out.down = min(out.down, slope * 125.0)
+        if abs(slope) > steepest:
+            steepest = abs(slope)
+            centre = i
+    limit = SLOPE_SHARE * steepest
+
+    onset = peak - REACH_BEFORE
+    quiet = 0
+    for i in range(centre, peak - REACH_BEFORE, -1):
+        quiet = quiet + 1 if abs(np.float64(y[i + 1]) - np.float64(y[i - 1])) < limit else 0
+        if quiet == QUIET:
+            onset = i + QUIET - 1
+            break
+    offset = peak + REACH_AFTER
+    quiet = 0
+    for i in range(centre, peak + REACH_AFTER):
+        quiet = quiet + 1 if abs(np.float64(y[i + 1]) - np.float64(y[i - 1])) < limit else 0
+        if quiet == QUIET:
+            offset = i - QUIET + 1
+            break
+    onset = min(onset, peak)
+    offset = max(offset, peak)
+
+    base = 0.0
+    for i in range(onset - 6, onset):
+        base += np.float64(y[i]) / 6.0
+    highest = lowest = area = 0.0
+    for i in range(onset, offset + 1):
+        value = np.float64(y[i]) - base
+        highest = max(highest, value)
+        lowest = min(lowest, value)
+        area += abs(value)
+    height = max(highest, -lowest)
+    if height < FLAT_MV:
+        return
+    out.valid = 1
+    out.onset = onset - peak
+    out.offset = offset - peak
+    out.polarity = 1 if highest >= -lowest else -1
+    out.width_ms = (offset - onset) * 4.0
+    out.r_mv = highest
+    out.s_mv = lowest
+    out.area_uvs = area * 4.0
+    out.breadth_ms = area * 4.0 / height
+
+    first = max(onset - 50, 2)
+    left = (np.float64(y[first]) + np.float64(y[first - 1]) + np.float64(y[first - 2])) / 3.0
+    steps = onset - 3 - first
+    for i in range(first, onset - 3):
+        bulge = np.float64(y[i]) - (left + (base - left) * (i - first) / steps)
+        if abs(bulge) > abs(out.p_mv):
+            out.p_mv = bulge
+            out.p_tick = i - peak
+    for i in range(min(offset + J60, SPAN - 1), SPAN):
+        value = np.float64(y[i]) - base
+        if abs(value) > abs(out.t_mv):
+            out.t_mv = value
+    out.st60_mv = np.float64(y[min(offset + J60, SPAN - 1)]) - base
+    out.st80_mv = np.float64(y[min(offset + J80, SPAN - 1)]) - base
+
+
+@kernel
+def measure(signal: Record, peak_tick: int, lead: int, out: Record) -> None:
+    """Measure the beat at `peak_tick` in one lead of a `SIGNAL` record.
+
+    Parameters
+    ----------
+    signal : record of `detector.types.SIGNAL`
+        Must hold the ticks up to ``peak_tick + AFTER - 1``; later ones are not looked at.
+    peak_tick : int
+        The R peak.
+    lead : int
+        Which lead.
+    out : record of `MEASURES`
+        All zero with ``valid`` 0 when the lead cannot be read around the peak or is flat.
+    """
+    y = np.empty(SPAN, np.float32)
+    readable = window(signal, peak_tick, lead, y)
+    measure_window(y, out)
+    if readable == 0:
+        out.valid = 0
