@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from model.ec57.annotations import Annotations
 from model.ec57.beats import LABELS, LEARNING_S, WINDOW_S, BeatTable, Period, gross, pair, tabulate
+from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
 from model.ec57.files import header, read
 from model.ec57.ratio import Ratio, average
+from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_runs, gross_runs
 
 #: The beat-by-beat statistics, by their names in reports.
 BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
@@ -40,15 +42,30 @@ class RecordScore:
         True if there was no test annotation file: every beat counts as missed.
     beats : BeatTable
         Beat by beat.
+    ventricular_runs, supraventricular_runs : RunTable
+        Run by run.
+    af, vf : EpisodeTable
+        Episodes of atrial and of ventricular fibrillation.
     """
 
     record: str
     missing: bool
     beats: BeatTable
+    ventricular_runs: RunTable
+    supraventricular_runs: RunTable
+    af: EpisodeTable
+    vf: EpisodeTable
 
     def ratios(self) -> dict[str, Ratio]:
-        """Every statistic that is a quotient of counts, by name."""
-        return {name: of(self.beats) for name, of in BEAT_RATIOS.items()}
+        """Every statistic that is a quotient, by name: ``qrs_se``, ``v_couplet_ppv``, ``af_duration_se`` ..."""
+        parts = {
+            "v": self.ventricular_runs.ratios(),
+            "s": self.supraventricular_runs.ratios(),
+            "af": self.af.ratios(),
+            "vf": self.vf.ratios(),
+        }
+        named = {f"{part}_{name}": ratio for part, ratios in parts.items() for name, ratio in ratios.items()}
+        return {**{name: of(self.beats) for name, of in BEAT_RATIOS.items()}, **named}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON: each ratio as ``{"percent", "hits", "total"}``, the table of counts by label."""
@@ -73,10 +90,31 @@ class RecordScore:
         }
 
 
-def score(record: str, reference: Annotations, test: Annotations | None, rate_hz: float, period: Period) -> RecordScore:
-    """Compare two annotators of one record; `test` None means that there is no file and all is missed."""
+def score(
+    record: str,
+    reference: Annotations,
+    test: Annotations | None,
+    rate_hz: float,
+    period: Period,
+    *,
+    af_rhythms: Sequence[str] = AF_RHYTHMS,
+    vf_rhythms: Sequence[str] = (),
+) -> RecordScore:
+    """Compare two annotators of one record; `test` None means that there is no file and all is missed.
+
+    `af_rhythms` and `vf_rhythms` are how the notes of the rhythms begin that count as fibrillation in the comparison of
+    episodes; `[` to `]` is ventricular fibrillation always.
+    """
     found = test if test is not None else Annotations.of([], [])
-    return RecordScore(record, test is None, tabulate(pair(reference, found, period), rate_hz))
+    return RecordScore(
+        record,
+        test is None,
+        tabulate(pair(reference, found, period), rate_hz),
+        compare_runs(reference, found, VENTRICULAR, period),
+        compare_runs(reference, found, SUPRAVENTRICULAR, period),
+        atrial(reference, found, rate_hz, period, af_rhythms),
+        ventricular(reference, found, rate_hz, period, vf_rhythms),
+    )
 
 
 def score_files(
@@ -89,6 +127,8 @@ def score_files(
     start_s: float = LEARNING_S,
     end_s: float | None = None,
     window_s: float = WINDOW_S,
+    af_rhythms: Sequence[str] = AF_RHYTHMS,
+    vf_rhythms: Sequence[str] = (),
 ) -> RecordScore:
     """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
 
@@ -107,7 +147,7 @@ def score_files(
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)
-    return score(record, truth, found, rate_hz, period)
+    return score(record, truth, found, rate_hz, period, af_rhythms=af_rhythms, vf_rhythms=vf_rhythms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +168,16 @@ class Score:
     @classmethod
     def of(cls, records: Sequence[RecordScore]) -> Score:
         """Sum up."""
-        return cls(records, RecordScore("gross", False, gross(r.beats for r in records)))
+        total = RecordScore(
+            "gross",
+            False,
+            gross(r.beats for r in records),
+            gross_runs(r.ventricular_runs for r in records),
+            gross_runs(r.supraventricular_runs for r in records),
+            gross_episodes(r.af for r in records),
+            gross_episodes(r.vf for r in records),
+        )
+        return cls(records, total)
 
     def average(self) -> dict[str, float | None]:
         """Mean of each statistic over the records in which it is defined, per cent: each record counts the same."""
