@@ -272,6 +272,15 @@ def find_records(
     return [_find(name, data_dirs, database) for name in names]
 
 
+def wanted(*given: Sequence[str] | None) -> list[str]:
+    """Record names from a command line, where one argument may hold several, with commas or blanks between them.
+
+    >>> wanted(["208,201"], ["mitdb/100 101"], None)
+    ['208', '201', 'mitdb/100', '101']
+    """
+    return [name for names in given for text in names or () for name in re.split(r"[,\s]+", text) if name]
+
+
 def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
     wanted = Path(name.removesuffix(".hea"))
     if wanted.parent != Path() and (wanted.parent / f"{wanted.name}.hea").is_file():

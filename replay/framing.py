@@ -1,0 +1,128 @@
+"""A record cut into frames, as a bedside device would send them.
+
+Pure: the same record and arguments give the same frames, and nothing here knows the time of day. `ingest_time_us` is
+left 0; whoever puts a frame on Kafka sets it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from replay.records import Record
+from stream.errors import RecordError, SettingsError
+from stream.frames import MAX_BED, MAX_SECONDS, Frame
+
+FRAME_MS: Final = 250  # the design's reference: short against any alarm's delay, long enough for cheap transport
+MIN_FRAME_MS: Final = 50  # the design's range; below, the overhead of a message exceeds its samples
+
+Clock = Literal["wall", "record"]
+
+
+def frames(
+    record: Record,
+    bed: str,
+    *,
+    origin_us: int,
+    frame_ms: int = FRAME_MS,
+    loop: bool = False,
+    first: int = 0,
+) -> Iterator[Frame]:
+    """Frames of a record in order, consecutive and without a gap.
+
+    Parameters
+    ----------
+    record : Record
+        What is played.
+    bed : str
+        Id of the bed, 1 to 64 printable characters.
+    origin_us : int
+        Device clock at the record's sample 0, µs since the Unix epoch (see `origin_us`).
+    frame_ms : int
+        Length of a frame, 50 to 1000 ms; rounded down to whole samples.
+    loop : bool
+        Begin again at the end, for ever. The sample index keeps growing.
+    first : int
+        Sample of the record to begin at; it is the first frame's `first_sample`, so that all indices stay the record's.
+
+    Raises
+    ------
+    RecordError
+        If the record has no sample at or after `first`.
+    SettingsError
+        If the bed's id or the frame length is out of bounds.
+    """
+    length = len(record.samples)
+    if not 0 <= first < length:
+        raise RecordError(
+            f"record {record.name} has {record.seconds:g} s, there is nothing to play from "
+            f"{first * 1000 / record.rate_mhz:g} s on; choose an earlier start"
+        )
+    if not 0 < len(bed) <= MAX_BED or not bed.isprintable():
+        raise SettingsError(f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; shorten --bed-prefix")
+    instants = frame_instants(frame_ms, record.rate_mhz)
+
+    def cut() -> Iterator[Frame]:
+        seq, start = 0, first
+        while loop or start < length:
+            inside = start % length
+            if inside + instants <= length or not loop:
+                part = record.samples[inside : inside + instants]
+            else:
+                part = record.samples.take(range(start, start + instants), axis=0, mode="wrap")
+            yield Frame(
+                bed=bed,
+                seq=seq,
+                first_sample=start,
+                device_time_us=origin_us + sample_us(start, record.rate_mhz),
+                ingest_time_us=0,
+                rate_mhz=record.rate_mhz,
+                leads=record.leads,
+                units_per_bit=record.units_per_bit,
+                data=part.tobytes(),
+            )
+            seq += 1
+            start += instants
+
+    return cut()  # so that the checks above are made now and not at the first frame
+
+
+def frame_instants(frame_ms: int, rate_mhz: int) -> int:
+    """Samples per lead of a frame of at most `frame_ms`.
+
+    Raises
+    ------
+    SettingsError
+        If the length is not within 50 to 1000 ms.
+    """
+    if not MIN_FRAME_MS <= frame_ms <= 1000 * MAX_SECONDS:
+        raise SettingsError(f"a frame of {frame_ms} ms: {MIN_FRAME_MS} to {1000 * MAX_SECONDS} ms are allowed")
+    return frame_ms * rate_mhz // 1_000_000
+
+
+def sample_us(sample: int, rate_mhz: int) -> int:
+    """Time of a sample after sample 0, in whole µs; integers, so that it does not drift in any number of hours."""
+    return sample * 1_000_000_000 // rate_mhz
+
+
+def origin_us(record: Record, clock: Clock, start_us: int = 0, first: int = 0) -> int:
+    """Device clock at the record's sample 0, µs since the Unix epoch.
+
+    Parameters
+    ----------
+    record : Record
+        What is played.
+    clock : {"wall", "record"}
+        ``record``: the header's time, or 1970-01-01T00:00:00Z where it has none; the same in every run.
+        ``wall``: such that sample `first` is taken at `start_us`.
+    start_us : int
+        Time of day at which play begins, µs since the Unix epoch.
+    first : int
+        Sample of the record at which play begins.
+    """
+    if clock == "wall":
+        return start_us - sample_us(first, record.rate_mhz)
+    if record.start is None:
+        return 0
+    return (record.start - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
