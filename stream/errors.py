@@ -15,6 +15,10 @@ class SettingsError(TelebeatError):
     """A setting, an environment variable or a command-line option is wrong."""
 
 
+class ExtraError(TelebeatError):
+    """A package that only some commands need is not installed; the message names it."""
+
+
 class RecordError(TelebeatError):
     """A WFDB record or its annotation cannot be found, read or written."""
 
@@ -25,6 +29,10 @@ class ScriptError(TelebeatError):
 
 class ModelError(TelebeatError):
     """A model file is missing, damaged, or not the kind this version reads."""
+
+
+class SnapshotError(TelebeatError):
+    """A snapshot of a bed is damaged, foreign, or of another version; the bed has to learn anew."""
 
 
 class KafkaError(TelebeatError):

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from stream.commands.dashboards import dashboards
+from stream.commands.download import download
+from stream.commands.replay import replay
 from stream.commands.score import score
 
 Command = Callable[..., Any]
 
-COMMANDS: Final[tuple[Command, ...]] = (score,)
+COMMANDS: Final[tuple[Command, ...]] = (
+    replay,
+    download,
+    dashboards,
+    score,
+)
 
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).
 GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {}
