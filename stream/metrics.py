@@ -123,8 +123,8 @@ class Metrics:
         Beds of this worker's partitions, and those of them that send nothing.
     ready, kafka_up : Gauge
         1 when the worker analyses frames; 1 when it is connected to Kafka.
-    snapshots : Counter
-        Snapshots of beds written.
+    snapshots, cold_starts : Counter
+        Snapshots of beds written; beds whose snapshot could not be used and that began anew.
     last_frame, oldest_snapshot : Age
         Since the last frame of the bed that has been quiet longest; since the snapshot of the bed whose is the oldest.
     """
@@ -184,6 +184,7 @@ class Metrics:
         self.kafka_up = gauge("kafka_up", "1 when connected to Kafka")
         self.ready = gauge("ready", "1 when the worker analyses frames")
         self.snapshots = counter("snapshots", "Snapshots of beds written")
+        self.cold_starts = counter("cold_starts", "Beds that began anew because their snapshot could not be used")
         self.oldest_snapshot = Age(gauge("snapshot_age_seconds", "Of the bed whose snapshot is the oldest"), clock)
         gauge("build_info", "1; the label is the program's version", ["version"]).labels(_version()).set(1)
         ProcessCollector(registry=registry)  # process_cpu_seconds_total, process_resident_memory_bytes, ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -49,19 +50,19 @@ class Settings(BaseSettings):
     checkpoint_s: float = Field(5.0, gt=0, description="seconds between two snapshots of a bed")
 
 
-def load() -> Settings:
-    """The settings of this process; raises `SettingsError` naming each wrong variable."""
-    return _load(Settings)
+def load(**given: Any) -> Settings:
+    """The settings of this process; what is given goes before variables. `SettingsError` names each wrong variable."""
+    return _load(Settings, given)
 
 
-def load_kafka() -> KafkaSettings:
-    """The Kafka settings of this process; raises `SettingsError` naming each wrong variable."""
-    return _load(KafkaSettings)
+def load_kafka(**given: Any) -> KafkaSettings:
+    """The same for the Kafka settings."""
+    return _load(KafkaSettings, given)
 
 
-def _load(kind: type[S]) -> S:
+def _load(kind: type[S], given: Mapping[str, Any]) -> S:
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         prefix = str(kind.model_config.get("env_prefix", ""))
         lines = (f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())

@@ -1,0 +1,282 @@
+"""Effectively-once without transactions: snapshots on `ecg.state`, offsets in the group, replay from both.
+
+What is published is a function of the frames (see `stream.wire`), so publishing again after a crash does no harm; what
+must never happen is that something is left out. The order that ensures it:
+
+1. a bed's state is copied, with the offset of the next frame to read;
+2. everything published up to then is acknowledged;
+3. the snapshot is written to `ecg.state` and acknowledged;
+4. the group commits the lowest offset that any bed of the partition has to be read from again, and in the commit's
+   metadata the place on `ecg.state` where reading has to begin, so that a restart reads seconds and not hours of it.
+
+A crash between any two of them repeats work of the last seconds. A snapshot that cannot be used (foreign, damaged,
+other version, ahead of the log) costs its bed what it had learned, and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import aiokafka.errors
+import structlog
+from aiokafka import TopicPartition
+
+from stream import kafka, snapshots, topics
+from stream.errors import KafkaError, SnapshotError, TelebeatError
+from stream.metrics import Metrics
+from stream.publisher import Publisher
+from stream.roles import Analysis
+from stream.settings import KafkaSettings
+from stream.snapshots import Ledger, Rota, Snapshot, Stored
+
+READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
+READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
+
+log = structlog.get_logger()
+
+
+class Checkpoints:
+    """The durable side of one worker.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Where `ecg.state` is.
+    period_s : float
+        Seconds between two snapshots of a bed.
+    ward : Analysis
+        Whose beds are saved and restored.
+    publisher : Publisher
+        On which the beds' output goes out; snapshots wait for it.
+    consumer : aiokafka.AIOKafkaConsumer
+        Of `ecg.frames`, member of the group that commits.
+    metrics : Metrics
+        Counts snapshots and beds that had to begin anew.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        period_s: float,
+        ward: Analysis,
+        publisher: Publisher,
+        consumer: Any,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._ward = ward
+        self._publisher = publisher
+        self._consumer = consumer
+        self._metrics = metrics
+        self._rota = Rota(period_s)
+        self._frames = kafka.topic(settings, topics.FRAMES)
+        self._state = kafka.topic(settings, topics.STATE)
+        self._committed: dict[int, tuple[int, str]] = {}
+        self._writing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._commit_task: asyncio.Task[None] | None = None
+        self._failure: KafkaError | None = None
+        self._saved_at: dict[str, float] = {}
+        self.ledgers: dict[int, Ledger] = {}
+
+    # restoring
+
+    async def restore(self, partitions: set[int]) -> list[tuple[str, int]]:
+        """Take the partitions over: beds into the ward, the consumer to where reading has to begin.
+
+        Returns
+        -------
+        list of (bed, µs)
+            Beds whose silence was decided but perhaps not announced before the crash.
+
+        Raises
+        ------
+        KafkaError
+            If the state cannot be read.
+        """
+        if not partitions:
+            return []
+        committed = await self._committed_offsets(partitions)
+        places = {p: snapshots.place_of(metadata) for p, (_, metadata) in committed.items()}
+        frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
+        begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
+        stored, unusable = await self._read_state(partitions, places)
+        silent = []
+        for tp in frames:
+            good = {bed: s for bed, s in stored[tp.partition].items() if s.snapshot.offset <= end[tp]}
+            cold = (unusable[tp.partition] | stored[tp.partition].keys()) - good.keys()
+            for bed, (snapshot, _) in list(good.items()):
+                try:
+                    self._ward.restore(bed, snapshot.state)
+                except TelebeatError as error:
+                    log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
+                    cold.add(bed)
+                    del good[bed]
+                    continue
+                if snapshot.silent_us:
+                    silent.append((bed, snapshot.silent_us))
+            for bed in sorted(cold):
+                self._metrics.cold_starts.inc()
+                log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=tp.partition)
+            position = min([committed[tp.partition][0], *(s.snapshot.offset for s in good.values())])
+            position = begin[tp] if position > end[tp] else max(position, begin[tp])
+            self._consumer.seek(tp, position)
+            self.ledgers[tp.partition] = Ledger(position, good.values())
+            log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(good))
+        return silent
+
+    async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
+        """Offset and metadata the group has committed; offset 0 where it has none."""
+        tps = [TopicPartition(self._frames, p) for p in partitions]
+        async with kafka.admin(self._settings) as admin:
+            try:
+                found = await admin.list_consumer_group_offsets(self._settings.group, partitions=tps)
+            except aiokafka.errors.KafkaError as error:
+                raise kafka.explain(error) from error
+        known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
+        return {p: known.get(p, (0, "")) for p in partitions}
+
+    async def _read_state(
+        self, partitions: set[int], places: dict[int, int]
+    ) -> tuple[dict[int, dict[str, Stored]], dict[int, set[str]]]:
+        """The newest snapshot of each bed, and the beds whose only snapshots cannot be used, by partition."""
+        tps = [TopicPartition(self._state, p) for p in sorted(partitions)]
+        stored: dict[int, list[Stored]] = {p: [] for p in partitions}
+        unusable: dict[int, set[str]] = {p: set() for p in partitions}
+        async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
+            reader.assign(tps)
+            begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
+            for tp in tps:
+                place = places[tp.partition]
+                reader.seek(tp, place if begin[tp] <= place <= end[tp] else begin[tp])
+            waiting = set(tps)
+            while waiting := {tp for tp in waiting if await reader.position(tp) < end[tp]}:
+                for tp, records in (await reader.getmany(*waiting, timeout_ms=READ_MS)).items():
+                    for record in records:
+                        if record.value is None:  # a tombstone: somebody removed the bed
+                            continue
+                        bed = (record.key or b"").decode(errors="replace")
+                        try:
+                            snapshot = snapshots.decode(record.value)
+                            if snapshot.bed != bed or snapshot.partition != tp.partition:
+                                raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
+                        except SnapshotError as error:
+                            log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
+                            unusable[tp.partition].add(bed)
+                        else:
+                            stored[tp.partition].append(Stored(snapshot, record.offset))
+        return {p: snapshots.newest(s) for p, s in stored.items()}, unusable
+
+    # saving
+
+    def turn(self, now: float) -> None:
+        """Save the beds whose turn has come, in the background; `now` in monotonic seconds.
+
+        Raises
+        ------
+        KafkaError
+            If an earlier one could not be saved.
+        """
+        if self._failure is not None:
+            raise self._failure
+        homes = self._homes()
+        if due := [bed for bed in self._rota.due(set(homes), now) if bed not in self._writing]:
+            self._start(self._write([self._copy(bed, homes[bed]) for bed in due], now))
+        known = [self._saved_at.setdefault(bed, now) for bed in homes]
+        self._metrics.oldest_snapshot.since(min(known, default=None))
+
+    async def write_ahead(self, bed: str, silent_us: int) -> bool:
+        """Make durable that the bed is about to be declared silent; True when it is acknowledged.
+
+        False if an older copy is on its way and could overtake this one: ask again a little later.
+        """
+        if bed in self._writing:
+            return False
+        await self._write([self._copy(bed, self._homes()[bed], silent_us)], None)
+        await self._publisher.settled()
+        return True
+
+    def commit(self) -> None:
+        """Commit what is durable, in the background, if anything changed and no commit is on its way."""
+        if self._commit_task is None or self._commit_task.done():
+            self._commit_task = self._start(self._commit())
+
+    async def release(self, timeout_s: float) -> None:
+        """Save every bed, commit, and let all partitions go; what does not succeed in time is left to replay.
+
+        The ward is empty and the books are closed when this returns.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                homes = self._homes()
+                if self._tasks:
+                    await asyncio.wait(set(self._tasks))
+                await self._write([self._copy(bed, partition) for bed, partition in homes.items()], None)
+                await self._publisher.settled()
+                await self._commit()
+        except (TimeoutError, KafkaError) as error:
+            log.warning("not all could be saved; it will be read again", error=str(error) or "out of time")
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for bed in list(self._ward.beds):
+                self._ward.forget(bed)
+            self.ledgers.clear()
+            self._committed.clear()
+            self._writing.clear()
+            self._saved_at.clear()
+            self._metrics.oldest_snapshot.since(None)
+
+    def _homes(self) -> dict[str, int]:
+        """The partition of every bed that has a state to save."""
+        held = self._ward.beds
+        return {bed: p for p, ledger in self.ledgers.items() for bed in ledger.beds if bed in held}
+
+    def _copy(self, bed: str, partition: int, silent_us: int = 0) -> Snapshot:
+        return Snapshot(bed, partition, self.ledgers[partition].offset(bed), silent_us, self._ward.snapshot(bed))
+
+    async def _write(self, copies: Iterable[Snapshot], now: float | None) -> None:
+        """Steps 2 and 3 of the order above."""
+        copies = list(copies)
+        beds = {copy.bed for copy in copies}
+        self._writing |= beds
+        try:
+            await self._publisher.settled()
+            for copy in copies:
+                ledger = self.ledgers[copy.partition]
+
+                def saved(place: int, _: float, copy: Snapshot = copy, ledger: Ledger = ledger) -> None:
+                    ledger.saved(copy.bed, copy.offset, place)
+                    self._metrics.snapshots.inc()
+                    if now is not None:
+                        self._saved_at[copy.bed] = now
+
+                message = snapshots.encode(copy)
+                await self._publisher.send(self._state, copy.bed.encode(), message, copy.partition, saved)
+        finally:
+            self._writing -= beds
+
+    async def _commit(self) -> None:
+        """Step 4."""
+        now = {p: ledger.commit() for p, ledger in self.ledgers.items()}
+        if changed := {p: at for p, at in now.items() if self._committed.get(p) != at}:
+            try:
+                await self._consumer.commit({TopicPartition(self._frames, p): at for p, at in changed.items()})
+            except aiokafka.errors.KafkaError as error:
+                # the group is about to rebalance or its coordinator moved; the next commit covers this one
+                log.warning("offsets not committed", error=str(error) or type(error).__name__)
+            else:
+                self._committed |= changed
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error if isinstance(error, KafkaError) else KafkaError(f"checkpoint failed: {error!r}")

@@ -1,0 +1,155 @@
+"""What the monitor says, on its way to Kafka: in order, bounded, and never dropped while the process lives.
+
+The producer is idempotent: it retries for as long as the error can pass, and keeps the order within a partition. What
+cannot pass (no permission, a message too large, a log that lost records) ends the monitor: everything that was not
+acknowledged lies behind the last checkpoint and is said again after the restart, with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import aiokafka.errors
+
+from stream.errors import KafkaError
+from stream.kafka import explain
+
+MAX_IN_FLIGHT: Final = 4096  # messages: a second of a thousand beds; more unacknowledged ones are a broker in trouble
+RETRY_S: Final = 0.1  # between two attempts of what the producer itself gave up, such as a partition without a leader
+
+#: Told when a message is acknowledged: its offset, and the seconds since `Publisher.send` was called.
+Acknowledged = Callable[[int, float], None]
+
+
+class Producing(Protocol):
+    """The part of `aiokafka.AIOKafkaProducer` that is used here."""
+
+    async def send(
+        self, topic: str, value: bytes | None = None, key: bytes | None = None, partition: int | None = None
+    ) -> asyncio.Future[Any]:
+        """Hand over a message; the future holds its `RecordMetadata`."""
+
+
+class Publisher:
+    """Messages in flight to Kafka.
+
+    Parameters
+    ----------
+    producer : Producing
+        Idempotent and started.
+    on_error : callable
+        Told of every failed attempt, for a counter.
+    max_in_flight : int
+        `send` waits while that many messages are unacknowledged.
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        producer: Producing,
+        on_error: Callable[[], object] = lambda: None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._producer = producer
+        self._on_error = on_error
+        self._clock = clock
+        self._room = asyncio.Semaphore(max_in_flight)
+        self._pending: set[asyncio.Task[None]] = set()
+        self.failure: KafkaError | None = None
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        partition: int | None = None,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:
+        """Hand a message over; returns as soon as there is room, not when it is acknowledged.
+
+        Messages to one partition are written in the order of the calls.
+
+        Raises
+        ------
+        KafkaError
+            If this or an earlier message can never be delivered.
+        """
+        self._check()
+        began = self._clock()
+        await self._room.acquire()
+        try:
+            future = await self._hand_over(topic, key, value, partition)
+        except BaseException:
+            self._room.release()
+            raise
+        task = asyncio.create_task(self._deliver(future, (topic, key, value, partition), began, acknowledged))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def settled(self) -> None:
+        """Wait until every message sent before this call is acknowledged.
+
+        Raises
+        ------
+        KafkaError
+            If one of them can never be delivered.
+        """
+        if pending := set(self._pending):
+            await asyncio.wait(pending)
+        self._check()
+
+    @property
+    def in_flight(self) -> int:
+        """Messages not acknowledged yet."""
+        return len(self._pending)
+
+    def abandon(self) -> None:
+        """Stop waiting for what is in flight: the broker is gone and the process ends."""
+        for task in self._pending:
+            task.cancel()
+
+    async def _hand_over(self, topic: str, key: bytes, value: bytes, partition: int | None) -> asyncio.Future[Any]:
+        while True:
+            try:
+                return await self._producer.send(topic, value=value, key=key, partition=partition)
+            except aiokafka.errors.KafkaError as error:
+                await self._pause_or_fail(error)
+
+    async def _deliver(
+        self,
+        future: asyncio.Future[Any],
+        message: tuple[str, bytes, bytes, int | None],
+        began: float,
+        acknowledged: Acknowledged | None,
+    ) -> None:
+        try:
+            while True:
+                try:
+                    metadata = await future
+                    break
+                except aiokafka.errors.KafkaError as error:
+                    await self._pause_or_fail(error)
+                    future = await self._hand_over(*message)
+        except KafkaError:
+            return  # kept in `failure`; the next `send` or `settled` raises it
+        finally:
+            self._room.release()
+        if acknowledged is not None:
+            acknowledged(metadata.offset, self._clock() - began)
+
+    async def _pause_or_fail(self, error: aiokafka.errors.KafkaError) -> None:
+        self._on_error()
+        if error.retriable or isinstance(error, aiokafka.errors.KafkaTimeoutError):
+            await asyncio.sleep(RETRY_S)
+            return
+        self.failure = self.failure or explain(error)
+        raise self.failure from error
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,72 @@
+"""The ward as the shell around it sees it: what the service may ask of the analysis, and nothing of how it works."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from stream.frames import Frame
+from stream.wire import Alert, Batch, Rule
+
+
+class Bed(Protocol):
+    """A look at one bed."""
+
+    @property
+    def last_device_time_us(self) -> int:
+        """Device clock at the end of its newest frame, µs since the Unix epoch."""
+
+    @property
+    def last_ingest_time_us(self) -> int:
+        """Gateway's stamp in its newest frame, µs since the Unix epoch."""
+
+    @property
+    def leads(self) -> Sequence[int]:
+        """State of each analysed lead, `detector.types.GOOD` ... `OFF`."""
+
+    @property
+    def active(self) -> Collection[Rule]:
+        """Rules whose alert stands now."""
+
+
+class Said(Protocol):
+    """What the analysis has to say."""
+
+    @property
+    def batches(self) -> list[Batch]:
+        """Beats and marks, at most one batch a bed."""
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Alerts raised or cleared, in the order of the decisions."""
+
+    @property
+    def events(self) -> Counter[str]:
+        """Technical events of the input, by `stream.metrics.Event`."""
+
+
+class Analysis(Protocol):
+    """`stream.ward.Ward`, or a stand-in for it in a test. No clock, no I/O; never called from two threads at once."""
+
+    @property
+    def beds(self) -> Mapping[str, Bed]:
+        """Every bed it holds state of."""
+
+    def detect(self, frames: Sequence[Frame]) -> None:
+        """Take frames of any beds, in order for each bed, at most a second of signal of each."""
+
+    def judge(self) -> Said:
+        """What follows from everything detected since the last call."""
+
+    def silence(self, bed: str, now_us: int) -> Said:
+        """Nothing came from this bed up to now, and there was nothing left to read."""
+
+    def snapshot(self, bed: str) -> bytes:
+        """The bed's whole state."""
+
+    def restore(self, bed: str, data: bytes) -> None:
+        """Go on from a snapshot; raises `TelebeatError` if this version cannot read it."""
+
+    def forget(self, bed: str) -> None:
+        """Drop the bed."""

@@ -1,0 +1,420 @@
+"""The monitor: frames from Kafka through the ward, beats and alerts back to Kafka, as long as it is let run.
+
+    getmany -> decode -> ward.detect -> ward.judge -> publish -> metrics -> checkpoint
+
+Everything with a medical meaning is in the ward; here are clocks, sockets and the order of things. The ward's calls
+release the GIL and run in one thread of their own, one after the other, so that heartbeats to Kafka and the pages go on
+meanwhile. Whatever cannot be mended from inside ends the process with an error that says why: the next one goes on from
+the last checkpoint and nothing is lost (see `stream.checkpoint`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final
+
+import aiokafka.errors
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+
+from stream import consumer, kafka, topics, wire
+from stream.checkpoint import Checkpoints
+from stream.consumer import Message
+from stream.errors import KafkaError, TelebeatError
+from stream.frames import Frame
+from stream.latency import Percentiles
+from stream.metrics import Event, Metrics, Stage
+from stream.publisher import Publisher
+from stream.roles import Analysis, Bed, Said
+from stream.settings import KafkaSettings, Settings
+from stream.web import Pages
+from stream.wire import Alert, Rule
+
+POLL_MS: Final = 100  # longest wait for frames: bounds how late a signal to stop or a silent bed is noticed
+HOUSEKEEPING_S: Final = 1.0  # between two looks at silent beds, lag and gauges, and two commits
+FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
+HEALTHY_S: Final = 15.0  # without a turn of the loop: Kafka's session is over, restart me
+DRAIN_S: Final = 5.0  # for the last snapshots; under Kafka's rebalance timeout and an orchestrator's patience
+
+log = structlog.get_logger()
+
+
+class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """One worker of the monitor.
+
+    Parameters
+    ----------
+    settings, cluster : Settings, KafkaSettings
+        As of `stream.settings`.
+    ward : Analysis
+        The analysis; empty.
+    clock : callable
+        Seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self, settings: Settings, cluster: KafkaSettings, ward: Analysis, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._ward = ward
+        self._clock = clock
+        self._beats_topic = kafka.topic(cluster, topics.BEATS)
+        self._alerts_topic = kafka.topic(cluster, topics.ALERTS)
+        self._frames_topic = kafka.topic(cluster, topics.FRAMES)
+        self.metrics = Metrics()
+        self._latency: dict[str, Percentiles] = defaultdict(Percentiles)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ward")
+        self._turn = asyncio.Lock()  # held while the ward or the books change: by the loop, or by a rebalance
+        self._generation = 0  # of the assignment; what was polled under an older one is dropped
+        self._assigned = False
+        self._caught_up: set[int] = set()
+        self._silenced: dict[str, int] = {}  # bed -> ingest time of the frame after which it was declared silent
+        self._priorities: dict[str, dict[Rule, str]] = defaultdict(dict)  # bed -> rule -> priority of its alert
+        self._housekept = 0.0
+        self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
+        self._last_turn = time.monotonic()
+        self._failure: TelebeatError | None = None
+        self._stopping = asyncio.Event()
+        self.port = 0
+        self.started = False
+
+    def stop(self) -> None:
+        """Finish what was read, save it, and return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop` is called.
+
+        Raises
+        ------
+        TelebeatError
+            If something broke that a restart may mend.
+        """
+        async with AsyncExitStack() as stack:
+            stack.callback(self._thread.shutdown)
+            pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self.latency)
+            await stack.enter_async_context(pages)
+            self.port = pages.port
+            producer = await stack.enter_async_context(kafka.producer(self._cluster))
+            await self._check_topics(producer)
+            self._publisher = Publisher(producer, self.metrics.publish_errors.inc)
+            stack.callback(self._publisher.abandon)
+            self._consumer = await stack.enter_async_context(kafka.consumer(self._cluster, group=self._cluster.group))
+            self._checkpoints = Checkpoints(
+                self._cluster,
+                self._settings.checkpoint_s,
+                self._ward,
+                self._publisher,
+                self._consumer,
+                self.metrics,
+            )
+            self._consumer.subscribe([self._frames_topic], listener=self)
+            log.info("monitor started", http=f"{self._settings.http_host}:{self.port}", group=self._cluster.group)
+            self.started = True
+            while not self._stopping.is_set():
+                await self._poll()
+            log.info("monitor stopping")
+            async with self._turn:
+                self._generation += 1
+                await self._checkpoints.release(DRAIN_S)
+        log.info("monitor stopped")
+
+    # the loop
+
+    async def _poll(self) -> None:
+        """One turn: what has come, then what is due."""
+        generation = self._generation
+        try:
+            polled = await self._consumer.getmany(timeout_ms=POLL_MS)
+        except aiokafka.errors.KafkaError as error:
+            raise kafka.explain(error) from error
+        received = self._clock()
+        for messages in consumer.rounds(consumer.read_all(polled)):
+            async with self._turn:
+                if generation != self._generation:
+                    return
+                await self._round(messages, received)
+                await self._upkeep()
+        async with self._turn:
+            await self._upkeep()
+
+    async def _round(self, messages: list[Message], received: float) -> None:
+        """One step of the ward over messages that follow each other."""
+        frames = self._admit(messages, received)
+        if not frames:
+            return
+        loop = asyncio.get_running_loop()
+        said, began, detected, judged = await loop.run_in_executor(self._thread, self._analyse, frames)
+        self._observe(Stage.QUEUE, began - received)
+        self._observe(Stage.DETECT, detected - began)
+        self._observe(Stage.CLASSIFY, judged - detected)
+        await self._publish(said, frames)
+
+    def _admit(self, messages: list[Message], received: float) -> list[Frame]:
+        """The frames the ward has not seen, the books brought up to date."""
+        frames = []
+        for message in messages:
+            ledger = self._checkpoints.ledgers[message.partition]
+            if not ledger.next(message.offset):
+                continue
+            self.metrics.frames.inc()
+            if message.frame is None:
+                self._reject(message)
+            elif ledger.admits(message.bed, message.offset):
+                frames.append(message.frame)
+                self.metrics.samples.inc(message.frame.instants)
+                self._observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
+        return frames
+
+    def _reject(self, message: Message) -> None:
+        assert message.error is not None
+        self.metrics.rejected(message.error.reason)
+        log.warning(
+            "frame rejected",
+            reason=message.error.reason,
+            detail=message.error.detail,
+            bed=message.bed,
+            partition=message.partition,
+            offset=message.offset,
+        )
+
+    def _analyse(self, frames: list[Frame]) -> tuple[Said, float, float, float]:
+        """The ward's work, in its thread, and the moments before, between and after."""
+        began = self._clock()
+        self._ward.detect(frames)
+        detected = self._clock()
+        said = self._ward.judge()
+        return said, began, detected, self._clock()
+
+    async def _publish(self, said: Said, frames: list[Frame]) -> None:
+        """Hand everything to the producer, alerts first; acknowledgements come later and are timed then."""
+        homes = {bed: p for p, ledger in self._checkpoints.ledgers.items() for bed in ledger.beds}
+        for alert in said.alerts:
+            told = partial(self._alert_acknowledged, _deciding(alert, frames))
+            key, value = alert.id.encode(), wire.encode_alert(alert)
+            await self._publisher.send(self._alerts_topic, key, value, homes[alert.bed], told)
+            self._priorities[alert.bed][Rule[alert.rule.upper()]] = alert.priority
+            if alert.state == "raised":
+                self.metrics.raised(Rule[alert.rule.upper()], alert.priority)
+        for batch in said.batches:
+            for beat in batch.beats:
+                self.metrics.beat(beat.label)
+            key, value = batch.bed.encode(), wire.encode_batch(batch)
+            await self._publisher.send(self._beats_topic, key, value, homes[batch.bed], self._acknowledged)
+        for kind, count in said.events.items():
+            self.metrics.event(Event(kind), count)
+
+    def _acknowledged(self, _: int, seconds: float) -> None:
+        self._observe(Stage.PUBLISH, seconds)
+
+    def _alert_acknowledged(self, deciding: Frame | None, _: int, seconds: float) -> None:
+        self._observe(Stage.PUBLISH, seconds)
+        self.metrics.alert_publishes.inc()
+        if deciding is not None:
+            whole = self._clock() - deciding.ingest_time_us / 1e6
+            self.metrics.frame_to_alert.observe(max(0.0, whole))
+            self._latency["frame_to_alert"].add(whole * 1e3)
+
+    def _observe(self, stage: Stage, seconds: float) -> None:
+        self.metrics.stage(stage).observe(max(0.0, seconds))
+        self._latency[stage.value].add(seconds * 1e3)
+
+    # what is due from time to time
+
+    async def _upkeep(self) -> None:
+        """Snapshots whose turn has come; once a second silent beds, gauges and the commit."""
+        if self._failure is not None:
+            raise self._failure
+        now = self._last_turn = time.monotonic()
+        self._checkpoints.turn(now)
+        for partition in self._checkpoints.ledgers:
+            if now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S and self._lag(partition) == 0:
+                self._looked[partition] = now
+                self._caught_up.add(partition)
+                await self._find_silent(partition)
+        if now - self._housekept >= HOUSEKEEPING_S:
+            self._housekept = now
+            self._show_state()
+            self._checkpoints.commit()
+
+    def _lag(self, partition: int) -> int | None:
+        """Messages on the partition that are not analysed yet; None while the broker has not told lately."""
+        tp = TopicPartition(self._frames_topic, partition)
+        if tp not in self._consumer.assignment():
+            return None
+        end, told_ms = self._consumer.highwater(tp), self._consumer.last_poll_timestamp(tp)
+        if end is None or not told_ms or time.time() - told_ms / 1e3 > FRESH_S:
+            return None
+        return max(0, int(end) - self._checkpoints.ledgers[partition].position)
+
+    async def _find_silent(self, partition: int) -> None:
+        """Tell the ward of beds from which nothing comes, though all there is has been read."""
+        now_us = int(self._clock() * 1e6)
+        beds = self._ward.beds
+        for bed in list(self._checkpoints.ledgers[partition].beds):
+            if bed not in beds or self._silenced.get(bed) == beds[bed].last_ingest_time_us:
+                continue
+            if now_us - beds[bed].last_ingest_time_us > self._settings.silent_after_s * 1e6 and (
+                await self._checkpoints.write_ahead(bed, now_us)
+            ):
+                await self._declare_silent(bed, now_us)
+
+    async def _declare_silent(self, bed: str, at_us: int) -> None:
+        self._silenced[bed] = self._ward.beds[bed].last_ingest_time_us
+        log.warning("bed silent", bed=bed)
+        await self._publish(self._ward.silence(bed, at_us), [])
+
+    def _show_state(self) -> None:
+        """Bring the gauges up to date."""
+        beds: Mapping[str, Bed] = self._ward.beds
+        self.metrics.beds.set(len(beds))
+        self.metrics.beds_silent.set(sum(Rule.BED_SILENT in bed.active for bed in beds.values()))
+        self.metrics.signal(Counter(min(bed.leads) for bed in beds.values() if len(bed.leads)))
+        known = self._priorities
+        self.metrics.active(
+            Counter((rule, known[name].get(rule, "low")) for name, bed in beds.items() for rule in bed.active)
+        )
+        quietest = min((bed.last_ingest_time_us for bed in beds.values()), default=None)
+        now = time.monotonic()
+        self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
+        lags = {partition: self._lag(partition) for partition in self._checkpoints.ledgers}
+        for partition, lag in lags.items():
+            if lag is not None:
+                self.metrics.lag(partition, lag, self._signal_s(partition, lag))
+        self.metrics.kafka_up.set(all(lag is not None for lag in lags.values()) if lags else self._assigned)
+        self.metrics.ready.set(self.unready() is None)
+
+    def _signal_s(self, partition: int, lag: int) -> float:
+        """Seconds of signal of one bed in that many frames of the partition."""
+        beds = sum(1 for _ in self._checkpoints.ledgers[partition].beds)
+        return lag / max(1, beds) * REFERENCE_FRAME_S
+
+    # partitions come and go
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        """Save and let go of all beds before anybody else may have them."""
+        self._generation += 1
+        async with self._turn:
+            if self._checkpoints.ledgers:
+                log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
+                await self._checkpoints.release(DRAIN_S)
+            self._silenced.clear()
+            self._priorities.clear()
+            self._caught_up.clear()
+            self._looked.clear()
+
+    async def on_partitions_assigned(self, assigned: set[Any]) -> None:
+        """Restore the beds of the partitions; aiokafka begins to fetch when this returns."""
+        async with self._turn:
+            if self._stopping.is_set():
+                return
+            partitions = {tp.partition for tp in assigned}
+            try:
+                for bed, silent_us in await self._checkpoints.restore(partitions):
+                    await self._declare_silent(bed, silent_us)
+            except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
+                self._failure = kafka.explain(error)
+            except TelebeatError as error:
+                self._failure = error
+            except Exception as error:  # aiokafka would only log it and go on without the beds' states
+                log.exception("beds could not be restored")
+                self._failure = KafkaError(f"the beds could not be restored: {error!r}")
+            self._assigned = True
+            self.metrics.assigned(partitions)
+
+    # what the pages show
+
+    def unhealthy(self) -> str | None:
+        """Why the process should be restarted, or None."""
+        quiet_s = time.monotonic() - self._last_turn
+        return f"no turn of the loop for {quiet_s:.0f} s" if quiet_s > HEALTHY_S else None
+
+    def unready(self) -> str | None:
+        """Why the worker does not analyse yet, or None; once caught up, it stays ready until a rebalance."""
+        if not self._assigned:
+            return "no partitions assigned yet"
+        behind = self._checkpoints.ledgers.keys() - self._caught_up
+        return f"not caught up on {len(behind)} partitions" if behind else None
+
+    def latency(self) -> dict[str, Any]:
+        """Percentiles in ms of each stage, at 5 % resolution."""
+        return {name: self._latency[name].summary() for name in (*map(str, Stage), "frame_to_alert")}
+
+    async def _check_topics(self, producer: Any) -> None:
+        """Raise `KafkaError` unless all topics have the same number of partitions."""
+        sizes = {}
+        for name in (topics.FRAMES, topics.BEATS, topics.ALERTS, topics.STATE):
+            try:
+                sizes[name] = len(await producer.partitions_for(kafka.topic(self._cluster, name)))
+            except aiokafka.errors.KafkaError as error:
+                raise kafka.explain(error) from error
+        if len(set(sizes.values())) != 1:
+            raise KafkaError(
+                f"beds are partitioned alike on all topics, but the partitions are {sizes}; "
+                "make the topics with `telebeat topics create`"
+            )
+
+
+#: The length of frame the design refers to; only the gauge of lag in seconds counts with it.
+REFERENCE_FRAME_S: Final = 0.25
+
+
+def _deciding(alert: Alert, frames: list[Frame]) -> Frame | None:
+    """The frame with the last sample the alert was decided on; of frames cut in a round, else the bed's last."""
+    last = None
+    for frame in frames:
+        if frame.bed == alert.bed:
+            last = frame
+            if alert.decided_sample < frame.first_sample + frame.instants:
+                break
+    return last
+
+
+async def serve(settings: Settings, cluster: KafkaSettings, ward: Analysis) -> None:
+    """Run a worker until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Raises
+    ------
+    TelebeatError
+        If something broke that a restart may mend.
+    """
+    service = Service(settings, cluster, ward)
+    running = asyncio.create_task(service.run())
+    signals_seen: list[int] = []
+
+    def on_signal(number: int) -> None:
+        signals_seen.append(number)
+        if len(signals_seen) > 1:
+            os._exit(128 + number)
+        service.stop()
+        if not service.started:
+            running.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not signals_seen:
+            raise
+
+
+def main(settings: Settings, cluster: KafkaSettings, ward: Analysis) -> None:
+    """`serve` on the quickest event loop there is."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415  # not on every platform
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serve(settings, cluster, ward))
