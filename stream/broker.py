@@ -18,7 +18,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -32,6 +34,7 @@ READY_S: Final = 60.0  # a start takes 1 to 4 s; a busy machine with two cores m
 GRACE_S: Final = 15.0  # Kafka closes its logs within a second
 TRAINING_GRACE_S: Final = 90.0  # Java writes its archive (5 s) before it ends
 POLL_S: Final = 0.02
+WATCH_S: Final = 0.2
 ATTEMPTS: Final = 3  # a port that was free may be taken before Kafka has it
 TAIL_LINES: Final = 12  # of the broker's log in an error: enough for a Java exception's head
 MIN_MEMORY_MB: Final = 96  # below this Kafka 4 runs out of heap at the start
@@ -123,7 +126,7 @@ class Broker:
         """Start the broker and return when it answers clients."""
         if self._port and not is_free(self._port):
             raise KafkaError(f"port {self._port} is in use: choose another with --port, or 0 for any free one")
-        files = await asyncio.to_thread(install, self._notify)
+        files = await _in_daemon_thread(install, self._notify)
         if not files.archive.exists() and not self._training:
             await _train(files, self._notify)
         for attempt in range(1, ATTEMPTS + 1):
@@ -150,6 +153,11 @@ class Broker:
             await asyncio.sleep(POLL_S)
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    async def wait(self) -> None:
+        """Return when the broker's process has ended, by `stop` or by itself."""
+        while self.running:  # noqa: ASYNC110  # a process tells nobody of its end
+            await asyncio.sleep(WATCH_S)
 
     @property
     def running(self) -> bool:
@@ -291,6 +299,32 @@ def is_free(port: int) -> bool:
     return True
 
 
+async def _in_daemon_thread(function: Callable[[Notify], Installation], notify: Notify) -> Installation:
+    """Run a blocking function; unlike `asyncio.to_thread`, Ctrl-C need not wait for a download to end."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Installation] = loop.create_future()
+
+    def settle(value: Installation | None, error: Exception | None) -> None:
+        if result.done():  # cancelled
+            return
+        if error is not None:
+            result.set_exception(error)
+        elif value is not None:
+            result.set_result(value)
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = function(notify)
+        except Exception as caught:  # handed over, not hidden
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=work, name="kafka-install", daemon=True).start()
+    return await result
+
+
 async def _answers(port: int) -> bool:
     """Whether a client gets the cluster's description, with a broker in it."""
     try:
@@ -312,7 +346,12 @@ async def _train(files: Installation, notify: Notify) -> None:
     notify("recording Kafka's classes for quick starts (once)")
     broker = Broker()
     broker._training = True
-    with contextlib.suppress(KafkaError, _PortTaken, OSError):  # a convenience: if Kafka cannot start, its start tells
+    try:
         await broker._launch(files, free_port())
         await broker.stop()
         files.archive_draft.replace(files.archive)
+    except (KafkaError, _PortTaken, OSError):
+        pass  # a convenience: if Kafka cannot start at all, the start itself will tell
+    finally:
+        await broker.stop()
+        files.archive_draft.unlink(missing_ok=True)

@@ -2,8 +2,8 @@
 
 It runs as a script in an isolated interpreter (`python -I -S broker_guard.py '<job as JSON>'`) and needs nothing but
 the standard library. Its standard input is a pipe whose other end telebeat holds: end of file means that telebeat wants
-the broker to stop, or was killed; both are the same to it. Then the broker gets SIGTERM, its time to close its files,
-and at last SIGKILL; a temporary folder is removed. A broker that ends by itself keeps its folder: telebeat reads the log.
+the broker to stop, or was killed; both are the same to it. Then the broker gets SIGTERM, its time to close its files
+and at last SIGKILL; a temporary folder is removed. When a broker ends by itself its folder stays: the log is in it.
 """
 
 from __future__ import annotations

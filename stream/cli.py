@@ -10,6 +10,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from stream.commands import COMMANDS, GROUPS
 from stream.errors import TelebeatError
@@ -42,7 +43,9 @@ def main() -> None:
     try:
         app()
     except TelebeatError as error:
-        Console(stderr=True).print(f"[bold red]telebeat:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[bold red]telebeat:[/] {escape(str(error))}", highlight=False, markup=True, soft_wrap=True
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

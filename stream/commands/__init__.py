@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from stream.commands import topics
+from stream.commands.broker import broker
 from stream.commands.dashboards import dashboards
 from stream.commands.download import download
 from stream.commands.replay import replay
 from stream.commands.score import score
+from stream.commands.script import script
+from stream.commands.tail import tail
 
 Command = Callable[..., Any]
 
 COMMANDS: Final[tuple[Command, ...]] = (
     replay,
+    script,
+    tail,
+    broker,
     download,
     dashboards,
     score,
 )
 
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).
-GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {}
+GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {
+    "topics": (topics.HELP, (topics.create, topics.describe)),
+}

@@ -1,0 +1,226 @@
+"""Follow what the monitor says on Kafka: alerts and beats, as they come or from any time back.
+
+Reads every partition without a consumer group, so that any number of people can look on. A monitor that was restarted
+from a snapshot says again what it said after it; such repetitions are dropped here. A bed's messages come in their
+order because all of them, alerts too, are in the partition of the bed's frames.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from aiokafka import TopicPartition
+
+from stream import kafka, topics, wire
+from stream.errors import KafkaError, SettingsError
+from stream.settings import KafkaSettings
+
+REMEMBERED: Final = 8192  # of each bed: more than an hour of beats, where a restart repeats seconds
+POLL_MS: Final = 200  # how soon a deadline is noticed when nothing comes
+UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+KINDS: Final = {"alerts": topics.ALERTS, "beats": topics.BEATS}
+
+
+class Event(NamedTuple):
+    """One thing the monitor said about a bed.
+
+    Attributes
+    ----------
+    bed : str
+        Whose.
+    rate_hz : float
+        Sampling rate at which `what` counts samples.
+    what : Alert, Beat or Mark
+        The thing itself.
+    """
+
+    bed: str
+    rate_hz: float
+    what: wire.Alert | wire.Beat | wire.Mark
+
+
+class Unreadable(NamedTuple):
+    """A message on the topic that is none of ours, or of another version."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+
+
+def parse_since(text: str) -> float | None:
+    """Seconds back from now: 0 for ``end``, None for ``begin`` (all there is), or of ``90s``, ``10m``, ``2h``, ``1d``.
+
+    Raises
+    ------
+    SettingsError
+        If the text is none of these.
+    """
+    if text in ("begin", "end"):
+        return None if text == "begin" else 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if match is None:
+        raise SettingsError(f"--since {text}: write begin, end, or a time back such as 90s, 10m, 2h, 1d")
+    return float(match[1]) * UNITS[match[2]]
+
+
+async def follow(
+    settings: KafkaSettings,
+    kinds: Sequence[str],
+    since_s: float | None = 0.0,
+    until_end: bool = False,
+    seconds: float | None = None,
+) -> AsyncGenerator[Event | Unreadable, None]:
+    """Everything said on the topics, in the order of each bed.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Cluster and prefix.
+    kinds : sequence of str
+        Of `KINDS`.
+    since_s : float or None
+        Where to begin, seconds back from now; None for the oldest there is.
+    until_end : bool
+        End with what was there when the call was made, instead of waiting for more.
+    seconds : float, optional
+        End after this long, in any case.
+
+    Raises
+    ------
+    KafkaError
+        If the cluster cannot be reached or lacks a topic.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    names = {kafka.topic(settings, KINDS[kind]): kind for kind in kinds}
+    partitions = await _partitions(settings, list(names))
+    async with kafka.consumer(settings) as reader:
+        reader.assign(partitions)
+        ends: dict[TopicPartition, int] = await reader.end_offsets(partitions)
+        await _seek(reader, partitions, ends, since_s)
+        seen = Seen()
+        waiting = set(partitions)
+        while deadline is None or time.monotonic() < deadline:
+            if until_end:
+                waiting = {p for p in waiting if await reader.position(p) < ends[p]}
+                if not waiting:
+                    return
+            batches = await reader.getmany(timeout_ms=POLL_MS)
+            for records in batches.values():
+                for record in records:
+                    if until_end and record.offset >= ends[TopicPartition(record.topic, record.partition)]:
+                        break
+                    for event in read(record, names[record.topic]):
+                        if isinstance(event, Unreadable) or seen.first(event):
+                            yield event
+
+
+def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
+    """The events in one record of a topic of this kind (see `KINDS`); of a batch the beats before the marks."""
+    try:
+        if kind == "alerts":
+            alert = wire.decode_alert(record.value)
+            return [Event(alert.bed, alert.rate_hz, alert)]
+        batch = wire.decode_batch(record.value)
+    except msgspec.DecodeError as error:
+        return [Unreadable(record.topic, record.partition, record.offset, str(error))]
+    said: tuple[wire.Beat | wire.Mark, ...] = (*batch.beats, *batch.marks)
+    return [Event(batch.bed, batch.rate_mhz / 1000, what) for what in said]
+
+
+class Seen:
+    """Tells the first time something is said of a bed from a repetition.
+
+    A repetition is equal in every field, device time included, so a device that starts its sample count anew is heard.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[str, dict[bytes | wire.Beat | wire.Mark, None]] = {}  # a dict is a set with an order
+
+    def first(self, event: Event) -> bool:
+        """Whether this was not among the last `REMEMBERED` things said of its bed; remembers it."""
+        said = self._said.setdefault(event.bed, {})
+        key = wire.encode_alert(event.what) if isinstance(event.what, wire.Alert) else event.what
+        if key in said:
+            return False
+        said[key] = None
+        if len(said) > REMEMBERED:
+            del said[next(iter(said))]
+        return True
+
+
+class Collection:
+    """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, list[bytes]] = {}
+        self._beats: dict[str, list[wire.Beat]] = {}
+        self._marks: dict[str, list[wire.Mark]] = {}
+        self._rates: dict[str, float] = {}
+
+    def add(self, event: Event) -> None:
+        """Keep one event."""
+        if isinstance(event.what, wire.Alert):
+            self._alerts.setdefault(event.bed, []).append(wire.encode_alert(event.what) + b"\n")
+            return
+        self._rates[event.bed] = event.rate_hz
+        if isinstance(event.what, wire.Beat):
+            self._beats.setdefault(event.bed, []).append(event.what)
+        else:
+            self._marks.setdefault(event.bed, []).append(event.what)
+
+    def write(self, folder: Path, kinds: Sequence[str]) -> list[Path]:
+        """Write the files of the kinds that were followed; a bed without alerts gets an empty list of them.
+
+        Raises
+        ------
+        KafkaError
+            If a bed's name cannot be a file's name.
+        """
+        from stream.annotations import write_annotations  # noqa: PLC0415  # brings in wfdb
+
+        beds = sorted(self._rates.keys() | self._alerts.keys())
+        for bed in beds:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", bed):
+                raise KafkaError(f"bed {bed!r} cannot be the name of a WFDB file: only letters, digits, _ and - can")
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for bed in beds:
+            if "beats" in kinds and bed in self._rates:
+                beats, marks = self._beats.get(bed, []), self._marks.get(bed, [])
+                paths.append(write_annotations(folder, bed, self._rates[bed], beats, marks))
+            if "alerts" in kinds:
+                path = folder / f"{bed}.alerts.jsonl"
+                path.write_bytes(b"".join(self._alerts.get(bed, [])))
+                paths.append(path)
+        return paths
+
+
+async def _partitions(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPartition]:
+    async with kafka.admin(settings) as client:
+        found = await client.describe_topics(list(names))
+    missing = [topic["topic"] for topic in found if topic["error_code"]]
+    if missing:
+        raise KafkaError(f"the cluster has no topic {', '.join(missing)}: make it with `telebeat topics create`")
+    return [TopicPartition(topic["topic"], p["partition"]) for topic in found for p in topic["partitions"]]
+
+
+async def _seek(
+    reader: kafka.Consumer, partitions: list[TopicPartition], ends: dict[TopicPartition, int], since_s: float | None
+) -> None:
+    """Put the reader where the first wanted record is."""
+    if since_s is None:
+        await reader.seek_to_beginning(*partitions)
+        return
+    starts = dict(ends)
+    if since_s > 0:
+        when = round((time.time() - since_s) * 1000)
+        found = await reader.offsets_for_times(dict.fromkeys(partitions, when))
+        starts |= {partition: hit.offset for partition, hit in found.items() if hit is not None}
+    for partition, offset in starts.items():
+        reader.seek(partition, offset)
