@@ -24,7 +24,8 @@ from stream.frames import INVALID, MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
 
 DEFAULT_GAIN: Final = 200.0  # steps per mV where a header says 0 or nothing (WFDB's header(5))
 LARGEST: Final = 32767  # of an int16 either way; -32768 is `INVALID`
-FINEST_MV: Final = 1e-6  # step of records that must be requantised (1 nV): far below any amplifier's noise
+FINEST_MV: Final = 1e-7  # smallest step a frame carries (0.1 nV): far below any amplifier's noise
+COARSEST_MV: Final = 1.0  # largest: an R wave would be a step or two
 LAST_TIME: Final = dt.datetime(2255, 1, 1, tzinfo=dt.UTC)  # frames count µs to 2^53
 
 #: The value that stands for "no reading" in each WFDB format (signal(5)); formats not listed have none.
@@ -153,9 +154,9 @@ def _columns(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np
         values = sign * (raw.astype(np.int64) - baseline)
         if several and (per_frame := record.samps_per_frame[i] or 1) > 1:
             values, missing = _frame_means(values, missing, per_frame)
-        samples, factor = _int16(values, missing)
+        samples, step = _int16(values, missing, leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain)
         result.append(samples)
-        steps.append(factor * leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain)
+        steps.append(step)
     return _stacked(path, result, steps)
 
 
@@ -172,11 +173,10 @@ def _joined(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.
                  for n in [record.sig_name[i]] for s in header.segments
                  if s is not None and n in (s.sig_name or []) and s.adc_gain and s.sig_len}  # fmt: skip
         step = min((leads.MILLIVOLTS.get(u.strip().lower(), 1.0) / abs(g) for g, u in gains), default=1 / DEFAULT_GAIN)
-        step = max(step, FINEST_MV)
         values = np.rint(np.where(missing, 0.0, millivolts) / step).astype(np.int64)
-        samples, factor = _int16(values, missing)
+        samples, step = _int16(values, missing, step)
         result.append(samples)
-        steps.append(factor * step)
+        steps.append(step)
     return _stacked(path, result, steps)
 
 
@@ -211,23 +211,25 @@ def _frame_means(
     return np.rint(sums / np.maximum(counts, 1)).astype(np.int64), counts == 0
 
 
-def _int16(values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int16], int]:
-    """The values in 16 bits and the power of two they were divided by to fit."""
+def _int16(
+    values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: float
+) -> tuple[npt.NDArray[np.int16], float]:
+    """The values in 16 bits and their step in mV, coarser by a power of two where they do not fit."""
     values = np.where(missing, 0, values)
     peak = int(np.abs(values).max(initial=0))
     factor = 1
-    while peak > LARGEST * factor:
+    while peak > LARGEST * factor or step * factor < FINEST_MV:
         factor *= 2
     scaled = np.rint(values / factor).astype(np.int16) if factor > 1 else values.astype(np.int16)
     scaled[missing] = INVALID
-    return scaled, factor
+    return scaled, step * factor
 
 
 def _stacked(
     path: Path, columns: list[npt.NDArray[np.int16]], steps: list[float]
 ) -> tuple[npt.NDArray[np.int16], list[float]]:
     samples = np.ascontiguousarray(np.stack(columns, axis=1))
-    if wrong := [s for s in steps if not 1e-7 <= s <= 1.0]:
+    if wrong := [s for s in steps if s > COARSEST_MV]:
         raise RecordError(f"record {path.name}: a step of {wrong[0]:g} mV is no ECG; correct the gain in its header")
     return samples, steps
 

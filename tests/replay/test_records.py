@@ -1,0 +1,256 @@
+"""Records come in as what was written: millivolts within half a step, invalid samples as such, errors in words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import wfdb
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replay.records import Record, find_records, read_record, wanted
+from stream import frames
+from stream.errors import RecordError
+from stream.settings import BESIDE_CHECKOUT
+
+#: Range of the formats that a signal may be stored in, and their mark for "no reading".
+RANGES = {"212": (-2047, 2047, -2048), "16": (-32767, 32767, -32768), "24": (-(2**23) + 1, 2**23 - 1, -(2**23)),
+          "32": (-(2**31) + 1, 2**31 - 1, -(2**31)), "80": (-127, 127, -128)}  # fmt: skip
+
+
+def write(folder: Path, name: str, digital: npt.NDArray[np.int64], **fields: Any) -> Path:
+    """Write a record; fields as `wfdb.wrsamp` names them."""
+    count = digital.shape[1]
+    options = {
+        "fs": 250,
+        "units": ["mV"] * count,
+        "sig_name": [f"ECG{i}" for i in range(count)],
+        "fmt": ["16"] * count,
+        "adc_gain": [200.0] * count,
+        "baseline": [0] * count,
+    }
+    wfdb.wrsamp(name, d_signal=digital, write_dir=str(folder), **(options | fields))
+    return folder / name
+
+
+def header(folder: Path, name: str, text: str, data: bytes = b"") -> Path:
+    (folder / f"{name}.hea").write_text(text)
+    if data:
+        (folder / f"{name}.dat").write_bytes(data)
+    return folder / name
+
+
+def millivolts(record: Record) -> npt.NDArray[np.float64]:
+    values = record.samples * np.array(record.units_per_bit)
+    return np.where(record.samples == frames.INVALID, np.nan, values)
+
+
+def as_frame(record: Record) -> frames.Frame:
+    data = record.samples[: record.rate_mhz // 1000].tobytes()
+    return frames.Frame("bed", 0, 0, 0, 0, record.rate_mhz, record.leads, record.units_per_bit, data)
+
+
+@st.composite
+def stored(draw: st.DrawFn) -> tuple[str, npt.NDArray[np.int64], list[float], list[int], list[str], float]:
+    fmt = draw(st.sampled_from(sorted(RANGES)))
+    low, high, invalid = RANGES[fmt]
+    leads = draw(st.integers(1, 3))
+    value = st.one_of(st.integers(low, high), st.integers(max(low, -200), min(high, 200)), st.just(invalid))
+    length = draw(st.integers(2, 40))
+    digital = draw(st.lists(st.lists(value, min_size=leads, max_size=leads), min_size=length, max_size=length))
+    gains = draw(st.lists(st.floats(2000, 50_000), min_size=leads, max_size=leads))
+    baselines = draw(st.lists(st.integers(-300_000, 300_000), min_size=leads, max_size=leads))
+    units = draw(st.lists(st.sampled_from(["mV", "uV", "nV"]), min_size=leads, max_size=leads))
+    rate = draw(st.sampled_from([100, 128, 250, 257, 360, 512, 999.5, 1000]))
+    return fmt, np.array(digital, dtype=np.int64), gains, baselines, units, rate
+
+
+@given(stored())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_millivolts_are_those_written(
+    tmp_path: Path, given_record: tuple[str, npt.NDArray[np.int64], list[float], list[int], list[str], float]
+) -> None:
+    fmt, digital, gains, baselines, units, rate = given_record
+    count = digital.shape[1]
+    scale = {"mV": 1.0, "uV": 1e-3, "nV": 1e-6}
+    steps = np.array([scale[u] / g for u, g in zip(units, gains, strict=True)])
+    path = write(tmp_path, "r", digital, fs=rate, fmt=[fmt] * count, adc_gain=gains, baseline=baselines, units=units)
+    record = read_record(path)
+    frames.check(as_frame(record))
+    assert record.samples.dtype == np.int16
+    assert record.rate_mhz == round(rate * 1000)
+    invalid = digital == RANGES[fmt][2]
+    np.testing.assert_array_equal(record.samples == frames.INVALID, invalid)
+    truth = np.where(invalid, 0, digital - baselines)  # in steps of the file
+    found = np.where(invalid, 0, record.samples.astype(np.int64))
+    factor = np.array(record.units_per_bit) / steps  # steps of the file in one of the record
+    assert np.log2(factor) == pytest.approx(np.round(np.log2(factor)), abs=1e-9)
+    assert np.all(np.abs(found * np.round(factor) - truth) <= np.where(factor > 1.5, factor / 2, 0))
+    enough = (np.abs(found).max(axis=0) >= 2**14 - 1) | (np.array(record.units_per_bit) < 2e-7)
+    assert np.all((factor < 1.5) | enough)  # no more bits are given away than needed
+
+
+def test_gain_and_unit_defaults(tmp_path: Path) -> None:
+    data = np.array([[200, 200]] * 300, dtype="<i2").tobytes()
+    record = read_record(header(tmp_path, "r", "r 2 250 300\nr.dat 16 0 16 0 0 0 0 noise1\nr.dat 16\n", data))
+    assert record.units_per_bit == (1 / 200, 1 / 200)
+    assert np.all(millivolts(record) == 1.0)
+
+
+def test_baseline_defaults_to_adc_zero(tmp_path: Path) -> None:
+    data = np.full((300, 1), 1224, dtype="<i2").tobytes()
+    record = read_record(header(tmp_path, "r", "r 1 360 300\nr.dat 16 200 11 1024 0 0 0 MLII\n", data))
+    assert np.all(millivolts(record) == 1.0)
+
+
+def test_twelve_leads_of_fifteen(tmp_path: Path) -> None:
+    names = ["i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6", "vx", "vy", "vz"]
+    digital = np.arange(15)[None, :].repeat(500, axis=0)
+    path = write(tmp_path, "r", digital, sig_name=names, units=["mV"] * 15, fmt=["16"] * 15, adc_gain=[2000.0] * 15)
+    record = read_record(path)
+    assert len(record.leads) == 12
+    assert record.leads[-1] == "MDC_ECG_LEAD_V6"
+    np.testing.assert_array_equal(record.samples[0], np.arange(12))
+
+
+def test_only_the_ecg_of_a_polygraph(tmp_path: Path) -> None:
+    digital = np.arange(4)[None, :].repeat(500, axis=0)
+    path = write(tmp_path, "r", digital, sig_name=["ABP", "II", "RESP", "V"], units=["mmHg", "mV", "mV", "mV"])
+    record = read_record(path)
+    assert record.leads == ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V")
+    np.testing.assert_array_equal(record.samples[0], [1, 3])
+
+
+def test_several_samples_a_frame_come_at_the_frame_rate(tmp_path: Path) -> None:
+    # Two samples of the ECG a frame, one of the pressure: 10 12 | -, 20 invalid | -, invalid invalid | -
+    rows = [[10, 12, 5], [20, -32768, 5], [-32768, -32768, 5]] * 100
+    text = "r 2 125 300\nr.dat 16x2 200(0)/mV 16 0 0 0 0 II\nr.dat 16 1(0)/mmHg 16 0 0 0 0 ABP\n"
+    record = read_record(header(tmp_path, "r", text, np.array(rows, dtype="<i2").tobytes()))
+    assert record.rate_mhz == 125_000
+    np.testing.assert_array_equal(record.samples[:3, 0], [11, 20, frames.INVALID])
+
+
+def test_segments_are_joined_and_holes_marked(tmp_path: Path) -> None:
+    for name, value, gain in (("s1", 100, 100.0), ("s2", 400, 400.0)):
+        write(tmp_path, name, np.full((300, 1), value), sig_name=["II"], adc_gain=[gain])
+    header(tmp_path, "layout", "layout 1 250 0\n~ 0 200/mV 16 0 0 0 0 II\n")
+    path = header(tmp_path, "multi", "multi/4 1 250 700 12:00:00 01/02/2003\nlayout 0\ns1 300\n~ 100\ns2 300\n")
+    record = read_record(path)
+    assert record.samples.shape == (700, 1)
+    assert record.start == dt.datetime(2003, 2, 1, 12, tzinfo=dt.UTC)
+    np.testing.assert_allclose(millivolts(record)[np.r_[0:300, 400:700]], 1.0)
+    assert np.all(record.samples[300:400] == frames.INVALID)
+    assert find_records([tmp_path]) == [path]
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("", None),
+        (" 10:11:12", None),
+        (" 10:11:12.5 31/12/1999", dt.datetime(1999, 12, 31, 10, 11, 12, 500_000, tzinfo=dt.UTC)),
+        (" 0:0:0 1/1/1970", dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+        (" 10:11:12 01/01/1950", None),
+    ],
+)
+def test_start_of_the_header(tmp_path: Path, when: str, expected: dt.datetime | None) -> None:
+    data = bytes(2 * 300)
+    record = read_record(header(tmp_path, "r", f"r 1 250 300{when}\nr.dat 16 200/mV 16 0 0 0 0 II\n", data))
+    assert record.start == expected
+
+
+@pytest.mark.parametrize("rate", [50, 99.9, 1000.5, 4000])
+def test_rates_out_of_range(tmp_path: Path, rate: float) -> None:
+    with pytest.raises(RecordError, match=r"100 to 1000 Hz.*resample"):
+        read_record(write(tmp_path, "r", np.zeros((10, 1), dtype=np.int64), fs=rate))
+
+
+def test_a_step_that_is_no_ecg(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"10 mV.*gain"):
+        read_record(write(tmp_path, "r", np.zeros((10, 1), dtype=np.int64), adc_gain=[0.1]))
+
+
+def test_no_ecg(tmp_path: Path) -> None:
+    path = write(tmp_path, "r", np.zeros((10, 1), dtype=np.int64), sig_name=["ABP"], units=["mmHg"])
+    with pytest.raises(RecordError, match=r"no ECG.*ABP"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("fmt", ["16", "212"])
+@given(keep=st.floats(0, 0.999))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+def test_cut_signal_files_are_refused(tmp_path: Path, fmt: str, keep: float) -> None:
+    path = write(tmp_path, "r", np.arange(500)[:, None].repeat(2, axis=1), fmt=[fmt] * 2)
+    file = tmp_path / "r.dat"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(RecordError, match=r"fetch it again|download"):
+        read_record(path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="telebeat download"):
+        read_record(tmp_path / "none")
+    with pytest.raises(RecordError, match=r"r\.dat is missing"):
+        read_record(header(tmp_path, "r", "r 1 250 300\nr.dat 16 200/mV 16 0 0 0 0 II\n"))
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_header_is_an_error_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.hea").write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError):
+        read_record(tmp_path / "r")
+
+
+def test_find_by_name_path_and_database(tmp_path: Path) -> None:
+    for folder, names in (("one", ("2", "10", "x")), ("two", ("x", "y")), ("two/deep", ("z",))):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in names:
+            write(tmp_path / folder, name, np.zeros((10, 1), dtype=np.int64))
+    other = tmp_path / "other"
+    other.mkdir()
+    dirs = [other, tmp_path]
+    assert [p.name for p in find_records(dirs)] == ["2", "10", "x", "z", "x", "y"]
+    assert find_records(dirs, ["y", "2", "z"]) == [
+        tmp_path / "two/y",
+        tmp_path / "one/2",
+        tmp_path / "two/deep/z",
+    ]
+    assert find_records(dirs, ["two/x", str(tmp_path / "one/x.hea")]) == [tmp_path / "two/x", tmp_path / "one/x"]
+    assert find_records(dirs, ["x"], database="one") == [tmp_path / "one/x"]
+    assert find_records([tmp_path / "two"], ["x"]) == [tmp_path / "two/x"]
+    assert find_records([tmp_path / "one"], database="one") == [tmp_path / f"one/{n}" for n in ("2", "10", "x")]
+    with pytest.raises(RecordError, match=r"several databases.*one/x"):
+        find_records(dirs, ["x"])
+    with pytest.raises(RecordError, match=r"no record xx .*similar are x; .*telebeat download"):
+        find_records(dirs, ["xx"])
+    with pytest.raises(RecordError, match="telebeat download mitdb"):
+        find_records([other], database="mitdb")
+    with pytest.raises(RecordError, match="any data folder"):
+        find_records([])
+
+
+def test_names_from_a_command_line() -> None:
+    assert wanted(["208,201", "a b"], None, ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
+    assert wanted(None, []) == []
+
+
+@pytest.mark.data
+def test_records_of_every_database() -> None:
+    """The first two of each database beside the checkout: they load, fit into frames, and agree with WFDB."""
+    folders = [d for d in sorted(BESIDE_CHECKOUT.iterdir()) if d.is_dir() and any(d.rglob("*.hea"))]
+    assert folders
+    for folder in folders:
+        for path in find_records([folder])[:2]:
+            record = read_record(path)
+            frames.check(as_frame(record))
+            truth = wfdb.rdrecord(str(path)).p_signal[:, : len(record.leads)]
+            assert record.samples.shape == truth.shape
+            np.testing.assert_allclose(millivolts(record), truth, atol=max(record.units_per_bit), equal_nan=True)
