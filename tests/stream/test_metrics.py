@@ -14,7 +14,6 @@ from stream.frames import REASONS
 from stream.metrics import ALERT_BUCKETS, PRIORITIES, SIGNAL_STATES, STAGE_BUCKETS, Event, Metrics, Stage
 from stream.wire import LABELS, Rule
 
-
 # Each example renders and parses a page; a busy machine is no failure.
 QUICK = settings(max_examples=40, deadline=None)
 
