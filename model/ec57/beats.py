@@ -5,8 +5,9 @@ while the analyser had declared the signal unreadable); every test beat that is 
 where the reference calls the signal unreadable. Test beats within reference fibrillation are not counted.
 
 Differences from `bxb`, none of which touches a record that keeps to the annotation rules: any number of periods of
-fibrillation and shutdown between two beats is remembered, not two; fibrillation that no `]` ends lasts to the end of
-the record; shutdown time is counted within the test period only; beats missed in shutdown take in class S.
+fibrillation and shutdown between two beats is remembered, not two; fibrillation or shutdown that no annotation ends
+lasts to the end of the record; shutdown time is counted within the test period only; beats missed in shutdown take in
+class S.
 
 References
 ----------

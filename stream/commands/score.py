@@ -28,12 +28,14 @@ def score(
     start: Annotated[str, typer.Option("--from", help="start of the test period, seconds or m:ss")] = "5:00",
     end: Annotated[str | None, typer.Option("--to", help="its end; default: the record's")] = None,
     window: Annotated[float, typer.Option(min=0, help="match window, ms")] = 150.0,
+    af_rhythms: Annotated[str, typer.Option(help="rhythms that count as AF episodes, such as AFIB,AFL")] = "AFIB",
+    vf_rhythms: Annotated[str, typer.Option(help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
-    """Judge beat annotations by ANSI/AAMI EC57: QRS, VEB and SVEB per record, gross and average.
+    """Judge annotations by ANSI/AAMI EC57: beats, runs and episodes of fibrillation, per record, gross and average.
 
-    A record without a test file counts as all beats missed.
+    A record without a test file counts as all missed.
     """
     import json
     import sys
@@ -61,6 +63,8 @@ def score(
                 start_s=start_s,
                 end_s=end_s,
                 window_s=window / 1000.0,
+                af_rhythms=_rhythms(af_rhythms),
+                vf_rhythms=_rhythms(vf_rhythms),
             )
             for name in names
         ]
@@ -71,12 +75,24 @@ def score(
             file = test / f"{record.record}.{annotator}"
             loud.print(f"{record.record}: there is no {file}: all beats count as missed", style="bold red")
     if json_file is not None:
-        about = {"from_s": start_s, "to_s": end_s, "window_ms": window, "annotator": annotator}
+        about = {
+            "from_s": start_s,
+            "to_s": end_s,
+            "window_ms": window,
+            "annotator": annotator,
+            "reference_annotator": reference_annotator,
+            "af_rhythms": _rhythms(af_rhythms),
+            "vf_rhythms": _rhythms(vf_rhythms),
+        }
         json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
     if csv:
         _write_csv(result, sys.stdout)
     else:
-        _print(result, Console())
+        console = Console()
+        _print_beats(result, console)
+        _print_counts(result, console)
+        _print_runs(result, console)
+        _print_episodes(result, console)
 
 
 def seconds(text: str) -> float:
@@ -113,6 +129,11 @@ def _names(
     return names
 
 
+def _rhythms(text: str) -> list[str]:
+    """The beginnings of rhythm notes from ``AFIB,AFL``."""
+    return [f"({name.lstrip('(')}" for name in text.replace(",", " ").split()]
+
+
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
@@ -133,11 +154,11 @@ _RATIOS = (
 )
 
 
-def _print(result: Score, console: Console) -> None:
+def _print_beats(result: Score, console: Console) -> None:
     """A row for each record, the sum and the average."""
     from rich.table import Table
 
-    table = Table(title="Beat by beat (ANSI/AAMI EC57)")
+    table = Table(title="Beats")
     table.add_column("record")
     counts = ("beats", "FN", "FP")
     times = ("RR ms", "offset ms", "IQR", "shut s")
@@ -163,6 +184,68 @@ def _print(result: Score, console: Console) -> None:
     means = result.average()
     table.add_row("average", "", "", "", *(_percent(means[name]) for _, name in _RATIOS), style="bold")
     console.print(table)
+
+
+def _print_counts(result: Score, console: Console) -> None:
+    """The gross table of beat labels."""
+    from rich.table import Table
+
+    from model.ec57 import LABELS
+
+    table = Table(title="Reference (rows) and test labels, gross; O: no beat, X: no beat in shutdown")
+    table.add_column("")
+    for label in LABELS:
+        table.add_column(label.lower(), justify="right")
+    for label, row in zip(LABELS, result.gross.beats.counts.tolist(), strict=True):
+        table.add_row(label, *map(str, row))
+    console.print(table)
+
+
+def _quotient(ratio: Ratio) -> str:
+    """A percentage with its counts."""
+    return f"{_percent(ratio.percent)} ({ratio.hits:.0f}/{ratio.total:.0f})" if ratio.total else "–"
+
+
+def _print_runs(result: Score, console: Console) -> None:
+    """Gross and average of each kind and length of run that there is."""
+    from rich.table import Table
+
+    ratios, means = result.gross.ratios(), result.average()
+    table = Table(title="Runs")
+    for heading in ("", "Se gross", "Se average", "+P gross", "+P average"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for origin, name in (("v", "ventricular"), ("s", "supraventricular")):
+        for length in ("couplet", "short_run", "long_run"):
+            se, ppv = f"{origin}_{length}_se", f"{origin}_{length}_ppv"
+            if ratios[se].total or ratios[ppv].total:
+                cells = (_quotient(ratios[se]), _percent(means[se]), _quotient(ratios[ppv]), _percent(means[ppv]))
+                table.add_row(f"{name} {length.replace('_', ' ')}", *cells)
+    if table.row_count:
+        console.print(table)
+
+
+def _print_episodes(result: Score, console: Console) -> None:
+    """A row for each record with episodes, the sum and the average."""
+    from rich.table import Table
+
+    names = ("episode_se", "episode_ppv", "duration_se", "duration_ppv")
+    means = result.average()
+    for kind, title in (("af", "Atrial fibrillation"), ("vf", "Ventricular fibrillation")):
+        table = Table(title=f"{title}: episodes, and their duration in seconds")
+        table.add_column("record")
+        for heading in ("episodes Se", "episodes +P", "duration Se", "duration +P"):
+            table.add_column(heading, justify="right")
+        for record in (*result.records, result.gross):
+            if record is result.gross:
+                table.add_section()
+            ratios = record.ratios()
+            quotients = [ratios[f"{kind}_{name}"] for name in names]
+            if any(q.total for q in quotients):
+                style = "bold" if record is result.gross else ""
+                table.add_row(record.record, *(_quotient(q) for q in quotients), style=style)
+        if table.row_count:
+            table.add_row("average", *(_percent(means[f"{kind}_{name}"]) for name in names), style="bold")
+            console.print(table)
 
 
 def _write_csv(result: Score, out: Any) -> None:
