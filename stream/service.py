@@ -11,13 +11,13 @@ the last checkpoint and nothing is lost (see `stream.checkpoint`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -100,7 +100,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         TelebeatError
             If something broke that a restart may mend.
         """
-        async with AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._thread.shutdown)
             pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self.latency)
             await stack.enter_async_context(pages)
@@ -412,9 +412,10 @@ async def serve(settings: Settings, cluster: KafkaSettings, ward: Analysis) -> N
 
 def main(settings: Settings, cluster: KafkaSettings, ward: Analysis) -> None:
     """`serve` on the quickest event loop there is."""
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415  # not on every platform
-    except ImportError:
-        new_event_loop = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):  # uvloop is not on every platform
+        import uvloop  # noqa: PLC0415
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(settings, cluster, ward))

@@ -7,7 +7,6 @@ depends on every sample since the bed began (`token` is a checksum over them all
 from __future__ import annotations
 
 import dataclasses
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -145,7 +144,7 @@ class FakeWard:
             onset_time="",
             decided_sample=decided,
             decided_time="",
-            evidence={"checksum": self._states[bed].checksum},
+            evidence={"checksum": float(self._states[bed].checksum)},
             cleared_sample=cleared,
         )
 
@@ -160,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

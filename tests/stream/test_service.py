@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+import urllib.request
+
+import msgspec
+import pytest
+
+from stream import topics
+from stream.frames import MAGIC, REASONS, Frame, encode
+from stream.settings import KafkaSettings
+from tests.stream.fake import FakeWard
+from tests.stream.frames_of import frame, stream_of
+from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
+
+BEDS = ("a", "b", "c", "d")
+
+
+def interleaved(count: int, beds: tuple[str, ...] = BEDS) -> list[Frame]:
+    return [f for group in zip(*(stream_of(bed, count) for bed in beds), strict=True) for f in group]
+
+
+async def test_what_goes_in_comes_out_analysed(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = interleaved(40)
+    await send(kafka, frames)
+    async with monitor(kafka) as service:
+        await until(read_all(service, len(frames)))
+    alerts, beats = await said(kafka)
+    assert (alerts, beats) == expected(frames)
+    assert alerts
+    assert len(beats) > 50
+    assert counter(service, "telebeat_frame_to_alert_seconds_count") == counter(
+        service, "telebeat_alert_publishes_total"
+    )
+
+
+def broken(good: Frame) -> dict[str, tuple[bytes | None, bytes]]:
+    """A malformed message for each field of a frame and each reason of refusal, under the bed's key."""
+    key = good.bed.encode()
+    change = msgspec.structs.replace
+    body = encode(good)
+    frames = {
+        "bed-empty": change(good, bed=""),
+        "bed-long": change(good, bed="x" * 65),
+        "bed-control": change(good, bed="a\n"),
+        "bed-other": change(good, bed="somebody else"),
+        "order-seq": change(good, seq=-1),
+        "order-sample": change(good, first_sample=2**53),
+        "order-device": change(good, device_time_us=-1),
+        "order-ingest": change(good, ingest_time_us=2**53),
+        "rate-low": change(good, rate_mhz=99_999),
+        "rate-high": change(good, rate_mhz=1_000_001),
+        "leads-none": change(good, leads=(), units_per_bit=()),
+        "leads-twice": change(good, leads=("MDC_ECG_LEAD_II",) * 2),
+        "units-zero": change(good, units_per_bit=(0.0, 0.005)),
+        "units-nan": change(good, units_per_bit=(float("nan"), 0.005)),
+        "units-few": change(good, units_per_bit=(0.005,)),
+        "samples-none": change(good, data=b""),
+        "samples-odd": change(good, data=good.data[:-1]),
+        "samples-long": change(good, data=good.data * 10),
+    }
+    raw = {
+        "magic-empty": b"",
+        "magic-json": b'{"bed": "a"}',
+        "version": bytes((MAGIC, 2)) + body[2:],
+        "checksum": body[:-1] + bytes((body[-1] ^ 1,)),
+        "schema": bytes((MAGIC, 1, 0, 0, 0, 0)),
+    }
+    return {name: (key, encode(f)) for name, f in frames.items()} | {name: (key, v) for name, v in raw.items()}
+
+
+async def test_malformed_frames_are_counted_and_harm_nobody(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = interleaved(40)
+    bad = broken(frames[0])
+    messages: list[Frame | tuple[bytes | None, bytes]] = []
+    for f, message in itertools.zip_longest(frames, bad.values()):
+        messages += [f, message] if message is not None else [f]
+    messages += [(None, encode(frames[0])), (b"unknown", encode(frames[0])), (b"\xff", b"")]
+    await send(kafka, messages)
+    async with monitor(kafka) as service:
+        await until(read_all(service, len(messages)))
+    assert await said(kafka) == expected(frames)
+    wanted = {reason: sum(name.split("-")[0] == reason for name in bad) for reason in REASONS}
+    wanted["bed"] += 2
+    wanted["magic"] += 1
+    assert {r: counter(service, "telebeat_frames_rejected_total", reason=r) for r in REASONS} == wanted
+    assert all(wanted.values())
+
+
+async def test_duplicates_and_gaps_are_events_of_their_bed_alone(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = interleaved(40, ("a", "b"))
+    of_a = [f for f in frames if f.bed == "a"]
+    disturbed = [f for f in frames if f.bed == "b"]
+    disturbed = [*disturbed[:10], disturbed[9], disturbed[3], *disturbed[12:]]
+    mixed = [f for pair in itertools.zip_longest(of_a, disturbed) for f in pair if f is not None]
+    await send(kafka, mixed)
+    async with monitor(kafka) as service:
+        await until(read_all(service, len(mixed)))
+    alerts, beats = await said(kafka)
+    whole_alerts, whole_beats = expected(of_a)
+    assert {k: v for k, v in beats.items() if k[0] == "a"} == whole_beats
+    assert whole_alerts.items() <= alerts.items()
+    assert (alerts, beats) == expected(mixed)
+    assert counter(service, "telebeat_technical_events_total", kind="duplicate") == 2
+    assert counter(service, "telebeat_technical_events_total", kind="gap") == 1
+
+
+async def test_silence_is_declared_once_and_ends_with_the_next_frame(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    now_us = time.time_ns() // 1000
+    await send(kafka, stream_of("a", 8, ingest_us=now_us))
+    async with monitor(kafka, chosen=settings(silent_after_s=0.5)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        await asyncio.sleep(1.5)
+        assert counter(service, "telebeat_alerts_raised_total", rule="bed_silent", priority="low") == 1
+        await send(kafka, [frame("a", 8 * 62, seq=8, ingest_us=time.time_ns() // 1000 + 10**9)])
+        await until(lambda: counter(service, "telebeat_beds_silent") == 0)
+    alerts, _ = await said(kafka)
+    states = [json.loads(alert) for alert in alerts.values()]
+    assert [(a["rule"], a["state"], a["cleared_sample"]) for a in states] == [("bed_silent", "cleared", 496)]
+
+
+async def test_silence_is_not_declared_while_frames_wait_to_be_read(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = stream_of("a", 400, ingest_us=1)  # by the stamp all of them are long past
+    await send(kafka, frames)
+    async with monitor(kafka, chosen=settings(silent_after_s=0.1)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        assert counter(service, "telebeat_frames_total") == len(frames)
+    assert counter(service, "telebeat_alerts_raised_total", rule="bed_silent", priority="low") == 1
+
+
+async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    beds = tuple(f"bed {i}" for i in range(12))
+    frames = interleaved(60, beds)
+    third = len(frames) // 3
+    await send(kafka, frames[:third])
+    async with monitor(kafka) as first:
+        await until(read_all(first, third))
+        async with monitor(kafka) as second:
+            await until(lambda: second.unready() is None and len(second._checkpoints.ledgers) == 1)
+            await until(lambda: len(first._checkpoints.ledgers) == 1)
+            await send(kafka, frames[third : 2 * third])
+            await until(lambda: counter(first, "telebeat_frames_total") + counter(second, "telebeat_frames_total") >= 2 * third)
+            assert counter(second, "telebeat_frames_total") > 0
+        await until(lambda: len(first._checkpoints.ledgers) == 2)
+        await send(kafka, frames[2 * third :])
+        before = counter(second, "telebeat_frames_total")
+        await until(read_all(first, len(frames) - int(before)))
+    assert await said(kafka) == expected(frames)
+    assert counter(first, "telebeat_cold_starts_total") == counter(second, "telebeat_cold_starts_total") == 0
+
+
+async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = interleaved(8)
+    await send(kafka, frames)
+
+    def fetch(port: int, page: str) -> tuple[int, str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+
+    async with monitor(kafka) as service:
+        await until(lambda: service.unready() is None)
+        assert await asyncio.to_thread(fetch, service.port, "healthz") == (200, "ok\n")
+        assert await asyncio.to_thread(fetch, service.port, "readyz") == (200, "ok\n")
+        await until(read_all(service, len(frames)))
+        await until(lambda: counter(service, "telebeat_beds") == len(BEDS))
+        _, metrics = await asyncio.to_thread(fetch, service.port, "metrics")
+        assert f"telebeat_frames_total {len(frames)}.0" in metrics
+        latency = json.loads((await asyncio.to_thread(fetch, service.port, "latency"))[1])
+    assert latency["ingest"]["count"] == len(frames)
+    assert 0 < latency["detect"]["p50"] <= latency["detect"]["p99"] <= latency["detect"]["max"]
+
+
+async def test_topics_that_do_not_fit_together_are_refused(kafka: KafkaSettings) -> None:
+    from stream.errors import KafkaError
+    from stream.service import Service
+
+    with pytest.raises(KafkaError, match="telebeat topics create"):
+        await Service(settings(), kafka, FakeWard()).run()
