@@ -120,7 +120,7 @@ def inject(packets: Iterable[Packet], faults: Sequence[Fault], seed: int, bed: s
         Beds differ in what befalls them.
     """
     stream = iter(packets)
-    for fault in sorted(faults, key=lambda f: KINDS.index(f.kind)):
+    for fault in sorted(faults, key=lambda f: (KINDS.index(f.kind), repr(f))):
         stream = _STAGES[fault.kind](stream, fault, random.Random(f"{seed}/{fault}/{bed}"))
     return stream
 
