@@ -1,0 +1,149 @@
+"""Beats read as they come: words, shape words, LSTM step, class.
+
+`read_beat` is the whole way from the R peak to the class in one kernel; the ward calls it on a bed's row. `BeatReader`
+wraps it for one bed outside the ward, with the three verbs of every online object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.jit import kernel
+from detector.types import AFTER, LEADS
+from model.lstm import Layers, step
+from model.state import LANGUAGE
+from model.vocabulary import Vocabulary, shape_word
+from model.words import BAR, FIELDS, P_LETTERS, TEXT, describe
+
+#: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
+CLASSES: Final = ("N", "S", "V", "F", "Q")
+_FIRST_BAR: Final = (P_LETTERS[1] - P_LETTERS[0]) // P_LETTERS[2]  # a text without it was never written
+
+
+class Weights(NamedTuple):
+    """Everything a model file holds, as the kernels take it."""
+
+    vocabulary: Vocabulary
+    layers: Layers
+
+
+@kernel
+def spell(
+    vocabulary: Vocabulary, texts: npt.NDArray[np.uint8], levels: npt.NDArray[np.int64], words: npt.NDArray[np.int64]
+) -> None:
+    """All words of a beat as the network takes them: a shape word per lead, then the measured words.
+
+    A lead that cannot be read has the shape word behind the last.
+    """
+    for lead in range(LEADS):
+        if texts[lead, _FIRST_BAR] == BAR:
+            words[lead] = shape_word(vocabulary, texts[lead])
+        else:
+            words[lead] = vocabulary.norms.shape[0]
+    words[LEADS:] = levels
+
+
+@kernel
+def read_beat(
+    state: Any,
+    weights: Weights,
+    signal: Any,
+    peak_tick: int,
+    lead_states: npt.NDArray[np.int8],
+    probabilities: npt.NDArray[np.float32],
+) -> int:
+    """Read one beat; called once for each, in order, at tick ``peak_tick + AFTER``.
+
+    Parameters
+    ----------
+    state : record of `model.state.LANGUAGE`, changed
+        All zero for a bed's first beat.
+    weights : Weights
+    signal : record of `detector.types.SIGNAL`
+        Nothing behind ``peak_tick + AFTER - 1`` is looked at.
+    peak_tick : int
+        The R peak, at 250 Hz.
+    lead_states : int8 (LEADS,)
+        GOOD ... OFF at the beat; leads from FLAT on are not read.
+    probabilities : float32 (5,), out
+        Of `CLASSES`; they sum to 1.
+
+    Returns
+    -------
+    int
+        The beat's shape word in the lead it is best read in; the number of shape words when neither can be read.
+    """
+    texts = np.empty((LEADS, TEXT), np.uint8)
+    values = np.empty(FIELDS, np.float32)
+    levels = np.empty(FIELDS, np.int64)
+    words = np.empty(LEADS + FIELDS, np.int64)
+    best = describe(state, signal, peak_tick, lead_states, texts, values, levels)
+    spell(weights.vocabulary, texts, levels, words)
+    step(weights.layers, words, state.h, state.c, probabilities)
+    return int(words[best]) if best >= 0 else weights.vocabulary.norms.shape[0]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model ready to read: its weights and what its card says of it."""
+
+    weights: Weights
+    card: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Reader:
+        """Load a model file; without a path the one that telebeat ships.
+
+        Raises
+        ------
+        stream.errors.ModelError
+            The file is missing, damaged or of another version.
+        """
+        from model.store import SHIPPED, load  # noqa: PLC0415 - the store knows `Reader`'s types
+
+        weights, card = load(path or SHIPPED)
+        return cls(weights, card)
+
+    @property
+    def shapes(self) -> int:
+        """Shape words of the vocabulary."""
+        return int(self.weights.vocabulary.norms.shape[0])
+
+
+class BeatReader:
+    """One bed's reader outside the ward.
+
+    Examples
+    --------
+    >>> reader = BeatReader(Reader.load())
+    >>> signal = np.zeros(1, SIGNAL)[0]
+    >>> token, probabilities = reader.update(signal, 100, np.zeros(2, np.int8))
+    """
+
+    #: Ticks behind the R peak at which `update` may be called at the earliest.
+    delay: Final = AFTER
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._row = np.zeros(1, LANGUAGE)
+
+    def update(
+        self, signal: Any, peak_tick: int, lead_states: npt.NDArray[np.int8]
+    ) -> tuple[int, npt.NDArray[np.float32]]:
+        """Read the next beat; see `read_beat`. Returns its shape word and the probabilities of `CLASSES`."""
+        probabilities = np.zeros(len(CLASSES), np.float32)
+        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, lead_states, probabilities)
+        return int(token), probabilities
+
+    def state(self) -> npt.NDArray[np.void]:
+        """Copy of the bed's state: one record of `model.state.LANGUAGE`."""
+        return self._row.copy()
+
+    def restore(self, row: npt.NDArray[np.void]) -> None:
+        """Go on from a copy that `state` has made."""
+        self._row[:] = row

@@ -1,0 +1,60 @@
+"""What is remembered of a bed to read its next beat: its rhythm, its own beats, the LSTM's state.
+
+One record of fixed size, part of the bed's row. All zeros is the state of a bed that has never had a beat.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.types import LEADS
+
+HIDDEN: Final = 64  # room for the LSTM's units; the shipped model may use fewer
+GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
+MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
+
+# A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
+PICTURE: Final = 70
+PICTURE_START: Final = -72  # ticks from R of its first sample
+STEP: Final = 2  # ticks between its samples
+QRS_FROM, QRS_TO = 24, 56  # its part that is compared as QRS: -96 to +156 ms
+P_FROM, P_TO = 0, 27  # as P wave: -288 to -76 ms
+T_FROM, T_TO = 50, 70  # as ST segment and beginning T wave: +112 to +268 ms
+
+#: One kind of beat of this patient, learned as beats come.
+GROUP = np.dtype(
+    [
+        ("mv", "f4", (LEADS, PICTURE)),  # mean picture
+        ("seen", "i4", (LEADS,)),  # beats averaged into each lead
+        ("weight", "f4"),  # beats, those long past counting less
+        ("early", "f4"),  # mean log2 of RR before it over the patient's own RR
+        ("pause", "f4"),  # mean log2 of RR behind it over the patient's own RR
+        ("breadth", "f4"),  # mean breadth of its QRS, ms
+    ],
+    align=True,
+)
+
+#: A bed's language state.
+LANGUAGE = np.dtype(
+    [
+        ("beats", "i8"),  # read so far
+        ("peak", "i8"),  # tick of the last R peak
+        ("rr", "f4", (MEMORY,)),  # last RR intervals, s, in a ring by `intervals`
+        ("intervals", "i8"),  # RR intervals so far
+        ("fast", "f4"),  # mean log2 RR over about 6 beats
+        ("slow", "f4"),  # over about 50 beats
+        ("own", "f4"),  # the patient's own RR, log2 s: moves only by regular intervals
+        ("jitter", "f4"),  # mean |log2 of successive RR ratio|
+        ("last_rr", "f4"),  # s, 0 for none
+        ("last_early", "f4"),  # log2 of the last RR over the own RR
+        ("last_group", "i4"),  # of the last beat, -1 for none; stored + 1 so that zero means none
+        ("before_group", "i4"),  # of the beat before that, likewise
+        ("normal", "i4"),  # the group taken as the patient's own normal beat, + 1
+        ("groups", GROUP, (GROUPS,)),
+        ("h", "f4", (HIDDEN,)),
+        ("c", "f4", (HIDDEN,)),
+    ],
+    align=True,
+)

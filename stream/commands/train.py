@@ -1,0 +1,198 @@
+"""`telebeat train`: learn the vocabulary and the network from annotated records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream.errors import RecordError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from model.dataset import Passage
+    from model.train import Round, TrainingConfig
+
+
+def train(
+    *,
+    out: Annotated[Path, typer.Option(help="folder for the model and its card")] = Path("model-trained"),
+    data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
+    cross_validate: Annotated[
+        int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the cross-validated scores here")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="processes that listen to records")] = 2,
+) -> None:
+    """Train the beat language on detected beats, or cross-validate it by subject.
+
+    The learning curve (`curve.csv`) and a checkpoint are kept in the output folder; the same command resumes there.
+    """
+    import time
+
+    from rich.console import Console
+
+    try:
+        import sklearn  # noqa: F401
+        import torch
+    except ImportError as error:
+        raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    from model.train import TrainingConfig
+
+    console = Console()
+    torch.set_num_threads(jobs)
+    chosen = _configured(TrainingConfig(), config)
+    began = time.monotonic()
+    heard = _listen(console, chosen, _folder(data_dir, chosen.databases), jobs)
+    if cross_validate is not None:
+        _cross_validate(console, heard, chosen, cross_validate, json_file)
+        return
+    _train(console, heard, chosen, out)
+    console.print(f"{time.monotonic() - began:.0f} s in all")
+
+
+def _configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
+    import dataclasses
+    import tomllib
+
+    if file is None:
+        return base
+    try:
+        given = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {file} ({error.strerror})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is no TOML: {error}") from error
+    known = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(f"{file}: {name} is no value of TrainingConfig; known are {', '.join(known)}")
+        given[name] = tuple(value) if isinstance(value, list) else value
+        if type(given[name]) is not type(known[name]) and not (
+            isinstance(known[name], float) and isinstance(value, int)
+        ):
+            raise SettingsError(f"{file}: {name} must be {type(known[name]).__name__}, not {value!r}")
+    return dataclasses.replace(base, **given)
+
+
+def _folder(data_dir: Path | None, databases: tuple[str, ...]) -> Path:
+    from stream.settings import data_dirs
+
+    for folder in data_dirs(data_dir):
+        if all((folder / database).is_dir() for database in databases):
+            return folder
+    raise RecordError(
+        f"no data folder has {' and '.join(databases)}; fetch them with `telebeat download` or give --data-dir"
+    )
+
+
+def _listen(console: Console, config: TrainingConfig, data: Path, jobs: int) -> list[Passage]:
+    """All records in all variants through the online code, with a progress bar."""
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
+    from rich.progress import Progress
+
+    from model.dataset import passage, records_of
+
+    work = [
+        (data / database, record, kind)
+        for database in config.databases
+        for record in records_of(data / database)
+        for kind in config.variants
+    ]
+    with Progress(console=console) as progress:
+        task = progress.add_task("listening", total=len(work))
+        heard = []
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            one = partial(passage, noise_folder=data / "nstdb", seed=config.seed)
+            for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
+                heard.append(result)
+                progress.advance(task)
+    beats = sum(len(p.samples) for p in heard)
+    console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in heard})} records, {beats} beats")
+    return heard
+
+
+def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
+    import dataclasses
+
+    from rich.progress import Progress, TextColumn
+
+    from model.store import save
+    from model.train import Trainer
+
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[now]}"))
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=config.epochs, now="")
+
+        def report(line: Round) -> None:
+            now = f"loss {line.loss:.3f}"
+            if config.held_out:
+                now += (
+                    f"  VEB {line.veb_se:.1f}/{line.veb_ppv:.1f}  SVEB {line.sveb_se:.1f}/{line.sveb_ppv:.1f}"
+                    f"  score {line.score:.3f}"
+                )
+            progress.update(task, completed=line.epoch, now=now)
+
+        trainer = Trainer(heard, config, out, report)
+        weights = trainer.run()
+    best = max(trainer.curve, key=lambda line: line.score)
+    card: dict[str, Any] = {
+        "what": "beat classes N S V F Q of ANSI/AAMI EC57 from words of beats; for research, no medical device",
+        "command": "telebeat train",
+        "config": dataclasses.asdict(config),
+        "trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught}),
+        "stopped_by": sorted(trainer.held_out),
+        "epochs": len(trainer.curve),
+        "kept": dataclasses.asdict(best if config.held_out else trainer.curve[-1]),
+    }
+    path = out / "telebeat.safetensors"
+    save(path, weights, card)
+    console.print(f"wrote {path} and its card")
+
+
+def _cross_validate(
+    console: Console, heard: Sequence[Passage], config: TrainingConfig, parts: int, json_file: Path | None
+) -> None:
+    import json
+
+    import numpy as np
+    from rich.table import Table
+
+    from model.ec57 import gross
+    from model.train import cross_validate, figures
+
+    names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
+    table = Table(*("subjects", *names), title=f"EC57, gross, detected beats, {parts}-fold by subject")
+    everything: dict[str, Any] = {}
+
+    def row(name: str, tables: dict[str, Any]) -> None:
+        values = figures(gross(tables.values()))
+        table.add_row(name, *(f"{value:.1f}" for value in values))
+        console.print(f"{name}: " + "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True)))
+
+    def report(number: int, tables: dict[str, Any]) -> None:
+        everything.update(tables)
+        row(f"part {number + 1}", tables)
+
+    results = cross_validate(heard, config, parts, report)
+    for database in config.databases:
+        row(database, {name: t for name, t in everything.items() if name.startswith(f"{database}/")})
+    row("all", everything)
+    spread = np.std([figures(gross(tables.values())) for tables in results], axis=0, ddof=1)
+    table.add_row("spread (SD of parts)", *(f"{value:.1f}" for value in spread))
+    console.print(table)
+    if json_file is not None:
+        numbers = {
+            "records": {name: t.counts.tolist() for name, t in sorted(everything.items())},
+            "gross": dict(zip(names, figures(gross(everything.values())), strict=True)),
+            "spread": dict(zip(names, spread.tolist(), strict=True)),
+        }
+        json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
