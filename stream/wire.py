@@ -35,6 +35,8 @@ class Rule(enum.IntEnum):
     BED_SILENT = 10
     SATURATED = 11
     NOISY = 12
+    UNMONITORED = 13
+    RELEARNING = 14
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stream.commands import topics
+from stream.commands.annotate import annotate
 from stream.commands.broker import broker
 from stream.commands.dashboards import dashboards
 from stream.commands.download import download
@@ -17,6 +18,7 @@ from stream.commands.tail import tail
 Command = Callable[..., Any]
 
 COMMANDS: Final[tuple[Command, ...]] = (
+    annotate,
     replay,
     script,
     tail,

@@ -1,0 +1,116 @@
+"""The ward over WFDB files: how a record is judged by the very code that runs at the bedside."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model.reader import Reader
+from replay.framing import frames, origin_us
+from replay.records import read_record
+from stream.annotations import write_alerts, write_annotations
+from stream.errors import TelebeatError
+from stream.limits import Limits
+from stream.ward import Output, Ward
+from stream.wire import Alert, Beat, Mark
+
+FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What became of one record.
+
+    Attributes
+    ----------
+    name : str
+    seconds : float
+        Signal analysed.
+    took : float
+        Wall-clock seconds for reading, analysing and writing.
+    beats : int
+    alerts : Counter
+        Raised, by rule.
+    error : str
+        Why it could not be done; empty: it was.
+    """
+
+    name: str
+    seconds: float
+    took: float
+    beats: int
+    alerts: Counter[str]
+    error: str = ""
+
+
+def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
+    """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
+
+    Parameters
+    ----------
+    path : Path
+        The record, without extension.
+    out : Path
+        Folder; must exist.
+    ward : Ward
+        The record becomes one of its beds, and is forgotten at the end.
+
+    Raises
+    ------
+    TelebeatError
+        The record cannot be read, or the output not be written.
+    """
+    started = time.perf_counter()
+    record = read_record(path)
+    beats: list[Beat] = []
+    marks: list[Mark] = []
+    alerts: list[Alert] = []
+
+    def keep(output: Output) -> None:
+        for batch in output.batches:
+            beats.extend(batch.beats)
+            marks.extend(batch.marks)
+        alerts.extend(output.alerts)
+
+    for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
+        ward.detect([frame])
+        keep(ward.judge())
+    ward.forget(record.name)
+    write_annotations(out, record.name, record.rate_mhz / 1000, beats, marks)
+    write_alerts(out, record.name, alerts)
+    raised = Counter(alert.rule for alert in alerts if alert.state == "raised")
+    return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
+
+
+def annotate_all(paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int) -> Iterator[Annotated]:
+    """Run `annotate` over many records, in `jobs` processes; a record that fails does not stop the others."""
+    out.mkdir(parents=True, exist_ok=True)
+    if jobs == 1 or len(paths) == 1:
+        _prepare(model, limits)
+        for path in paths:
+            yield _one(path, out)
+        return
+    # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, limits)) as pool:
+        yield from pool.map(_one, paths, [out] * len(paths))
+
+
+_ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
+
+
+def _prepare(model: Path | None, limits: Limits) -> None:
+    _ward[:] = [Ward(Reader.load(model), limits)]
+
+
+def _one(path: Path, out: Path) -> Annotated:
+    try:
+        return annotate(path, out, _ward[0])
+    except TelebeatError as error:
+        return Annotated(path.name, 0.0, 0.0, 0, Counter(), str(error))

@@ -1,0 +1,88 @@
+"""The two files a bed's output becomes: a WFDB annotation file and its alerts, one JSON object a line.
+
+`telebeat annotate` writes them from a record, `telebeat tail --out` from Kafka; over the same samples they are the same
+bytes, because both put events into one order here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import wfdb
+
+from stream.errors import RecordError
+from stream.wire import Alert, Beat, Mark, encode_alert
+
+ANNOTATOR: Final = "tb"
+
+#: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order.
+_ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
+_BEAT: Final = 4
+
+
+def write_annotations(folder: Path, bed: str, rate_hz: float, beats: Iterable[Beat], marks: Iterable[Mark]) -> Path:
+    """Write ``FOLDER/BED.tb``.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+    bed : str
+        Letters, digits, ``_`` and ``-``.
+    rate_hz : float
+        Sampling rate in which the samples count; it is written into the file.
+    beats, marks : iterable of Beat, Mark
+        In any order.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be written.
+    """
+    rows = [(beat.sample, _BEAT, beat.label, "", 0) for beat in beats]
+    rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
+    rows.sort()
+    path = folder / f"{bed}.{ANNOTATOR}"
+    if not rows:
+        # An annotation file that says nothing: its end mark alone, which the library refuses to write.
+        path.write_bytes(b"\0\0")
+        return path
+    try:
+        wfdb.wrann(
+            bed,
+            ANNOTATOR,
+            np.array([max(row[0], 0) for row in rows]),
+            symbol=[row[2] for row in rows],
+            aux_note=[row[3] for row in rows],
+            subtype=np.array([row[4] for row in rows]),
+            fs=rate_hz,
+            write_dir=str(folder),
+        )
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
+    """Write ``FOLDER/BED.alerts.jsonl``: every message of every alert, in the order of the decisions.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+    bed : str
+    alerts : iterable of Alert
+        In any order: on Kafka the alerts of a bed lie on several partitions.
+    """
+    lines = sorted(alerts, key=_decision)
+    path = folder / f"{bed}.alerts.jsonl"
+    path.write_bytes(b"".join(encode_alert(alert) + b"\n" for alert in lines))
+    return path
+
+
+def _decision(alert: Alert) -> tuple[int, int, str, bool]:
+    at = alert.decided_sample if alert.cleared_sample is None else alert.cleared_sample
+    return at, alert.onset_sample, alert.rule, alert.state == "cleared"

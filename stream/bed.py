@@ -1,0 +1,244 @@
+"""One bed: the row that holds everything known of it, and the two steps that advance it.
+
+`detect` runs the signal; `judge` then walks the time it covered, in order: a peak counts at the tick at which it was
+found, a beat is read at R + 300 ms, the rules run at the end of every epoch. Neither sees where a frame ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from detector import detector, resample
+from detector.jit import kernel
+from detector.types import AFTER, BEATS, EPOCH, GOOD, LEADS, RATE, Array, Row
+from model.reader import read_beat
+from model.state import LANGUAGE
+from stream import rhythm, rules
+from stream.frames import INVALID
+from stream.limits import LIMITS
+
+#: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
+LAYOUT: Final = 1
+CLASSES: Final = 5
+
+PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
+
+#: Where a bed is in its stream of frames.
+INTAKE = np.dtype(
+    [
+        ("rate_mhz", "i8"),
+        ("next_sample", "i8"),  # first sample not yet taken
+        ("seq", "i8"),  # of the last frame taken
+        ("device_us", "i8"),  # device time just after the last sample taken
+        ("ingest_us", "i8"),  # of the last frame taken
+        ("anchor_sample", "i8"),  # a sample ...
+        ("anchor_us", "i8"),  # ... and its device time
+        ("gap_first", "i8"),  # the last stretch of samples that never came
+        ("gap_end", "i8"),
+        ("stale", "i8"),  # old frames in a row that follow one another
+        ("stale_next", "i8"),  # first sample such a frame would have next
+        ("leads", "S400"),  # the device's leads, comma separated
+        ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none
+        ("mv_per_bit", "f8", (LEADS,)),
+    ],
+    align=True,
+)
+
+BED = np.dtype(
+    [
+        ("intake", INTAKE),
+        ("detector", detector.DETECTOR),
+        ("language", LANGUAGE),
+        ("rhythm", rhythm.RHYTHM),
+        ("rules", rules.MEMORY),
+        ("limits", LIMITS),
+        ("pending", PENDING, (BEATS,)),  # found but not yet read
+        ("n_pending", "i8"),
+        ("last_beat", "i8"),  # sample of the last beat read; -1: none
+        ("lead_state", "i1", (LEADS,)),  # of each lead at the last epoch judged
+    ],
+    align=True,
+)
+
+BEAT = np.dtype(
+    [
+        ("row", "i8"),
+        ("sample", "i8"),
+        ("label", "i8"),
+        ("probability", "f4"),
+        ("token", "i8"),
+        ("rr", "i8"),  # samples since the last beat; 0: the first
+        ("found", "i8"),  # ticks from R peak to detection
+        ("known", "i8"),  # ticks from R peak to class
+    ],
+    align=True,
+)
+
+#: Stretches of samples for `detect`: row, first index in the buffer, instants.
+JOB = np.dtype([("row", "i8"), ("first", "i8"), ("count", "i8")], align=True)
+
+
+@kernel
+def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
+    """A new bed whose first sample is `sample`."""
+    detector.begin(bed.detector, rate_mhz, sample)
+    rules.begin(bed.rules, bed.detector.tick, sample)
+    rhythm.begin(bed.rhythm)
+    bed.rules.leads = leads
+    bed.n_pending = 0
+    bed.last_beat = -1
+    bed.lead_state[:] = GOOD
+
+
+@kernel
+def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
+    """The stream goes on at `sample` with nothing before it to build on; alerts stay as they are."""
+    detector.begin(bed.detector, rate_mhz, sample)
+    rules.restart(bed.rules, bed.detector.tick, sample)
+    rhythm.restart(bed.rhythm)
+    bed.rules.leads = leads
+    bed.n_pending = 0
+    bed.last_beat = -1
+    bed.lead_state[:] = GOOD
+
+
+@kernel
+def detect(table: Array, jobs: Array, samples: Array) -> None:
+    """Run the signal of every job through its bed's detector.
+
+    Parameters
+    ----------
+    table : BED, shape (beds,)
+    jobs : JOB, shape (jobs,)
+        Each at most one second.
+    samples : int16, shape (instants, LEADS)
+    """
+    for i in range(len(jobs)):
+        job = jobs[i]
+        bed = table[job.row]
+        stretch = samples[job.first : job.first + job.count]
+        detector.update(bed.detector, stretch, bed.intake.mv_per_bit, INVALID)
+
+
+@kernel
+def judge(table: Array, rows: Array, weights: Any, beats: Array, marks: Array, moves: Array, counts: Array) -> None:
+    """Judge each of these beds up to its newest tick.
+
+    Parameters
+    ----------
+    table : BED, shape (beds,)
+    rows : int64, shape (rows,)
+    weights : model.reader.Weights
+    beats, marks, moves : BEAT, rhythm.MARK, rules.TRANSITION
+        Where events go; large enough (`room`).
+    counts : int64, shape (3,)
+        How many of each there are already; updated.
+    """
+    probabilities = np.zeros(CLASSES, np.float32)
+    for i in range(len(rows)):
+        bed = table[rows[i]]
+        b, m, t = counts[0], counts[1], counts[2]
+        _judge_bed(bed, weights, probabilities, beats, marks, moves, counts)
+        for k in range(b, counts[0]):
+            beats[k].row = rows[i]
+        for k in range(m, counts[1]):
+            marks[k].row = rows[i]
+        for k in range(t, counts[2]):
+            moves[k].row = rows[i]
+
+
+@kernel
+def _judge_bed(
+    bed: Row, weights: Any, probabilities: Array, beats: Array, marks: Array, moves: Array, counts: Array
+) -> None:
+    state = bed.detector
+    peak = 0
+    for e in range(state.n_epochs):
+        epoch = state.epochs[e]
+        peak = _advance(bed, epoch.tick, peak, weights, probabilities, beats, marks, moves, counts)
+        first = resample.sample_of(state.input, epoch.tick - EPOCH + 1)
+        now = resample.sample_of(state.input, epoch.tick)
+        fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
+        counts[2] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[2])
+        if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
+            if fibrillating:
+                counts[1] = rhythm.mark(marks, counts[1], rhythm.VF_ENDS, now, 0)
+            else:
+                counts[1] = rhythm.mark(marks, counts[1], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
+        counts[1] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[1])
+        for lead in range(LEADS):
+            bed.lead_state[lead] = epoch.lead[lead]
+    _advance(bed, state.tick - 1, peak, weights, probabilities, beats, marks, moves, counts)
+    detector.empty(state)
+
+
+@kernel
+def _advance(
+    bed: Row,
+    until: int,
+    peak: int,
+    weights: Any,
+    probabilities: Array,
+    beats: Array,
+    marks: Array,
+    moves: Array,
+    counts: Array,
+) -> int:
+    """Take the peaks found and the beats due up to tick `until`, in order of time; the number of peaks taken."""
+    state = bed.detector
+    while True:
+        due = bed.pending[0].tick + AFTER if bed.n_pending > 0 else until + 1
+        if bed.n_pending > 0:
+            due = max(due, bed.pending[0].found)
+        found = state.peaks[peak].found if peak < state.n_peaks else until + 1
+        if found <= due and found <= until:
+            new = bed.pending[bed.n_pending]
+            new.tick = state.peaks[peak].tick
+            new.found = found
+            new.sample = resample.sample_of(state.input, new.tick)
+            now = resample.sample_of(state.input, found)
+            counts[2] = rules.on_peak(bed.rules, bed.limits, new.tick, new.sample, now, moves, counts[2])
+            bed.n_pending += 1
+            peak += 1
+        elif due <= until:
+            _read(bed, due, weights, probabilities, beats, marks, moves, counts)
+        else:
+            return peak
+
+
+@kernel
+def _read(
+    bed: Row, due: int, weights: Any, probabilities: Array, beats: Array, marks: Array, moves: Array, counts: Array
+) -> None:
+    """Read the oldest pending beat at tick `due`."""
+    state = bed.detector
+    first = bed.pending[0]
+    out = beats[counts[0]]
+    out.token = read_beat(bed.language, weights, state.signal, first.tick, bed.lead_state, probabilities)
+    label = 0
+    for k in range(1, CLASSES):
+        if probabilities[k] > probabilities[label]:
+            label = k
+    out.label = label
+    out.probability = probabilities[label]
+    out.sample = first.sample
+    out.rr = first.sample - bed.last_beat if bed.last_beat >= 0 else 0
+    out.found = first.found - first.tick
+    out.known = due - first.tick
+    bed.last_beat = first.sample
+    counts[0] += 1
+    now = resample.sample_of(state.input, due)
+    counts[2] = rules.on_beat(bed.rules, bed.limits, label, first.tick, first.sample, now, moves, counts[2])
+    counts[1] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, marks, counts[1])
+    for k in range(1, bed.n_pending):
+        bed.pending[k - 1] = bed.pending[k]
+    bed.n_pending -= 1
+
+
+def room(rows: int, seconds: float) -> tuple[int, int, int]:
+    """Upper bounds of the beats, marks and transitions that `judge` can write for so much signal."""
+    epochs = int(seconds * RATE / EPOCH) + rows
+    found = BEATS * (int(seconds) + 1) * rows + rows * BEATS
+    return found, found + 2 * epochs, 2 * rules.RULES * (found + epochs)

@@ -1,0 +1,68 @@
+"""`telebeat annotate`: records through the ward, for EC57 tools to judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def annotate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for NAME.tb and NAME.alerts.jsonl.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of records, or of databases; default: TELEBEAT_DATA_DIR and the usual places."),
+    ] = None,
+    records: Annotated[
+        list[str] | None, typer.Option(help="Records, such as 208 or mitdb/208; default: all of the folder.")
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(help="Further records.", show_default=False)] = None,
+    database: Annotated[str | None, typer.Option(help="Only this database of the folder, such as mitdb.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+) -> None:
+    """Run the bedside analysis over WFDB records as fast as it can and write what it found.
+
+    For each record: NAME.tb, a WFDB annotation file (beats N S V F Q at the R peak, `+` rhythm, `~` signal quality,
+    `[` `]` fibrillation), and NAME.alerts.jsonl. `telebeat score` compares NAME.tb with a reference.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+
+    from replay.records import find_records, wanted
+    from stream.annotate import annotate_all
+    from stream.errors import RecordError
+    from stream.limits import Limits
+    from stream.settings import data_dirs, load
+
+    names = wanted(records, more)
+    paths = find_records(data_dirs(data_dir) if data_dir is None else [data_dir], names or None, database)
+    model = model or load().model_dir
+    console = Console(stderr=True)
+    table = Table("record", "signal", "× real time", "beats", "alerts raised")
+    done = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("annotating", total=len(paths))
+        for result in annotate_all(paths, out, model, Limits(), jobs):
+            done.append(result)
+            progress.update(task, advance=1, description=result.name)
+            raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
+            if result.error:
+                table.add_row(result.name, "", "", "", f"[red]{result.error}")
+            else:
+                speed = result.seconds / result.took
+                table.add_row(result.name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
+    console.print(table)
+    good = [result for result in done if not result.error]
+    seconds, took = sum(r.seconds for r in good), sum(r.took for r in good)
+    if good:
+        console.print(
+            f"{len(good)} of {len(done)} records, {seconds / 3600:.2f} h of signal, {took:.1f} s of work: "
+            f"{seconds / took:.0f} × real time in each process. Written to {out}."
+        )
+    failed = [result for result in done if result.error]
+    if failed:
+        raise RecordError(f"{len(failed)} of {len(done)} records could not be annotated, the first: {failed[0].error}")

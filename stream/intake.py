@@ -1,0 +1,122 @@
+"""What a frame means for its bed: next in order, seen before, late, behind a gap, or from a device that began anew.
+
+Everything is decided from the frame and the bed's row, nothing from the clock, so that reading the log again decides
+the same. Nothing a frame says stops the bed: each case has its event, and the samples that can be used are used.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detector.types import LEADS
+from stream.frames import Frame
+
+#: Leads to analyse first, if the device has them: R waves stand upright and tall in II, V leads tell wide beats apart.
+PREFERRED: Final = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "MDC_ECG_LEAD_V1", "MDC_ECG_LEAD_V2", "MDC_ECG_LEAD_I")
+FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
+STALE: Final = 8  # old frames in a row, each following the last, that show the device counts anew (2 s of 250 ms)
+
+
+class Event(enum.StrEnum):
+    """What can be out of order with a well-formed frame; the metric's label values."""
+
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    GAP = "gap"
+    SEQUENCE = "sequence"
+    RESTART = "restart"
+    RATE_CHANGED = "rate_changed"
+    LEADS_CHANGED = "leads_changed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with a frame.
+
+    Attributes
+    ----------
+    events : tuple of Event
+    skip : int
+        Instants at the frame's start that were seen before; all of them: drop the frame.
+    missing : int
+        Instants that never came before this frame.
+    anew : bool
+        The bed starts again with this frame.
+    """
+
+    events: tuple[Event, ...] = ()
+    skip: int = 0
+    missing: int = 0
+    anew: bool = False
+
+
+def judge(intake: Any, frame: Frame) -> Verdict:
+    """Place a frame in its bed's stream; remembers what it needs for the next in `intake` (an `INTAKE` row)."""
+    first = frame.first_sample
+    instants = frame.instants
+    expected = int(intake["next_sample"])
+    if frame.rate_mhz != intake["rate_mhz"]:
+        return Verdict((Event.RATE_CHANGED,), anew=True)
+    if ",".join(frame.leads).encode() != intake["leads"]:
+        return Verdict((Event.LEADS_CHANGED,), anew=True)
+    if first + instants <= expected:
+        return _old(intake, frame)
+    intake["stale"] = 0
+    if first < expected:
+        return Verdict((Event.DUPLICATE,), skip=expected - first)
+    if first > expected:
+        missing = first - expected
+        return Verdict((Event.GAP,), missing=missing, anew=missing * 1000 > FILLED_S * frame.rate_mhz)
+    return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else ())
+
+
+def _old(intake: Any, frame: Frame) -> Verdict:
+    """A frame whose samples all lie before the expected one: late, a duplicate, or a device that began anew."""
+    first = frame.first_sample
+    instants = frame.instants
+    if frame.device_time_us >= intake["device_us"]:
+        return Verdict((Event.RESTART,), anew=True)
+    follows = intake["stale"] == 0 or first == intake["stale_next"]
+    intake["stale"] = intake["stale"] + 1 if follows else 1
+    intake["stale_next"] = first + instants
+    if intake["stale"] >= STALE:
+        return Verdict((Event.RESTART,), anew=True)
+    within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
+    return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)
+
+
+def settle(intake: Any, frame: Frame, missing: int) -> None:
+    """Note that the frame was taken, after `missing` instants that never came."""
+    if missing:
+        intake["gap_first"] = frame.first_sample - missing
+        intake["gap_end"] = frame.first_sample
+    end = frame.first_sample + frame.instants
+    intake["next_sample"] = end
+    intake["seq"] = frame.seq
+    intake["device_us"] = frame.device_time_us + frame.instants * 1_000_000_000 // frame.rate_mhz
+    intake["ingest_us"] = frame.ingest_time_us
+
+
+def adopt(intake: Any, frame: Frame) -> None:
+    """Take rate, leads and clock from the first frame of a stream."""
+    intake["rate_mhz"] = frame.rate_mhz
+    intake["leads"] = ",".join(frame.leads).encode()
+    intake["anchor_sample"] = frame.first_sample
+    intake["anchor_us"] = frame.device_time_us
+    intake["gap_first"] = 0
+    intake["gap_end"] = 0
+    intake["stale"] = 0
+    for lead, column in enumerate(choose(frame.leads)):
+        intake["column"][lead] = column
+        intake["mv_per_bit"][lead] = frame.units_per_bit[column] if column >= 0 else float("nan")
+
+
+def choose(leads: tuple[str, ...]) -> tuple[int, ...]:
+    """Columns of the leads to analyse, best first; -1 fills up. A device with few leads keeps its own order."""
+    if len(leads) <= LEADS:
+        return tuple(range(len(leads))) + (-1,) * (LEADS - len(leads))
+    ranked = [leads.index(name) for name in PREFERRED if name in leads]
+    ranked += [column for column in range(len(leads)) if column not in ranked]
+    return tuple(ranked[:LEADS])

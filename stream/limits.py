@@ -1,0 +1,85 @@
+"""The limits of the alarm rules: settings for people, a record for the kernels.
+
+Defaults are those of bedside monitors; asystole, extreme rates and ventricular tachycardia as defined for the
+PhysioNet/CinC Challenge 2015 (Clifford et al., 2015).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from detector.types import RATE
+
+
+class Limits(BaseSettings):
+    """When a condition counts: `TELEBEAT_LIMIT_...`."""
+
+    model_config = SettingsConfigDict(env_prefix="TELEBEAT_LIMIT_", env_file=".env", extra="ignore", frozen=True)
+
+    asystole_s: float = Field(4.0, ge=2.0, le=10.0, description="seconds without a beat")
+    pause_s: float = Field(2.0, ge=1.2, le=5.0, description="seconds between two beats")
+    extreme_tachycardia_bpm: float = Field(140.0, ge=100.0, le=250.0)
+    extreme_tachycardia_beats: int = Field(17, ge=4, le=17, description="beats over which the rate is taken")
+    extreme_bradycardia_bpm: float = Field(40.0, ge=20.0, le=60.0)
+    extreme_bradycardia_beats: int = Field(5, ge=3, le=17)
+    ventricular_run_beats: int = Field(3, ge=3, le=10)
+    ventricular_tachycardia_beats: int = Field(5, ge=3, le=15)
+    ventricular_tachycardia_bpm: float = Field(100.0, ge=90.0, le=180.0)
+    fibrillation_s: float = Field(3.0, ge=1.0, le=10.0, description="seconds that look like fibrillation")
+    lead_off_s: float = Field(1.0, ge=0.2, le=30.0)
+    unmonitored_s: float = Field(2.0, ge=0.5, le=30.0, description="seconds without any readable lead")
+    flat_line_s: float = Field(3.0, ge=1.0, le=30.0)
+    saturated_s: float = Field(3.0, ge=1.0, le=30.0)
+    noisy_s: float = Field(10.0, ge=1.0, le=60.0)
+
+
+#: The limits as kernels read them, times in ticks.
+LIMITS = np.dtype(
+    [
+        ("asystole", "i8"),
+        ("pause", "i8"),
+        ("tachycardia_rr", "f8"),
+        ("tachycardia_beats", "i8"),
+        ("bradycardia_rr", "f8"),
+        ("bradycardia_beats", "i8"),
+        ("run_beats", "i8"),
+        ("vt_beats", "i8"),
+        ("vt_rr", "f8"),
+        ("fibrillation", "i8"),
+        ("lead_off", "i8"),
+        ("unmonitored", "i8"),
+        ("flat_line", "i8"),
+        ("saturated", "i8"),
+        ("noisy", "i8"),
+    ],
+    align=True,
+)
+
+
+def pack(limits: Limits) -> npt.NDArray[Any]:
+    """The limits as one `LIMITS` record, shape ()."""
+    return np.array(
+        (
+            round(limits.asystole_s * RATE),
+            round(limits.pause_s * RATE),
+            60.0 * RATE / limits.extreme_tachycardia_bpm,
+            limits.extreme_tachycardia_beats,
+            60.0 * RATE / limits.extreme_bradycardia_bpm,
+            limits.extreme_bradycardia_beats,
+            limits.ventricular_run_beats,
+            limits.ventricular_tachycardia_beats,
+            60.0 * RATE / limits.ventricular_tachycardia_bpm,
+            round(limits.fibrillation_s * RATE),
+            round(limits.lead_off_s * RATE),
+            round(limits.unmonitored_s * RATE),
+            round(limits.flat_line_s * RATE),
+            round(limits.saturated_s * RATE),
+            round(limits.noisy_s * RATE),
+        ),
+        LIMITS,
+    )

@@ -1,0 +1,218 @@
+"""The rhythm a patient is in, told from classed beats, and the signal's readability, told from epochs.
+
+Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
+supraventricular run, bigeminy, trigeminy, atrial fibrillation by the irregularity of RR intervals, else the basic
+rhythm. Irregularity is the median relative change between neighbouring RR intervals that touch no ventricular beat: a
+median, so that ectopic beats among regular ones do not count as fibrillation.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import LEADS, NOISY, RATE, Row
+from stream.rules import VENTRICULAR
+
+BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
+FEWEST: Final = 20  # of them must be free of ventricular beats
+IRREGULAR: Final = 0.07  # median relative change from which the rhythm is called irregular
+REGULAR: Final = 0.05  # and below which it is regular again
+PATTERN: Final = 6  # beats of N V N V N V, and nine of N N V, make a bigeminy and a trigeminy
+RUN: Final = 3  # beats in a row make a run
+RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
+SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
+SUPRAVENTRICULAR: Final = 1  # place of S in `wire.LABELS`
+
+#: Rhythms and their WFDB names, in `CODES`' order.
+NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, FIBRILLATION = range(8)
+AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", "(VFL")
+
+RHYTHM = np.dtype(
+    [
+        ("code", "i8"),
+        ("sample", "i8", (BEATS,)),  # of the last beats, in a ring by n
+        ("tick", "i8", (BEATS,)),
+        ("label", "i1", (BEATS,)),
+        ("change", "f8", (BEATS,)),  # relative change of RR at each beat; -1 where it means nothing
+        ("n", "i8"),
+        ("irregular", "i1"),
+        ("told", "i8"),  # sample of the last rhythm mark
+        ("quality", "i8"),  # subtype last told
+        ("next", "i8"),  # subtype that wants to be told
+        ("next_for", "i8"),  # epochs it has lasted
+        ("next_sample", "i8"),
+    ],
+    align=True,
+)
+
+#: Kinds of mark.
+RHYTHM_MARK, QUALITY_MARK, VF_BEGINS, VF_ENDS = range(4)
+MARK = np.dtype([("row", "i8"), ("kind", "i8"), ("sample", "i8"), ("code", "i8")], align=True)
+
+
+@kernel
+def begin(state: Row) -> None:
+    """No beat yet."""
+    state.code = NONE
+    state.told = -1
+    state.quality = 0
+    restart(state)
+
+
+@kernel
+def restart(state: Row) -> None:
+    """Forget the beats, keep what was told."""
+    state.n = 0
+    state.irregular = 0
+    state.next = state.quality
+    state.next_for = 0
+
+
+@kernel
+def mark(out: Row, count: int, kind: int, sample: int, code: int) -> int:
+    """Write a mark; the new count of `out`."""
+    out[count].kind = kind
+    out[count].sample = sample
+    out[count].code = code
+    return count + 1
+
+
+@kernel
+def _label(state: Row, back: int) -> int:
+    """Label of the beat `back` before the newest; -1 before the first."""
+    return int(state.label[(state.n - 1 - back) % BEATS]) if back < min(state.n, BEATS) else -1
+
+
+@kernel
+def _run(state: Row, label: int) -> int:
+    """How many beats up to the newest carry this label, up to `BEATS`."""
+    length = 0
+    while length < BEATS and _label(state, length) == label:
+        length += 1
+    return length
+
+
+@kernel
+def _repeats(state: Row, period: int) -> bool:
+    """Whether the last beats are three times (period - 1) others and a ventricular one, in any phase."""
+    seen = 3 * period
+    if state.n < seen:
+        return False
+    phase = -1
+    for back in range(period):
+        if _label(state, back) == VENTRICULAR:
+            phase = back
+            break
+    if phase < 0:
+        return False
+    for back in range(seen):
+        if (_label(state, back) == VENTRICULAR) != (back % period == phase):
+            return False
+    return True
+
+
+@kernel
+def _irregularity(state: Row) -> float:
+    """Median relative change of RR over the last beats; -1 while there are too few."""
+    values = np.empty(BEATS)
+    count = 0
+    for i in range(min(state.n, BEATS)):
+        if state.change[i] >= 0.0:
+            j = count
+            while j > 0 and values[j - 1] > state.change[i]:
+                values[j] = values[j - 1]
+                j -= 1
+            values[j] = state.change[i]
+            count += 1
+    return float(values[count // 2]) if count >= FEWEST else -1.0
+
+
+@kernel
+def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int) -> int:
+    """A beat was classed; writes a mark when the rhythm has changed; the new count of `out`."""
+    here = state.n % BEATS
+    state.change[here] = -1.0
+    if state.n >= 2:
+        before = state.tick[(state.n - 1) % BEATS]
+        rr = float(tick - before)
+        last = float(before - state.tick[(state.n - 2) % BEATS])
+        plain = label != VENTRICULAR and _label(state, 0) != VENTRICULAR and _label(state, 1) != VENTRICULAR
+        if plain and rr < 3.0 * RATE and last < 3.0 * RATE:
+            state.change[here] = abs(rr - last) / max(0.5 * (rr + last), 1.0)
+    state.tick[here] = tick
+    state.sample[here] = sample
+    state.label[here] = label
+    state.n += 1
+
+    irregularity = _irregularity(state)
+    if irregularity >= IRREGULAR:
+        state.irregular = 1
+    elif 0.0 <= irregularity < REGULAR:
+        state.irregular = 0
+    code = BASIC
+    back = 0
+    ventricular = _run(state, VENTRICULAR)
+    supraventricular = _run(state, SUPRAVENTRICULAR)
+    if ventricular >= RUN and _rate_of(state, ventricular) < RUN_RR:
+        code = V_RUN
+        back = ventricular - 1
+    elif supraventricular >= RUN and _rate_of(state, supraventricular) < RUN_RR and not state.irregular:
+        code = SV_RUN
+        back = supraventricular - 1
+    elif _repeats(state, 2):
+        code = BIGEMINY
+        back = 5
+    elif _repeats(state, 3):
+        code = TRIGEMINY
+        back = 8
+    elif state.irregular:
+        code = AF
+        back = BEATS // 2
+    if code == state.code:
+        return count
+    onset = sample
+    if code != BASIC and state.code != NONE:
+        onset = max(state.sample[(state.n - 1 - min(back, state.n - 1)) % BEATS], state.told + 1)
+    state.code = code
+    state.told = onset
+    return mark(out, count, RHYTHM_MARK, onset, code)
+
+
+@kernel
+def _rate_of(state: Row, beats: int) -> float:
+    """Mean RR in ticks over the last `beats` beats, with the one before them where it is known."""
+    newest = state.tick[(state.n - 1) % BEATS]
+    first = min(beats, state.n - 1, BEATS - 1)
+    return float(newest - state.tick[(state.n - 1 - first) % BEATS]) / max(first, 1)
+
+
+@kernel
+def on_epoch(state: Row, epoch: Row, leads: int, onset: int, out: Row, count: int) -> int:
+    """Tell a change of readability once it has lasted; the new count of `out`."""
+    subtype = 0
+    for lead in range(leads):
+        if epoch.lead[lead] == NOISY:
+            subtype |= 1 << lead
+        elif epoch.lead[lead] > NOISY:
+            subtype |= 1 << (4 + lead)
+    if not epoch.readable:
+        subtype |= 3 << 4  # EC57's shutdown wants the bits of both signals, also where there is one
+    if subtype == state.quality:
+        state.next = subtype
+        state.next_for = 0
+        return count
+    if subtype != state.next:
+        state.next = subtype
+        state.next_for = 0
+        state.next_sample = onset
+    state.next_for += 1
+    if state.next_for < SETTLED:
+        return count
+    state.quality = subtype
+    return mark(out, count, QUALITY_MARK, state.next_sample, subtype)
+
+
+assert LEADS <= 4, "a `~` annotation has four bits a kind"

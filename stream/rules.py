@@ -1,0 +1,334 @@
+"""The alarm rules: from beats and epochs to conditions that begin and end. Pure kernels, no clock.
+
+A rule speaks through `raise_` and `clear`, which write a transition; between them a condition is *active* and is not
+raised again. What a transition tells (onset, decision, evidence) stays in the bed's row until the condition ends, so
+that the alert's last message is complete.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import EPOCH, FLAT, LEADS, NOISY, OFF, RATE, SATURATED, Row
+from stream.wire import Rule
+
+RULES: Final = len(Rule)
+EVIDENCE: Final = 3  # numbers that go with an alert; their names are in `stream.catalogue`
+HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
+LOOK: Final = 80  # ticks a beat may still lie unfound (320 ms): a pause is declared only up to here
+HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
+OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
+RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
+LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
+VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
+LIKELY: Final = 0.5  # likelihood from which an epoch counts as fibrillation
+CALM: Final = RATE  # ticks without a lead's fault that end its alert, so that a loose contact is one alert
+MINUTE: Final = 60.0 * RATE  # ticks
+VENTRICULAR: Final = 2  # place of V in `wire.LABELS`
+
+ASYSTOLE: Final = int(Rule.ASYSTOLE)
+VENTRICULAR_FIBRILLATION: Final = int(Rule.VENTRICULAR_FIBRILLATION)
+VENTRICULAR_TACHYCARDIA: Final = int(Rule.VENTRICULAR_TACHYCARDIA)
+EXTREME_TACHYCARDIA: Final = int(Rule.EXTREME_TACHYCARDIA)
+EXTREME_BRADYCARDIA: Final = int(Rule.EXTREME_BRADYCARDIA)
+VENTRICULAR_RUN: Final = int(Rule.VENTRICULAR_RUN)
+PAUSE: Final = int(Rule.PAUSE)
+LEAD_OFF: Final = int(Rule.LEAD_OFF)
+FLAT_LINE: Final = int(Rule.FLAT_LINE)
+SATURATED_LEAD: Final = int(Rule.SATURATED)
+NOISY_LEAD: Final = int(Rule.NOISY)
+UNMONITORED: Final = int(Rule.UNMONITORED)
+RELEARNING: Final = int(Rule.RELEARNING)
+
+RULE = np.dtype(
+    [
+        ("active", "i1"),
+        ("since", "i8"),  # tick at which the condition began to hold; -1: it does not
+        ("onset", "i8"),  # sample, while active
+        ("decided", "i8"),  # sample
+        ("evidence", "f8", (EVIDENCE,)),
+    ],
+    align=True,
+)
+
+#: What the rules remember of a bed.
+MEMORY = np.dtype(
+    [
+        ("rule", RULE, (RULES,)),
+        ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
+        ("r_sample", "i8", (HISTORY,)),  # the same in samples
+        ("n", "i8"),
+        ("quiet", "i8"),  # tick since which a readable signal has shown no beat
+        ("quiet_sample", "i8"),
+        ("since_quiet", "i8"),  # beats since the last asystole was raised
+        ("run", "i8"),  # ventricular beats in a row
+        ("run_tick", "i8"),  # R peak of the first of them
+        ("run_sample", "i8"),
+        ("run_last", "i8"),  # R peak of the last of them
+        ("others", "i8"),  # beats in a row that are not ventricular
+        ("vf_sample", "i8"),
+        ("vf_last", "i8"),  # last tick that looked like fibrillation
+        ("unmonitored_sample", "i8"),
+        ("leads", "i8"),  # that the device has
+        ("lead_since", "i8", (4, LEADS)),  # tick since which a lead is noisy, saturated, flat, off; -1: it is not
+        ("lead_sample", "i8", (4, LEADS)),
+    ],
+    align=True,
+)
+
+TRANSITION = np.dtype(
+    [
+        ("row", "i8"),
+        ("rule", "i8"),
+        ("raised", "i1"),
+        ("onset", "i8"),
+        ("decided", "i8"),
+        ("cleared", "i8"),
+        ("evidence", "f8", (EVIDENCE,)),
+    ],
+    align=True,
+)
+
+
+@kernel
+def begin(memory: Row, tick: int, sample: int) -> None:
+    """Start at this tick with no condition active."""
+    for rule in range(RULES):
+        memory.rule[rule].active = 0
+    restart(memory, tick, sample)
+
+
+@kernel
+def restart(memory: Row, tick: int, sample: int) -> None:
+    """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are."""
+    for rule in range(RULES):
+        memory.rule[rule].since = -1
+    memory.n = 0
+    memory.quiet = tick
+    memory.quiet_sample = sample
+    memory.since_quiet = 0
+    memory.run = 0
+    memory.run_last = tick
+    memory.others = 0
+    memory.lead_since[:] = -1
+
+
+@kernel
+def raise_(out: Row, count: int, memory: Row, rule: int, onset: int, decided: int, a: float, b: float, c: float) -> int:
+    """Begin a condition unless it is active; the new count of `out`."""
+    state = memory.rule[rule]
+    if state.active:
+        return count
+    state.active = 1
+    state.onset = onset
+    state.decided = decided
+    state.evidence[0] = a
+    state.evidence[1] = b
+    state.evidence[2] = c
+    return _write(out, count, state, rule, 1, -1)
+
+
+@kernel
+def clear(out: Row, count: int, memory: Row, rule: int, sample: int) -> int:
+    """End a condition if it is active; the new count of `out`."""
+    state = memory.rule[rule]
+    if not state.active:
+        return count
+    state.active = 0
+    return _write(out, count, state, rule, 0, sample)
+
+
+@kernel
+def _write(out: Row, count: int, state: Row, rule: int, raised: int, cleared: int) -> int:
+    line = out[count]
+    line.rule = rule
+    line.raised = raised
+    line.onset = state.onset
+    line.decided = state.decided
+    line.cleared = cleared
+    for i in range(EVIDENCE):
+        line.evidence[i] = state.evidence[i]
+    return count + 1
+
+
+@kernel
+def _mean_rr(memory: Row, beats: int) -> float:
+    """Mean RR in ticks over the last `beats` beats; 0 while there are too few."""
+    if memory.n < beats:
+        return 0.0
+    newest = memory.r[(memory.n - 1) % HISTORY]
+    return float(newest - memory.r[(memory.n - beats) % HISTORY]) / (beats - 1)
+
+
+@kernel
+def on_peak(memory: Row, limits: Row, tick: int, sample: int, now: int, out: Row, count: int) -> int:
+    """An R peak was found at `tick`, record sample `sample`; `now` is the sample of the decision."""
+    memory.r[memory.n % HISTORY] = tick
+    memory.r_sample[memory.n % HISTORY] = sample
+    memory.n += 1
+    memory.quiet = tick
+    memory.quiet_sample = sample
+    memory.since_quiet += 1
+    count = clear(out, count, memory, PAUSE, sample)
+    if memory.since_quiet >= 2:  # one artefact does not end an asystole
+        count = clear(out, count, memory, ASYSTOLE, sample)
+
+    beats = limits.tachycardia_beats
+    limit = limits.tachycardia_rr
+    mean = _mean_rr(memory, beats)
+    if 0.0 < mean < limit:
+        onset = memory.r_sample[(memory.n - beats) % HISTORY]
+        count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, MINUTE / mean, MINUTE / limit, 0.0)
+    elif mean > limit * HYSTERESIS:
+        count = clear(out, count, memory, EXTREME_TACHYCARDIA, sample)
+
+    beats = limits.bradycardia_beats
+    limit = limits.bradycardia_rr
+    mean = _mean_rr(memory, beats)
+    if mean > limit:
+        onset = memory.r_sample[(memory.n - beats) % HISTORY]
+        count = raise_(out, count, memory, EXTREME_BRADYCARDIA, onset, now, MINUTE / mean, MINUTE / limit, 0.0)
+    elif 0.0 < mean < limit / HYSTERESIS:
+        count = clear(out, count, memory, EXTREME_BRADYCARDIA, sample)
+    return count
+
+
+@kernel
+def on_beat(memory: Row, limits: Row, label: int, tick: int, sample: int, now: int, out: Row, count: int) -> int:
+    """A beat was classed; `label` counts in `wire.LABELS`, `now` is the sample of the decision."""
+    if memory.n >= LEARNED:
+        count = clear(out, count, memory, RELEARNING, now)
+    if label != VENTRICULAR:
+        memory.others += 1
+        if memory.others >= OTHERS:
+            memory.run = 0
+            count = clear(out, count, memory, VENTRICULAR_RUN, sample)
+            count = clear(out, count, memory, VENTRICULAR_TACHYCARDIA, sample)
+        elif not memory.rule[VENTRICULAR_RUN].active:
+            memory.run = 0
+        return count
+    if memory.run == 0:
+        memory.run_tick = tick
+        memory.run_sample = sample
+    memory.run += 1
+    memory.run_last = tick
+    memory.others = 0
+    if memory.run >= 2:
+        mean = (tick - memory.run_tick) / (memory.run - 1)
+        beats = float(memory.run)
+        rate = MINUTE / mean
+        if memory.run >= limits.run_beats:
+            count = raise_(out, count, memory, VENTRICULAR_RUN, memory.run_sample, now, beats, rate, limits.run_beats)
+        if memory.run >= limits.vt_beats and mean < limits.vt_rr:
+            onset = memory.run_sample
+            limit = MINUTE / limits.vt_rr
+            count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, rate, limit)
+    return count
+
+
+@kernel
+def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
+    """A tenth of a second has passed; `onset` and `now` are the samples of its first and last tick."""
+    tick = epoch.tick
+    if not epoch.readable:
+        memory.quiet = tick  # nothing can be said of beats: the wait begins again once the signal is back
+        memory.quiet_sample = now
+        memory.run_last = tick
+    count = _without_beats(memory, limits, tick, now, out, count)
+    count = _fibrillation(memory, limits, epoch, onset, now, out, count)
+    return _leads(memory, limits, epoch, onset, now, out, count)
+
+
+@kernel
+def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
+    silent = tick - LOOK - memory.quiet
+    if silent >= limits.pause and memory.n > 0 and memory.r[(memory.n - 1) % HISTORY] == memory.quiet:
+        limit = limits.pause / RATE
+        count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
+    if silent >= limits.asystole:
+        memory.since_quiet = 0
+        limit = limits.asystole / RATE
+        count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
+    if memory.run > 0 and tick - memory.run_last > RUN_ENDS:
+        memory.run = 0
+        count = clear(out, count, memory, VENTRICULAR_RUN, now)
+        count = clear(out, count, memory, VENTRICULAR_TACHYCARDIA, now)
+    return count
+
+
+@kernel
+def _fibrillation(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
+    state = memory.rule[VENTRICULAR_FIBRILLATION]
+    if epoch.vf >= LIKELY:
+        if state.since < 0:
+            state.since = epoch.tick
+            memory.vf_sample = onset
+        if epoch.tick - state.since >= limits.fibrillation:
+            rule = VENTRICULAR_FIBRILLATION
+            held = (epoch.tick - state.since) / RATE
+            count = raise_(out, count, memory, rule, memory.vf_sample, now, epoch.vf, held, limits.fibrillation / RATE)
+        memory.vf_last = epoch.tick
+    elif not state.active:
+        state.since = -1
+    elif epoch.readable and epoch.tick - memory.vf_last >= VF_ENDS:
+        state.since = -1
+        count = clear(out, count, memory, VENTRICULAR_FIBRILLATION, now)
+    return count
+
+
+@kernel
+def _leads(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
+    """Each quality rule: some lead has been in that state for as long as its limit, whatever the other leads do."""
+    count = _quality(memory, epoch, OFF, LEAD_OFF, limits.lead_off, onset, now, out, count)
+    count = _quality(memory, epoch, FLAT, FLAT_LINE, limits.flat_line, onset, now, out, count)
+    count = _quality(memory, epoch, SATURATED, SATURATED_LEAD, limits.saturated, onset, now, out, count)
+    count = _quality(memory, epoch, NOISY, NOISY_LEAD, limits.noisy, onset, now, out, count)
+    state = memory.rule[UNMONITORED]
+    if epoch.readable:
+        state.since = -1
+        return clear(out, count, memory, UNMONITORED, now)
+    if state.since < 0:
+        state.since = epoch.tick
+        memory.unmonitored_sample = onset
+    held = epoch.tick - state.since
+    if held >= limits.unmonitored:
+        limit = limits.unmonitored / RATE
+        count = raise_(out, count, memory, UNMONITORED, memory.unmonitored_sample, now, held / RATE, limit, 0.0)
+    return count
+
+
+@kernel
+def _quality(
+    memory: Row, epoch: Row, kind: int, rule: int, limit: int, onset: int, now: int, out: Row, count: int
+) -> int:
+    state = memory.rule[rule]
+    worst = 0
+    leads = 0
+    any_now = False
+    for lead in range(memory.leads):
+        if epoch.lead[lead] == kind:
+            any_now = True
+            if memory.lead_since[kind - NOISY, lead] < 0:
+                memory.lead_since[kind - NOISY, lead] = epoch.tick
+                memory.lead_sample[kind - NOISY, lead] = onset
+        else:
+            memory.lead_since[kind - NOISY, lead] = -1
+    sample = onset
+    for lead in range(memory.leads):
+        since = memory.lead_since[kind - NOISY, lead]
+        if since >= 0 and epoch.tick - since + EPOCH >= limit:
+            leads += 1 << lead
+            if epoch.tick - since >= worst:
+                worst = epoch.tick - since
+                sample = memory.lead_sample[kind - NOISY, lead]
+    if leads:
+        held = (worst + EPOCH) / RATE
+        return raise_(out, count, memory, rule, sample, now, float(leads), held, limit / RATE)
+    if any_now:
+        state.since = epoch.tick
+    elif state.active and epoch.tick - state.since >= CALM:
+        return clear(out, count, memory, rule, now)
+    return count

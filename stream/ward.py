@@ -1,0 +1,327 @@
+"""The ward: all beds of one worker. Frames in, beats, marks and alerts out; no clock, no I/O, no asyncio."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.types import LEADS
+from model.reader import Reader
+from stream import bed as beds
+from stream import catalogue, intake, rhythm, rules
+from stream.errors import SnapshotError
+from stream.frames import INVALID, Frame
+from stream.limits import Limits, pack
+from stream.wire import LABELS, Alert, Batch, Beat, Mark, Rule
+
+FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
+TICK_MS: Final = 4.0  # length of a tick
+QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
+
+
+@dataclass
+class Output:
+    """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order."""
+
+    batches: list[Batch] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class BedView:
+    """What the shell may ask of a bed."""
+
+    last_device_time_us: int
+    last_ingest_time_us: int
+    leads: tuple[int, ...]
+    active: tuple[Rule, ...]
+
+
+class Ward:
+    """All beds of one worker.
+
+    Parameters
+    ----------
+    reader : model.reader.Reader
+        The trained model.
+    limits : Limits, optional
+        Of a bed that has none of its own.
+
+    Notes
+    -----
+    `detect` and `judge` are separate so that the shell can time them; call them in turn. Any cutting of a bed's
+    samples into frames, and of frames into calls, gives the same output in the same order for that bed.
+    """
+
+    def __init__(self, reader: Reader, limits: Limits | None = None) -> None:
+        self._weights = reader.weights
+        self._signature = _signature(reader)
+        self._limits = pack(limits or Limits())
+        self._table = np.zeros(FIRST_ROWS, beds.BED)
+        self._rows: dict[str, int] = {}
+        self._free = list(range(FIRST_ROWS - 1, -1, -1))
+        self._queued: dict[str, int] = {}  # ms of signal in each bed's queues
+        self._jobs: list[tuple[int, int, int]] = []
+        self._stretches: list[npt.NDArray[np.int16]] = []
+        self._length = 0
+        self._collector = Collector()
+
+    def detect(self, frames: Sequence[Frame]) -> None:
+        """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
+        for frame in frames:
+            self._take(frame)
+        self._run()
+
+    def judge(self) -> Output:
+        """Read the beats and run the rules over everything detected since the last call."""
+        self._judge()
+        return self._collector.take()
+
+    def silence(self, bed: str, now_us: int) -> Output:
+        """Raise "bed silent": nothing came from this bed up to `now_us`, and there was nothing left to read."""
+        row = self._rows.get(bed)
+        if row is not None:
+            place = self._table[row]["intake"]
+            onset = int(place["next_sample"])
+            silent = (now_us - int(place["ingest_us"])) / 1e6
+            self._raise(bed, Rule.BED_SILENT, onset, onset, silent)
+        return self._collector.take()
+
+    @property
+    def beds(self) -> Mapping[str, BedView]:
+        """Every bed there is state of."""
+        return {name: self._view(row) for name, row in self._rows.items()}
+
+    def snapshot(self, bed: str) -> bytes:
+        """Everything known of a bed, between two calls of `judge`."""
+        return self._signature + self._table[self._rows[bed]].tobytes()
+
+    def restore(self, bed: str, data: bytes) -> None:
+        """Go on from a `snapshot`.
+
+        Raises
+        ------
+        SnapshotError
+            It was taken by another version, with another model, or is damaged.
+        """
+        size = len(self._signature) + beds.BED.itemsize
+        if len(data) != size or not data.startswith(self._signature):
+            raise SnapshotError(f"snapshot of bed {bed}: made by another version or model; the bed learns anew")
+        row = self._rows.get(bed)
+        if row is None:
+            row = self._row()
+            self._rows[bed] = row
+        self._table[row] = np.frombuffer(data, beds.BED, offset=len(self._signature))[0]
+
+    def forget(self, bed: str) -> None:
+        """Drop a bed that another worker has taken over."""
+        row = self._rows.pop(bed, None)
+        self._queued.pop(bed, None)
+        if row is not None:
+            self._table[row : row + 1] = np.zeros(1, beds.BED)
+            self._free.append(row)
+
+    # --- one frame -----------------------------------------------------------------------------------------------
+
+    def _take(self, frame: Frame) -> None:
+        row = self._rows.get(frame.bed)
+        if row is None:
+            row = self._admit(frame)
+            verdict = intake.Verdict()
+        else:
+            verdict = intake.judge(self._table[row]["intake"], frame)
+        self._collector.output.events.update(event.value for event in verdict.events)
+        if verdict.skip >= frame.instants:
+            return
+        self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample)
+        if verdict.anew or verdict.missing:
+            self._flush()  # what came before is judged before anything is said of what did not come
+            if verdict.anew:
+                self._anew(row, frame, verdict)
+            else:
+                self._fill(row, frame.bed, verdict.missing)
+            if verdict.missing:
+                missing_s = verdict.missing * 1000 / frame.rate_mhz
+                first = frame.first_sample
+                self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s)
+                self._clear(frame.bed, Rule.SIGNAL_GAP, first)
+        self._queue(row, frame.bed, self._columns(row, frame)[verdict.skip :], frame.rate_mhz)
+        intake.settle(self._table[row]["intake"], frame, verdict.missing)
+
+    def _admit(self, frame: Frame) -> int:
+        row = self._row()
+        self._rows[frame.bed] = row
+        bed = self._table[row]
+        bed["limits"] = self._limits
+        intake.adopt(bed["intake"], frame)
+        beds.begin(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
+        return row
+
+    def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
+        """Start the bed again at this frame; alerts end where the samples they speak of can no longer be counted."""
+        bed = self._table[row]
+        if not verdict.missing:
+            end = int(bed["intake"]["next_sample"])
+            for rule in Rule:
+                self._clear(frame.bed, rule, end)
+            intake.adopt(bed["intake"], frame)
+        beds.restart(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
+        self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
+
+    def _fill(self, row: int, bed: str, missing: int) -> None:
+        """Samples that never came are no reading; time goes on."""
+        rate_mhz = int(self._table[row]["intake"]["rate_mhz"])
+        piece = rate_mhz // 1000
+        while missing > 0:
+            count = min(missing, piece)
+            self._queue(row, bed, np.full((count, LEADS), INVALID, np.int16), rate_mhz)
+            missing -= count
+        self._flush()
+
+    def _columns(self, row: int, frame: Frame) -> npt.NDArray[np.int16]:
+        """The analysed leads of a frame, shape (instants, LEADS)."""
+        samples = frame.samples
+        out = np.full((len(samples), LEADS), INVALID, np.int16)
+        for lead, column in enumerate(self._table[row]["intake"]["column"]):
+            if column >= 0:
+                out[:, lead] = samples[:, column]
+        return out
+
+    def _queue(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mhz: int) -> None:
+        millis = len(stretch) * 1_000_000 // rate_mhz + 1
+        if self._queued.get(bed, 0) + millis > QUEUE_MS:
+            self._flush()
+        self._queued[bed] = self._queued.get(bed, 0) + millis
+        self._jobs.append((row, self._length, len(stretch)))
+        self._stretches.append(stretch)
+        self._length += len(stretch)
+
+    # --- the kernels -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Detect in everything queued."""
+        if self._jobs:
+            beds.detect(self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches))
+            self._jobs, self._stretches, self._length = [], [], 0
+
+    def _flush(self) -> None:
+        self._run()
+        self._judge()
+
+    def _judge(self) -> None:
+        names = list(self._queued)
+        if not names:
+            return
+        rows = np.array([self._rows[name] for name in names])
+        room = beds.room(len(rows), sum(self._queued.values()) / 1000)
+        found = np.zeros(room[0], beds.BEAT)
+        marks = np.zeros(room[1], rhythm.MARK)
+        moves = np.zeros(room[2], rules.TRANSITION)
+        counts = np.zeros(3, np.int64)
+        beds.judge(self._table, rows, self._weights, found, marks, moves, counts)
+        self._queued.clear()
+        name_of = dict(zip(rows.tolist(), names, strict=True))
+        collector = self._collector
+        for beat in found[: counts[0]]:
+            row = int(beat["row"])
+            collector.beat(name_of[row], self._rate(row), beat)
+        for mark in marks[: counts[1]]:
+            row = int(mark["row"])
+            collector.mark(name_of[row], self._rate(row), mark)
+        for move in moves[: counts[2]]:
+            row = int(move["row"])
+            self._alert(name_of[row], row, move)
+
+    # --- alerts and rows -------------------------------------------------------------------------------------------
+
+    def _raise(self, bed: str, rule: Rule, onset: int, decided: int, evidence: float) -> None:
+        self._move(bed, lambda out, memory: rules.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0))
+
+    def _clear(self, bed: str, rule: Rule, sample: int) -> None:
+        self._move(bed, lambda out, memory: rules.clear(out, 0, memory, int(rule), sample))
+
+    def _move(self, bed: str, change: Callable[[Any, Any], int]) -> None:
+        out = np.zeros(1, rules.TRANSITION)
+        row = self._rows[bed]
+        if change(out, self._table[row]["rules"]):
+            self._alert(bed, row, out[0])
+
+    def _alert(self, bed: str, row: int, move: Any) -> None:
+        place = self._table[row]["intake"]
+        anchor = (int(place["anchor_sample"]), int(place["anchor_us"]))
+        self._collector.output.alerts.append(catalogue.alert(bed, int(place["rate_mhz"]), anchor, move))
+
+    def _rate(self, row: int) -> int:
+        return int(self._table[row]["intake"]["rate_mhz"])
+
+    def _row(self) -> int:
+        if not self._free:
+            size = len(self._table)
+            table = np.zeros(2 * size, beds.BED)
+            table[:size] = self._table
+            self._table = table
+            self._free = list(range(2 * size - 1, size - 1, -1))
+        return self._free.pop()
+
+    def _view(self, row: int) -> BedView:
+        bed = self._table[row]
+        active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
+        leads = tuple(int(s) for s in bed["lead_state"][: int(bed["rules"]["leads"])])
+        return BedView(int(bed["intake"]["device_us"]), int(bed["intake"]["ingest_us"]), leads, active)
+
+
+class Collector:
+    """Gathers events of the kernels into an `Output`."""
+
+    def __init__(self) -> None:
+        self.output = Output()
+        self._beats: dict[tuple[str, int], list[Beat]] = {}
+        self._marks: dict[tuple[str, int], list[Mark]] = {}
+
+    def beat(self, bed: str, rate_mhz: int, beat: Any) -> None:
+        """Add a `bed.BEAT`."""
+        self._beats.setdefault((bed, rate_mhz), []).append(
+            Beat(
+                sample=int(beat["sample"]),
+                label=LABELS[int(beat["label"])],
+                probability=round(float(beat["probability"]), 4),
+                token=int(beat["token"]),
+                rr_ms=round(int(beat["rr"]) * 1e6 / rate_mhz, 2),
+                found_ms=int(beat["found"]) * TICK_MS,
+                known_ms=int(beat["known"]) * TICK_MS,
+            )
+        )
+
+    def mark(self, bed: str, rate_mhz: int, mark: Any) -> None:
+        """Add a `rhythm.MARK`."""
+        symbol = ("+", "~", "[", "]")[int(mark["kind"])]
+        code = int(mark["code"])
+        aux = rhythm.AUX[code] if symbol == "+" else ""
+        subtype = code if symbol == "~" else 0
+        self._marks.setdefault((bed, rate_mhz), []).append(Mark(int(mark["sample"]), symbol, aux, subtype))
+
+    def take(self) -> Output:
+        """Everything gathered since the last call."""
+        for key in dict.fromkeys([*self._beats, *self._marks]):
+            beats_, marks = self._beats.get(key, []), self._marks.get(key, [])
+            self.output.batches.append(Batch(key[0], key[1], tuple(beats_), tuple(marks)))
+        output = self.output
+        self.output = Output()
+        self._beats, self._marks = {}, {}
+        return output
+
+
+def _signature(reader: Reader) -> bytes:
+    """What a snapshot must begin with: its layout depends on the row's type, its meaning on the model."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{beds.LAYOUT} {beds.BED.descr}".encode())
+    digest.update(json.dumps(reader.card, sort_keys=True, default=str).encode())
+    return b"telebeat" + digest.digest()
