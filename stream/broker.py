@@ -34,6 +34,7 @@ READY_S: Final = 60.0  # a start takes 1 to 4 s; a busy machine with two cores m
 GRACE_S: Final = 15.0  # Kafka closes its logs within a second
 TRAINING_GRACE_S: Final = 90.0  # Java writes its archive (5 s) before it ends
 POLL_S: Final = 0.02
+ANSWER_MS: Final = 2_000  # of a broker that is up; it is asked again
 WATCH_S: Final = 0.2
 ATTEMPTS: Final = 3  # a port that was free may be taken before Kafka has it
 TAIL_LINES: Final = 12  # of the broker's log in an error: enough for a Java exception's head
@@ -47,6 +48,7 @@ JAVA_OPTIONS: Final = (
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
+    "--sun-misc-unsafe-memory-access=allow",  # else Java 24 and later warn about Kafka's own use of it
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
@@ -166,11 +168,14 @@ class Broker:
 
     @property
     def log_tail(self) -> str:
-        """The last lines the broker wrote."""
+        """The last lines the broker wrote, without the places in Java's code."""
+        lines = [line for line in self._log_text().splitlines() if not line.startswith(("\tat ", "\t... "))]
+        return "\n".join(lines[-TAIL_LINES:])
+
+    def _log_text(self) -> str:
         if self._log is None or not self._log.exists():
             return ""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return "\n".join(lines[-TAIL_LINES:])
+        return self._log.read_text(encoding="utf-8", errors="replace").strip()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -229,20 +234,20 @@ class Broker:
         """Wait until the broker says over Kafka's protocol that it serves."""
         deadline = time.monotonic() + READY_S
         while not await _answers(port):
-            tail = self.log_tail
             if not self.running:
-                raise self._failure(tail)
+                raise self._failure()
             if time.monotonic() > deadline:
-                raise KafkaError(f"Kafka did not come up within {READY_S:g} s; its log ends with:\n{tail}")
+                raise KafkaError(f"Kafka did not come up within {READY_S:g} s; its log ends with:\n{self.log_tail}")
             await asyncio.sleep(POLL_S)
 
-    def _failure(self, tail: str) -> Exception:
+    def _failure(self) -> Exception:
         """What a start that ended early means, told from the log."""
-        if "Address already in use" in tail:
+        text = self._log_text()
+        if "Address already in use" in text:
             return _PortTaken(self.bootstrap)
-        if "Failed to acquire lock" in tail:
+        if "Failed to acquire lock" in text:
             return KafkaError(f"another broker uses {self._data_dir}: stop it, or choose another --data-dir")
-        return KafkaError(f"Kafka ended while starting; its log ends with:\n{tail or '(empty)'}")
+        return KafkaError(f"Kafka ended while starting; its log ends with:\n{self.log_tail or '(empty)'}")
 
 
 class _PortTaken(Exception):  # noqa: N818  # caught above, never seen
@@ -335,7 +340,8 @@ async def _answers(port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     try:
-        async with kafka.admin(KafkaSettings(bootstrap=f"{HOST}:{port}")) as client:
+        settings = KafkaSettings(bootstrap=f"{HOST}:{port}", security_protocol="PLAINTEXT")
+        async with kafka.admin(settings, request_timeout_ms=ANSWER_MS) as client:
             return bool((await client.describe_cluster())["brokers"])
     except KafkaError:
         return False

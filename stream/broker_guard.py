@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -75,7 +76,8 @@ def _stop(broker: subprocess.Popen[bytes], grace_s: float) -> int:
 
 
 def _await_end_of_input(ended: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not `sys.stdin`: its lock would hold up the interpreter's end
+        pass
     ended.set()
 
 
