@@ -80,6 +80,12 @@ class Checkpoints:
         self._failure: KafkaError | None = None
         self._saved_at: dict[str, float] = {}
         self.ledgers: dict[int, Ledger] = {}
+        self.homes: dict[str, int] = {}  # bed -> partition
+
+    def admits(self, partition: int, bed: str, offset: int) -> bool:
+        """Whether this frame of a bed is new to its state; from now on the bed is saved with the others."""
+        self.homes[bed] = partition
+        return self.ledgers[partition].admits(bed, offset)
 
     # restoring
 
@@ -115,6 +121,7 @@ class Checkpoints:
                     cold.add(bed)
                     del good[bed]
                     continue
+                self.homes[bed] = tp.partition
                 if snapshot.silent_us:
                     silent.append((bed, snapshot.silent_us))
             for bed in sorted(cold):
@@ -181,10 +188,9 @@ class Checkpoints:
         """
         if self._failure is not None:
             raise self._failure
-        homes = self._homes()
-        if due := [bed for bed in self._rota.due(set(homes), now) if bed not in self._writing]:
-            self._start(self._write([self._copy(bed, homes[bed]) for bed in due], now))
-        known = [self._saved_at.setdefault(bed, now) for bed in homes]
+        if due := [bed for bed in self._rota.due(self.homes.keys(), now) if bed not in self._writing]:
+            self._start(self._write([self._copy(bed) for bed in due], now))
+        known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
 
     async def write_ahead(self, bed: str, silent_us: int) -> bool:
@@ -194,7 +200,7 @@ class Checkpoints:
         """
         if bed in self._writing:
             return False
-        await self._write([self._copy(bed, self._homes()[bed], silent_us)], None)
+        await self._write([self._copy(bed, silent_us)], None)
         await self._publisher.settled()
         return True
 
@@ -210,10 +216,9 @@ class Checkpoints:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                homes = self._homes()
                 if self._tasks:
                     await asyncio.wait(set(self._tasks))
-                await self._write([self._copy(bed, partition) for bed, partition in homes.items()], None)
+                await self._write([self._copy(bed) for bed in self.homes], None)
                 await self._publisher.settled()
                 await self._commit()
         except (TimeoutError, KafkaError) as error:
@@ -221,20 +226,17 @@ class Checkpoints:
         finally:
             for task in self._tasks:
                 task.cancel()
-            for bed in list(self._ward.beds):
+            for bed in self.homes:
                 self._ward.forget(bed)
+            self.homes.clear()
             self.ledgers.clear()
             self._committed.clear()
             self._writing.clear()
             self._saved_at.clear()
             self._metrics.oldest_snapshot.since(None)
 
-    def _homes(self) -> dict[str, int]:
-        """The partition of every bed that has a state to save."""
-        held = self._ward.beds
-        return {bed: p for p, ledger in self.ledgers.items() for bed in ledger.beds if bed in held}
-
-    def _copy(self, bed: str, partition: int, silent_us: int = 0) -> Snapshot:
+    def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
+        partition = self.homes[bed]
         return Snapshot(bed, partition, self.ledgers[partition].offset(bed), silent_us, self._ward.snapshot(bed))
 
     async def _write(self, copies: Iterable[Snapshot], now: float | None) -> None:

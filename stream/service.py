@@ -27,6 +27,7 @@ from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics, wire
+from stream.catalogue import CATALOGUE
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
@@ -78,8 +79,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False
         self._caught_up: set[int] = set()
-        self._silenced: dict[str, int] = {}  # bed -> ingest time of the frame after which it was declared silent
-        self._priorities: dict[str, dict[Rule, str]] = defaultdict(dict)  # bed -> rule -> priority of its alert
+        self._heard_us: dict[str, int] = {}  # bed -> gateway's stamp in its last frame
+        self._silenced: set[str] = set()  # beds declared silent and not heard since
         self._housekept = 0.0
         self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
         self._last_turn = time.monotonic()
@@ -105,8 +106,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self.latency)
             await stack.enter_async_context(pages)
             self.port = pages.port
+            await self._check_topics()
             producer = await stack.enter_async_context(kafka.producer(self._cluster))
-            await self._check_topics(producer)
             self._publisher = Publisher(producer, self.metrics.publish_errors.inc)
             stack.callback(self._publisher.abandon)
             self._consumer = await stack.enter_async_context(kafka.consumer(self._cluster, group=self._cluster.group))
@@ -170,8 +171,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self.metrics.frames.inc()
             if message.frame is None:
                 self._reject(message)
-            elif ledger.admits(message.bed, message.offset):
+            elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
+                self._heard_us[message.bed] = message.frame.ingest_time_us
+                self._silenced.discard(message.bed)
                 self.metrics.samples.inc(message.frame.instants)
                 self._observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
         return frames
@@ -198,12 +201,11 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     async def _publish(self, said: Said, frames: list[Frame]) -> None:
         """Hand everything to the producer, alerts first; acknowledgements come later and are timed then."""
-        homes = {bed: p for p, ledger in self._checkpoints.ledgers.items() for bed in ledger.beds}
+        homes = self._checkpoints.homes
         for alert in said.alerts:
             told = partial(self._alert_acknowledged, _deciding(alert, frames))
             key, value = alert.id.encode(), wire.encode_alert(alert)
             await self._publisher.send(self._alerts_topic, key, value, homes[alert.bed], told)
-            self._priorities[alert.bed][Rule[alert.rule.upper()]] = alert.priority
             if alert.state == "raised":
                 self.metrics.raised(Rule[alert.rule.upper()], alert.priority)
         for batch in said.batches:
@@ -260,17 +262,15 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def _find_silent(self, partition: int) -> None:
         """Tell the ward of beds from which nothing comes, though all there is has been read."""
         now_us = int(self._clock() * 1e6)
-        beds = self._ward.beds
-        for bed in list(self._checkpoints.ledgers[partition].beds):
-            if bed not in beds or self._silenced.get(bed) == beds[bed].last_ingest_time_us:
-                continue
-            if now_us - beds[bed].last_ingest_time_us > self._settings.silent_after_s * 1e6 and (
-                await self._checkpoints.write_ahead(bed, now_us)
-            ):
+        limit_us = now_us - self._settings.silent_after_s * 1e6
+        homes = self._checkpoints.homes
+        overdue = [bed for bed, heard in self._heard_us.items() if heard < limit_us and homes[bed] == partition]
+        for bed in overdue:
+            if bed not in self._silenced and await self._checkpoints.write_ahead(bed, now_us):
                 await self._declare_silent(bed, now_us)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
-        self._silenced[bed] = self._ward.beds[bed].last_ingest_time_us
+        self._silenced.add(bed)
         log.warning("bed silent", bed=bed)
         await self._publish(self._ward.silence(bed, at_us), [])
 
@@ -280,11 +280,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self.metrics.beds.set(len(beds))
         self.metrics.beds_silent.set(sum(Rule.BED_SILENT in bed.active for bed in beds.values()))
         self.metrics.signal(Counter(min(bed.leads) for bed in beds.values() if len(bed.leads)))
-        known = self._priorities
-        self.metrics.active(
-            Counter((rule, known[name].get(rule, "low")) for name, bed in beds.items() for rule in bed.active)
-        )
-        quietest = min((bed.last_ingest_time_us for bed in beds.values()), default=None)
+        active = (rule for bed in beds.values() for rule in bed.active)
+        self.metrics.active(Counter((rule, str(CATALOGUE[rule].priority)) for rule in active))
+        quietest = min(self._heard_us.values(), default=None)
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
         lags = {partition: self._lag(partition) for partition in self._checkpoints.ledgers}
@@ -308,8 +306,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             if self._checkpoints.ledgers:
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
+            self._heard_us.clear()
             self._silenced.clear()
-            self._priorities.clear()
             self._caught_up.clear()
             self._looked.clear()
 
@@ -320,7 +318,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 return
             partitions = {tp.partition for tp in assigned}
             try:
-                for bed, silent_us in await self._checkpoints.restore(partitions):
+                interrupted = await self._checkpoints.restore(partitions)
+                for bed, view in self._ward.beds.items():
+                    self._heard_us[bed] = view.last_ingest_time_us
+                    if Rule.BED_SILENT in view.active:
+                        self._silenced.add(bed)
+                for bed, silent_us in interrupted:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
                 self._failure = kafka.explain(error)
@@ -350,17 +353,16 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """Percentiles in ms of each stage, at 5 % resolution."""
         return {name: self._latency[name].summary() for name in (*map(str, Stage), "frame_to_alert")}
 
-    async def _check_topics(self, producer: Any) -> None:
-        """Raise `KafkaError` unless all topics have the same number of partitions."""
-        sizes = {}
-        for name in (topics.FRAMES, topics.BEATS, topics.ALERTS, topics.STATE):
-            try:
-                sizes[name] = len(await producer.partitions_for(kafka.topic(self._cluster, name)))
-            except aiokafka.errors.KafkaError as error:
-                raise kafka.explain(error) from error
-        if len(set(sizes.values())) != 1:
+    async def _check_topics(self) -> None:
+        """Raise `KafkaError` unless all topics are there with the same number of partitions."""
+        found = {topic.name: topic.partitions for topic in await topics.describe(self._cluster)}
+        wanted = [
+            kafka.topic(self._cluster, name) for name in (topics.FRAMES, topics.BEATS, topics.ALERTS, topics.STATE)
+        ]
+        sizes = {name: found.get(name, 0) for name in wanted}
+        if len(set(sizes.values())) != 1 or 0 in sizes.values():
             raise KafkaError(
-                f"beds are partitioned alike on all topics, but the partitions are {sizes}; "
+                f"every topic must have the same partitions, but they have {sizes}: "
                 "make the topics with `telebeat topics create`"
             )
 

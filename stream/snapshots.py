@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Final, NamedTuple
 
 import msgspec
@@ -188,7 +188,7 @@ class Rota:
         self._credit = 0.0
         self._last: float | None = None
 
-    def due(self, beds: set[str], now: float) -> list[str]:
+    def due(self, beds: Set[str], now: float) -> list[str]:
         """The beds whose turn has come since the last call.
 
         Parameters
@@ -198,10 +198,10 @@ class Rota:
         now : float
             Seconds, monotonic.
         """
-        self._order.extend(sorted(beds - self._known))
-        if gone := self._known - beds:
-            self._order = deque(bed for bed in self._order if bed not in gone)
-        self._known = set(beds)
+        if beds != self._known:
+            self._order = deque(bed for bed in self._order if bed in beds)
+            self._order.extend(sorted(beds - self._known))
+            self._known = set(beds)
         elapsed = 0.0 if self._last is None else max(0.0, now - self._last)
         self._last = now
         # After a long pause nobody has two turns.

@@ -5,6 +5,7 @@ import itertools
 import json
 import time
 import urllib.request
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -38,7 +39,7 @@ async def test_what_goes_in_comes_out_analysed(kafka: KafkaSettings) -> None:
     )
 
 
-def broken(good: Frame) -> dict[str, tuple[bytes | None, bytes]]:
+def broken(good: Frame) -> Mapping[str, tuple[bytes | None, bytes]]:
     """A malformed message for each field of a frame and each reason of refusal, under the bed's key."""
     key = good.bed.encode()
     change = msgspec.structs.replace
@@ -148,7 +149,9 @@ async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSetting
             await until(lambda: second.unready() is None and len(second._checkpoints.ledgers) == 1)
             await until(lambda: len(first._checkpoints.ledgers) == 1)
             await send(kafka, frames[third : 2 * third])
-            await until(lambda: counter(first, "telebeat_frames_total") + counter(second, "telebeat_frames_total") >= 2 * third)
+            await until(
+                lambda: counter(first, "telebeat_frames_total") + counter(second, "telebeat_frames_total") >= 2 * third
+            )
             assert counter(second, "telebeat_frames_total") > 0
         await until(lambda: len(first._checkpoints.ledgers) == 2)
         await send(kafka, frames[2 * third :])
