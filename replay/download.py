@@ -27,7 +27,7 @@ PARALLEL: Final = 4  # connections: enough to fill a line with small files, few 
 ATTEMPTS: Final = 6  # without a byte of progress, before a file is given up
 IDLE_S: Final = 30.0  # without a byte on an open connection, it counts as cut
 CHUNK: Final = 256 * 1024
-BACKOFF: Final = tenacity.wait_exponential_jitter(initial=0.5, max=20)
+BACKOFF: Final = tenacity.wait_random_exponential(multiplier=0.5, max=20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +196,7 @@ async def _file(
     wait: wait_base,
 ) -> None:
     """One file in its place with the right sum, whatever of it was there before."""
-    if (await asyncio.to_thread(_hash, target)).hexdigest() == digest:
+    if await asyncio.to_thread(_is_whole, target, digest):
         return
     part = target.with_name(f"{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -240,6 +240,10 @@ async def _continue(
     if running.hexdigest() != digest:
         _remove(part)
         raise _ChangedError(f"its SHA-256 is {running.hexdigest()[:16]}… instead of {digest[:16]}…")
+
+
+def _is_whole(file: Path, digest: str) -> bool:
+    return file.is_file() and _hash(file).hexdigest() == digest
 
 
 def _size(file: Path) -> int:

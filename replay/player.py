@@ -13,7 +13,7 @@ import dataclasses
 import heapq
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -203,7 +203,8 @@ async def play(
     totals = Totals(beds=len(patients))
     report(totals)
     topic = kafka.topic(settings, TOPIC)
-    async with _producing(settings, topic) as out:  # on the way out it sends what is buffered, also when cancelled
+    await _require_topic(settings, topic)
+    async with kafka.producer(settings) as out:  # on the way out it sends what is buffered, also when cancelled
         confirmed = _Confirmed(totals)
         pace = Pace(plan.speed)
         reported = 0.0
@@ -259,15 +260,13 @@ class _Confirmed:
             raise kafka.explain(self._error) from self._error
 
 
-@contextlib.asynccontextmanager
-async def _producing(settings: KafkaSettings, topic: str) -> AsyncIterator[Any]:
-    """A producer that has seen the topic, so that a missing one is told before play begins."""
-    async with kafka.producer(settings) as out:
+async def _require_topic(settings: KafkaSettings, topic: str) -> None:
+    """A missing topic is told at once; a producer would wait for it in vain for its request's timeout."""
+    async with kafka.admin(settings) as admin:
         with _explained():
-            partitions = await out.partitions_for(topic)
-        if not partitions:
-            raise KafkaError(f"there is no topic {topic}; make the topics with `telebeat topics create`")
-        yield out
+            names = await admin.list_topics()
+    if topic not in names:
+        raise KafkaError(f"there is no topic {topic}; make the topics with `telebeat topics create`")
 
 
 @contextlib.contextmanager
