@@ -108,9 +108,11 @@ def pipeline() -> Any:
                 ),
                 graph("Technical events", [Query("kind:telebeat_technical_events:rate1m", "{{kind}}")], "cps"),
                 graph(
-                    "Messages Kafka did not take",
-                    [Query("sum(rate(telebeat_publish_errors_total[$__rate_interval]))", "errors")],
-                    "cps",
+                    "Messages Kafka did not take, beds begun anew",
+                    [
+                        Query("sum(increase(telebeat_publish_errors_total[$__rate_interval]))", "messages"),
+                        Query("sum(increase(telebeat_cold_starts_total[$__rate_interval]))", "beds"),
+                    ],
                 ),
             ],
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from typing import Final
 import pytest
 import yaml
 
+from tests.conftest import missing
+
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 START_S: Final = 30.0
 
@@ -24,12 +25,7 @@ START_S: Final = 30.0
 def program(name: str) -> str:
     """Path of `prometheus` or `promtool`. Without it the test is skipped; under CI it fails."""
     path = shutil.which(name)
-    if path is None:
-        message = f"no {name} here; get it with: tests/bring_prometheus.sh (as root)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
+    return path or missing(name, "tests/bring_prometheus.sh (as root)")
 
 
 @contextlib.contextmanager
