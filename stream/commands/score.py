@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from model.ec57 import Ratio, Score
 
 
+#: Columns of a file or pipe that the tables are written to: the widest fits.
+_WIDTH = 150
+
+
 def score(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="folder of reference annotations and headers")],
     test: Annotated[Path, typer.Argument(metavar="TEST", help="folder of annotations to judge")],
@@ -73,7 +77,9 @@ def score(
     for record in result.records:
         if record.missing:
             file = test / f"{record.record}.{annotator}"
-            loud.print(f"{record.record}: there is no {file}: all beats count as missed", style="bold red")
+            loud.print(
+                f"{record.record}: there is no {file}: all beats count as missed", style="bold red", soft_wrap=True
+            )
     if json_file is not None:
         about = {
             "from_s": start_s,
@@ -89,6 +95,8 @@ def score(
         _write_csv(result, sys.stdout)
     else:
         console = Console()
+        if not console.is_terminal:
+            console = Console(width=_WIDTH)
         _print_beats(result, console)
         _print_counts(result, console)
         _print_runs(result, console)
@@ -163,7 +171,7 @@ def _print_beats(result: Score, console: Console) -> None:
     counts = ("beats", "FN", "FP")
     times = ("RR ms", "offset ms", "IQR", "shut s")
     for heading in (*counts, *(heading for heading, _ in _RATIOS), *times):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for record in (*result.records, result.gross):
         beats = record.beats
         ratios: dict[str, Ratio] = record.ratios()

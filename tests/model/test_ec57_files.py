@@ -1,0 +1,173 @@
+"""Whole records from files: reading, missing files, sums over records, and the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+from typer.testing import CliRunner
+
+from model.ec57 import Score, header, read, score_files
+from stream.cli import app
+from stream.commands.score import seconds
+from stream.errors import RecordError, SettingsError
+from stream.settings import data_dirs
+from tests.conftest import missing
+from tests.model.ec57_cases import RATE, parse
+
+LENGTH = 400 * RATE  # 100 s after the five minutes that are skipped
+
+
+def write(folder: Path, record: str, annotator: str, text: str, rate: float | None = RATE) -> None:
+    of = parse(text)
+    wfdb.wrann(
+        record,
+        annotator,
+        of.samples,
+        list(of.symbols),
+        subtype=np.array(of.subtypes),
+        aux_note=list(of.notes),
+        fs=rate,
+        write_dir=str(folder),
+    )
+
+
+def late(labels: str, offset: int = 0) -> str:
+    """A beat a letter, one a second from 5:01 on; a dot is no beat."""
+    return " ".join(f"{(301 + i) * RATE + offset}{label}" for i, label in enumerate(labels) if label != ".")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Two records. In a, one of four beats is missed; in b, nothing of two; c has no test file."""
+    ref, test = tmp_path / "ref", tmp_path / "test"
+    ref.mkdir()
+    test.mkdir()
+    for record, truth, found in (("a", "NVNN", "NV.N"), ("b", "NN", "NN"), ("c", "NVV", None)):
+        (ref / f"{record}.hea").write_text(f"{record} 1 {RATE} {LENGTH}\n{record}.dat 212 200\n")
+        write(ref, record, "atr", late(truth))
+        if found is not None:
+            write(test, record, "tb", late(found, offset=9))
+    return ref, test
+
+
+def run(*arguments: str | Path) -> tuple[str, str]:
+    result = CliRunner().invoke(app, ["score", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
+
+
+def test_annotations_come_back_as_written(tmp_path: Path) -> None:
+    text = "10+(AFIB 100N 500~48 900~0 1200[ 1500] 1600+(N"
+    write(tmp_path, "x", "tb", text)
+    back, wanted = read(tmp_path, "x", "tb", RATE), parse(text)
+    assert back.samples.tolist() == wanted.samples.tolist()
+    assert (back.symbols, back.subtypes, back.notes) == (wanted.symbols, wanted.subtypes, wanted.notes)
+
+
+def test_a_file_with_nothing_but_its_end_mark_has_no_annotations(tmp_path: Path) -> None:
+    (tmp_path / "x.tb").write_bytes(b"\0\0")
+    assert len(read(tmp_path, "x", "tb", RATE)) == 0
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no such annotation file"):
+        read(tmp_path, "x", "tb", RATE)
+    with pytest.raises(RecordError, match="no readable WFDB header"):
+        header(tmp_path, "x")
+    write(tmp_path, "x", "tb", "100N", rate=250)
+    with pytest.raises(RecordError, match="at 250 Hz, the record has 360 Hz"):
+        read(tmp_path, "x", "tb", RATE)
+
+
+def test_gross_and_average(folders: tuple[Path, Path]) -> None:
+    result = Score.of([score_files(*folders, record) for record in "ab"])
+    # a: 3 of 4, b: 2 of 2. Gross 5/6, average (75 + 100) / 2.
+    assert result.gross.beats.qrs_se == (5, 6)
+    assert result.average()["qrs_se"] == pytest.approx(87.5)
+    # b has no VEB: the average of VEB sensitivity is that of a alone.
+    assert result.average()["veb_se"] == pytest.approx(100.0)
+    assert result.gross.beats.offset_median_ms == pytest.approx(25.0)
+
+
+def test_a_missing_test_file_is_all_missed(folders: tuple[Path, Path]) -> None:
+    score = score_files(*folders, "c")
+    assert score.missing
+    assert score.beats.qrs_se == (0, 3)
+    assert score.ventricular_runs.ratios()["couplet_se"] == (0, 1)
+
+
+def test_a_record_within_the_five_minutes_has_nothing_to_score(tmp_path: Path) -> None:
+    (tmp_path / "x.hea").write_text(f"x 1 {RATE} {10 * RATE}\nx.dat 212 200\n")
+    write(tmp_path, "x", "atr", "100N 500N")
+    score = score_files(tmp_path, tmp_path, "x", annotator="atr")
+    assert score.beats.qrs_se == (0, 0)
+    assert score_files(tmp_path, tmp_path, "x", annotator="atr", start_s=0.0).beats.qrs_se == (2, 2)
+
+
+def test_the_command_scores_the_records_that_test_has(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    out, err = run(*folders, "--json", tmp_path / "o.json")
+    assert not err
+    assert "83.33" in out
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert [r["record"] for r in found["records"]] == ["a", "b"]
+    assert found["gross"]["qrs_se"] == {"percent": pytest.approx(500 / 6), "hits": 5, "total": 6}
+    assert found["gross"]["table"]["N"] == {"n": 4, "s": 0, "v": 0, "f": 0, "q": 0, "o": 1, "x": 0}
+    assert found["average"]["qrs_se"] == pytest.approx(87.5)
+    assert found["from_s"] == 300.0
+
+
+@pytest.mark.parametrize("options", [["--all"], ["--records", "a,b", "--records", "c"], ["--records", "a b c"]])
+def test_the_command_says_loudly_what_is_missing(folders: tuple[Path, Path], options: Sequence[str]) -> None:
+    out, err = run(*folders, *options, "--csv")
+    assert "c.tb: all beats count as missed" in err
+    rows = {row["record"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert list(rows) == ["a", "b", "c", "gross", "average"]
+    assert (rows["c"]["tp"], rows["c"]["fn"]) == ("0", "3")
+    assert float(rows["gross"]["qrs_se"]) == pytest.approx(500 / 9)
+
+
+def test_the_command_heeds_window_and_period(folders: tuple[Path, Path]) -> None:
+    # The test beats lie 25 ms late.
+    rows = list(csv.DictReader(io.StringIO(run(*folders, "--csv", "--window", "20", "--records", "b")[0])))
+    assert (rows[0]["tp"], rows[0]["fp"]) == ("0", "2")
+    rows = list(csv.DictReader(io.StringIO(run(*folders, "--csv", "--from", "5:01.5", "--records", "b")[0])))
+    assert rows[0]["tp"] == "1"
+    rows = list(csv.DictReader(io.StringIO(run(*folders, "--csv", "--to", "5:01.5", "--records", "b")[0])))
+    assert rows[0]["tp"] == "1"
+
+
+def test_the_command_refuses_what_makes_no_sense(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for options, error in (
+        ([*folders, "--annotator", "nix"], RecordError),
+        ([*folders, "--reference-annotator", "nix"], RecordError),
+        ([folders[0], tmp_path / "nowhere"], RecordError),
+        ([*folders, "--from", "six"], SettingsError),
+        ([*folders, "--from", "6:00", "--to", "5:00"], SettingsError),
+    ):
+        assert isinstance(CliRunner().invoke(app, ["score", *map(str, options)]).exception, error)
+
+
+def test_times() -> None:
+    assert [seconds(t) for t in ("0", "300", "5:00", "1:02:03.5")] == [0.0, 300.0, 300.0, 3723.5]
+    for wrong in ("", "x", "-1", "5:", "nan", "inf"):
+        with pytest.raises(SettingsError):
+            seconds(wrong)
+
+
+@pytest.mark.data
+def test_the_references_of_mitdb_agree_with_themselves() -> None:
+    folder = next((d / "mitdb" for d in data_dirs() if (d / "mitdb" / "207.atr").is_file()), None)
+    if folder is None:
+        missing("mitdb", "telebeat download mitdb")
+    score = score_files(folder, folder, "207", annotator="atr", start_s=0.0)
+    assert {r.percent for r in score.ratios().values()} <= {None, 0.0, 100.0}
+    # PhysioNet's table of the database: 1457 L, 86 R, 107 A, 105 V, 105 E and 472 flutter waves in 6 episodes.
+    assert score.beats.counts.diagonal().tolist() == [1543, 107, 210, 0, 0, 0, 0]
+    assert (score.vf.found, score.vf.right) == (6, 6)
