@@ -1,0 +1,168 @@
+"""Episode-by-episode comparison of fibrillation, as ANSI/AAMI EC57 orders it and the program `epicmp` does it.
+
+An episode counts as found if the other annotator has one that overlaps it at all; by duration, what counts is the time
+that both call an episode. Atrial fibrillation is the rhythm ``(AFIB``; what the test annotator calls so while the
+reference says atrial flutter is left out of positive predictivity. Ventricular fibrillation is `[` to `]`; for
+databases that mark it as a rhythm only, such rhythms can be named. Unlike `epicmp`, episodes without a length are not
+counted.
+
+References
+----------
+ANSI/AAMI EC57:2012; G. B. Moody, Evaluating ECG Analyzers, WFDB Applications Guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from model.ec57.annotations import Annotations, Periods
+from model.ec57.beats import Period
+from model.ec57.ratio import Ratio
+
+AF_RHYTHMS: Final = ("(AFIB",)
+FLUTTER_RHYTHMS: Final = ("(AFL",)
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeTable:
+    """Result of an episode-by-episode comparison.
+
+    Attributes
+    ----------
+    found, missed : int
+        Reference episodes with and without a test episode.
+    right, wrong : int
+        Test episodes with and without a reference episode.
+    overlap_s : float
+        Time in both.
+    reference_s, test_s : float
+        Time in episodes of each annotator; of the test annotator's without reference flutter.
+    """
+
+    found: int = 0
+    missed: int = 0
+    right: int = 0
+    wrong: int = 0
+    overlap_s: float = 0.0
+    reference_s: float = 0.0
+    test_s: float = 0.0
+
+    def __add__(self, other: EpisodeTable) -> EpisodeTable:
+        return EpisodeTable(
+            self.found + other.found,
+            self.missed + other.missed,
+            self.right + other.right,
+            self.wrong + other.wrong,
+            self.overlap_s + other.overlap_s,
+            self.reference_s + other.reference_s,
+            self.test_s + other.test_s,
+        )
+
+    def ratios(self) -> dict[str, Ratio]:
+        """Sensitivity and positive predictivity by episode and by duration."""
+        return {
+            "episode_se": Ratio(self.found, self.found + self.missed),
+            "episode_ppv": Ratio(self.right, self.right + self.wrong),
+            "duration_se": Ratio(self.overlap_s, self.reference_s),
+            "duration_ppv": Ratio(self.overlap_s, self.test_s),
+        }
+
+
+def atrial(
+    reference: Annotations, test: Annotations, rate_hz: float, period: Period, rhythms: Sequence[str] = AF_RHYTHMS
+) -> EpisodeTable:
+    """Compare atrial fibrillation; ``(AFL`` among the rhythms makes flutter count as such and not be left out."""
+    flutter = [f for f in FLUTTER_RHYTHMS if not f.startswith(tuple(rhythms))]
+    return _compare(
+        _under(reference, rhythms, period),
+        _under(test, rhythms, period),
+        _under(reference, flutter, period),
+        rate_hz,
+        period,
+    )
+
+
+def ventricular(
+    reference: Annotations, test: Annotations, rate_hz: float, period: Period, rhythms: Sequence[str] = ()
+) -> EpisodeTable:
+    """Compare ventricular fibrillation: `[` to `]`, and rhythms whose names begin as those given: ``(VF``, ``(VT``."""
+    ours, theirs = (_bracketed(a, period) + _under(a, rhythms, period) for a in (reference, test))
+    return _compare(ours, theirs, [], rate_hz, period)
+
+
+def _under(of: Annotations, rhythms: Sequence[str], period: Period) -> list[tuple[int, int]]:
+    """Stretches from a `+` whose note begins with one of the rhythms to the next `+` whose note does not."""
+    wanted = tuple(rhythms)
+    begin: int | None = None
+    found: list[tuple[int, int]] = []
+    for sample, symbol, note in zip(of.samples.tolist(), of.symbols, of.notes, strict=True):
+        if symbol != "+":
+            continue
+        if note.startswith(wanted) and wanted:
+            begin = sample if begin is None else begin
+        elif begin is not None:
+            found.append((begin, sample))
+            begin = None
+    if begin is not None:
+        found.append((begin, _last(of, period)))
+    return found
+
+
+def _bracketed(of: Annotations, period: Period) -> list[tuple[int, int]]:
+    """Stretches from each `[` to the next `]`."""
+    begin: int | None = None
+    found: list[tuple[int, int]] = []
+    for sample, symbol in zip(of.samples.tolist(), of.symbols, strict=True):
+        if symbol == "[" and begin is None:
+            begin = sample
+        elif symbol == "]" and begin is not None:
+            found.append((begin, sample))
+            begin = None
+    if begin is not None:
+        found.append((begin, _last(of, period)))
+    return found
+
+
+def _last(of: Annotations, period: Period) -> int:
+    """Where an episode ends that no annotation ends: the end of the test period or of the annotations, the later."""
+    return max(int(of.samples[-1]), period.end or 0)
+
+
+def _compare(
+    ours: list[tuple[int, int]],
+    theirs: list[tuple[int, int]],
+    left_out: list[tuple[int, int]],
+    rate_hz: float,
+    period: Period,
+) -> EpisodeTable:
+    reference, test = (_within(Periods(e), period) for e in (ours, theirs))
+    # A test episode counts with what of it lies outside of the stretches left out; one wholly within does not count.
+    without = Periods(left_out)
+    counted = [(b, e) for b, e in test if (e - b) > without.length_within(b, e)]
+    test_samples = sum((e - b) - without.length_within(b, e) for b, e in counted)
+    truth, claim = Periods(reference), Periods(counted)
+    found = sum(claim.length_within(b, e) > 0 for b, e in reference)
+    right = sum(truth.length_within(b, e) > 0 for b, e in counted)
+    return EpisodeTable(
+        found=found,
+        missed=len(reference) - found,
+        right=right,
+        wrong=len(counted) - right,
+        overlap_s=sum(truth.length_within(b, e) for b, e in counted) / rate_hz,
+        reference_s=sum(e - b for b, e in reference) / rate_hz,
+        test_s=test_samples / rate_hz,
+    )
+
+
+def _within(of: Periods, period: Period) -> list[tuple[int, int]]:
+    """The parts of the stretches that lie in the test period, without empty ones."""
+    last = period.end
+    cut = ((max(b, period.start), e if last is None else min(e, last)) for b, e in zip(of.begins, of.ends, strict=True))
+    return [(b, e) for b, e in cut if e > b]
+
+
+def gross_episodes(tables: Iterable[EpisodeTable]) -> EpisodeTable:
+    """One table of the episodes of all records."""
+    return sum(tables, EpisodeTable())
