@@ -1,8 +1,8 @@
 """Follow what the monitor says on Kafka: alerts and beats, as they come or from any time back.
 
 Reads every partition without a consumer group, so that any number of people can look on. A monitor that was restarted
-from a snapshot says again what it said after it; such repetitions are dropped here. A bed's messages come in their
-order because all of them, alerts too, are in the partition of the bed's frames.
+from a snapshot says again what it said after it; such repetitions are dropped here. What is in one partition comes in
+its order: the beats of a bed always, its alerts as far as their publisher keeps them together; files are sorted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def follow(
     until_end: bool = False,
     seconds: float | None = None,
 ) -> AsyncGenerator[Event | Unreadable, None]:
-    """Everything said on the topics, in the order of each bed.
+    """Everything said on the topics, in the order of each partition.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Collection:
     """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``."""
 
     def __init__(self) -> None:
-        self._alerts: dict[str, list[bytes]] = {}
+        self._alerts: dict[str, list[wire.Alert]] = {}
         self._beats: dict[str, list[wire.Beat]] = {}
         self._marks: dict[str, list[wire.Mark]] = {}
         self._rates: dict[str, float] = {}
@@ -166,7 +166,7 @@ class Collection:
     def add(self, event: Event) -> None:
         """Keep one event."""
         if isinstance(event.what, wire.Alert):
-            self._alerts.setdefault(event.bed, []).append(wire.encode_alert(event.what) + b"\n")
+            self._alerts.setdefault(event.bed, []).append(event.what)
             return
         self._rates[event.bed] = event.rate_hz
         if isinstance(event.what, wire.Beat):
@@ -182,7 +182,7 @@ class Collection:
         KafkaError
             If a bed's name cannot be a file's name.
         """
-        from stream.annotations import write_annotations  # noqa: PLC0415  # brings in wfdb
+        from stream.annotations import write_alerts, write_annotations  # noqa: PLC0415  # brings in wfdb
 
         beds = sorted(self._rates.keys() | self._alerts.keys())
         for bed in beds:
@@ -195,9 +195,7 @@ class Collection:
                 beats, marks = self._beats.get(bed, []), self._marks.get(bed, [])
                 paths.append(write_annotations(folder, bed, self._rates[bed], beats, marks))
             if "alerts" in kinds:
-                path = folder / f"{bed}.alerts.jsonl"
-                path.write_bytes(b"".join(self._alerts.get(bed, [])))
-                paths.append(path)
+                paths.append(write_alerts(folder, bed, self._alerts.get(bed, [])))
         return paths
 
 

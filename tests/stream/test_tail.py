@@ -142,8 +142,8 @@ def recorded(kafka: KafkaSettings) -> KafkaSettings:
         await topics.create(kafka)
         beats = [batch("a", [beat(100), beat(400, "V")], [wire.Mark(90, "+", "(N")]), batch("b", [beat(60)])]
         await put(kafka, topics.BEATS, [*beats, beats[0]])
-        alerts = [alert("a", 100), alert("a", 100, "cleared"), alert("a", 100)]
-        await put(kafka, topics.ALERTS, [wire.encode_alert(a) for a in alerts])
+        await put(kafka, topics.ALERTS, [wire.encode_alert(alert("a", 100, "cleared"))], partition=1)
+        await put(kafka, topics.ALERTS, [wire.encode_alert(alert("a", 100))] * 2, partition=0)
 
     asyncio.run(fill())
     return kafka
@@ -169,9 +169,10 @@ def test_the_command_filters_counts_and_speaks_json(recorded: KafkaSettings) -> 
     only = [json.loads(text) for text in run(recorded, "beats", *everything, "--bed", "b").splitlines()]
     assert [text["sample"] for text in only] == [60]
     assert len(run(recorded, "beats", *everything, "--count", "2").splitlines()) == 2
-    raised, cleared = run(recorded, "alerts", *everything).splitlines()
-    assert wire.decode_alert(raised.encode()) == alert("a", 100)
-    assert json.loads(cleared)["state"] == "cleared"
+    told = [wire.decode_alert(text.encode()) for text in run(recorded, "alerts", *everything).splitlines()]
+    assert len(told) == 2
+    assert alert("a", 100) in told
+    assert alert("a", 100, "cleared") in told
 
 
 def test_lines_for_people_name_bed_condition_and_values(recorded: KafkaSettings) -> None:
