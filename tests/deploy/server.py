@@ -51,7 +51,7 @@ def prometheus(targets: Sequence[str], folder: Path, scrape_s: float = 0.5) -> I
     job["static_configs"] = [{"targets": list(targets)}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
 
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = folder / "log"
     with log.open("w") as out:
@@ -73,7 +73,8 @@ def prometheus(targets: Sequence[str], folder: Path, scrape_s: float = 0.5) -> I
         process.wait(timeout=START_S)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
