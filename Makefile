@@ -1,0 +1,61 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what they need in .venv, and only once.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test lint bench lock clean
+
+# The first Python of 3.11 or newer that really runs.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+SECONDS ?= 0
+BEDS ?= 8
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/demo.done ## .venv with the monitor and the embedded Apache Kafka
+setup-dev: .venv/dev.done ## the same with everything for tests, training and benchmarks (5 GB: torch)
+
+.venv/bin/uv: locks/uv.txt
+	@test -n "$(PYTHON)" || { echo "telebeat needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "this Python cannot make a virtual environment: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
+	@touch $@
+
+.venv/demo.done: .venv/bin/uv locks/demo.txt pyproject.toml
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r locks/demo.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.done: .venv/bin/uv locks/dev.txt pyproject.toml
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r locks/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ .venv/demo.done
+
+demo: .venv/demo.done ## eight beds at real time on an embedded Apache Kafka, until Ctrl-C (SECONDS=60 BEDS=8)
+	@$(BIN)/telebeat demo --beds $(BEDS) $(if $(filter-out 0,$(SECONDS)),--seconds $(SECONDS))
+
+lint: .venv/dev.done ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## style, types, and all tests, with a real Kafka and a real Prometheus
+	bash tests/bring_prometheus.sh
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+bench: .venv/dev.done ## the figures of README, on the records of the data folder
+	$(BIN)/python -m benchmarks.figures
+
+lock: ## resolve all dependencies again
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--extra demo pyproject.toml locks/build.in -o locks/demo.txt $(LOCK)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--all-extras pyproject.toml locks/build.in -c locks/demo.txt -o locks/dev.txt $(LOCK)
+	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		- -o locks/uv.txt $(LOCK)
+
+clean: ## remove what `make` made here
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
