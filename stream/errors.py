@@ -35,6 +35,10 @@ class SnapshotError(TelebeatError):
     """A snapshot of a bed is damaged, foreign, or of another version; the bed has to learn anew."""
 
 
+class ProcessError(TelebeatError):
+    """A part that runs as a process of its own could not start or ended; the message holds the end of its log."""
+
+
 class KafkaError(TelebeatError):
     """The Kafka cluster cannot be reached or refuses what is asked of it."""
 

@@ -9,7 +9,9 @@ from stream.commands import topics
 from stream.commands.annotate import annotate
 from stream.commands.broker import broker
 from stream.commands.dashboards import dashboards
+from stream.commands.demo import demo
 from stream.commands.download import download
+from stream.commands.monitor import monitor
 from stream.commands.replay import replay
 from stream.commands.score import score
 from stream.commands.script import script
@@ -18,6 +20,8 @@ from stream.commands.tail import tail
 Command = Callable[..., Any]
 
 COMMANDS: Final[tuple[Command, ...]] = (
+    demo,
+    monitor,
     annotate,
     replay,
     script,

@@ -36,6 +36,7 @@ def monitor(
     from model.reader import Reader
     from stream import logs, service, settings
     from stream.ward import Ward
+    from stream.warm import warm_up
 
     chosen = settings.load(
         **_given(
@@ -50,7 +51,9 @@ def monitor(
     )
     cluster = settings.load_kafka(**_given(bootstrap=bootstrap, group=group))
     logs.configure(chosen.log_format, chosen.log_level)
-    service.main(chosen, cluster, Ward(Reader.load(chosen.model_dir)))
+    reader = Reader.load(chosen.model_dir)
+    warm_up(reader)
+    service.main(chosen, cluster, Ward(reader))
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""The live table of the demonstration: what was last said of each bed, and how long each stage took."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stream.tail import Event
+from stream.wire import Alert, Beat, Mark
+
+LETTERS: Final = 24  # last beats shown: half a minute at rest still fits a line of a terminal
+RATE_BEATS: Final = 8  # RR intervals the shown rate is the mean of, as bedside monitors do
+STALE_BEDS: Final = 40  # rows shown: what fits a tall terminal
+
+#: Names of stages, in their order.
+STAGES: Final = ("ingest", "queue", "detect", "classify", "publish", "frame_to_alert")
+
+#: Rhythms as annotations name them, in words.
+RHYTHMS: Final = {
+    "(N": "sinus or normal",
+    "(AFIB": "atrial fibrillation",
+    "(AFL": "atrial flutter",
+    "(SVTA": "supraventricular tachycardia",
+    "(VT": "ventricular tachycardia",
+    "(VFL": "ventricular flutter",
+    "(B": "bigeminy",
+    "(T": "trigeminy",
+}
+COLOURS: Final = {"N": "green", "S": "yellow", "V": "red", "F": "magenta", "Q": "dim"}
+PRIORITIES: Final = {"high": "bold white on red", "medium": "black on yellow", "low": "cyan"}
+
+
+@dataclasses.dataclass
+class Bed:
+    """What was last said of one bed."""
+
+    rhythm: str = ""
+    letters: deque[str] = dataclasses.field(default_factory=lambda: deque(maxlen=LETTERS))
+    rr_ms: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=RATE_BEATS))
+    active: dict[str, Alert] = dataclasses.field(default_factory=dict)
+
+    @property
+    def rate(self) -> float | None:
+        """Beats per minute over the last beats; None before there are two."""
+        return 60_000 * len(self.rr_ms) / sum(self.rr_ms) if self.rr_ms else None
+
+
+class Board:
+    """Gathers what the monitor says, for the table and the totals."""
+
+    def __init__(self) -> None:
+        self.beds: dict[str, Bed] = {}
+        self.beats: Counter[str] = Counter()
+        self.alerts: Counter[str] = Counter()
+
+    def add(self, event: Event) -> None:
+        """Take one event into account."""
+        bed = self.beds.setdefault(event.bed, Bed())
+        what = event.what
+        if isinstance(what, Beat):
+            self.beats[what.label] += 1
+            bed.letters.append(what.label)
+            if what.rr_ms > 0:
+                bed.rr_ms.append(what.rr_ms)
+        elif isinstance(what, Mark):
+            if what.symbol == "+" and what.aux:
+                bed.rhythm = RHYTHMS.get(what.aux, what.aux.removeprefix("("))
+            elif what.symbol == "[":
+                bed.rhythm = "ventricular fibrillation"
+            elif what.symbol == "]":
+                bed.rhythm = ""
+        elif what.state == "raised":
+            self.alerts[what.rule] += 1
+            bed.active[what.id] = what
+        else:
+            bed.active.pop(what.id, None)
+
+    def render(self, headline: str, latency: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+        """The whole picture."""
+        return Group(Text(headline), self._beds(), latency_table(latency))
+
+    def _beds(self) -> Table:
+        table = Table("bed", "rhythm", "rate", "last beats", "alerts", expand=True)
+        table.columns[2].justify = "right"
+        shown = sorted(self.beds)[:STALE_BEDS]
+        for name in shown:
+            bed = self.beds[name]
+            letters = Text.assemble(*((letter, COLOURS.get(letter, "")) for letter in bed.letters))
+            active = sorted(bed.active.values(), key=lambda alert: list(PRIORITIES).index(alert.priority))
+            alerts = Text(" ").join(Text(f" {_words(a.rule)} ", PRIORITIES[a.priority]) for a in active)
+            table.add_row(name, bed.rhythm, "" if bed.rate is None else f"{bed.rate:.0f}", letters, alerts)
+        if len(self.beds) > len(shown):
+            table.caption = f"and {len(self.beds) - len(shown)} more beds"
+        return table
+
+
+def latency_table(latency: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Percentiles in ms, a column a stage."""
+    table = Table("ms", *(_words(stage) for stage in STAGES))
+    for quantile in ("p50", "p99"):
+        table.add_row(quantile, *(_number(latency.get(stage, {}).get(quantile)) for stage in STAGES))
+    return table
+
+
+def summary(totals: Mapping[str, Any]) -> Sequence[RenderableType]:
+    """What a run came to, for people."""
+    alerts = ", ".join(f"{_words(rule)} {count}" for rule, count in sorted(totals["alerts"].items())) or "none"
+    cpu = ", ".join(f"{name} {100 * share:.0f} %" for name, share in totals["cpu"].items() if share is not None)
+    return (
+        Text(
+            f"{totals['source']}: {totals['beds']} beds for {totals['seconds']:.0f} s, {totals['frames']} frames "
+            f"({totals['rejected']} rejected, {totals['lag']} not yet read), {totals['beats']} beats"
+        ),
+        Text(f"alerts raised: {alerts}"),
+        Text(f"of one core: {cpu}"),
+        latency_table(totals["latency_ms"]),
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(ms: float | None) -> str:
+    if ms is None:
+        return ""
+    return f"{ms:.2f}" if ms < 10 else f"{ms:.0f}"
