@@ -138,6 +138,7 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
     i, j = _begin(ref, tst, period)
     while i < len(ours.samples) if period.end is None else (ref[i] <= period.end or tst[j] <= period.end):
         r, t = ref[i], tst[j]
+        # As bxb does, at every step: a missed or an extra beat shows as a large difference.
         if rr_ref[i] and rr_tst[j]:
             rr_squares += (rr_ref[i] - rr_tst[j]) ** 2
             rr_count += 1

@@ -110,7 +110,11 @@ def compare_runs(reference: Annotations, test: Annotations, kind: Kind, period: 
     period : Period
         What to compare: runs count from the first beat in it.
     """
-    ours, theirs = events(reference), events(test)
+    return compare_events(events(reference), events(test), kind, period)
+
+
+def compare_events(ours: list[Event], theirs: list[Event], kind: Kind, period: Period) -> RunTable:
+    """`compare_runs` for who compares more than one kind and makes the events once."""
     by_reference = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
     by_test = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
     answers = _Answers(theirs, kind)

@@ -12,7 +12,7 @@ from model.ec57.beats import LABELS, LEARNING_S, WINDOW_S, BeatTable, Period, gr
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
 from model.ec57.files import header, read
 from model.ec57.ratio import Ratio, average
-from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_runs, gross_runs
+from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
 
 #: The beat-by-beat statistics, by their names in reports.
 BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
@@ -106,12 +106,13 @@ def score(
     episodes; `[` to `]` is ventricular fibrillation always.
     """
     found = test if test is not None else Annotations.of([], [])
+    ours, theirs = events(reference), events(found)
     return RecordScore(
         record,
         test is None,
         tabulate(pair(reference, found, period), rate_hz),
-        compare_runs(reference, found, VENTRICULAR, period),
-        compare_runs(reference, found, SUPRAVENTRICULAR, period),
+        compare_events(ours, theirs, VENTRICULAR, period),
+        compare_events(ours, theirs, SUPRAVENTRICULAR, period),
         atrial(reference, found, rate_hz, period, af_rhythms),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
     )
