@@ -23,6 +23,9 @@ class Pace:
         Seconds of signal per second; `math.inf` for as fast as possible.
     now, sleep : callable
         The clock in seconds and how to wait by it.
+    grain_s : float
+        What is due falls on whole multiples of this after the start, so that what lies close together needs one
+        wake-up; 0 for none.
 
     Attributes
     ----------
@@ -37,19 +40,24 @@ class Pace:
         speed: float = 1.0,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        grain_s: float = 0.0,
     ) -> None:
         if not speed > 0:
             raise SettingsError(f"speed {speed:g}: a number above 0 or `max` is allowed")
         self.speed = speed
         self._now = now
         self._sleep = sleep
+        self._grain_s = grain_s
         self.start = now()
         self.lag_s = 0.0
         self.worst_lag_s = 0.0
 
     def due(self, signal_s: float) -> float:
         """The clock at which that second of the signal is due."""
-        return self.start + signal_s / self.speed
+        after = signal_s / self.speed
+        if self._grain_s:
+            after = math.ceil(after / self._grain_s) * self._grain_s
+        return self.start + after
 
     async def wait(self, signal_s: float) -> float:
         """Return when that second of the signal is due, at once when it is already; gives the lag in seconds."""

@@ -30,6 +30,7 @@ from stream.settings import KafkaSettings
 
 TOPIC: Final = "ecg.frames"
 BEDS: Final = 8  # of a replay without other wishes: a small ward
+GRAIN_S: Final = 0.02  # a wake-up and a request cost more than a frame; small against the ward's epoch of 100 ms
 YIELD_EVERY: Final = 64  # frames between two rests for the event loop when none is waited for
 REPORT_S: Final = 0.25  # between two reports of progress
 LAG_WARNING_S: Final = 1.0  # a replay that is later than this is no longer "at the bedside"
@@ -206,7 +207,7 @@ async def play(
     await _require_topic(settings, topic)
     async with kafka.producer(settings) as out:  # on the way out it sends what is buffered, also when cancelled
         confirmed = _Confirmed(totals)
-        pace = Pace(plan.speed)
+        pace = Pace(plan.speed, grain_s=GRAIN_S)
         reported = 0.0
         for packet in schedule(patients, plan, time.time_ns() // 1000):
             await pace.wait(packet.due_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from replay.player import Patient, Plan, Totals
     from replay.records import Record
+
+FIRST_DATABASE: Final = "mitdb"  # the best known, with every beat and rhythm annotated
 
 
 def replay(
@@ -23,11 +25,16 @@ def replay(
     records: Annotated[
         list[str] | None, typer.Option(help="the same as RECORD...; repeated, or several with commas or blanks")
     ] = None,
-    script: Annotated[list[Path] | None, typer.Option(help="a scripted patient; may be repeated")] = None,
+    script: Annotated[
+        list[str] | None, typer.Option(help="a scripted patient: a file or a built-in name; may be repeated")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR, then the user's cache")
     ] = None,
-    database: Annotated[str | None, typer.Option(help="only records of this database, such as mitdb")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="only records of this database; default when no records are named: mitdb where there is one"),
+    ] = None,
     beds: Annotated[int | None, typer.Option(min=1, help="default: one a record; 8 when no records are named")] = None,
     bed_prefix: Annotated[str, typer.Option(help="put before every bed id")] = "",
     speed: Annotated[str, typer.Option(help="1, 60, ... times real time, or max")] = "1",
@@ -70,20 +77,27 @@ def replay(
 
 
 def _load(
-    names: list[str], scripts: list[Path], data_dir: Path | None, database: str | None, most: int | None
+    names: list[str], scripts: list[str], data_dir: Path | None, database: str | None, most: int | None
 ) -> list[Record]:
-    """The records named and the scripted ones; without either, the first `most` of the data folders."""
+    """The records named and the scripted ones; without either, the first `most` of a database."""
     from replay.records import find_records, read_record
+    from stream.errors import RecordError
     from stream.settings import data_dirs
 
     loaded: list[Record] = []
     if names or not scripts:
-        paths = find_records(data_dirs(data_dir), names, database)
+        folders = data_dirs() if data_dir is None else [data_dir]
+        try:
+            paths = find_records(folders, names, database or (None if names else FIRST_DATABASE))
+        except RecordError:
+            if names or database:
+                raise
+            paths = find_records(folders)
         loaded += [read_record(path) for path in paths[:most]]
     if scripts:
-        from replay import script
+        from replay.script import builtin, load
 
-        loaded += [script.load(path).record for path in scripts]
+        loaded += [load(text if text in builtin() else Path(text)).record for text in scripts]
     return loaded
 
 

@@ -72,6 +72,16 @@ async def test_who_is_late_catches_up_and_sees_it(speed: float, steps: list[tupl
     assert pace.worst_lag_s == worst
 
 
+@given(st.floats(0, 1e6), st.floats(0.01, 100), st.floats(0.001, 1))
+def test_a_grain_only_delays(signal: float, speed: float, grain: float) -> None:
+    exact = Pace(speed, lambda: 7.0)
+    grained = Pace(speed, lambda: 7.0, grain_s=grain)
+    tolerance = 1e-9 * max(1.0, signal / speed)
+    assert -tolerance <= grained.due(signal) - exact.due(signal) < grain + tolerance
+    steps = (grained.due(signal) - 7.0) / grain
+    assert steps == pytest.approx(round(steps), rel=1e-9, abs=1e-6 * max(1.0, signal / speed / grain))
+
+
 async def test_as_fast_as_possible_never_waits() -> None:
     clock = FakeClock(lambda: 0.0)
     pace = Pace(math.inf, clock.now, clock.sleep)
