@@ -23,7 +23,8 @@ from replay import script_course, synth, synth_noise
 from replay.records import Record
 from replay.script_course import Course
 from replay.script_expect import Expected, common_spans, expected, quality_spans
-from replay.script_language import Patient, Script, parse
+from replay.script_language import Patient, Script
+from replay.script_parser import parse
 from replay.synth import Floats
 from stream.errors import ScriptError
 from stream.frames import INVALID
@@ -215,16 +216,16 @@ def _truth(
         if 0 <= sample < instants and not any(a <= beat.time < b for a, b in hidden):
             found.append(Annotation(sample, beat.symbol))
     found += [Annotation(max(0, round(t * rate)), "+", aux) for t, aux in course.rhythms]
-    for f in course.fibrillations:
-        if f.kind == "vf":
-            found += [Annotation(round(f.start * rate), "["), Annotation(round(f.end * rate), "]")]
+    for start, end in course.ventricular_fibrillation():
+        found += [Annotation(round(start * rate), "["), Annotation(round(end * rate), "]")]
     found += _quality(patient, course)
     for overlay in (o for o in course.overlays if o.modifier.word == "st"):
         for i, lead in enumerate(patient.leads):
             if not overlay.modifier.leads or lead in overlay.modifier.leads:
                 found += _st_marks(i, overlay.modifier.amount or 0.0, overlay.start, overlay.end, rate)
-    order = {"+": 0, "[": 1, "~": 2, "s": 3, "]": -1}
-    return tuple(sorted((a for a in found if a.sample < instants), key=lambda a: (a.sample, order.get(a.symbol, 4))))
+    order = {"]": 0, "+": 1, "[": 2, "~": 3, "s": 4}
+    inside = (a._replace(sample=min(a.sample, instants - 1)) if a.symbol in "]s" else a for a in found)
+    return tuple(sorted((a for a in inside if a.sample < instants), key=lambda a: (a.sample, order.get(a.symbol, 5))))
 
 
 def _st_marks(lead: int, shift: float, start: float, end: float, rate: float) -> list[Annotation]:

@@ -81,6 +81,15 @@ class Course:
     rhythms: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     overlays: list[Overlay] = dataclasses.field(default_factory=list)
 
+    def ventricular_fibrillation(self) -> list[tuple[float, float]]:
+        """Begin and end of each ventricular fibrillation; a coarse one that turns fine is one."""
+        spans: list[tuple[float, float]] = []
+        for f in self.fibrillations:
+            if f.kind == "vf":
+                joins = bool(spans) and spans[-1][1] == f.start
+                spans.append((spans.pop()[0] if joins else f.start, f.end))
+        return spans
+
 
 def course(script: Script) -> Course:
     """Play the episodes of a script one after the other."""

@@ -113,31 +113,32 @@ def _expected(
     )
 
 
-def _vf_spans(course: Course) -> list[tuple[float, float]]:
-    return [(f.start, f.end) for f in course.fibrillations if f.kind == "vf"]
-
-
 def _silences(course: Course) -> Iterable[Expected]:
     """Stretches without a beat. A fibrillation ends one and begins another: in it, a monitor may see beats or none.
 
     In a rhythm so slow that every interval is a pause, the bradycardia is the alarm.
     """
     edges = sorted(
-        [0.0, course.seconds, *(b.time for b in course.beats), *(t for span in _vf_spans(course) for t in span)]
+        [
+            0.0,
+            course.seconds,
+            *(b.time for b in course.beats),
+            *(t for span in course.ventricular_fibrillation() for t in span),
+        ]
     )
-    ends = {end for _, end in _vf_spans(course)}
+    ends = {end for _, end in course.ventricular_fibrillation()}
     slow = False
     for before, after in itertools.pairwise(edges):
         gap = after - before
         slow, was_slow = gap >= PAUSE_S * (1 - MARGIN), slow
-        fibrillating = _overlaps(_vf_spans(course), before, after)
+        fibrillating = _overlaps(course.ventricular_fibrillation(), before, after)
         early = 2.0 if before in ends else 0.1  # the last fibrillation waves may have passed for a beat, or not
         for rule, limit, worse in (("pause", PAUSE_S, ASYSTOLE_S), ("asystole", ASYSTOLE_S, None)):
             if gap < limit * (1 - MARGIN):
                 continue
             sure = not fibrillating and before > 0.0 and gap >= limit * (1 + MARGIN)
             required = sure and (worse is None or (gap < worse * (1 - MARGIN) and not was_slow))
-            onset = (before - early, before + limit + 0.5)
+            onset = (before - early, after if fibrillating else before + limit + 0.5)
             yield _expected(course, rule, onset, before + limit, after, required=required)
 
 
@@ -147,7 +148,7 @@ def _runs(course: Course) -> Iterable[Expected]:
     while first < len(beats):
         last = first
         while last + 1 < len(beats) and beats[last + 1].symbol == beats[first].symbol:
-            if _overlaps(_vf_spans(course), beats[last].time, beats[last + 1].time):
+            if _overlaps(course.ventricular_fibrillation(), beats[last].time, beats[last + 1].time):
                 break
             last += 1
         if beats[first].symbol in _VENTRICULAR:
@@ -205,7 +206,7 @@ def _windows(times: Sequence[float], beats: int, sign: int, limit: float) -> lis
 def _in_chain(course: Course, i: int, beats: int, sign: int) -> bool:
     """Whether a worse alarm covers the intervals: ventricular beats a tachycardia, a standstill or VF a bradycardia."""
     window = course.beats[i - beats : i + 1]
-    if _overlaps(_vf_spans(course), window[0].time, window[-1].time):
+    if _overlaps(course.ventricular_fibrillation(), window[0].time, window[-1].time):
         return True
     if sign > 0:
         return any(b.symbol in _VENTRICULAR for b in window)
@@ -213,15 +214,13 @@ def _in_chain(course: Course, i: int, beats: int, sign: int) -> bool:
 
 
 def _fibrillation(course: Course) -> Iterable[Expected]:
-    for f in course.fibrillations:
-        if f.kind == "vf" and f.end - f.start >= VF_S * (1 - MARGIN):
-            required = f.end - f.start >= VF_BY_S
-            rule = "ventricular_fibrillation"
-            onset = (f.start - 1.0, f.start + VF_S + 2.0)
-            yield _expected(course, rule, onset, f.start + VF_BY_S - DECISION_S, f.end, required=required)
-            for lesser in ("ventricular_tachycardia", "ventricular_run", "extreme_tachycardia"):
-                onset = (f.start - 3.0, f.end + 1.0)
-                yield _expected(course, lesser, onset, f.end, f.end, required=False)
+    for start, end in course.ventricular_fibrillation():
+        if end - start >= VF_S * (1 - MARGIN):
+            met = start + VF_BY_S - DECISION_S
+            onset = (start - 1.0, start + VF_S + 2.0)
+            yield _expected(course, "ventricular_fibrillation", onset, met, end, required=end - start >= VF_BY_S)
+        for lesser in ("ventricular_tachycardia", "ventricular_run", "extreme_tachycardia", "extreme_bradycardia"):
+            yield _expected(course, lesser, (start - 3.0, end + 1.0), end, end, required=False)
 
 
 def _technical(course: Course, leads: Sequence[str]) -> Iterable[Expected]:
