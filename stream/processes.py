@@ -1,7 +1,7 @@
 """Parts of telebeat as processes of their own that never outlive the one that started them.
 
-Each runs under `stream.broker_guard`, in a session of its own: Ctrl-C in the terminal reaches the parent alone. When the
-parent is gone, however it ended, the guard tells the child to stop and removes its folder.
+Each runs under `stream.broker_guard`, in a session of its own: Ctrl-C in the terminal reaches the parent alone. When
+the parent is gone, however it ended, the guard tells the child to stop and removes its folder.
 """
 
 from __future__ import annotations
