@@ -201,6 +201,7 @@ async def play(
     KafkaError
         If the cluster cannot be reached, has no topic, or stops confirming.
     """
+    schedule(patients, plan)  # what is wrong with it is told before anything is connected
     totals = Totals(beds=len(patients))
     report(totals)
     topic = kafka.topic(settings, TOPIC)
