@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+
+import msgspec
+import pytest
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream import kafka as clients
+from stream import snapshots, topics
+from stream.errors import SnapshotError
+from stream.settings import KafkaSettings
+from stream.snapshots import Ledger, Rota, Snapshot, Stored, newest, place_of
+from tests.stream.fake import VERSION, State
+from tests.stream.frames_of import stream_of
+from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
+
+offsets = st.integers(0, 2**40)
+some_snapshots = st.builds(
+    Snapshot, st.text(max_size=20), st.integers(0, 999), offsets, offsets, st.binary(max_size=200)
+)
+GOOD = snapshots.encode(Snapshot("a", 0, 5, 0, bytes(range(256)) * 4))
+
+# the layout of a snapshot
+
+
+@given(some_snapshots)
+def test_a_snapshot_survives_the_way(snapshot: Snapshot) -> None:
+    assert snapshots.decode(snapshots.encode(snapshot)) == snapshot
+
+
+@given(st.one_of(st.binary(max_size=64), st.binary(max_size=64).map(lambda tail: GOOD[:6] + tail)))
+def test_any_other_bytes_are_refused_and_nothing_else_happens(data: bytes) -> None:
+    with pytest.raises(SnapshotError):
+        snapshots.decode(data)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
+def test_one_changed_byte_is_noticed(at: int, flip: int) -> None:
+    damaged = bytearray(GOOD)
+    damaged[at] ^= flip
+    with pytest.raises(SnapshotError):
+        snapshots.decode(bytes(damaged))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text() | st.binary(), st.lists, max_leaves=8))
+def test_other_contents_in_the_right_wrapping_are_refused(content: object) -> None:
+    try:
+        body = zlib.compress(msgspec.msgpack.encode(content))
+    except OverflowError:
+        return
+    with pytest.raises(SnapshotError):
+        snapshots.decode(bytes((snapshots.MAGIC, snapshots.VERSION)) + zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+# which of them counts
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=20))
+def test_the_furthest_snapshot_counts_and_of_equal_ones_the_last(written: list[tuple[str, int]]) -> None:
+    stored = [Stored(Snapshot(bed, 0, offset, 0, b""), place) for place, (bed, offset) in enumerate(written)]
+    for bed, (snapshot, place) in newest(stored).items():
+        assert (snapshot.offset, place) == max((offset, at) for at, (name, offset) in enumerate(written) if name == bed)
+    assert newest(stored).keys() == {bed for bed, _ in written}
+
+
+# the book of a partition
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 59), st.sampled_from("abcd")), max_size=20),
+    st.integers(0, 59),
+)
+def test_what_is_committed_loses_no_frame(log: list[str], saves: list[tuple[int, str]], crash: int) -> None:
+    """After a crash at any point every frame of a bed is either in its snapshot or read again."""
+    ledger, durable, place = Ledger(0), dict[str, Stored](), 0
+    for offset, bed in enumerate(log[: crash + 1]):
+        assert ledger.next(offset)
+        assert ledger.admits(bed, offset)
+        for at, saved in saves:
+            if at == offset and saved in ledger.beds:
+                durable[saved] = Stored(Snapshot(saved, 0, ledger.offset(saved), 0, b""), place)
+                ledger.saved(saved, ledger.offset(saved), place)
+                place += 1
+    committed, metadata = ledger.commit()
+    assert all(s.place >= place_of(metadata) for s in durable.values())
+    position = min([committed, *(s.snapshot.offset for s in durable.values())])
+    after = Ledger(position, durable.values())
+    assert after.commit()[0] <= position
+    for offset, bed in enumerate(log):
+        in_state = bed in durable and offset < durable[bed].snapshot.offset
+        read_again = offset >= position and after.next(offset) and after.admits(bed, offset)
+        assert in_state != read_again
+
+
+def test_messages_come_once() -> None:
+    ledger = Ledger(5)
+    assert [ledger.next(offset) for offset in (4, 5, 6, 5, 7)] == [False, True, True, False, True]
+
+
+def test_a_bed_that_is_ahead_of_the_position_is_saved_as_far_as_it_is() -> None:
+    ledger = Ledger(10, [Stored(Snapshot("a", 0, 50, 0, b""), 3)])
+    ledger.next(10)
+    assert not ledger.admits("a", 10)
+    assert ledger.offset("a") == 50
+    assert ledger.offset("b") == 11
+
+
+@pytest.mark.parametrize(
+    ("metadata", "place"), [("", 0), ("state=17", 17), ("state=-1", 0), ("17", 0), ("state=1²", 0)]
+)
+def test_place_in_the_metadata(metadata: str, place: int) -> None:
+    assert place_of(metadata) == place
+
+
+# whose turn it is
+
+
+@given(st.integers(1, 40), st.floats(0.5, 20), st.integers(1, 200))
+def test_every_bed_has_one_turn_in_a_period_evenly(beds: int, period_s: float, steps: int) -> None:
+    rota, names = Rota(period_s), {f"{i}" for i in range(beds)}
+    rota.due(names, 0.0)
+    turns: Counter[str] = Counter()
+    most = 0
+    for step in range(1, steps + 1):
+        due = rota.due(names, 3 * period_s * step / steps)
+        most = max(most, len(due))
+        turns.update(due)
+    wanted = 3 if steps >= 3 else steps  # a pause of more than a period gives nobody two turns
+    assert all(wanted - 1 <= turns[bed] <= wanted for bed in names)
+    assert most <= 3 * beds / min(steps, 3 * beds) + 1
+
+
+def test_beds_come_and_go() -> None:
+    rota = Rota(1.0)
+    rota.due({"a", "b"}, 0.0)
+    assert set(rota.due({"b", "c"}, 1.0)) == {"b", "c"}
+    assert rota.due(set(), 2.0) == []
+
+
+# on a real Kafka
+
+
+async def state_message(cluster: KafkaSettings, bed: str, value: bytes | None) -> None:
+    """Put a message on `ecg.state` where the bed's are."""
+    async with clients.producer(cluster) as out:
+        await out.send_and_wait(clients.topic(cluster, topics.STATE), value, key=bed.encode())
+
+
+def foreign(partition: int) -> dict[str, bytes]:
+    """Messages on `ecg.state` that are no snapshot to go on from, by what is wrong."""
+    state = msgspec.json.encode(State())
+    good = snapshots.encode(Snapshot("a", partition, 20, 0, state))
+    return {
+        "damaged": good[:-1],
+        "something else": b'{"hello": 1}',
+        "newer version": bytes((snapshots.MAGIC, snapshots.VERSION + 1)) + good[2:],
+        "of another bed": snapshots.encode(Snapshot("b", partition, 20, 0, state)),
+        "of another partition": snapshots.encode(Snapshot("a", partition + 1, 20, 0, state)),
+        "ahead of the log": snapshots.encode(Snapshot("a", partition, 10**6, 0, state)),
+        "the ward's other version": snapshots.encode(
+            Snapshot("a", partition, 20, 0, msgspec.json.encode(State(version=VERSION + 1)))
+        ),
+    }
+
+
+@pytest.mark.parametrize("what", list(foreign(0)))
+async def test_a_foreign_snapshot_costs_its_bed_what_it_learned_and_nothing_else(
+    kafka: KafkaSettings, what: str
+) -> None:
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    frames = [f for pair in zip(stream_of("a", 20), stream_of("b", 20), strict=True) for f in pair]
+    await state_message(one, "a", foreign(0)[what])
+    await send(one, frames)
+    async with monitor(one) as service:
+        await until(read_all(service, len(frames)))
+        assert counter(service, "telebeat_cold_starts_total") == 1
+    assert await said(one) == expected(frames)
+
+
+async def test_a_restart_in_good_order_goes_on_where_it_was(kafka: KafkaSettings) -> None:
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    frames = [f for pair in zip(stream_of("a", 60), stream_of("b", 60), strict=True) for f in pair]
+    await send(one, frames[:70])
+    async with monitor(one) as service:
+        await until(read_all(service, 70))
+    async with clients.admin(one) as admin:
+        tp = TopicPartition(clients.topic(one, topics.FRAMES), 0)
+        committed = (await admin.list_consumer_group_offsets(one.group))[tp]
+    assert committed.offset == 70
+    assert place_of(committed.metadata) > 0 or counter(service, "telebeat_snapshots_total") <= 2
+    await send(one, frames[70:])
+    async with monitor(one) as service:
+        await until(read_all(service, len(frames) - 70))
+        assert counter(service, "telebeat_frames_total") == len(frames) - 70
+        assert counter(service, "telebeat_cold_starts_total") == 0
+    assert await said(one) == expected(frames)
+
+
+async def test_a_silence_decided_before_a_crash_is_announced_after_it(kafka: KafkaSettings) -> None:
+    """The decision was written ahead; whether the alert went out nobody can know, so it is said again."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    frames = stream_of("a", 8)
+    await send(one, frames)
+    async with monitor(one) as service:
+        await until(read_all(service, len(frames)))
+        state = service._ward.snapshot("a")
+    await state_message(one, "a", snapshots.encode(Snapshot("a", 0, len(frames), 10**15, state)))
+    await send(one, stream_of("a", 9)[8:])
+    async with monitor(one) as service:
+        await until(read_all(service, 1))
+    alerts, _ = await said(one)
+    assert [msgspec.json.decode(a)["rule"] for a in alerts.values()] == ["bed_silent"]
+    assert [msgspec.json.decode(a)["cleared_sample"] for a in alerts.values()] == [496]
