@@ -161,7 +161,7 @@ def histogram(title: str, buckets: str) -> Any:
             .steps(64)
             .reverse(False)
         )
-        .show_tooltip()
+        .mode(look.TooltipDisplayMode.SINGLE)
         .show_y_histogram()
         .with_target(target)
     )

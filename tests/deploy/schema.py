@@ -34,7 +34,7 @@ def problems(page: dict[str, Any]) -> list[str]:
             continue
         kind = importlib.import_module(f"grafana_foundation_sdk.models.{panel['type']}")
         found += [f"panel {panel['title']}: {_line(e)}" for e in _validator(kind.Options).iter_errors(panel["options"])]
-        custom = panel["fieldConfig"]["defaults"].get("custom", {})
+        custom = panel.get("fieldConfig", {}).get("defaults", {}).get("custom", {})
         if hasattr(kind, "FieldConfig"):
             found += [f"panel {panel['title']}: {_line(e)}" for e in _validator(kind.FieldConfig).iter_errors(custom)]
         elif custom:
