@@ -94,7 +94,7 @@ class Board:
             letters = Text.assemble(*((letter, COLOURS.get(letter, "")) for letter in bed.letters))
             active = sorted(bed.active.values(), key=lambda alert: list(PRIORITIES).index(alert.priority))
             alerts = Text(" ").join(Text(f" {_words(a.rule)} ", PRIORITIES[a.priority]) for a in active)
-            table.add_row(name, bed.rhythm, "" if bed.rate is None else f"{bed.rate:.0f}", letters, alerts)
+            table.add_row(Text(name), Text(bed.rhythm), "" if bed.rate is None else f"{bed.rate:.0f}", letters, alerts)
         if len(self.beds) > len(shown):
             table.caption = f"and {len(self.beds) - len(shown)} more beds"
         return table

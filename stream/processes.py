@@ -25,6 +25,7 @@ from stream.errors import ProcessError
 
 GRACE_S: Final = 8.0  # from SIGTERM to SIGKILL; the monitor drains within 5 s
 POLL_S: Final = 0.02
+TELEBEAT: Final = (sys.executable, "-c", "from stream.cli import main; main()")
 TAIL_LINES: Final = 12  # of a log in an error: enough for the end of a traceback
 
 
@@ -37,14 +38,18 @@ class Child:
         Of `telebeat`, such as ``["monitor", "--log-level", "info"]``.
     environment : mapping of str to str
         Added to this process's own.
+    program : sequence of str
+        What the arguments are for.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], program: Sequence[str] = TELEBEAT
+    ) -> None:
         self.name = arguments[0]
         self._folder = Path(tempfile.mkdtemp(prefix=f"telebeat-{self.name}-"))
         self._log = self._folder / "log"
         job: broker_guard.Job = {
-            "command": [sys.executable, "-c", "from stream.cli import main; main()", *arguments],
+            "command": [*program, *arguments],
             "log": str(self._log),
             "remove": str(self._folder),
             "grace_s": GRACE_S,
