@@ -14,24 +14,26 @@ from typing import Final
 
 from replay.script_course import Course, Overlay
 
-#: The limits of the monitor's rules that are judged here.
+#: The monitor's limits, as bedside monitors have them. Where its settings may reasonably differ there are two numbers:
+#: from the first on a condition may be told, from the second on it must be.
 ASYSTOLE_S: Final = 4.0
 PAUSE_S: Final = 2.0
 VT_BEATS: Final = 5
 VT_RATE: Final = 100.0  # beats/min
 RUN_BEATS: Final = 3
 TACHYCARDIA: Final = 140.0  # beats/min
-TACHYCARDIA_BEATS: Final = 10
+TACHYCARDIA_RR: Final = (5, 17)  # intervals over which the rate is taken
 BRADYCARDIA: Final = 40.0  # beats/min
-BRADYCARDIA_BEATS: Final = 5
-VF_S: Final = 4.0
-LEAD_OFF_S: Final = 2.0
-FLAT_S: Final = 4.0
-SATURATED_S: Final = 2.0
+BRADYCARDIA_RR: Final = (2, 5)
+VF_S: Final = (3.0, 10.0)  # ANSI/AAMI EC13 and IEC 60601-2-27 grant 10 s for ventricular fibrillation
+LEAD_OFF_S: Final = (0.5, 2.0)
+FLAT_S: Final = (1.0, 4.0)
+SATURATED_S: Final = (1.0, 3.0)
+UNMONITORED_S: Final = (0.5, 3.0)
 
 MARGIN: Final = 0.07  # a rate or time this near to its limit may be judged either way
+ONSET_S: Final = 0.5  # an onset may be named so much earlier or later: R peak against wave, the raster of the rules
 DECISION_S: Final = 3.0  # from the moment a condition is fulfilled until it must have been raised
-VF_BY_S: Final = 10.0  # ANSI/AAMI EC13 and IEC 60601-2-27 grant 10 s for ventricular fibrillation
 CLEAR_S: Final = 15.0  # from the end of a condition until its alert must have been cleared
 
 _VENTRICULAR: Final = frozenset("VE")
@@ -41,6 +43,7 @@ _TECHNICAL: Final = {
     "flat": ("flat_line", FLAT_S),
     "saturated": ("saturated", SATURATED_S),
 }
+HEARD_DB: Final = 20.0  # noise at this ratio or worse may be told
 NOISY_DB: Final = 6.0  # noise at this ratio or worse may hide beats
 
 
@@ -105,7 +108,7 @@ def _expected(
     by, cleared = met + DECISION_S, end + CLEAR_S
     return Expected(
         rule,
-        (round(onset[0], 3), round(onset[1], 3)),
+        (round(max(0.0, onset[0] - ONSET_S), 3), round(onset[1] + ONSET_S, 3)),
         round(by, 3),
         round(cleared, 3) if cleared <= course.seconds else None,
         required and by <= course.seconds,
@@ -132,13 +135,13 @@ def _silences(course: Course) -> Iterable[Expected]:
         gap = after - before
         slow, was_slow = gap >= PAUSE_S * (1 - MARGIN), slow
         fibrillating = _overlaps(course.ventricular_fibrillation(), before, after)
-        early = 2.0 if before in ends else 0.1  # the last fibrillation waves may have passed for a beat, or not
+        early = 2.0 if before in ends else 0.0  # the last fibrillation waves may have passed for a beat, or not
         for rule, limit, worse in (("pause", PAUSE_S, ASYSTOLE_S), ("asystole", ASYSTOLE_S, None)):
             if gap < limit * (1 - MARGIN):
                 continue
             sure = not fibrillating and before > 0.0 and gap >= limit * (1 + MARGIN)
             required = sure and (worse is None or (gap < worse * (1 - MARGIN) and not was_slow))
-            onset = (before - early, after if fibrillating else before + limit + 0.5)
+            onset = (before - early, after)
             yield _expected(course, rule, onset, before + limit, after, required=required)
 
 
@@ -165,34 +168,35 @@ def _run(course: Course, first: int, last: int) -> Iterable[Expected]:
     if count >= RUN_BEATS:
         met = times[RUN_BEATS - 1]
         required = fast and count < VT_BEATS
-        yield _expected(course, "ventricular_run", (times[0] - 0.2, met + 0.2), met, times[-1], required=required)
+        yield _expected(course, "ventricular_run", (times[0], times[-1]), met, times[-1], required=required)
     if count >= VT_BEATS and rate >= VT_RATE * (1 - MARGIN):
         met = times[VT_BEATS - 1]
-        yield _expected(course, "ventricular_tachycardia", (times[0] - 0.2, met + 0.2), met, times[-1], required=fast)
+        yield _expected(course, "ventricular_tachycardia", (times[0], times[-1]), met, times[-1], required=fast)
 
 
 def _rates(course: Course) -> Iterable[Expected]:
-    yield from _sustained(course, "extreme_tachycardia", TACHYCARDIA, TACHYCARDIA_BEATS, 1)
-    yield from _sustained(course, "extreme_bradycardia", BRADYCARDIA, BRADYCARDIA_BEATS, -1)
+    yield from _sustained(course, "extreme_tachycardia", TACHYCARDIA, TACHYCARDIA_RR, 1)
+    yield from _sustained(course, "extreme_bradycardia", BRADYCARDIA, BRADYCARDIA_RR, -1)
 
 
-def _sustained(course: Course, rule: str, limit: float, beats: int, sign: int) -> Iterable[Expected]:
-    """Stretches in which the rate over `beats` intervals is above (sign 1) or below (-1) the limit."""
+def _sustained(course: Course, rule: str, limit: float, intervals: tuple[int, int], sign: int) -> Iterable[Expected]:
+    """Stretches in which the rate is above (sign 1) or below (-1) the limit, taken over few or over many intervals."""
+    few, many = intervals
     times = [b.time for b in course.beats]
-    possible = _windows(times, beats, sign, limit * (1 - sign * MARGIN))
     certain = [
-        i for i in _windows(times, beats, sign, limit * (1 + sign * MARGIN)) if not _in_chain(course, i, beats, sign)
+        i for i in _windows(times, many, sign, limit * (1 + sign * MARGIN)) if not _in_chain(course, i, many, sign)
     ]
     stretches: list[tuple[int, int]] = []
-    for i in possible:
-        if stretches and i <= stretches[-1][1] + beats:
+    for i in _windows(times, few, sign, limit * (1 - sign * MARGIN)):
+        if stretches and i <= stretches[-1][1] + many:
             stretches[-1] = (stretches[-1][0], i)
         else:
             stretches.append((i, i))
     for first, last in stretches:
         sure = next((i for i in certain if first <= i <= last), None)
         met = times[sure if sure is not None else last]
-        onset = (times[first - beats] - 0.1, met + 0.1)
+        # The mean over many intervals may reach back before the first that were beyond the limit.
+        onset = (times[max(0, first - many)], times[last])
         yield _expected(course, rule, onset, met, times[last], required=sure is not None)
 
 
@@ -215,10 +219,10 @@ def _in_chain(course: Course, i: int, beats: int, sign: int) -> bool:
 
 def _fibrillation(course: Course) -> Iterable[Expected]:
     for start, end in course.ventricular_fibrillation():
-        if end - start >= VF_S * (1 - MARGIN):
-            met = start + VF_BY_S - DECISION_S
-            onset = (start - 1.0, start + VF_S + 2.0)
-            yield _expected(course, "ventricular_fibrillation", onset, met, end, required=end - start >= VF_BY_S)
+        if end - start >= VF_S[0]:
+            met = start + VF_S[1] - DECISION_S
+            onset = (start - 1.0, end)
+            yield _expected(course, "ventricular_fibrillation", onset, met, end, required=end - start >= VF_S[1])
         for lesser in ("ventricular_tachycardia", "ventricular_run", "extreme_tachycardia", "extreme_bradycardia"):
             yield _expected(course, lesser, (start - 3.0, end + 1.0), end, end, required=False)
 
@@ -227,17 +231,24 @@ def _technical(course: Course, leads: Sequence[str]) -> Iterable[Expected]:
     for lead in leads:
         for word, (rule, limit) in _TECHNICAL.items():
             for start, end in _spans(course.overlays, word, lead):
-                if end - start >= limit * (1 - MARGIN):
-                    required = end - start >= limit * (1 + MARGIN)
-                    onset = (start - 0.5, start + limit + 0.5)
-                    yield _expected(course, rule, onset, start + limit, end, required=required, leads=(lead,))
+                if end - start >= limit[0]:
+                    onset = (start, end)
+                    met, required = start + limit[1], end - start >= limit[1] * (1 + MARGIN)
+                    yield _expected(course, rule, onset, met, end, required=required, leads=(lead,))
         for start, end in _spans(course.overlays, "saturated", lead):
-            yield _expected(course, "flat_line", (start - 0.5, end), end, end, required=False, leads=(lead,))
-        for start, end in _spans(course.overlays, "noise", lead, NOISY_DB):
-            yield _expected(course, "noisy", (start - 0.5, end + 0.5), end, end, required=False, leads=(lead,))
+            yield _expected(course, "flat_line", (start, end), end, end, required=False, leads=(lead,))
+        for start, end in _spans(course.overlays, "noise", lead, HEARD_DB):
+            yield _expected(course, "noisy", (start, end), end, end, required=False, leads=(lead,))
+    for start, end in _joined(common_spans([quality_spans(course, lead)[0] for lead in leads])):
+        if end - start >= UNMONITORED_S[0]:
+            onset = (start, end)
+            met, required = start + UNMONITORED_S[1], end - start >= UNMONITORED_S[1] * (1 + MARGIN)
+            yield _expected(course, "unmonitored", onset, met, end, required=required, leads=tuple(leads))
+    for start, end in _joined(blind_spans(course, leads)):
+        yield _expected(course, "unmonitored", (start, end), end, end, required=False, leads=tuple(leads))
     for start, end in common_spans([_spans(course.overlays, "flat", lead) for lead in leads]):
-        for rule, limit in (("pause", PAUSE_S), ("asystole", ASYSTOLE_S)):
-            if end - start >= limit * (1 - MARGIN):  # short-circuited electrodes look like a standstill
+        for rule, least in (("pause", PAUSE_S), ("asystole", ASYSTOLE_S)):
+            if end - start >= least * (1 - MARGIN):  # short-circuited electrodes look like a standstill
                 yield _expected(course, rule, (start - 2.0, end), end, end, required=False)
 
 
@@ -245,17 +256,25 @@ def _spans(
     overlays: Iterable[Overlay], word: str, lead: str, worst_db: float | None = None
 ) -> list[tuple[float, float]]:
     """The stretches in which one lead is under a modifier, joined where they touch."""
+    return _joined(
+        sorted(
+            (o.start, o.end)
+            for o in overlays
+            if o.modifier.word == word
+            and (not o.modifier.leads or lead in o.modifier.leads)
+            and (worst_db is None or (o.modifier.amount or 0.0) <= worst_db)
+        )
+    )
+
+
+def _joined(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans in order of their begin, those that touch made one."""
     joined: list[tuple[float, float]] = []
-    for overlay in sorted(overlays, key=lambda o: o.start):
-        m = overlay.modifier
-        if m.word != word or (m.leads and lead not in m.leads):
-            continue
-        if worst_db is not None and (m.amount or 0.0) > worst_db:
-            continue
-        if joined and overlay.start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], overlay.end))
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            joined.append((overlay.start, overlay.end))
+            joined.append((start, end))
     return joined
 
 
