@@ -338,11 +338,11 @@ def test_once_fetched_no_network_is_needed(
     assert len(said) == 2
 
 
+@pytest.mark.usefixtures("files")
 def test_no_network_at_first_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
         raise ConnectionError("name resolution failed")
 
-    pytest.importorskip("jgo", reason="pip install -e '.[demo]'")
     monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("jgo.build", unreachable)
     with pytest.raises(KafkaError, match="name resolution failed; check the network"):
@@ -358,8 +358,8 @@ def test_a_missing_extra_names_the_command(package: str, tmp_path: Path, monkeyp
         install()
 
 
+@pytest.mark.usefixtures("files")
 def test_a_cache_that_cannot_be_written_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("jgo", reason="pip install -e '.[demo]'")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(KafkaError, match="TELEBEAT_CACHE_DIR"):

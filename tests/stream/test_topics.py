@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiokafka.admin import NewTopic
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
 
 from stream import kafka as clients
 from stream import topics
+from stream.cli import app
 from stream.commands.topics import kept
 from stream.errors import KafkaError
 from stream.settings import KafkaSettings
+
+
+async def make(settings: KafkaSettings, topic: NewTopic) -> None:
+    """Make a topic as somebody else would, and wait until the whole cluster knows it."""
+    async with clients.admin(settings) as admin:
+        await admin.create_topics([topic])
+    while not await topics.describe(settings):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
 
 async def test_topics_are_made_once_and_are_as_designed(kafka: KafkaSettings) -> None:
@@ -28,8 +40,7 @@ async def test_topics_are_made_once_and_are_as_designed(kafka: KafkaSettings) ->
 
 async def test_what_is_missing_is_added_and_what_differs_is_told_not_changed(kafka: KafkaSettings) -> None:
     name = clients.topic(kafka, topics.FRAMES)
-    async with clients.admin(kafka) as admin:
-        await admin.create_topics([NewTopic(name, 2, 1, topic_configs={"retention.ms": "60000"})])
+    await make(kafka, NewTopic(name, 2, 1, topic_configs={"retention.ms": "60000"}))
     found = {topic.name: topic for topic in await topics.create(kafka)}
     assert not found.pop(name).made
     assert all(topic.made and not topic.differences for topic in found.values())
@@ -40,8 +51,7 @@ async def test_what_is_missing_is_added_and_what_differs_is_told_not_changed(kaf
 
 async def test_another_number_of_partitions_is_refused_and_nothing_made(kafka: KafkaSettings) -> None:
     name = clients.topic(kafka, topics.STATE)
-    async with clients.admin(kafka) as admin:
-        await admin.create_topics([NewTopic(name, 3, 1)])
+    await make(kafka, NewTopic(name, 3, 1))
     with pytest.raises(KafkaError, match=r"2 partitions were asked for, but .*ecg\.state has 3"):
         await topics.create(kafka)
     assert [topic.name for topic in await topics.describe(kafka)] == [name]
@@ -62,6 +72,23 @@ async def test_more_copies_than_brokers_names_the_setting(kafka: KafkaSettings) 
         pytest.skip("the cluster has as many brokers as there can be copies")
     with pytest.raises(KafkaError, match="TELEBEAT_KAFKA_REPLICATION"):
         await topics.create(kafka.model_copy(update={"replication": brokers + 1}))
+
+
+def test_the_commands_make_and_show_topics(kafka: KafkaSettings) -> None:
+    environment = {"TELEBEAT_KAFKA_BOOTSTRAP": kafka.bootstrap, "TELEBEAT_KAFKA_TOPIC_PREFIX": kafka.topic_prefix}
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["topics", *arguments], env={**environment, "COLUMNS": "200"})
+
+    assert isinstance(run("describe").exception, KafkaError)
+    made = run("create", "--partitions", "3").stdout.splitlines()[1:]
+    assert [text.split()[:2] for text in made] == [[kafka.topic_prefix + name, "3"] for name in topics.TOPICS]
+    assert all(text.rstrip().endswith("made") for text in made)
+    again = run("create", "--partitions", "3").stdout
+    assert "made" not in again
+    assert "24 h" in again
+    assert "30 days" in again
+    assert isinstance(run("create", "--partitions", "4").exception, KafkaError)
 
 
 async def test_no_topics_are_none(kafka: KafkaSettings) -> None:
