@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from stream import board, demo, topics
+from stream import board, demo
+from stream import kafka as clients
 from stream.board import STAGES, Board
 from stream.errors import ProcessError
 from stream.processes import Child, cpu_seconds
@@ -36,7 +38,7 @@ def beat(label: str, rr_ms: float) -> Beat:
     return Beat(0, label, 1.0, 0, rr_ms, 100.0, 300.0)
 
 
-def alert(bed: str, rule: Rule, onset: int, state: str) -> Alert:
+def alert(bed: str, rule: Rule, onset: int, state: Literal["raised", "cleared"]) -> Alert:
     return Alert(
         alert_id(bed, rule.label, onset), bed, rule.label, "technical", "high", state, 250.0, onset, "", onset, "", {}
     )
@@ -198,8 +200,29 @@ async def test_the_demonstration_on_an_own_cluster(kafka: KafkaSettings, tmp_pat
     assert totals["cpu"]["monitor"] > 0
     assert totals["cpu"]["replay"] > 0
     assert totals["cpu"]["broker"] is None
-    left = [topic.name for topic in await topics.describe(kafka.model_copy(update={"topic_prefix": "demo-"}))]
-    assert left == []
+    async with clients.admin(kafka) as admin:
+        assert [name for name in await admin.list_topics() if name.startswith("demo-")] == []
+    nothing_left(tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_while_it_runs_ends_with_the_totals(bootstrap: str, tmp_path: Path) -> None:
+    totals = tmp_path / "totals.json"
+    process = subprocess.Popen(
+        [*TELEBEAT, "demo", "--beds", "2", "--json", str(totals)],
+        env=own(tmp_path, TELEBEAT_KAFKA_BOOTSTRAP=bootstrap),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if " frames, " in line:
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(totals.read_text())["frames"] > 0
     nothing_left(tmp_path)
 
 
