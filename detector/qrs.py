@@ -3,8 +3,9 @@
 Each lead goes through integer filters (no rounding, no drift, the same on every machine): two boxcars against muscle
 and mains noise, the difference to a longer boxcar against the baseline, a slope, and the mean of its magnitude over
 about a QRS complex, the *envelope*. The leads' envelopes, each in units of its own recent beats, are averaged with
-weights by their signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the gain. A peak of
-the feature is a beat when it rises over a threshold between the usual beat (1) and the usual noise peak.
+weights by the square of their signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the
+gain. A peak of the feature is a beat when it rises over a threshold between the usual beat (1) and the usual noise
+peak.
 
 After Pan and Tompkins 1985 and Hamilton 2002 in its rules (refractory period, T-wave slope, thresholds from medians
 of eight). Different from them: the leads speak together; the threshold acts on a normalised feature; a decision falls
@@ -21,7 +22,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import LEADS, RATE, RING, Row
+from detector.types import LEADS, RING, Row
 
 SMOOTH: Final = 6  # ticks of each of the two boxcars: first null at 42 Hz, below muscle noise and mains
 BASE: Final = 50  # ticks of the baseline's boxcar: passes above about 2 Hz at its edge, the QRS band whole
@@ -30,28 +31,28 @@ SLOPE: Final = 4  # ticks of the slope: largest gain near 30 Hz, where QRS and T
 SPAN: Final = 30  # ticks of the envelope's mean: a wide QRS complex (120 ms) is one hump
 LAG: Final = SMOOTH - 1 + CENTRE + SLOPE // 2 + SPAN // 2 - 2  # ticks by which the envelope's peak follows the QRS
 
-WAIT: Final = 30  # ticks without a higher value that close a peak (120 ms)
-DROP: Final = 0.5  # share of its height to which the feature must fall to close a peak sooner
-REFRACTORY: Final = 54  # ticks in which no second beat can start (216 ms, or 278 beats a minute)
-T_WAVE: Final = 80  # ticks after a beat in which a T wave may rise (320 ms)
-T_SLOPE: Final = 0.7  # a T wave is less steep than this share of the beat before it
-THRESHOLD: Final = 0.3  # between the usual noise peak (0) and the usual beat (1)
-NOISE_GAIN: Final = 1.2  # the usual noise peak is the median of the last eight times this
-EASE: Final = 0.1  # the threshold falls by this per expected RR once a beat is overdue
+WAIT: Final = 34  # ticks without a higher value that close a peak (136 ms)
+DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
+REFRACTORY: Final = 49  # ticks in which no second beat can start (196 ms, or 306 beats a minute)
+T_WAVE: Final = 85  # ticks after a beat in which a T wave may rise (340 ms)
+T_SLOPE: Final = 0.6  # a T wave is less steep than this share of the beat before it
+THRESHOLD: Final = 0.35  # between the usual noise peak (0) and the usual beat (1)
+NOISE_GAIN: Final = 0.9  # the usual noise peak is the median of the last eight times this
+EASE: Final = 0.2  # the threshold falls by this per expected RR once a beat is overdue
+EASE_TO: Final = 0.6  # but never below this share: the longer the silence, the more it may be asystole
 OVERDUE: Final = 1.3  # a beat is overdue after this many expected RR
-SEARCH_BACK: Final = 1.7  # expected RR after which the best refused peak is looked at again
-SEARCH_SHARE: Final = 0.4  # of the threshold is enough then
+SEARCH_BACK: Final = 1.8  # expected RR after which the best refused peak is looked at again
+SEARCH_SHARE: Final = 0.6  # of the threshold is enough then
 SEARCH_LIMIT: Final = 450  # ticks: no search back over more than 1.8 s
-LEARN: Final = 500  # ticks in which a lead's first level is its largest envelope (2 s: a beat at 30 a minute)
+START: Final = 2500.0  # envelope of a QRS of about 0.4 mV: what a beat is taken to be before one has been seen
+FORGET: Final = 2500  # ticks without a reading after which a lead is learned anew: it may have been moved (10 s)
 SETTLE: Final = 80  # ticks until the filters have forgotten how they were filled
 KEPT: Final = 8  # beats, noise peaks and RR intervals in each median
-WEIGHT_POWER: Final = 2.0  # weight of a lead is its signal-to-noise ratio to this power
-CEILING: Final = 3.0  # a feature above this counts as this, so that one artefact does not blind the next beats
 FADE_AFTER: Final = 500  # ticks without a beat after which the levels fade (2 s)
 FADE: Final = 0.996  # per tick: half in 0.7 s
 FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
 FADE_FULL: Final = 2500  # ticks without a beat after which only the floor bounds the fading (10 s)
-FLOOR: Final = 500.0  # envelope of a QRS of about 0.1 mV: smaller is not called a beat
+FLOOR: Final = 1500.0  # envelope of a QRS of about 0.2 mV: what is much smaller is no beat but the baseline
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
 EXPECTED: Final = 200.0  # ticks: RR expected before any is known (75 beats a minute)
@@ -87,7 +88,7 @@ FRONT = np.dtype(
 QRS = np.dtype(
     [
         ("lead", FRONT, (LEADS,)),
-        ("feature", "f8", (64,)),
+        ("feature", "f8", (128,)),
         ("best", "f8"),  # highest feature of the peak being followed; 0: none
         ("best_tick", "i8"),
         ("last", "i8"),  # feature tick of the last beat
@@ -103,11 +104,13 @@ QRS = np.dtype(
         ("kept_tick", "i8"),
         ("kept_slope", "f8"),
         ("n", "i8"),  # beats found
+        ("first", "i8"),  # first tick; -1 before it
     ],
     align=True,
 )
 
-_MASK: Final = 63
+_MASK: Final = 63  # rings that hold BASE, and WAIT + SPAN ticks
+_FEATURES: Final = 127  # the ring that holds 2 * WAIT ticks
 _LONG_AGO: Final = -(10**9)
 
 
@@ -133,12 +136,13 @@ def begin(state: Row) -> None:
     state.kept_tick = 0
     state.kept_slope = 0.0
     state.n = 0
+    state.first = -1
 
 
 @kernel
 def _forget_level(front: Row) -> None:
     front.envelope = 0.0
-    front.level = 0.0
+    front.level = START
     front.noise = 0.0
     front.weight = 1.0
     front.n_beats = 0
@@ -208,8 +212,8 @@ def _combine(state: Row) -> float:
         learned = learned or state.lead[lead].n_beats >= 3
     for lead in range(LEADS):
         front = state.lead[lead]
-        if front.run > 0 and front.level > 0.0 and (front.n_beats >= 3 or not learned):
-            total += front.weight * front.envelope / max(front.level, FLOOR)
+        if front.run > 0 and (front.n_beats >= 3 or not learned):
+            total += front.weight * (front.envelope / max(front.level, FLOOR))
             weights += front.weight
     return total / weights if weights > 0.0 else 0.0
 
@@ -221,11 +225,11 @@ def _steepness(state: Row, tick: int) -> float:
     weights = 0.0
     for lead in range(LEADS):
         front = state.lead[lead]
-        if front.run > 0 and front.level > 0.0:
+        if front.run > 0:
             largest = 0
-            for back in range(SPAN + 3):
+            for back in range(SPAN):  # with WAIT, just what the ring still holds
                 largest = max(largest, front.d[(tick - back) & _MASK])
-            total += front.weight * largest / (BASE * max(front.level, FLOOR))
+            total += front.weight * (largest / (BASE * max(front.level, FLOOR)))
             weights += front.weight
     return total / weights if weights > 0.0 else 0.0
 
@@ -235,7 +239,7 @@ def _threshold(state: Row, tick: int) -> float:
     """What the feature must exceed at this tick; it eases once a beat is overdue."""
     threshold = state.noise + THRESHOLD * (1.0 - state.noise)
     late = (tick - state.last) / state.expected - OVERDUE
-    return float(threshold * max(0.3, 1.0 - EASE * late)) if late > 0.0 else float(threshold)
+    return float(threshold * max(EASE_TO, 1.0 - EASE * late)) if late > 0.0 else float(threshold)
 
 
 @kernel
@@ -272,20 +276,20 @@ def _accept(state: Row, tick: int, slope: float, faded: bool, searched: bool) ->
         envelope = front.at_kept if searched else front.at_best
         if faded and envelope < 0.5 * median(front.beats, front.n_beats):
             front.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
-            front.n_beats = max(front.n_beats, 3)
+            front.n_beats = max(front.n_beats, KEPT)
         front.beats[front.n_beats % KEPT] = envelope
         front.n_beats += 1
-        if front.n_beats >= 3:
-            front.level = median(front.beats, front.n_beats)
+        front.level = median(front.beats, front.n_beats)
         if front.n_beats > 4:
-            front.weight = (front.level / (front.noise + 0.1 * front.level + 1e-9)) ** WEIGHT_POWER
+            ratio = front.level / (front.noise + 0.1 * front.level + 1e-9)
+            front.weight = ratio * ratio
 
 
 @kernel
 def _is_peak(state: Row, tick: int, height: float) -> bool:
     """False when the feature was higher within `WAIT` before: the tail of an earlier peak."""
     for back in range(1, WAIT + 1):
-        if state.feature[(tick - back) & _MASK] > height:
+        if state.feature[(tick - back) & _FEATURES] > height:
             return False
     return True
 
@@ -317,7 +321,7 @@ def locate(state: Row, signal: Row, tick: int, peak: Row) -> None:
             chosen = lead
     chosen = max(chosen, 0)
     first = max(centre - FIDUCIAL, state.last_r + 20)
-    last = max(min(centre + FIDUCIAL, signal.end - 1), first)
+    last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     mean = 0.0
     count = 0
     for t in range(first, last + 1):
@@ -343,7 +347,8 @@ def _fade(state: Row, silent: int) -> None:
     """Without beats the levels fall, so that a smaller QRS is found again; never below `FLOOR`."""
     for lead in range(LEADS):
         front = state.lead[lead]
-        lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(front.beats, front.n_beats), FLOOR)
+        usual = median(front.beats, front.n_beats)
+        lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * usual, FLOOR)
         if front.level > lowest:
             front.level = max(front.level * FADE, lowest)
 
@@ -358,13 +363,11 @@ def _feed(front: Row, microvolts: int, valid: bool, tick: int) -> None:
         return
     if front.run == 0:
         _fill(front, microvolts)
-        if front.hold > RATE:
+        if front.hold > FORGET:
             _forget_level(front)
         front.hold = 0
     front.run += 1
     _filter(front, microvolts, tick)
-    if front.n_beats < 3 and SETTLE // 2 < front.run <= LEARN:
-        front.level = max(front.level, front.envelope)
 
 
 @kernel
@@ -381,13 +384,15 @@ def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: 
         False where the lead has no reading or may not carry beats.
     peak : PEAK
     """
+    if state.first < 0:
+        state.first = tick
     for lead in range(LEADS):
         _feed(state.lead[lead], microvolts[lead], valid[lead], tick)
     silent = tick - state.last
-    if silent > FADE_AFTER and state.n > 0:
+    if silent > FADE_AFTER and tick - state.first > FADE_AFTER:
         _fade(state, silent)
     feature = _combine(state)
-    state.feature[tick & _MASK] = feature
+    state.feature[tick & _FEATURES] = feature
     found = False
     closed = state.best > 0.0 and (tick - state.best_tick >= WAIT or feature < DROP * state.best)
     if feature <= state.best and closed:
@@ -418,3 +423,8 @@ def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: 
         peak.found = tick
         state.last_r = peak.tick
     return found
+
+
+assert max(BASE, WAIT + SPAN) <= _MASK + 1, "a ring is too short"
+assert 2 * WAIT <= _FEATURES, "a ring is too short"
+assert max(SMOOTH, SLOPE) < 8, "a ring is too short"

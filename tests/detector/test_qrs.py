@@ -1,0 +1,198 @@
+"""The QRS detector: equal to its twin, blind to framing, bounded, sane on signals that are no ECG."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector import qrs
+from detector.detector import Detector
+from detector.jit import kernel
+from detector.reference import QrsTwin
+from detector.types import LEADS, PEAK, RATE, RING, SIGNAL, Array, Row
+from tests.detector.hearts import counts, ecg
+
+NEAR = 0.05  # seconds between a peak placed and the true one
+
+
+@kernel
+def run(state: Row, signal: Row, mv: Array, peaks: Array) -> int:
+    """The kernel over a whole recording; the number of peaks."""
+    microvolts = np.zeros(LEADS, np.int64)
+    valid = np.zeros(LEADS, np.bool_)
+    found = 0
+    for tick in range(len(mv)):
+        for lead in range(LEADS):
+            signal.mv[tick % RING, lead] = mv[tick, lead]
+            valid[lead] = not np.isnan(mv[tick, lead])
+            microvolts[lead] = int(np.rint(mv[tick, lead] * 1000.0)) if valid[lead] else 0
+        signal.end = tick + 1
+        found += qrs.step(state, signal, tick, microvolts, valid, peaks[found])
+    return found
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=12, deadline=None)
+def test_the_twin_agrees_on_every_beat(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    mv, _ = ecg(25, random.uniform(35, 180), noise_mv=random.uniform(0, 0.3), seed=seed)
+    mv *= random.uniform(0.1, 5, 2)
+    for _ in range(3):  # lead off, flat, another amplitude
+        first = random.integers(0, len(mv))
+        mv[first : first + random.integers(1, 12 * RATE), random.integers(0, 2)] = np.nan
+        first = random.integers(0, len(mv))
+        mv[first : first + random.integers(1, 5 * RATE)] = 0.01
+        mv[random.integers(0, len(mv)) :] *= random.uniform(0.2, 3)
+    ticks = mv.astype(np.float32)
+    state, signal, peaks = np.zeros(1, qrs.QRS), np.zeros(1, SIGNAL), np.zeros(len(mv), PEAK)
+    signal["mv"] = np.nan
+    qrs.begin(state[0])
+    found = peaks[: run(state[0], signal[0], ticks, peaks)]
+    twin = QrsTwin(LEADS)
+    expected = [peak for peak in map(twin.step, ticks.tolist()) if peak]
+    assert [(p["tick"], p["found"], p["lead"]) for p in found] == [(p.tick, p.found, p.lead) for p in expected]
+    np.testing.assert_array_equal(found["strength"], np.array([p.strength for p in expected], np.float32))
+
+
+def detect(mv: npt.NDArray[np.float64], rate_hz: float = RATE, cut: int = 100) -> tuple[Detector, npt.NDArray[np.void]]:
+    detector = Detector(rate_hz, [0.005] * mv.shape[1])
+    samples = counts(mv)
+    found = [detector.update(samples[first : first + cut])[0] for first in range(0, len(samples), cut)]
+    return detector, np.concatenate(found)
+
+
+@given(cuts=st.lists(st.integers(1, 1000), min_size=1, max_size=12), rate_hz=st.sampled_from([128, 250, 360, 1000]))
+@settings(max_examples=15, deadline=None)
+def test_framing_does_not_matter(cuts: list[int], rate_hz: int) -> None:
+    mv, _ = ecg(20, 80, rate_hz=rate_hz, noise_mv=0.05)
+    samples = counts(mv)
+    whole = Detector(rate_hz, [0.005, 0.005])
+    peaks, epochs = whole.update(samples)
+    pieces = Detector(rate_hz, [0.005, 0.005])
+    got_peaks, got_epochs, first = [], [], 0
+    while first < len(samples):
+        step = cuts[len(got_peaks) % len(cuts)]
+        some_peaks, some_epochs = pieces.update(samples[first : first + step])
+        got_peaks.append(some_peaks)
+        got_epochs.append(some_epochs)
+        first += step
+    np.testing.assert_array_equal(np.concatenate(got_peaks), peaks)
+    np.testing.assert_array_equal(np.concatenate(got_epochs), epochs)
+    for part in ("quality", "qrs", "fibrillation"):
+        np.testing.assert_array_equal(pieces.state()[part], whole.state()[part])
+
+
+@given(cut=st.integers(1, 4999))
+@settings(max_examples=15, deadline=None)
+def test_a_restored_detector_goes_on_as_if_nothing_had_happened(cut: int) -> None:
+    samples = counts(ecg(20, 90, noise_mv=0.05)[0])
+    whole = Detector(RATE, [0.005, 0.005])
+    expected = whole.update(samples)[0]
+    first, second = Detector(RATE, [0.005, 0.005]), Detector(RATE, [0.005, 0.005])
+    before = first.update(samples[:cut])[0]
+    second.restore(first.state())
+    after = second.update(samples[cut:])[0]
+    np.testing.assert_array_equal(np.concatenate([before, after]), expected)
+
+
+@pytest.mark.parametrize("rate_hz", [100, 128, 200, 250, 300, 360, 500, 1000])
+@pytest.mark.parametrize("bpm", [30, 75, 200, 270])
+def test_every_beat_is_found_where_it_is(rate_hz: int, bpm: int) -> None:
+    mv, peaks = ecg(30, bpm, rate_hz=rate_hz)
+    detector, found = detect(mv, rate_hz)
+    placed = np.array([detector.sample_of(int(tick)) for tick in found["tick"]])
+    settled = peaks[peaks > 3 * rate_hz]
+    distance = np.abs(placed[:, None] - settled).min(axis=0) / rate_hz
+    assert (distance < NEAR).all()
+    assert len(placed[placed > 3 * rate_hz - NEAR * rate_hz]) == len(settled)
+
+
+@given(gain=st.floats(0.3, 4.0))
+@settings(max_examples=15, deadline=None)
+def test_the_gain_does_not_matter(gain: float) -> None:
+    mv, peaks = ecg(20, 75)
+    _, found = detect(mv * gain)
+    assert len(found) == pytest.approx(len(peaks), abs=1)
+
+
+def test_a_sudden_smaller_amplitude_is_found_again() -> None:
+    mv, peaks = ecg(60, 75)
+    mv[30 * RATE :] *= 0.2
+    _, found = detect(mv)
+    late = peaks[peaks > 36 * RATE]
+    assert (np.abs(found["tick"][:, None] - late).min(axis=0) < NEAR * RATE).all()
+
+
+@pytest.mark.parametrize("where", ["start", "middle", "end"])
+@pytest.mark.parametrize("value", [0.0, 3.0, np.nan])
+def test_a_stretch_without_signal_has_no_beats_and_spoils_none(where: str, value: float) -> None:
+    mv, peaks = ecg(45, 75)
+    first = {"start": 0, "middle": 15 * RATE, "end": 30 * RATE}[where]
+    silent = slice(first, first + 15 * RATE)
+    mv[silent] = value
+    _, found = detect(mv)
+    inside = (found["tick"] > first + RATE // 4) & (found["tick"] < first + 15 * RATE - RATE // 4)
+    assert not inside.any()
+    outside = peaks[(peaks < first - RATE // 4) | (peaks > first + 19 * RATE)]
+    assert (np.abs(found["tick"][:, None] - outside).min(axis=0) < NEAR * RATE).all()
+
+
+def test_one_lead_serves_when_the_other_is_off_flat_or_noise() -> None:
+    mv, peaks = ecg(60, 75)
+    random = np.random.default_rng(1)
+    mv[10 * RATE : 25 * RATE, 0] = np.nan
+    mv[25 * RATE : 40 * RATE, 0] = 0.0
+    mv[40 * RATE :, 0] += 0.3 * random.standard_normal(20 * RATE)
+    _, found = detect(mv)
+    settled = peaks[peaks > 3 * RATE]
+    missed = (np.abs(found["tick"][:, None] - settled).min(axis=0) >= NEAR * RATE).sum()
+    assert missed <= 3  # while the noise is learned
+    assert len(found) <= len(peaks) + 3
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    samples = random.integers(-32768, 32768, (random.integers(1, 5000), 2)).astype(np.int16)
+    detector = Detector(RATE, random.uniform(1e-6, 1.0, 2))
+    peaks, epochs = detector.update(samples)
+    assert len(epochs) == len(samples) // 25
+    assert (np.diff(peaks["tick"]) >= 20).all()
+    delay = peaks["found"] - peaks["tick"]
+    assert (delay >= 0).all()
+    assert (delay <= qrs.SEARCH_LIMIT + qrs.LAG + qrs.FIDUCIAL + qrs.WAIT + RATE).all()
+
+
+def test_only_the_past_is_used() -> None:
+    mv, _ = ecg(20, 75, noise_mv=0.05)
+    _, expected = detect(mv)
+    for peak in expected[5::4]:
+        found_at = int(peak["found"])
+        changed = mv.copy()
+        changed[found_at + 1 :] = np.random.default_rng(0).standard_normal(changed[found_at + 1 :].shape)
+        _, again = detect(changed)
+        np.testing.assert_array_equal(again[again["found"] <= found_at], expected[expected["found"] <= found_at])
+
+
+def test_wrong_arguments_are_told() -> None:
+    with pytest.raises(ValueError, match="100 to 1000 Hz"):
+        Detector(50, [0.005])
+    with pytest.raises(ValueError, match="leads"):
+        Detector(250, [0.005] * 3)
+    with pytest.raises(ValueError, match="not a state"):
+        Detector(250, [0.005]).restore(np.zeros(1))
+
+
+def test_the_baseline_of_a_heart_that_stands_still_has_no_beats() -> None:
+    mv, peaks = ecg(60, 75, noise_mv=0.01)
+    random = np.random.default_rng(2)
+    still = slice(30 * RATE, None)
+    drift = np.cumsum(random.standard_normal(30 * RATE)) * 0.002
+    mv[still] = 0.01 * random.standard_normal((30 * RATE, 2)) + drift[:, None]
+    _, found = detect(mv)
+    assert (found["tick"] < 30 * RATE + RATE // 4).all()
+    assert len(found) >= len(peaks[peaks < 30 * RATE]) - 1
