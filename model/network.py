@@ -44,7 +44,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.offsets = torch.tensor([sum(config.sizes[:i]) for i in range(len(config.sizes))])
-        self.embed = nn.Embedding(sum(config.sizes), config.embedding)
+        self.embed = nn.EmbeddingBag(sum(config.sizes), config.embedding, mode="sum")
         self.bias = nn.Parameter(torch.zeros(config.embedding))
         self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
         self.dense = nn.Linear(config.hidden + config.embedding, config.hidden)
@@ -56,7 +56,8 @@ class Network(nn.Module):
 
     def forward(self, words: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, T, W) words and the state (1, B, H) twice -> (B, T, C) scores and the next state."""
-        x = torch.relu(self.embed(words + self.offsets).sum(dim=2) + self.bias)  # (B, T, E)
+        beats = (words + self.offsets).flatten(0, 1)  # (B T, W)
+        x = torch.relu(self.embed(beats).unflatten(0, words.shape[:2]) + self.bias)  # (B, T, E)
         x = self.dropout(x)
         y, state = self.lstm(x, state)  # (B, T, H)
         both = torch.cat([self.dropout(y), x], dim=2)  # the beat itself beside what went before

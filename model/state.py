@@ -15,12 +15,14 @@ HIDDEN: Final = 64  # room for the LSTM's units; the shipped model may use fewer
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
 
+USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.words`)
+
 # A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
 PICTURE: Final = 70
 PICTURE_START: Final = -72  # ticks from R of its first sample
 STEP: Final = 2  # ticks between its samples
 QRS_FROM, QRS_TO = 24, 56  # its part that is compared as QRS: -96 to +156 ms
-P_FROM, P_TO = 0, 27  # as P wave: -288 to -76 ms
+P_FROM, P_NEAR, P_TO = 0, 10, 27  # as P wave: -288 to -76 ms; from -208 ms where the T wave before is rarely in it
 T_FROM, T_TO = 50, 70  # as ST segment and beginning T wave: +112 to +268 ms
 
 #: One kind of beat of this patient, learned as beats come.
@@ -52,6 +54,11 @@ LANGUAGE = np.dtype(
         ("last_group", "i4"),  # of the last beat, -1 for none; stored + 1 so that zero means none
         ("before_group", "i4"),  # of the beat before that, likewise
         ("normal", "i4"),  # the group taken as the patient's own normal beat, + 1
+        ("usual", "f4", (USUALS,)),  # mean of some measurements over own normal beats
+        ("deviation", "f4", (USUALS,)),  # their mean distance from it
+        ("unrest", "f4"),  # mean |log2 of RR over the own RR| of own normal beats
+        ("spare", "i4"),  # fills the row: a snapshot has no undefined bytes
+        ("usual_beats", "i4"),  # beats in them
         ("groups", GROUP, (GROUPS,)),
         ("h", "f4", (HIDDEN,)),
         ("c", "f4", (HIDDEN,)),

@@ -51,8 +51,9 @@ class TrainingConfig:
         Texts the vocabulary is learned from, its shape words and n-grams.
     embedding, hidden, dropout
         Of the network (`model.network.NetworkConfig`).
-    slip, hush : float
-        Share of measured words moved to a neighbouring level, and replaced by "cannot be told", in training.
+    slip, hush, mute : float
+        In training: share of measured words moved to a neighbouring level; of words replaced by "cannot be told"; and
+        of kinds of word replaced so in a whole sequence, so that no reading hangs on one of them.
     class_weights : tuple of float
         Of N S V F Q in the loss.
     lanes, chunk : int
@@ -78,13 +79,14 @@ class TrainingConfig:
     dropout: float = 0.3
     slip: float = 0.15
     hush: float = 0.05
-    class_weights: tuple[float, ...] = (1.0, 2.0, 1.5, 0.5, 0.5)
+    mute: float = 0.1
+    class_weights: tuple[float, ...] = (1.0, 1.5, 1.5, 0.5, 0.5)
     lanes: int = 32
     chunk: int = 64
     rate: float = 4e-3
     decay: float = 0.02
-    epochs: int = 40
-    patience: int = 15
+    epochs: int = 24
+    patience: int = 12
     memory: float = 0.995
     held_out: float = 0.12
 
@@ -293,7 +295,9 @@ class Trainer:
         moved = measured + self.rng.choice((-1, 1), measured.shape)
         slips = told & (self.rng.random(measured.shape) < self.config.slip)
         measured = np.where(slips, np.clip(moved, 0, unknown - 1), measured)
-        out[:, LEADS:] = np.where(self.rng.random(measured.shape) < self.config.hush, unknown, measured)
+        hushed = self.rng.random(measured.shape) < self.config.hush
+        hushed |= self.rng.random(measured.shape[1]) < self.config.mute
+        out[:, LEADS:] = np.where(hushed, unknown, measured)
         hushed = self.rng.random((len(out), LEADS)) < self.config.hush
         out[:, :LEADS] = np.where(hushed, self.sizes[0] - 1, out[:, :LEADS])
         return out

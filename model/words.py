@@ -30,6 +30,7 @@ from model.state import (
     GROUPS,
     MEMORY,
     P_FROM,
+    P_NEAR,
     P_TO,
     PICTURE,
     PICTURE_START,
@@ -38,6 +39,7 @@ from model.state import (
     STEP,
     T_FROM,
     T_TO,
+    USUALS,
 )
 
 Record = Any
@@ -99,9 +101,9 @@ WORDS: Final = (
     Word("width", "onset to offset of the QRS, ms", 60.0, 12.0, 18),
     Word("steep", "log2 of steepest slope over amplitude, 1/s", 3.0, 0.2, 20),
     Word("twave", "likeness of ST-T to the own normal beat, both leads", 0.0, 0.4, 12),
-    Word("p1", "likeness of the P wave's part to the own normal beat, lead 1", 0.0, 0.35, 14),
+    Word("p1", "likeness of the last 200 ms before the QRS to the own normal beat's, lead 1", 0.0, 0.35, 14),
     Word("p2", "the same in lead 2", 0.0, 0.35, 14),
-    Word("p", "difference of the P wave's part from the own, both leads, log2 of energy", -4.0, 0.5, 16),
+    Word("p", "difference of the P wave's part from the own, both leads, log2 of energy", -5.0, 0.5, 24),
     Word("hump", "log2 of the P wave's height over the QRS's", -6.0, 0.5, 13),
     Word("pr", "P wave's peak before QRS onset, ms", 40.0, 16.0, 10),
     Word("nearest", "difference from the nearest kind of beat, log2", -6.0, 0.5, 13),
@@ -113,10 +115,63 @@ WORDS: Final = (
     Word("again", "same kind as the last beat (2), the one before (1), neither (0)", 0.5, 1.0, 3),
     Word("st", "ST level at J + 60 ms over QRS height", -0.4, 0.1, 9),
     Word("turn", "polarity of the QRS, lead 1 + 2 * lead 2", -2.0, 2.0, 4),
+    Word("apart/usual", "`apart` over its usual value in the own normal beats, in usual deviations", -3.0, 0.75, 24),
+    Word("twave/usual", "`twave` likewise", -12.0, 0.75, 22),
+    Word("p/usual", "`p` likewise", -3.0, 0.75, 22),
+    Word("broad/usual", "`broad` likewise", -6.0, 0.75, 24),
+    Word("hump/usual", "`hump` likewise", -6.0, 0.75, 18),
+    Word("rr/usual", "`rr/own` in usual deviations of the own normal beats", -9.0, 0.6, 28),
+    Word("own p", "log2 of energy of the P wave's part over the QRS's in the own normal beat", -13.0, 0.75, 16),
     Word("lead", "which leads can be read: 0 first, 1 second, 2 both", 0.5, 1.0, 3),
 )
 FIELDS: Final = len(WORDS)
-NAMES: Final = {word.name: position for position, word in enumerate(WORDS)}
+# Their places in a sentence, in the order of `WORDS`.
+(
+    RR,
+    RR_LAST,
+    RR_FAST,
+    RR_SLOW,
+    RR_OWN,
+    RR_LONG,
+    LAST_OWN,
+    JITTER,
+    LIKE1,
+    LIKE2,
+    APART,
+    SIZE,
+    BROAD,
+    BROAD_OWN,
+    WIDTH,
+    STEEP,
+    TWAVE,
+    P1,
+    P2,
+    P,
+    HUMP,
+    PR,
+    NEAREST,
+    SHARE,
+    EARLY,
+    PAUSE,
+    KIND,
+    KIN,
+    AGAIN,
+    ST,
+    TURN,
+    APART_USUAL,
+    TWAVE_USUAL,
+    P_USUAL,
+    BROAD_USUAL,
+    HUMP_USUAL,
+    RR_USUAL,
+    OWN_P,
+    LEAD,
+) = range(FIELDS)
+#: Measurements whose usual value and deviation in the patient's own normal beats are remembered, and the words that
+#: say how far a beat is from them; a deviation counts at least the third.
+_USUAL = np.array([APART, TWAVE, P, BROAD, HUMP])
+_TO_USUAL = np.array([APART_USUAL, TWAVE_USUAL, P_USUAL, BROAD_USUAL, HUMP_USUAL])
+_LEAST = np.array([0.4, 0.3, 0.4, 0.04, 0.25])
 _LOW = np.array([w.low for w in WORDS])
 _STEP = np.array([w.step for w in WORDS])
 _LEVELS = np.array([w.levels for w in WORDS])
@@ -126,9 +181,12 @@ FAST: Final = 0.16  # weight of a new interval in the fast memory, about 6 beats
 SLOW: Final = 0.02  # in the slow one, about 50 beats
 OWN: Final = 0.08  # in the own regular RR, about 12 beats
 OWN_STEP: Final = 0.1  # most that one interval moves it by (log2), so that a premature beat or a pause hardly counts
-JITTER: Final = 0.08  # in the mean change, about 12 beats
+UNREST: Final = 0.08  # in the mean change, about 12 beats
 LONGEST: Final = 4.0  # s; longer intervals are no rhythm (gap, lead off)
-SAME: Final = 0.3  # difference below which two beats are of one kind (correlation about 0.85)
+SAME: Final = (0.1, 0.3)  # difference below which two beats are of one kind (correlation 0.95, 0.85): the first in a
+SAME_OVER: Final = 2.5  # quiet record, the second in a noisy one; this far (log2) over the usual difference between
+LEAST_UNREST: Final = 0.04  # log2: a heart of steady pace varies by 3 % with the breath
+USUAL: Final = 0.03  # weight of a beat in the usual values, about 30 beats
 MERGE: Final = 0.06  # difference below which two kinds have become one
 FADE: Final = 0.998  # weight a kind keeps per beat: a kind not seen for 500 beats has lost two thirds
 INERTIA: Final = 40.0  # beats a kind's picture is averaged over at most: follows posture within a minute
@@ -336,7 +394,7 @@ def describe(
             if best < 0 or lead_states[lead] < lead_states[best]:
                 best = lead
     if readable:
-        values[31] = 2.0 if readable == 2 else np.float64(best)
+        values[LEAD] = 2.0 if readable == 2 else np.float64(best)
 
     # When it came.
     rr = 0.0
@@ -347,17 +405,18 @@ def describe(
     early = 0.0
     if rr > 0.0:
         log_rr = np.log2(rr)
-        values[0] = log_rr
+        values[RR] = log_rr
         if state.intervals > 0:
             early = log_rr - np.float64(state.own)
             if state.last_rr > 0.0:
-                values[1] = log_rr - np.log2(np.float64(state.last_rr))
-                values[6] = np.float64(state.last_early)
-            values[2] = log_rr - np.float64(state.fast)
-            values[3] = log_rr - np.float64(state.slow)
-            values[4] = early
-            values[5] = log_rr - np.log2(_percentile80(state.rr, state.intervals))
-            values[7] = np.log2(max(np.float64(state.jitter), 0.001))
+                values[RR_LAST] = log_rr - np.log2(np.float64(state.last_rr))
+                values[LAST_OWN] = np.float64(state.last_early)
+            values[RR_FAST] = log_rr - np.float64(state.fast)
+            values[RR_SLOW] = log_rr - np.float64(state.slow)
+            values[RR_OWN] = early
+            values[RR_USUAL] = early / max(1.25 * np.float64(state.unrest), LEAST_UNREST)
+            values[RR_LONG] = log_rr - np.log2(_percentile80(state.rr, state.intervals))
+            values[JITTER] = np.log2(max(np.float64(state.jitter), 0.001))
         if state.last_group > 0:
             kind = state.groups[state.last_group - 1]
             rate = max(1.0 / max(np.float64(kind.weight), 1.0), 0.05)
@@ -383,13 +442,13 @@ def describe(
                     offset_p = (m.onset - m.p_tick) * 4.0
                 turn += m.polarity * (lead + 1)
         breadth = breadth / height
-        values[12] = np.log2(breadth)
-        values[14] = width
-        values[15] = np.log2(slope / height)
-        values[20] = np.log2(max(hump, 1e-3))
-        values[21] = offset_p
-        values[29] = st / height
-        values[30] = turn
+        values[BROAD] = np.log2(breadth)
+        values[WIDTH] = width
+        values[STEEP] = np.log2(slope / height)
+        values[HUMP] = np.log2(max(hump, 1e-3))
+        values[PR] = offset_p
+        values[ST] = st / height
+        values[TURN] = turn
 
         nearest = 9.0
         slip = 0
@@ -412,7 +471,7 @@ def describe(
                     apart = d
                     shift = s
             if apart < 9.0:
-                values[10] = np.log2(max(apart, 1e-3))
+                values[APART] = np.log2(max(apart, 1e-3))
                 energy = energy_own = 0.0
                 t_energy = t_own = t_apart = 0.0
                 p_own = p_apart = 0.0
@@ -420,7 +479,7 @@ def describe(
                     if not good[lead] or normal.seen[lead] == 0:
                         continue
                     a, b, d = _compare(ys[lead], normal.mv[lead], QRS_FROM, QRS_TO, shift, 0)
-                    values[8 + lead] = _likeness(a, b, d)
+                    values[LIKE1 + lead] = _likeness(a, b, d)
                     energy += a
                     energy_own += b
                     a, b, d = _compare(ys[lead], normal.mv[lead], T_FROM, T_TO, shift, 0)
@@ -428,15 +487,25 @@ def describe(
                     t_own += b
                     t_apart += d
                     a, b, d = _compare(ys[lead], normal.mv[lead], P_FROM, P_TO, shift, 1)
-                    values[17 + lead] = _likeness(a, b, d)
                     p_own += b
                     p_apart += d
-                values[11] = np.log2(max(energy, 1e-9) / max(energy_own, 1e-9))
-                values[13] = np.log2(breadth / max(np.float64(normal.breadth), 1.0))
-                values[16] = _likeness(t_energy, t_own, t_apart)
-                values[19] = np.log2(max(p_apart, 1e-9) / max(p_own, 1e-9))
+                    a, b, d = _compare(ys[lead], normal.mv[lead], P_NEAR, P_TO, shift, 1)
+                    values[P1 + lead] = _likeness(a, b, d)
+                values[OWN_P] = np.log2(max(p_own, 1e-9) / max(energy_own, 1e-9))
+                values[SIZE] = np.log2(max(energy, 1e-9) / max(energy_own, 1e-9))
+                values[BROAD_OWN] = np.log2(breadth / max(np.float64(normal.breadth), 1.0))
+                values[TWAVE] = _likeness(t_energy, t_own, t_apart)
+                values[P] = np.log2(max(p_apart, 1e-9) / max(p_own, 1e-9))
 
-        if group < 0 or nearest > SAME:
+        limit = SAME[1]
+        if state.usual_beats >= 8:
+            limit = min(max(np.exp2(np.float64(state.usual[0]) + SAME_OVER), SAME[0]), SAME[1])
+            for k in range(USUALS):
+                told = values[_USUAL[k]]
+                values[_TO_USUAL[k]] = (told - np.float64(state.usual[k])) / max(
+                    1.25 * np.float64(state.deviation[k]), _LEAST[k]
+                )
+        if group < 0 or nearest > limit:
             group = 0
             for g in range(GROUPS):
                 if state.groups[g].weight < state.groups[group].weight:
@@ -458,16 +527,16 @@ def describe(
         total = 0.0
         for g in range(GROUPS):
             total += np.float64(state.groups[g].weight)
-        values[22] = np.log2(max(nearest, 1e-3))
+        values[NEAREST] = np.log2(max(nearest, 1e-3))
         if kind.weight > 0.0:
-            values[23] = np.log2(np.float64(kind.weight) / total)
-            values[24] = np.float64(kind.early)
-            values[25] = np.float64(kind.pause)
+            values[SHARE] = np.log2(np.float64(kind.weight) / total)
+            values[EARLY] = np.float64(kind.early)
+            values[PAUSE] = np.float64(kind.pause)
             if state.normal > 0:
                 own = state.groups[state.normal - 1]
-                values[26] = np.log2(np.float64(kind.breadth) / max(np.float64(own.breadth), 1.0))
-                values[27] = np.log2(max(_kin(kind, own), 1e-3))
-        values[28] = 2.0 if state.last_group == group + 1 else 1.0 if state.before_group == group + 1 else 0.0
+                values[KIND] = np.log2(np.float64(kind.breadth) / max(np.float64(own.breadth), 1.0))
+                values[KIN] = np.log2(max(_kin(kind, own), 1e-3))
+        values[AGAIN] = 2.0 if state.last_group == group + 1 else 1.0 if state.before_group == group + 1 else 0.0
 
         # Remember the beat.
         for g in range(GROUPS):
@@ -478,6 +547,18 @@ def describe(
             kind.early += rate * (min(max(early, -1.0), 1.0) - np.float64(kind.early))
         kind.breadth += rate * (breadth - np.float64(kind.breadth))
         _learn(state, kind, ys, good, slip, early > LATE)
+        if state.normal == group + 1 and rr > 0.0:
+            state.unrest += USUAL * (min(abs(early), 0.5) - np.float64(state.unrest))
+        if state.normal == group + 1 and abs(early) < -LATE and np.isfinite(values[TWAVE]):
+            weight = max(USUAL, 1.0 / (state.usual_beats + 1.0))
+            for k in range(USUALS):
+                told = np.float64(values[_USUAL[k]])
+                off = abs(told - np.float64(state.usual[k]))
+                if state.usual_beats > 0:
+                    fresh_weight = max(USUAL, 1.0 / state.usual_beats)
+                    state.deviation[k] += fresh_weight * (off - np.float64(state.deviation[k]))
+                state.usual[k] += weight * (told - np.float64(state.usual[k]))
+            state.usual_beats += 1
         other = state.beats % GROUPS
         if other != group and state.groups[other].weight > 0.0 and _kin(kind, state.groups[other]) < MERGE:
             kind.weight += state.groups[other].weight
@@ -500,7 +581,7 @@ def describe(
             state.own += max(OWN, 1.0 / n) * min(max(log_rr - np.float64(state.own), -OWN_STEP), OWN_STEP)
             if state.last_rr > 0.0:
                 change = min(abs(log_rr - np.log2(np.float64(state.last_rr))), 1.0)
-                state.jitter += max(JITTER, 1.0 / n) * (change - np.float64(state.jitter))
+                state.jitter += max(UNREST, 1.0 / n) * (change - np.float64(state.jitter))
         state.rr[state.intervals % MEMORY] = rr
         state.intervals += 1
     state.last_rr = rr

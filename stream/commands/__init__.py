@@ -16,6 +16,8 @@ from stream.commands.replay import replay
 from stream.commands.score import score
 from stream.commands.script import script
 from stream.commands.tail import tail
+from stream.commands.train import train
+from stream.commands.words import words
 
 Command = Callable[..., Any]
 
@@ -30,6 +32,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     download,
     dashboards,
     score,
+    train,
+    words,
 )
 
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.types import AFTER, LEADS, OFF, RING, SIGNAL
+from model.reader import CLASSES, BeatReader, Reader
+from model.state import LANGUAGE
+from model.store import sizes_of
+from model.words import FIELDS, TEXT, WORDS, describe
+from tests.model.hearts import GOOD_LEADS, heart, play
+
+READER = Reader.load()
+KINDS = st.text("NSV", min_size=3, max_size=25)
+INTERVALS = st.lists(st.integers(60, 400), min_size=25, max_size=25)
+
+
+def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, bytes]]:
+    reader = BeatReader(READER)
+    beats = (reader.update(signal, peak, lead_states) for signal, peak in play(mv, peaks, extra))
+    return [(token, probabilities.tobytes()) for token, probabilities in beats]
+
+
+def words(mv: Any, peaks: Any) -> Any:
+    state = np.zeros(1, LANGUAGE)[0]
+    said = []
+    for signal, peak in play(mv, peaks):
+        texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
+        levels = np.empty(FIELDS, np.int64)
+        best = describe(state, signal, peak, GOOD_LEADS, texts, values, levels)
+        said.append((best, texts.tobytes(), levels.tolist()))
+    return said
+
+
+def test_state_is_bounded_and_has_no_undefined_bytes() -> None:
+    assert _size(LANGUAGE) == LANGUAGE.itemsize <= 8192
+
+
+def _size(dtype: np.dtype[Any]) -> int:
+    """Bytes without padding: these a copy need not keep."""
+    if dtype.subdtype is not None:
+        return int(np.prod(dtype.shape)) * _size(dtype.base)
+    return sum(_size(field[0]) for field in dtype.fields.values()) if dtype.fields else dtype.itemsize
+
+
+@settings(max_examples=25, deadline=None)
+@given(KINDS, INTERVALS)
+def test_a_result_for_every_beat(kinds: str, rr: list[int]) -> None:
+    reader = BeatReader(READER)
+    mv, peaks = heart(kinds, rr[: len(kinds)])
+    for signal, peak in play(mv, peaks):
+        token, probabilities = reader.update(signal, peak, GOOD_LEADS)
+        assert 0 <= token < READER.shapes
+        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        assert (probabilities >= 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(KINDS, INTERVALS, st.integers(1, 24))
+def test_restore_goes_on_bit_for_bit(kinds: str, rr: list[int], cut: int) -> None:
+    mv, peaks = heart(kinds, rr[: len(kinds)])
+    first, second = BeatReader(READER), BeatReader(READER)
+    for number, (signal, peak) in enumerate(play(mv, peaks)):
+        if number == cut:
+            second.restore(first.state())
+        token, probabilities = first.update(signal, peak, GOOD_LEADS)
+        if number >= cut:
+            other, others = second.update(signal, peak, GOOD_LEADS)
+            assert (token, probabilities.tobytes()) == (other, others.tobytes())
+            assert first.state().tobytes() == second.state().tobytes()
+
+
+@settings(max_examples=25, deadline=None)
+@given(KINDS, INTERVALS, st.integers(1, 300))
+def test_nothing_later_is_used(kinds: str, rr: list[int], extra: int) -> None:
+    mv, peaks = heart(kinds, rr[: len(kinds)])
+    assert read(mv, peaks) == read(mv, peaks, extra)
+
+
+def test_nothing_behind_the_last_tick_is_used() -> None:
+    mv, peaks = heart("NNNNN", 200)
+    changed = mv.copy()
+    changed[peaks[-1] + AFTER :] = 9.0
+    assert read(mv, peaks, extra=50) == read(changed, peaks, extra=50)
+    changed[peaks[-1] + AFTER // 2 :] = 9.0
+    assert read(mv, peaks, extra=50)[-1] != read(changed, peaks, extra=50)[-1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(KINDS, INTERVALS, st.integers(-3, 4))
+def test_gain_changes_no_word(kinds: str, rr: list[int], power: int) -> None:
+    mv, peaks = heart(kinds, rr[: len(kinds)])
+    assert words(mv, peaks) == words(mv * np.float32(2.0**power), peaks)
+
+
+BAD = st.sampled_from([np.nan, 0.0, 5.0, -5.0, 1e-30, 1e30, np.inf, -np.inf])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(BAD, st.integers(1, 300), st.booleans()), max_size=12), st.integers(0, OFF))
+def test_bad_signal_has_a_result(pieces: list[tuple[float, int, bool]], lead_state: int) -> None:
+    mv, peaks = heart("NVSNNVNN", 180)
+    at = 0
+    for value, length, both in pieces:
+        mv[at : at + length, : LEADS if both else 1] = value
+        at += length + 37
+    states = np.array([lead_state, 0], np.int8)
+    reader = BeatReader(READER)
+    for signal, peak in play(mv, peaks):
+        token, probabilities = reader.update(signal, peak, states)
+        assert 0 <= token <= READER.shapes
+        assert np.isfinite(probabilities).all()
+        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_leads_off_have_a_token_of_their_own() -> None:
+    off = np.full(LEADS, OFF, np.int8)
+    mv, peaks = heart("NNN", 200)
+    assert [token for token, _ in read(mv, peaks, lead_states=off)] == [READER.shapes] * 3
+    assert all(token < READER.shapes for token, _ in read(mv, peaks))
+
+
+def test_empty_ring_has_a_result() -> None:
+    token, probabilities = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, GOOD_LEADS)
+    assert token == READER.shapes
+    assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(range(4)), st.integers(0, 2**32))
+def test_beds_do_not_touch_each_other(order: list[int], seed: int) -> None:
+    hearts = [heart("NNVNNSNN", 170 + 20 * i, seed=seed + i) for i in range(4)]
+    alone = [read(*one) for one in hearts]
+    readers = [BeatReader(READER) for _ in hearts]
+    together: list[list[tuple[int, bytes]]] = [[] for _ in hearts]
+    for rows in zip(*(list(map(_copied, play(*one))) for one in hearts), strict=True):
+        for i in order:
+            signal, peak = rows[i]
+            token, probabilities = readers[i].update(signal, peak, GOOD_LEADS)
+            together[i].append((token, probabilities.tobytes()))
+    assert together == alone
+
+
+def _copied(moment: tuple[Any, int]) -> tuple[Any, int]:
+    return moment[0].copy(), moment[1]
+
+
+def test_wide_premature_beats_are_ventricular() -> None:
+    mv, peaks = heart(
+        "N" * 40 + "V" + "N" * 10 + "V" + "N" * 5, [200] * 40 + [120, 280] + [200] * 9 + [120, 280] + [200] * 4
+    )
+    reader = BeatReader(READER)
+    said = [CLASSES[int(reader.update(s, p, GOOD_LEADS)[1].argmax())] for s, p in play(mv, peaks)]
+    assert [i for i, label in enumerate(said) if label == "V"] == [40, 51]
+
+
+def test_sentence_has_the_fields_of_the_network() -> None:
+    layers = READER.weights.layers
+    sizes = sizes_of(READER.shapes)
+    assert len(sizes) == LEADS + len(WORDS) == len(layers.offsets)
+    assert len(layers.embed) == sum(sizes)

@@ -1,0 +1,157 @@
+"""What is learned with torch and scikit-learn is what runs without them."""
+
+from __future__ import annotations
+
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.types import LEADS
+from model.dataset import TAUGHT, UNTAUGHT, Passage, Strip, changed, listen
+from model.ec57 import CLASS_OF, Annotations
+from model.lstm import read_sequence
+from model.reader import CLASSES
+from model.store import sizes_of
+from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
+from model.words import ALPHABET, TEXT, text_of
+from tests.model.hearts import heart
+
+pytestmark = pytest.mark.train
+
+
+def strip_of(kinds: str, rr: Any, seed: int = 0) -> tuple[Strip, Any]:
+    mv, peaks = heart(kinds, rr, seed=seed)
+    return Strip(250.0, np.rint(mv * 1000).astype(np.int16), np.full(LEADS, 1e-3)), peaks
+
+
+def passage_of(record: str, seed: int) -> Passage:
+    rng = np.random.default_rng(seed)
+    kinds = "".join(rng.choice(list("NNNNNSV"), 150))
+    rr = np.array([200] + [140 if kind in "SV" else 230 if before == "V" else 200 for before, kind in pairwise(kinds)])
+    strip, peaks = strip_of(kinds, rr, seed)
+    samples, texts, values, levels = listen(strip)
+    nearest = np.abs(samples[:, None] - peaks).argmin(axis=1)
+    labels = np.array([CLASSES.index(kinds[i]) for i in nearest], np.int8)
+    labels[np.abs(samples - peaks[nearest]) > 37] = UNTAUGHT
+    reference = Annotations.of(peaks, kinds)
+    return Passage("test", record, "plain", 250.0, samples, texts, values, levels, labels, reference)
+
+
+@pytest.fixture(scope="module")
+def passages() -> list[Passage]:
+    return [passage_of(str(number), number) for number in range(6)]
+
+
+def config(**changes: Any) -> Any:
+    from model.train import TrainingConfig
+
+    small = {"shapes": 12, "terms": 128, "embedding": 16, "hidden": 12, "epochs": 3, "lanes": 3, "held_out": 0.3}
+    return TrainingConfig(**(small | changes))
+
+
+def arrays_equal(one: Any, other: Any) -> bool:
+    return all(np.array_equal(a, b) for p, q in zip(one, other, strict=True) for a, b in zip(p, q, strict=True))
+
+
+def test_tfidf_equals_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    shares = [0.03, 0.05, 0.07, 0.1, 0.5, 0.1, 0.07, 0.03, 0.03, 0.02]
+    texts = np.array(rng.choice(len(ALPHABET), (400, TEXT), p=shares), np.uint8)
+    vocabulary = learn(texts, 9, 200, 1)
+    matrix = vectorizer_of(200).fit_transform([text_of(text) for text in texts]).toarray()
+    terms, weights = np.empty(GRAMS, np.int32), np.empty(GRAMS)
+    for text, expected in zip(texts, matrix, strict=True):
+        count = tfidf(vocabulary, text, terms, weights)
+        vector = np.zeros(matrix.shape[1])
+        vector[terms[:count]] = weights[:count]
+        np.testing.assert_allclose(vector, expected, rtol=0, atol=1e-6)
+        distances = ((vocabulary.centres - expected[:, None]) ** 2).sum(axis=0)
+        assert distances[shape_word(vocabulary, text)] <= distances.min() + 1e-9
+
+
+def test_step_equals_torch() -> None:
+    import torch
+
+    from model.network import Network, NetworkConfig
+    from model.train import export
+
+    torch.manual_seed(3)
+    sizes = sizes_of(12)
+    network = Network(NetworkConfig(sizes, 24, 20)).eval()
+    words = np.random.default_rng(0).integers(0, sizes, (300, len(sizes)))
+    probabilities = np.empty((300, len(CLASSES)), np.float32)
+    read_sequence(export(network, None).layers, words, probabilities)  # type: ignore[arg-type]
+    with torch.no_grad():
+        scores, _ = network(torch.from_numpy(words)[None], network.start(1))
+    np.testing.assert_allclose(probabilities, torch.softmax(scores[0], 1).numpy(), rtol=0, atol=1e-5)
+
+
+def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: Path) -> None:
+    from model.train import Trainer
+
+    straight = Trainer(passages, config(), tmp_path / "straight")
+    weights = straight.run()
+    again = Trainer(passages, config(), tmp_path / "again")
+
+    class Interrupted(Exception):  # noqa: N818 - no error
+        pass
+
+    def stop(line: Any) -> None:
+        if line.epoch == 2:
+            raise Interrupted
+
+    again.report = stop
+    with pytest.raises(Interrupted):
+        again.run()
+    resumed = Trainer(passages, config(), tmp_path / "again")
+    assert arrays_equal(weights, resumed.run())
+    assert (tmp_path / "straight" / "curve.csv").read_text() == (tmp_path / "again" / "curve.csv").read_text()
+
+
+def test_subjects_are_never_on_both_sides(passages: list[Passage]) -> None:
+    from model.train import Trainer, split
+
+    trainer = Trainer(passages, config())
+    assert trainer.held_out
+    assert {p.subject for p in trainer.taught}.isdisjoint(trainer.held_out)
+    subjects = [f"{database}/{i}" for database in "ab" for i in range(11)]
+    parts = split(subjects, 4, 0)
+    assert sorted(chain.from_iterable(parts)) == sorted(subjects)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_it_learns(passages: list[Passage]) -> None:
+    from model.train import Trainer, judge, read_passage
+
+    weights = Trainer(passages[:5], config(epochs=12, held_out=0.0)).run()
+    answer = read_passage(passages[5], weights).argmax(axis=1)
+    known = passages[5].labels != UNTAUGHT
+    assert (answer == passages[5].labels)[known].mean() > 0.9
+    assert judge(passages[5], np.eye(5, dtype=np.float32)[answer]).qrs_se.percent is not None
+
+
+def test_escape_beats_alone_are_not_taught() -> None:
+    assert set(CLASS_OF) - set(TAUGHT) == set("ejn")
+    assert all(CLASS_OF[symbol] == label for symbol, label in TAUGHT.items())
+
+
+@pytest.mark.parametrize("kind", ["plain", "swap", "noise", "pace", "single"])
+def test_variants_keep_the_beats(kind: str) -> None:
+    strip, peaks = strip_of("N" * 30, 200)
+    noise = np.random.default_rng(0).normal(0, 0.1, (5000, 2)).astype(np.float32)
+    samples = listen(changed(strip, kind, noise, np.random.default_rng(4)))[0]
+    missed = [peak for peak in peaks[5:] if np.abs(samples - peak).min() > 37]
+    assert len(missed) <= 3
+
+
+def test_swapped_leads_swap_their_texts() -> None:
+    strip, _ = strip_of("N" * 20, 200)
+    rng = np.random.default_rng(0)
+    samples, texts, *_ = listen(strip)
+    swapped, other, *_ = listen(changed(strip, "swap", None, rng))
+    if np.array_equal(samples, swapped):
+        assert np.array_equal(texts, other[:, ::-1])
+    assert abs(len(samples) - len(swapped)) <= 2
