@@ -34,7 +34,7 @@ def monitor(
     snapshot, a second one at once. Every option has a variable, named first in its help.
     """
     from model.reader import Reader
-    from stream import logs, service, settings
+    from stream import logs, serve, settings
     from stream.ward import Ward
     from stream.warm import warm_up
 
@@ -53,7 +53,7 @@ def monitor(
     logs.configure(chosen.log_format, chosen.log_level)
     reader = Reader.load(chosen.model_dir)
     warm_up(reader)
-    service.main(chosen, cluster, Ward(reader))
+    serve.main(chosen, cluster, Ward(reader))
 
 
 def _given(**options: Any) -> dict[str, Any]:

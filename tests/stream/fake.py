@@ -151,11 +151,11 @@ class FakeWard:
 
 def main() -> None:
     """`telebeat monitor` with this ward, as a process of its own: settings come from variables."""
-    from stream import logs, service, settings
+    from stream import logs, serve, settings
 
     chosen = settings.load()
     logs.configure("json", "info")
-    service.main(chosen, settings.load_kafka(), FakeWard())
+    serve.main(chosen, settings.load_kafka(), FakeWard())
 
 
 if __name__ == "__main__":
