@@ -16,6 +16,7 @@ from stream.frames import Frame
 #: Leads to analyse first, if the device has them: R waves stand upright and tall in II, V leads tell wide beats apart.
 PREFERRED: Final = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "MDC_ECG_LEAD_V1", "MDC_ECG_LEAD_V2", "MDC_ECG_LEAD_I")
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
+JUMP_US: Final = 1_000_000  # the device's clock may wander from its samples this far before it means a pause
 STALE: Final = 8  # old frames in a row, each following the last, that show the device counts anew (2 s of 250 ms)
 
 
@@ -42,6 +43,8 @@ class Verdict:
         Instants at the frame's start that were seen before; all of them: drop the frame.
     missing : int
         Instants that never came before this frame.
+    paused_us : int
+        By how much the device's clock has gone on without samples.
     anew : bool
         The bed starts again with this frame.
     """
@@ -49,6 +52,7 @@ class Verdict:
     events: tuple[Event, ...] = ()
     skip: int = 0
     missing: int = 0
+    paused_us: int = 0
     anew: bool = False
 
 
@@ -69,6 +73,10 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     if first > expected:
         missing = first - expected
         return Verdict((Event.GAP,), missing=missing, anew=missing * 1000 > FILLED_S * frame.rate_mhz)
+    paused = frame.device_time_us - int(intake["device_us"])
+    if paused > JUMP_US:
+        # The device counts samples, not time: it stopped and went on. What lies between is as lost as in a gap.
+        return Verdict((Event.GAP,), paused_us=paused, anew=True)
     return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else ())
 
 

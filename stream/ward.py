@@ -148,8 +148,8 @@ class Ward:
                 self._anew(row, frame, verdict)
             else:
                 self._fill(row, frame.bed, verdict.missing)
-            if verdict.missing:
-                missing_s = verdict.missing * 1000 / frame.rate_mhz
+            if verdict.missing or verdict.paused_us:
+                missing_s = verdict.missing * 1000 / frame.rate_mhz + verdict.paused_us / 1e6
                 first = frame.first_sample
                 self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s)
                 self._clear(frame.bed, Rule.SIGNAL_GAP, first)

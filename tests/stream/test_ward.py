@@ -1,0 +1,340 @@
+"""The ward by its properties: framing, crash, order, neighbours; on a scripted patient and on real records."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.reader import Reader
+from replay.framing import frames, origin_us
+from replay.records import Record, find_records, read_record
+from replay.script import load
+from stream.errors import RecordError, SnapshotError
+from stream.frames import Frame, check
+from stream.settings import data_dirs
+from stream.ward import Output, Ward
+from stream.wire import Alert, Beat, Mark, encode_alert
+from tests.conftest import missing
+
+SCRIPT = """
+patient "properties"  rate 360 Hz  leads II V1  seed 3
+sinus 72 for 20 s
+couplet
+sinus 80 for 8 s
+vt 180 for 8 s
+sinus 70 for 10 s with leadoff all
+sinus 70 for 15 s
+asystole for 8 s
+sinus 60 for 15 s
+"""
+REAL = ("208", "203", "201", "207")
+SECONDS = 240  # of each real record
+
+
+@functools.cache
+def reader() -> Reader:
+    return Reader.load()
+
+
+@functools.cache
+def scripted() -> Record:
+    return load(SCRIPT).record
+
+
+@functools.cache
+def real(name: str) -> Record:
+    try:
+        record = read_record(find_records(data_dirs(), [name], "mitdb")[0])
+    except RecordError:
+        missing(f"mitdb/{name}", "telebeat download mitdb")
+    return dataclasses.replace(record, samples=record.samples[: SECONDS * 360])
+
+
+def cut(record: Record, lengths: Sequence[int], bed: str = "bed") -> list[Frame]:
+    """A record as frames of these numbers of instants in turn."""
+    out: list[Frame] = []
+    first = 0
+    while first < len(record.samples):
+        part = record.samples[first : first + min(lengths[len(out) % len(lengths)], record.rate_mhz // 1000)]
+        time_us = first * 1_000_000_000 // record.rate_mhz
+        frame = Frame(
+            bed, len(out), first, time_us, time_us, record.rate_mhz, record.leads, record.units_per_bit, part.tobytes()
+        )
+        check(frame)
+        out.append(frame)
+        first += len(part)
+    return out
+
+
+class Said:
+    """Everything a ward said, per bed, in order."""
+
+    def __init__(self) -> None:
+        self.beats: dict[str, list[Beat]] = {}
+        self.marks: dict[str, list[Mark]] = {}
+        self.alerts: dict[str, list[Alert]] = {}
+        self.events: Counter[str] = Counter()
+
+    def add(self, output: Output) -> None:
+        for batch in output.batches:
+            self.beats.setdefault(batch.bed, []).extend(batch.beats)
+            self.marks.setdefault(batch.bed, []).extend(batch.marks)
+        for alert in output.alerts:
+            self.alerts.setdefault(alert.bed, []).append(alert)
+        self.events.update(output.events)
+
+    def of(self, bed: str) -> tuple[list[Beat], list[Mark], list[bytes]]:
+        return self.beats.get(bed, []), self.marks.get(bed, []), [encode_alert(a) for a in self.alerts.get(bed, [])]
+
+
+def through(groups: Iterable[Sequence[Frame]], ward: Ward | None = None) -> Said:
+    ward = ward or Ward(reader())
+    said = Said()
+    for group in groups:
+        ward.detect(group)
+        said.add(ward.judge())
+    return said
+
+
+@functools.cache
+def whole(name: str = "") -> tuple[list[Beat], list[Mark], list[bytes]]:
+    record = real(name) if name else scripted()
+    return through([[frame] for frame in cut(record, [90])]).of("bed")
+
+
+def test_the_script_is_told_as_it_happens() -> None:
+    beats, _, lines = whole()
+    rules = Counter(msgspec.json.decode(line)["rule"] for line in lines)
+    assert {"asystole", "ventricular_tachycardia", "lead_off", "unmonitored"} <= rules.keys()
+    assert rules["asystole"] == 2  # raised and cleared, once
+    assert Counter(beat.label for beat in beats)["V"] >= 15
+    for line in lines:
+        alert = msgspec.json.decode(line)
+        assert alert["onset_sample"] <= alert["decided_sample"]
+
+
+lengths = st.lists(st.integers(1, 1000), min_size=1, max_size=10)
+groups = st.lists(st.integers(1, 6), min_size=1, max_size=5)
+
+
+def grouped(all_frames: Sequence[Frame], sizes: Sequence[int]) -> Iterable[Sequence[Frame]]:
+    first = turn = 0
+    while first < len(all_frames):
+        size = sizes[turn % len(sizes)]
+        yield all_frames[first : first + size]
+        first, turn = first + size, turn + 1
+
+
+@given(lengths=lengths, sizes=groups)
+@settings(max_examples=15, deadline=None)
+def test_neither_frames_nor_calls_matter(lengths: list[int], sizes: list[int]) -> None:
+    assert through(grouped(cut(scripted(), lengths), sizes)).of("bed") == whole()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", REAL)
+@given(lengths=lengths, sizes=groups)
+@settings(max_examples=4, deadline=None)
+def test_neither_frames_nor_calls_matter_on_real_records(name: str, lengths: list[int], sizes: list[int]) -> None:
+    assert through(grouped(cut(real(name), lengths), sizes)).of("bed") == whole(name)
+
+
+def crash(record: Record, at: int) -> tuple[list[Beat], list[Mark], list[bytes]]:
+    """The output when the ward dies before frame `at` and another goes on from the snapshot."""
+    all_frames = cut(record, [90])
+    first, second = Ward(reader()), Ward(reader())
+    said = through(([frame] for frame in all_frames[:at]), first)
+    second.restore("bed", first.snapshot("bed"))
+    for frame in all_frames[at:]:
+        second.detect([frame])
+        said.add(second.judge())
+    return said.of("bed")
+
+
+@given(at=st.integers(1, 300))
+@settings(max_examples=15, deadline=None)
+def test_a_crash_changes_nothing(at: int) -> None:
+    assert crash(scripted(), at) == whole()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", REAL)
+@given(at=st.integers(1, SECONDS * 4 - 1))
+@settings(max_examples=4, deadline=None)
+def test_a_crash_changes_nothing_on_real_records(name: str, at: int) -> None:
+    assert crash(real(name), at) == whole(name)
+
+
+def test_a_foreign_snapshot_is_refused_and_leaves_the_bed_as_it_was() -> None:
+    ward = Ward(reader())
+    ward.detect(cut(scripted(), [90])[:4])
+    ward.judge()
+    good = ward.snapshot("bed")
+    for bad in (b"", b"nonsense", good[:-1], good + b"x", b"T" + good[1:]):
+        with pytest.raises(SnapshotError, match="learns anew"):
+            ward.restore("bed", bad)
+    assert ward.snapshot("bed") == good
+    assert len(good) < 64 * 1024
+
+
+def test_beds_do_not_touch_each_other() -> None:
+    """Forty beds, some with disorder, more than the table has room for at first: each says what it says alone."""
+    record = scripted()
+    plain = cut(record, [90])
+    beds = [f"bed-{i}" for i in range(40)]
+    replace = msgspec.structs.replace
+    rounds: list[list[Frame]] = []
+    for k, frame in enumerate(plain):
+        group = [replace(frame, bed=bed) for bed in beds]
+        if k % 5 == 0:
+            group[3] = replace(group[3], first_sample=group[3].first_sample + 5)
+        if k % 7 == 0:
+            group.append(group[5])
+        if k % 11 == 0:
+            del group[7]
+        rounds.append(group)
+    said = through(rounds)
+    for bed in (0, 1, 2, 4, 5, 6, 8, 20, 39):
+        beats, marks, lines = said.of(beds[bed])
+        assert (beats, marks) == whole()[:2], beds[bed]
+        assert len(lines) == len(whole()[2])
+    assert said.events["duplicate"] > 0
+    assert said.events["gap"] > 0
+
+
+def test_a_forgotten_bed_begins_anew() -> None:
+    ward = Ward(reader())
+    first = through([[frame] for frame in cut(scripted(), [90])], ward)
+    ward.forget("bed")
+    assert "bed" not in ward.beds
+    assert through([[frame] for frame in cut(scripted(), [90])], ward).of("bed") == first.of("bed")
+
+
+def disorder(change: dict[int, list[Frame]]) -> Said:
+    return through([change.get(k, [frame]) for k, frame in enumerate(cut(scripted(), [90]))])
+
+
+def rules(said: Said) -> Counter[str]:
+    return Counter(alert.rule for alert in said.alerts.get("bed", []) if alert.state == "raised")
+
+
+def test_duplicates_and_old_frames_change_nothing() -> None:
+    plain = cut(scripted(), [90])
+    said = disorder({40: [plain[40], plain[40]], 60: [plain[60], plain[55], plain[60]]})
+    assert said.of("bed") == whole()
+    assert said.events == {"duplicate": 3}
+
+
+def test_a_gap_is_an_alert_and_the_late_frame_is_counted() -> None:
+    plain = cut(scripted(), [90])
+    said = disorder({40: [], 41: [plain[41], plain[40]]})
+    assert said.events == {"gap": 1, "late": 1}
+    gap = next(alert for alert in said.alerts["bed"] if alert.rule == "signal_gap")
+    assert (gap.onset_sample, gap.decided_sample) == (40 * 90, 41 * 90)
+    assert gap.evidence == {"missing_s": 0.25}
+
+
+def test_a_long_gap_relearns_and_no_heart_stands_still_in_it() -> None:
+    plain = cut(scripted(), [90])
+    shift = 60 * 360
+    replace = msgspec.structs.replace
+    later = [
+        replace(f, first_sample=f.first_sample + shift, device_time_us=f.device_time_us + 60_000_000)
+        for f in plain[60:100]
+    ]
+    said = through([[f] for f in [*plain[:60], *later]])
+    found = rules(said)
+    assert found["signal_gap"] == 1
+    assert found["relearning"] == 1
+    assert found["asystole"] == 0
+    assert found["pause"] == 0
+
+
+def test_a_device_that_stops_and_goes_on_is_a_gap_too() -> None:
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    later = [replace(f, device_time_us=f.device_time_us + 5_000_000) for f in plain[60:100]]
+    said = through([[f] for f in [*plain[:60], *later]])
+    gap = next(alert for alert in said.alerts["bed"] if alert.rule == "signal_gap")
+    assert gap.evidence["missing_s"] == pytest.approx(5.0, abs=0.01)
+
+
+def test_a_device_that_begins_anew_is_read_on() -> None:
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    restarted = [replace(f, device_time_us=f.device_time_us + 10**9) for f in plain[:100]]
+    said = through([[f] for f in [*plain[:80], *restarted]])
+    assert said.events["restart"] == 1
+    assert len([b for b in said.beats["bed"] if b.sample > 95 * 90]) > 0
+    # The same from a device whose clock does not say so: after some old frames in a row it is believed.
+    said = through([[f] for f in [*plain[:80], *plain[:60]]])
+    assert said.events["restart"] == 1
+    assert said.events["duplicate"] == 7
+    assert rules(said)["relearning"] == 1
+
+
+@pytest.mark.parametrize("field", ["rate", "leads"])
+def test_a_device_that_changes_is_read_on(field: str) -> None:
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    if field == "rate":
+        other = [replace(f, rate_mhz=500_000) for f in plain[60:90]]
+    else:
+        other = [replace(f, leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")) for f in plain[60:90]]
+    said = through([[f] for f in [*plain[:60], *other]])
+    assert said.events[f"{field}_changed"] == 1
+    assert rules(said)["relearning"] == 1
+
+
+def test_a_silent_bed_is_told_once_and_ends_with_its_next_frame() -> None:
+    plain = cut(scripted(), [90])
+    ward = Ward(reader())
+    said = through([[f] for f in plain[:40]], ward)
+    at = plain[40].ingest_time_us + 10_000_000
+    for _ in range(2):
+        said.add(ward.silence("bed", at))
+    said.add(ward.silence("nobody", at))
+    assert rules(said)["bed_silent"] == 1
+    ward.detect([plain[40]])
+    said.add(ward.judge())
+    states = [alert.state for alert in said.alerts["bed"] if alert.rule == "bed_silent"]
+    assert states == ["raised", "cleared"]
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_any_samples_are_survived(seed: int) -> None:
+    """Noise, rails, invalid runs, absurd units: an output, finite numbers, and every alert well formed."""
+    random = np.random.default_rng(seed)
+    samples = random.integers(-32768, 32768, (3000, 2)).astype(np.int16)
+    samples[random.integers(0, 3000) :, 0] = random.choice([-32768, 0, 32767])
+    record = Record("noise", 250_000, ("A", "B"), tuple(random.uniform(1e-7, 1.0, 2)), samples)
+    said = through([[frame] for frame in cut(record, [int(random.integers(1, 250))])])
+    for beat in said.beats.get("bed", []):
+        assert 0.0 <= beat.probability <= 1.0
+        assert 0 <= beat.sample < 3000
+    for alert in said.alerts.get("bed", []):
+        assert np.isfinite(list(alert.evidence.values())).all()
+
+
+def test_twelve_leads_are_read_by_their_names() -> None:
+    record = scripted()
+    names = tuple(f"MDC_ECG_LEAD_{name}" for name in ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V5"))
+    other = np.zeros((len(record.samples), len(names)), np.int16)
+    other[:, 1], other[:, 8] = record.samples[:, 0], record.samples[:, 1]
+    wide = Record("wide", record.rate_mhz, names, (record.units_per_bit[0],) * len(names), other)
+    assert through([[f] for f in cut(wide, [90])]).of("bed")[0] == whole()[0]
+
+
+def test_frames_of_the_player_are_the_same_signal() -> None:
+    record = scripted()
+    played = frames(record, "bed", origin_us=origin_us(record, "record"))
+    assert through([f] for f in played).of("bed")[:2] == whole()[:2]
