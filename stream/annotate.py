@@ -88,8 +88,10 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
 
 
-def annotate_all(paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int) -> Iterator[Annotated]:
-    """Run `annotate` over many records, in `jobs` processes; a record that fails does not stop the others."""
+def annotate_all(
+    paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int
+) -> Iterator[Annotated]:
+    """Run `annotate` over many records in `jobs` processes; a record that fails stops no other."""
     out.mkdir(parents=True, exist_ok=True)
     if jobs == 1 or len(paths) == 1:
         _prepare(model, limits)

@@ -46,7 +46,8 @@ class Percentiles:
             return math.nan
         rank = max(1, math.ceil(quantile * self.count))
         index = bisect_left(list(itertools.accumulate(self._buckets)), rank)
-        return min(self._max, SMALLEST_MS * STEP ** (index - 0.5))
+        middle: float = SMALLEST_MS * STEP ** (index - 0.5)
+        return min(self._max, middle)
 
     def summary(self) -> dict[str, float | int | None]:
         """`p50`, `p90`, `p99`, `max` in ms (None when nothing was counted) and `count`."""

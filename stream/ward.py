@@ -102,7 +102,8 @@ class Ward:
 
     def snapshot(self, bed: str) -> bytes:
         """Everything known of a bed, between two calls of `judge`."""
-        return self._signature + self._table[self._rows[bed]].tobytes()
+        row: bytes = self._table[self._rows[bed]].tobytes()
+        return self._signature + row
 
     def restore(self, bed: str, data: bytes) -> None:
         """Go on from a `snapshot`.

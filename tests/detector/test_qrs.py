@@ -72,7 +72,9 @@ def test_framing_does_not_matter(cuts: list[int], rate_hz: int) -> None:
     whole = Detector(rate_hz, [0.005, 0.005])
     peaks, epochs = whole.update(samples)
     pieces = Detector(rate_hz, [0.005, 0.005])
-    got_peaks, got_epochs, first = [], [], 0
+    got_peaks: list[npt.NDArray[np.void]] = []
+    got_epochs: list[npt.NDArray[np.void]] = []
+    first = 0
     while first < len(samples):
         step = cuts[len(got_peaks) % len(cuts)]
         some_peaks, some_epochs = pieces.update(samples[first : first + step])
