@@ -76,7 +76,7 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
             microvolts[lead] = state.held[lead]
             valid[lead] = reading and state.quality.lead[lead].state <= NOISY
         state.missing += nothing
-        fibrillation.take(state.fibrillation, state.qrs, tick, microvolts, valid)
+        fibrillation.take(state.fibrillation, tick, microvolts, valid)
         if qrs.step(state.qrs, state.signal, tick, microvolts, valid, state.peaks[state.n_peaks]):
             state.n_peaks += 1
         if tick % EPOCH == EPOCH - 1:

@@ -20,7 +20,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 CLASSES: Final = 5
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
@@ -199,7 +199,18 @@ def _advance(
             new.found = found
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
-            counts[2] = rules.on_peak(bed.rules, bed.limits, new.tick, new.sample, now, moves, counts[2])
+            counts[2] = rules.on_peak(
+                bed.rules,
+                bed.limits,
+                state.signal,
+                bed.lead_state,
+                new.tick,
+                found,
+                new.sample,
+                now,
+                moves,
+                counts[2],
+            )
             bed.n_pending += 1
             peak += 1
         elif due <= until:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import EPOCH, FLAT, LEADS, NOISY, OFF, RATE, SATURATED, Row
+from detector.types import EPOCH, FLAT, LEADS, NOISY, OFF, RATE, RING, SATURATED, Array, Row
 from stream.wire import Rule
 
 RULES: Final = len(Rule)
@@ -27,6 +27,14 @@ VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so 
 LIKELY: Final = 0.5  # likelihood from which an epoch counts as fibrillation
 CALM: Final = RATE  # ticks without a lead's fault that end its alert, so that a loose contact is one alert
 MINUTE: Final = 60.0 * RATE  # ticks
+RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
+HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
+QUARTILE: Final = 4  # of them are lower than what counts as usual
+HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
+SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
+ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller
+SPAN: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
+SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 VENTRICULAR: Final = 2  # place of V in `wire.LABELS`
 
 ASYSTOLE: Final = int(Rule.ASYSTOLE)
@@ -63,11 +71,16 @@ MEMORY = np.dtype(
         ("n", "i8"),
         ("quiet", "i8"),  # tick since which a readable signal has shown no beat
         ("quiet_sample", "i8"),
+        ("from_beat", "i1"),  # whether that tick is an R peak
+        ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
+        ("n_heights", "i8"),
+        ("small", "i8"),  # beats in a row too small to be believed
         ("since_quiet", "i8"),  # beats since the last asystole was raised
         ("run", "i8"),  # ventricular beats in a row
         ("run_tick", "i8"),  # R peak of the first of them
         ("run_sample", "i8"),
         ("run_last", "i8"),  # R peak of the last of them
+        ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
         ("others", "i8"),  # beats in a row that are not ventricular
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation
@@ -109,6 +122,9 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.n = 0
     memory.quiet = tick
     memory.quiet_sample = sample
+    memory.from_beat = 0
+    memory.n_heights = 0
+    memory.small = 0
     memory.since_quiet = 0
     memory.run = 0
     memory.run_last = tick
@@ -164,13 +180,106 @@ def _mean_rr(memory: Row, beats: int) -> float:
 
 
 @kernel
-def on_peak(memory: Row, limits: Row, tick: int, sample: int, now: int, out: Row, count: int) -> int:
-    """An R peak was found at `tick`, record sample `sample`; `now` is the sample of the decision."""
+def _is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int) -> bool:
+    """Whether a beat is far below the usual height in every readable lead; learns the height of one that is not.
+
+    In an asystole the detector's thresholds fall until P waves or noise pass for beats. They must not end the wait
+    for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats.
+    """
+    known = memory.n_heights >= HEIGHTS // 2
+    judged = 0
+    small = 0
+    heights = np.zeros(LEADS)
+    for lead in range(LEADS):
+        least = np.inf
+        greatest = -np.inf
+        for t in range(max(tick - HALF_QRS, signal.end - RING), min(tick + HALF_QRS, found) + 1):
+            value = signal.mv[t & (RING - 1), lead]
+            if np.isfinite(value):
+                least = min(least, value)
+                greatest = max(greatest, value)
+        heights[lead] = max(greatest - least, 0.0)
+        if known and heights[lead] > 0.0 and lead_state[lead] <= NOISY:
+            usual = _usual_height(memory, lead)
+            if usual > 0.0:
+                judged += 1
+                small += heights[lead] < SMALL * usual
+    if judged > 0 and small == judged:
+        memory.small += 1
+        if memory.small < ADOPTED:
+            return True
+        memory.n_heights = 0
+    memory.small = 0
+    for lead in range(LEADS):
+        memory.height[memory.n_heights % HEIGHTS, lead] = heights[lead]
+    memory.n_heights += 1
+    return False
+
+
+@kernel
+def _usual_height(memory: Row, lead: int) -> float:
+    """Lower quartile of the remembered heights of a lead, mV; 0 while it could mostly not be read."""
+    ordered = np.empty(HEIGHTS)
+    count = min(memory.n_heights, HEIGHTS)
+    for i in range(count):
+        j = i
+        while j > 0 and ordered[j - 1] > memory.height[i, lead]:
+            ordered[j] = ordered[j - 1]
+            j -= 1
+        ordered[j] = memory.height[i, lead]
+    return float(ordered[count * QUARTILE // HEIGHTS])
+
+
+@kernel
+def _is_fast(memory: Row, limit: float) -> bool:
+    """Whether all but `SPARED` of the last `SPAN` RR intervals are shorter than `limit` ticks."""
+    if memory.n <= SPAN:
+        return False
+    longer = 0
+    for back in range(1, SPAN + 1):
+        rr = memory.r[(memory.n - back) % HISTORY] - memory.r[(memory.n - back - 1) % HISTORY]
+        longer += rr >= limit
+    return bool(longer <= SPARED)
+
+
+@kernel
+def on_peak(
+    memory: Row,
+    limits: Row,
+    signal: Row,
+    lead_state: Array,
+    tick: int,
+    found: int,
+    sample: int,
+    now: int,
+    out: Row,
+    count: int,
+) -> int:
+    """An R peak was found.
+
+    Parameters
+    ----------
+    memory, limits : MEMORY, stream.limits.LIMITS
+    signal : detector.types.SIGNAL
+        For the beat's height; nothing behind `found` is looked at.
+    lead_state : int8, shape (LEADS,)
+        GOOD ... OFF of each lead at the last epoch judged.
+    tick, found : int
+        Ticks of the R peak and of its detection.
+    sample, now : int
+        The same in samples of the record.
+    out : TRANSITION
+    count : int
+        Transitions in it; the new count is returned.
+    """
+    if _is_small(memory, signal, lead_state, tick, found):
+        return count
     memory.r[memory.n % HISTORY] = tick
     memory.r_sample[memory.n % HISTORY] = sample
     memory.n += 1
     memory.quiet = tick
     memory.quiet_sample = sample
+    memory.from_beat = 1
     memory.since_quiet += 1
     count = clear(out, count, memory, PAUSE, sample)
     if memory.since_quiet >= 2:  # one artefact does not end an asystole
@@ -182,6 +291,10 @@ def on_peak(memory: Row, limits: Row, tick: int, sample: int, now: int, out: Row
     if 0.0 < mean < limit:
         onset = memory.r_sample[(memory.n - beats) % HISTORY]
         count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, MINUTE / mean, MINUTE / limit, 0.0)
+    elif _is_fast(memory, limit):
+        onset = memory.r_sample[(memory.n - 1 - SPAN) % HISTORY]
+        rate = MINUTE / _mean_rr(memory, SPAN + 1)
+        count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, rate, MINUTE / limit, 0.0)
     elif mean > limit * HYSTERESIS:
         count = clear(out, count, memory, EXTREME_TACHYCARDIA, sample)
 
@@ -213,19 +326,21 @@ def on_beat(memory: Row, limits: Row, label: int, tick: int, sample: int, now: i
     if memory.run == 0:
         memory.run_tick = tick
         memory.run_sample = sample
+    memory.run_r[memory.run % RUN_KEPT] = tick
     memory.run += 1
     memory.run_last = tick
     memory.others = 0
-    if memory.run >= 2:
-        mean = (tick - memory.run_tick) / (memory.run - 1)
-        beats = float(memory.run)
-        rate = MINUTE / mean
-        if memory.run >= limits.run_beats:
-            count = raise_(out, count, memory, VENTRICULAR_RUN, memory.run_sample, now, beats, rate, limits.run_beats)
-        if memory.run >= limits.vt_beats and mean < limits.vt_rr:
-            onset = memory.run_sample
+    onset = memory.run_sample
+    beats = float(memory.run)
+    if memory.run >= limits.run_beats:
+        rate = MINUTE * (memory.run - 1) / max(tick - memory.run_tick, 1)
+        count = raise_(out, count, memory, VENTRICULAR_RUN, onset, now, beats, rate, limits.run_beats)
+    if memory.run >= limits.vt_beats:  # the newest beats of the run alone: it may have begun slowly
+        first = memory.run_r[(memory.run - limits.vt_beats) % RUN_KEPT]
+        mean = max(tick - first, 1) / (limits.vt_beats - 1)
+        if mean < limits.vt_rr:
             limit = MINUTE / limits.vt_rr
-            count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, rate, limit)
+            count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, MINUTE / mean, limit)
     return count
 
 
@@ -236,6 +351,7 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     if not epoch.readable:
         memory.quiet = tick  # nothing can be said of beats: the wait begins again once the signal is back
         memory.quiet_sample = now
+        memory.from_beat = 0
         memory.run_last = tick
     count = _without_beats(memory, limits, tick, now, out, count)
     count = _fibrillation(memory, limits, epoch, onset, now, out, count)
@@ -245,7 +361,7 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
 @kernel
 def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
     silent = tick - LOOK - memory.quiet
-    if silent >= limits.pause and memory.n > 0 and memory.r[(memory.n - 1) % HISTORY] == memory.quiet:
+    if silent >= limits.pause and memory.from_beat:
         limit = limits.pause / RATE
         count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
     if silent >= limits.asystole:
@@ -307,10 +423,9 @@ def _quality(
     state = memory.rule[rule]
     worst = 0
     leads = 0
-    any_now = False
     for lead in range(memory.leads):
         if epoch.lead[lead] == kind:
-            any_now = True
+            state.since = epoch.tick
             if memory.lead_since[kind - NOISY, lead] < 0:
                 memory.lead_since[kind - NOISY, lead] = epoch.tick
                 memory.lead_sample[kind - NOISY, lead] = onset
@@ -327,8 +442,6 @@ def _quality(
     if leads:
         held = (worst + EPOCH) / RATE
         return raise_(out, count, memory, rule, sample, now, float(leads), held, limit / RATE)
-    if any_now:
-        state.since = epoch.tick
-    elif state.active and epoch.tick - state.since >= CALM:
+    if state.active and epoch.tick - state.since >= CALM:
         return clear(out, count, memory, rule, now)
     return count

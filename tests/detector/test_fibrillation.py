@@ -1,0 +1,156 @@
+"""The likelihood of fibrillation: what must fire, what must not, and that nothing depends on gain, lead or start."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector import fibrillation
+from detector.jit import kernel
+from detector.types import LEADS, RATE
+
+Signal = npt.NDArray[np.int64]
+SECONDS = 20
+
+
+@kernel
+def run(state: npt.NDArray[np.void], uv: Signal, valid: npt.NDArray[np.bool_], out: npt.NDArray[np.float64]) -> None:
+    for tick in range(len(uv)):
+        fibrillation.take(state[0], tick, uv[tick], valid[tick])
+        out[tick] = fibrillation.judge(state[0])
+
+
+def likelihood(*leads: Signal, lost: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
+    """At each tick; leads not given, and ticks `lost`, are unreadable."""
+    n = len(leads[0])
+    uv, valid, out = np.zeros((n, LEADS), np.int64), np.zeros((n, LEADS), np.bool_), np.zeros(n)
+    for lead, signal in enumerate(leads):
+        uv[:, lead] = signal
+        valid[:, lead] = True
+    if lost is not None:
+        valid[lost] = False
+    state = np.zeros(1, fibrillation.FIBRILLATION)
+    fibrillation.begin(state[0])
+    run(state, uv, valid, out)
+    return out
+
+
+def longest(looks: npt.NDArray[np.bool_]) -> float:
+    """Longest stretch, s."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], looks.astype(int), [0]])))
+    return float((edges[1::2] - edges[::2]).max(initial=0)) / RATE
+
+
+def fibrillating(seed: int = 0, size_uv: float = 600.0) -> Signal:
+    """A wave whose rate wanders about 4.5 Hz and whose size waxes and wanes."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(SECONDS * RATE) / RATE
+    wander = np.interp(t, np.arange(0, SECONDS + 1, 0.7), rng.normal(4.5, 0.4, len(np.arange(0, SECONDS + 1, 0.7))))
+    size = np.interp(t, np.arange(0, SECONDS + 1, 0.9), rng.uniform(0.5, 1.0, len(np.arange(0, SECONDS + 1, 0.9))))
+    return np.rint(size_uv * size * np.sin(2 * np.pi * np.cumsum(wander) / RATE)).astype(np.int64)
+
+
+def beating(bpm: float, width_ms: float, height_uv: float = 1000.0) -> Signal:
+    """Complexes as humps with a slow T wave behind each."""
+    t = np.arange(SECONDS * RATE) / RATE
+    out = np.zeros(len(t))
+    for at in np.arange(0.3, SECONDS, 60.0 / bpm):
+        out += height_uv * np.exp(-(((t - at) / (width_ms / 2500)) ** 2))
+        out += 0.2 * height_uv * np.exp(-(((t - at - 0.25) / 0.05) ** 2))
+    return np.rint(out).astype(np.int64)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), size=st.floats(300.0, 1500.0))
+def test_fibrillation_is_seen_in_one_lead_or_two(seed: int, size: float) -> None:
+    one = fibrillating(seed, size)
+    assert likelihood(one)[8 * RATE :].mean() > 0.8
+    assert likelihood(one, -one // 2)[8 * RATE :].mean() > 0.8
+
+
+@settings(max_examples=20, deadline=None)
+@given(bpm=st.floats(30.0, 140.0), width=st.floats(60.0, 140.0), height=st.floats(200.0, 3000.0))
+def test_organised_beats_are_not_fibrillation(bpm: float, width: float, height: float) -> None:
+    assert likelihood(beating(bpm, width, height)).max() < 0.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), size=st.floats(1.0, 300.0))
+def test_white_noise_is_not_fibrillation(seed: int, size: float) -> None:
+    noise = np.random.default_rng(seed).normal(0.0, size, SECONDS * RATE).astype(np.int64)
+    assert longest(likelihood(noise) >= 0.5) < 3.0
+
+
+def test_paced_beats_are_not_fibrillation() -> None:
+    paced = beating(70, 180)
+    paced[np.arange(RATE // 4, len(paced), RATE * 60 // 70)] += 3000
+    assert likelihood(paced).max() < 0.5
+
+
+@pytest.mark.parametrize("level", [0, 12_000])
+def test_a_flat_line_is_not_fibrillation(level: int) -> None:
+    assert likelihood(np.full(SECONDS * RATE, level)).max() == 0.0
+
+
+def test_fibrillation_too_small_to_tell_from_noise_is_left_to_asystole() -> None:
+    assert likelihood(fibrillating(size_uv=25)).max() < 0.5
+
+
+def test_beats_in_one_lead_outweigh_an_artefact_in_the_other() -> None:
+    assert likelihood(fibrillating(), beating(80, 90)).max() < 0.5
+
+
+def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
+    lost = np.zeros(SECONDS * RATE, np.bool_)
+    lost[10 * RATE : 12 * RATE] = True
+    out = likelihood(fibrillating(), lost=lost)
+    assert out[11 * RATE] == 0.0
+    assert out[9 * RATE] > 0.5
+    assert likelihood(fibrillating(), fibrillating(1))[11 * RATE] > 0.5
+
+
+def test_it_is_silent_before_a_window_is_full() -> None:
+    out = likelihood(fibrillating())
+    assert out[: 5 * RATE - 1].max() == 0.0
+    assert out[6 * RATE] > 0.5
+
+
+@settings(max_examples=15, deadline=None)
+@given(offset=st.integers(-50_000, 50_000), seed=st.integers(0, 100))
+def test_the_baseline_does_not_matter(offset: int, seed: int) -> None:
+    signal = fibrillating(seed)
+    np.testing.assert_array_equal(likelihood(signal), likelihood(signal + offset))
+
+
+def test_leads_are_equals() -> None:
+    a, b = fibrillating(1), fibrillating(2, 400.0)
+    np.testing.assert_array_equal(likelihood(a, b), likelihood(b, a))
+
+
+def test_a_new_start_forgets() -> None:
+    state = np.zeros(1, fibrillation.FIBRILLATION)
+    fibrillation.begin(state[0])
+    uv = np.stack([fibrillating(), fibrillating()], axis=1)
+    out = np.zeros(len(uv))
+    run(state, uv, np.ones((len(uv), LEADS), np.bool_), out)
+    assert out[-1] > 0.5
+    fibrillation.begin(state[0])
+    assert fibrillation.judge(state[0]) == 0.0
+
+
+@pytest.mark.parametrize(("hz", "seconds"), [(3.0, 0.333), (5.0, 0.2)])
+def test_period_finds_the_wave(hz: float, seconds: float) -> None:
+    t = np.arange(fibrillation.WINDOW) / fibrillation.RATE_OUT
+    wave = np.rint(1e5 * np.sin(2 * np.pi * hz * t)).astype(np.int64)
+    assert fibrillation.period(wave) == pytest.approx(seconds, abs=0.02)
+    assert fibrillation.leakage(wave) < 0.25
+
+
+def test_quiet_is_the_share_of_rest() -> None:
+    spikes = np.zeros(fibrillation.WINDOW, np.int64)
+    spikes[::50] = 10_000
+    assert fibrillation.quiet(spikes) > 0.8
+    assert fibrillation.leakage(spikes) > 0.9

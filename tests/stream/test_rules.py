@@ -1,0 +1,350 @@
+"""The alarm rules by themselves: beats, epochs and classes put in by hand, transitions read out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, LEADS, NOISY, OFF, RATE, RING, SATURATED, SIGNAL
+from stream import rules
+from stream.limits import Limits, pack
+from stream.wire import LABELS, Rule
+
+DELAY = 40  # ticks from R peak to its detection
+READ = 75  # and to its class
+
+
+@dataclass(frozen=True)
+class Move:
+    rule: Rule
+    raised: bool
+    onset: float
+    decided: float
+    cleared: float
+
+
+class Bed:
+    """The rules of one bed at 250 Hz, where a sample is a tick; times in seconds."""
+
+    def __init__(self, limits: Limits | None = None, leads: int = 2) -> None:
+        self.memory = np.zeros(1, rules.MEMORY)[0]
+        self.limits = pack(limits or Limits())
+        self.signal = np.zeros(1, SIGNAL)[0]
+        self.signal["mv"][:] = np.nan
+        rules.begin(self.memory, 0, 0)
+        self.memory["leads"] = leads
+        self.moves: list[Move] = []
+        self.out = np.zeros(20, rules.TRANSITION)
+        self.tick = 0
+        self.lead = [GOOD] * LEADS
+        self.vf = 0.0
+        self.waiting: list[tuple[int, str, float]] = []
+        self.due: list[tuple[int, str]] = []
+
+    def play(self, beats: Iterable[tuple[float, str, float]], until: float) -> Bed:
+        """Beats as (time, label, height in mV), classed `READ` behind their R peak; epochs up to `until`."""
+        waiting = self.waiting
+        waiting += sorted((round(at * RATE), label, height) for at, label, height in beats)
+        while self.tick < round(until * RATE):
+            self.tick += 1
+            while waiting and waiting[0][0] + DELAY == self.tick:
+                self._peak(*waiting.pop(0))
+            while self.due and self.due[0][0] + READ == self.tick:
+                self._beat(*self.due.pop(0))
+            if self.tick % EPOCH == EPOCH - 1:
+                self._epoch()
+        return self
+
+    def _peak(self, tick: int, label: str, height: float) -> None:
+        self.signal["end"] = self.tick + 1
+        self.signal["mv"][np.arange(tick - 30, self.tick + 1) % RING] = 0.0
+        self.signal["mv"][tick % RING] = height
+        state = np.array(self.lead, np.int8)
+        self._keep(
+            rules.on_peak(self.memory, self.limits, self.signal, state, tick, self.tick, tick, self.tick, self.out, 0)
+        )
+        self.due.append((tick, label))
+
+    def _beat(self, tick: int, label: str) -> None:
+        number = LABELS.index(label)
+        self._keep(rules.on_beat(self.memory, self.limits, number, tick, tick, self.tick, self.out, 0))
+
+    def _epoch(self) -> None:
+        epoch = np.zeros(1, EPOCH_STATE)[0]
+        epoch["tick"] = self.tick
+        epoch["lead"] = self.lead
+        epoch["readable"] = min(self.lead) <= NOISY
+        epoch["vf"] = self.vf
+        self._keep(rules.on_epoch(self.memory, self.limits, epoch, self.tick - EPOCH + 1, self.tick, self.out, 0))
+
+    def _keep(self, count: int) -> None:
+        for move in self.out[:count]:
+            times = (float(move[name]) / RATE for name in ("onset", "decided", "cleared"))
+            self.moves.append(Move(Rule(int(move["rule"])), bool(move["raised"]), *times))
+
+    def of(self, rule: Rule) -> list[Move]:
+        return [move for move in self.moves if move.rule == rule]
+
+    def raised(self, rule: Rule) -> list[Move]:
+        return [move for move in self.of(rule) if move.raised]
+
+    def active(self, rule: Rule) -> bool:
+        return bool(self.memory["rule"][rule]["active"])
+
+
+def rhythm(bpm: float, first: float, until: float, label: str = "N", height: float = 1.0) -> Any:
+    return [(at, label, height) for at in np.arange(first, until, 60.0 / bpm)]
+
+
+def test_a_healthy_rhythm_raises_nothing() -> None:
+    assert Bed().play(rhythm(72, 0.5, 60), 60).moves == []
+
+
+# --- no beats --------------------------------------------------------------------------------------------------------
+
+
+def test_asystole_is_raised_by_its_limit_and_ended_by_the_second_beat() -> None:
+    bed = Bed().play(rhythm(60, 0.5, 10) + rhythm(60, 17.0, 25), 25)
+    raised, cleared = bed.of(Rule.ASYSTOLE)
+    assert raised.onset == pytest.approx(9.5, abs=0.01)
+    assert 4.0 <= raised.decided - raised.onset <= 4.6
+    assert cleared.cleared == pytest.approx(18.0, abs=0.01)
+
+
+def test_one_artefact_does_not_end_an_asystole() -> None:
+    bed = Bed().play([*rhythm(60, 0.5, 10), (15.0, "V", 1.0)], 22)
+    assert len(bed.of(Rule.ASYSTOLE)) == 1
+    assert bed.active(Rule.ASYSTOLE)
+
+
+@pytest.mark.parametrize("height", [0.02, 0.1, 0.2])
+def test_small_waves_found_as_beats_do_not_hide_an_asystole(height: float) -> None:
+    """P waves without QRS, noise: the detector's threshold falls, its beats come again, the heart does not."""
+    bed = Bed().play(rhythm(60, 0.5, 12) + rhythm(70, 14.0, 24, "N", height), 24)
+    assert len(bed.raised(Rule.ASYSTOLE)) == 1
+    assert bed.active(Rule.ASYSTOLE)
+
+
+def test_ectopic_beats_of_half_the_height_are_beats() -> None:
+    bed = Bed().play(rhythm(60, 0.5, 12) + rhythm(60, 12.5, 30, "V", 0.4), 30)
+    assert not bed.of(Rule.ASYSTOLE)
+
+
+def test_a_signal_that_stays_small_becomes_the_usual() -> None:
+    bed = Bed().play(rhythm(60, 0.5, 20) + rhythm(60, 20.5, 90, "N", 0.15), 90)
+    assert not bed.active(Rule.ASYSTOLE)
+    assert bed.memory["n"] > 60
+
+
+def test_a_few_large_ectopic_beats_do_not_make_normal_ones_small() -> None:
+    beats = rhythm(60, 0.5, 20) + rhythm(150, 20.2, 22.1, "V", 5.0) + rhythm(60, 22.8, 40)
+    assert not Bed().play(beats, 40).of(Rule.ASYSTOLE)
+
+
+def test_no_beat_can_be_missed_where_none_can_be_read() -> None:
+    bed = Bed().play(rhythm(60, 0.5, 10), 10)
+    bed.lead = [OFF, OFF]
+    bed.play([], 20)
+    assert not bed.of(Rule.ASYSTOLE)
+    assert bed.active(Rule.UNMONITORED)
+    bed.lead = [GOOD, OFF]
+    bed.play([], 26)
+    assert bed.active(Rule.ASYSTOLE)
+    assert not bed.active(Rule.UNMONITORED)
+
+
+def test_a_bed_that_never_had_a_beat_is_in_asystole_too() -> None:
+    assert Bed().play([], 6).active(Rule.ASYSTOLE)
+
+
+def test_pause_lasts_until_the_next_beat() -> None:
+    bed = Bed().play(rhythm(60, 0.5, 10) + rhythm(60, 12.5, 20), 20)
+    raised, cleared = bed.of(Rule.PAUSE)
+    assert raised.onset == pytest.approx(9.5, abs=0.01)
+    assert cleared.cleared == pytest.approx(12.5, abs=0.01)
+    assert not bed.of(Rule.ASYSTOLE)
+
+
+def test_a_pause_needs_a_beat_before_it() -> None:
+    bed = Bed()
+    bed.lead = [OFF, OFF]
+    bed.play([], 5)
+    bed.lead = [GOOD, GOOD]
+    assert not bed.play([], 8).of(Rule.PAUSE)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.3, 7.0), min_size=5, max_size=15))
+def test_asystole_is_exactly_a_wait_above_its_limit(intervals: list[float]) -> None:
+    at = np.cumsum([0.5, *intervals])
+    bed = Bed().play([(t, "N", 1.0) for t in at], float(at[-1]) + 0.2)
+    longest = np.diff(at).max()
+    if longest < 3.99:
+        assert not bed.of(Rule.ASYSTOLE)
+    if longest > 4.5:
+        assert bed.raised(Rule.ASYSTOLE)
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------
+
+
+def test_extreme_tachycardia_and_its_hysteresis() -> None:
+    bed = Bed().play(rhythm(150, 0.5, 15), 15)
+    assert bed.active(Rule.EXTREME_TACHYCARDIA)
+    bed.play(rhythm(137, 15.2, 35), 35)
+    assert bed.active(Rule.EXTREME_TACHYCARDIA), "within the hysteresis"
+    bed.play(rhythm(110, 35.2, 55), 55)
+    assert [move.raised for move in bed.of(Rule.EXTREME_TACHYCARDIA)] == [True, False]
+
+
+def test_extreme_tachycardia_is_seen_before_the_mean_over_all_beats_has_risen() -> None:
+    bed = Bed().play(rhythm(90, 0.5, 20) + rhythm(146, 20.2, 26.2), 26.2)
+    assert bed.active(Rule.EXTREME_TACHYCARDIA)
+
+
+def test_a_missed_beat_does_not_hide_a_tachycardia() -> None:
+    beats = rhythm(90, 0.5, 20) + rhythm(146, 20.2, 26.4)
+    del beats[-5]
+    assert Bed().play(beats, 26.6).active(Rule.EXTREME_TACHYCARDIA)
+
+
+def test_t_waves_counted_as_beats_are_no_tachycardia() -> None:
+    beats = sorted(rhythm(65, 0.5, 40) + rhythm(65, 0.8, 40))
+    assert not Bed().play(beats, 40).of(Rule.EXTREME_TACHYCARDIA)
+
+
+def test_extreme_bradycardia_and_its_hysteresis() -> None:
+    bed = Bed().play(rhythm(36, 0.5, 15), 15)
+    assert bed.active(Rule.EXTREME_BRADYCARDIA)
+    bed.play(rhythm(41, 15.5, 30), 30)
+    assert bed.active(Rule.EXTREME_BRADYCARDIA), "within the hysteresis"
+    bed.play(rhythm(60, 31, 40), 40)
+    assert [move.raised for move in bed.of(Rule.EXTREME_BRADYCARDIA)] == [True, False]
+
+
+# --- ventricular beats -----------------------------------------------------------------------------------------------
+
+
+def ventricular(beats: int, bpm: float, after: str = "N") -> Bed:
+    """Sinus rhythm, so many ventricular beats at 10 s, then beats of class `after`."""
+    run = [(10.0 + i * 60.0 / bpm, "V", 1.2) for i in range(beats)]
+    end = run[-1][0]
+    return Bed().play(rhythm(70, 0.5, 9.8) + run + rhythm(70, end + 0.8, end + 8.0, after), end + 8.0)
+
+
+@pytest.mark.parametrize(("beats", "run", "tachycardia"), [(2, 0, 0), (3, 1, 0), (4, 1, 0), (5, 1, 1), (9, 1, 1)])
+def test_runs_are_counted(beats: int, run: int, tachycardia: int) -> None:
+    bed = ventricular(beats, 150)
+    assert len(bed.raised(Rule.VENTRICULAR_RUN)) == run
+    assert len(bed.raised(Rule.VENTRICULAR_TACHYCARDIA)) == tachycardia
+    assert not bed.active(Rule.VENTRICULAR_RUN)
+    assert not bed.active(Rule.VENTRICULAR_TACHYCARDIA)
+    for move in bed.of(Rule.VENTRICULAR_RUN):
+        assert move.onset == pytest.approx(10.0, abs=0.01)
+
+
+def test_a_slow_ventricular_rhythm_is_no_tachycardia() -> None:
+    bed = ventricular(9, 80)
+    assert bed.raised(Rule.VENTRICULAR_RUN)
+    assert not bed.raised(Rule.VENTRICULAR_TACHYCARDIA)
+
+
+def test_a_run_that_becomes_a_tachycardia_is_one() -> None:
+    run = [(10.0 + 0.9 * i, "V", 1.0) for i in range(10)]
+    fast = [(19.0 + 0.4 * i, "V", 1.0) for i in range(6)]
+    assert Bed().play(rhythm(70, 0.5, 9.8) + run + fast, 22).raised(Rule.VENTRICULAR_TACHYCARDIA)
+
+
+def test_one_misread_beat_does_not_break_a_run() -> None:
+    labels = "VVVNVVV"
+    beats = rhythm(70, 0.5, 9.8) + [(10.0 + 0.4 * i, label, 1.0) for i, label in enumerate(labels)]
+    assert Bed().play(beats, 14).raised(Rule.VENTRICULAR_TACHYCARDIA)
+
+
+def test_a_run_without_an_end_beat_ends() -> None:
+    run = [(10.0 + 0.4 * i, "V", 1.0) for i in range(8)]
+    bed = Bed().play(rhythm(70, 0.5, 9.8) + run, 18)
+    assert [move.raised for move in bed.of(Rule.VENTRICULAR_TACHYCARDIA)] == [True, False]
+
+
+def test_fibrillation_is_held_then_raised_then_ended() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 10), 10)
+    bed.vf = 0.9
+    bed.play([], 12.5)
+    assert not bed.active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.play([], 14)
+    bed.vf = 0.1
+    bed.play([], 15)
+    assert bed.active(Rule.VENTRICULAR_FIBRILLATION), "a moment that looks better does not end it"
+    bed.play([], 17)
+    raised, cleared = bed.of(Rule.VENTRICULAR_FIBRILLATION)
+    assert raised.onset == pytest.approx(10.0, abs=0.2)
+    assert cleared.cleared > raised.decided
+
+
+# --- the signal ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "rule", "limit"),
+    [
+        (OFF, Rule.LEAD_OFF, 1.0),
+        (FLAT, Rule.FLAT_LINE, 3.0),
+        (SATURATED, Rule.SATURATED, 3.0),
+        (NOISY, Rule.NOISY, 10.0),
+    ],
+)
+def test_a_leads_fault_is_told_after_its_limit_and_ended_when_calm(state: int, rule: Rule, limit: float) -> None:
+    bed = Bed().play(rhythm(70, 0.5, 5), 5)
+    bed.lead = [GOOD, state]
+    bed.play(rhythm(70, 5.2, 5 + limit + 1), 5 + limit + 1)
+    bed.lead = [GOOD, GOOD]
+    bed.play(rhythm(70, 6.2 + limit, 10 + limit), 10 + limit)
+    raised, cleared = bed.of(rule)
+    assert raised.decided - raised.onset == pytest.approx(limit, abs=0.2)
+    assert cleared.cleared - (5 + limit + 1) == pytest.approx(1.0, abs=0.3)
+
+
+def test_a_loose_contact_is_one_alert() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 5), 5)
+    for start in np.arange(5, 15, 2.0):
+        bed.lead = [GOOD, OFF]
+        bed.play([], start + 1.5)
+        bed.lead = [GOOD, GOOD]
+        bed.play([], start + 2.0)
+    assert len(bed.of(Rule.LEAD_OFF)) == 1
+
+
+def test_a_restart_forgets_the_rhythm_but_not_the_alerts() -> None:
+    bed = Bed().play(rhythm(150, 0.5, 15), 15)
+    rules.restart(bed.memory, bed.tick, bed.tick)
+    assert bed.active(Rule.EXTREME_TACHYCARDIA)
+    assert bed.memory["n"] == 0
+    bed.play(rhythm(70, 15.5, 40), 40)
+    assert not bed.active(Rule.EXTREME_TACHYCARDIA)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.25, 5.0), st.sampled_from("NSVFQ"), st.floats(0.05, 3.0)), min_size=5, max_size=40),
+    st.lists(st.sampled_from([GOOD, NOISY, SATURATED, FLAT, OFF]), min_size=4, max_size=4),
+)
+def test_conditions_alternate_whatever_comes(beats: list[tuple[float, str, float]], states: list[int]) -> None:
+    """A condition is raised, then cleared, then raised: never twice the same; and never decided before its onset."""
+    bed = Bed()
+    at = 0.5
+    for i, (rr, label, height) in enumerate(beats):
+        at += rr
+        bed.lead = [states[i % 4], states[(i // 4) % 4]]
+        bed.vf = 0.9 if i % 7 > 4 else 0.0
+        bed.play([(at, label, height)], at + 0.2)
+    for rule in Rule:
+        moves = bed.of(rule)
+        assert [move.raised for move in moves] == [i % 2 == 0 for i in range(len(moves))]
+        assert all(move.onset <= move.decided for move in moves)
