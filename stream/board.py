@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich import box
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stream.errors import ProcessError
 from stream.tail import Event
 from stream.wire import Alert, Beat, Mark
 
 LETTERS: Final = 24  # last beats shown: half a minute at rest still fits a line of a terminal
 RATE_BEATS: Final = 8  # RR intervals the shown rate is the mean of, as bedside monitors do
 STALE_BEDS: Final = 40  # rows shown: what fits a tall terminal
+PICTURE_COLUMNS: Final = 118  # of a picture: the table with two alerts of a bed, still readable in a page
+
+#: The frame of a picture. rich's own fetches its font from a server, which a picture in a README may not.
+_PICTURE: Final = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+  font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px; white-space: pre;
+}}
+.{unique_id}-title {{ font: bold 18px system-ui, "DejaVu Sans", sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+  <rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
 
 #: Names of stages, in their order.
 STAGES: Final = ("ingest", "queue", "detect", "classify", "publish", "frame_to_alert")
@@ -83,18 +115,20 @@ class Board:
 
     def render(self, headline: str, latency: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         """The whole picture."""
-        return Group(Text(headline), self._beds(), latency_table(latency))
+        return Group(Text(headline, "bold"), self._beds(), latency_table(latency))
 
     def _beds(self) -> Table:
-        table = Table("bed", "rhythm", "rate", "last beats", "alerts", expand=True)
+        table = Table("bed", "rhythm", "rate", "last beats", "alerts", expand=True, box=box.SIMPLE_HEAD)
         table.columns[2].justify = "right"
+        table.columns[3].min_width = LETTERS
         shown = sorted(self.beds)[:STALE_BEDS]
         for name in shown:
             bed = self.beds[name]
             letters = Text.assemble(*((letter, COLOURS.get(letter, "")) for letter in bed.letters))
             active = sorted(bed.active.values(), key=lambda alert: list(PRIORITIES).index(alert.priority))
             alerts = Text(" ").join(Text(f" {_words(a.rule)} ", PRIORITIES[a.priority]) for a in active)
-            table.add_row(Text(name), Text(bed.rhythm), "" if bed.rate is None else f"{bed.rate:.0f}", letters, alerts)
+            rate = "" if bed.rate is None else f"{bed.rate:.0f}"
+            table.add_row(Text(name, "bold"), Text(bed.rhythm), rate, letters, alerts)
         if len(self.beds) > len(shown):
             table.caption = f"and {len(self.beds) - len(shown)} more beds"
         return table
@@ -102,7 +136,9 @@ class Board:
 
 def latency_table(latency: Mapping[str, Mapping[str, Any]]) -> Table:
     """Percentiles in ms, a column a stage."""
-    table = Table("ms", *(_words(stage) for stage in STAGES))
+    table = Table("latency, ms", *(_words(stage) for stage in STAGES), box=box.SIMPLE_HEAD)
+    for column in table.columns[1:]:
+        column.justify = "right"
     for quantile in ("p50", "p99"):
         table.add_row(quantile, *(_number(latency.get(stage, {}).get(quantile)) for stage in STAGES))
     return table
@@ -121,6 +157,24 @@ def summary(totals: Mapping[str, Any]) -> Sequence[RenderableType]:
         Text(f"of one core: {cpu}"),
         latency_table(totals["latency_ms"]),
     )
+
+
+def save_picture(shown: RenderableType, file: Path) -> None:
+    """Save what a terminal would show as an SVG picture that needs nothing else.
+
+    Raises
+    ------
+    ProcessError
+        If the file cannot be written.
+    """
+    console = Console(
+        record=True, width=PICTURE_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    console.print(shown)
+    try:
+        console.save_svg(str(file), title="telebeat demo", code_format=_PICTURE, unique_id="telebeat")
+    except OSError as error:
+        raise ProcessError(f"picture {file}: it cannot be written ({error}); name another with --picture") from error
 
 
 def _words(name: str) -> str:

@@ -98,7 +98,13 @@ def find_source(chosen: Path | None, beds: int) -> Source:
 
 
 async def run(
-    seconds: float | None, beds: int, speed: str, data_dir: Path | None, notify: Notify, show: Show
+    seconds: float | None,
+    beds: int,
+    speed: str,
+    data_dir: Path | None,
+    notify: Notify,
+    show: Show,
+    http_port: int = 0,
 ) -> dict[str, Any]:
     """Run the demonstration.
 
@@ -114,6 +120,8 @@ async def run(
         Told each step of the start.
     show : callable
         Told what there is to see, about twice a second.
+    http_port : int
+        Of the monitor's pages; 0: any free one.
 
     Returns
     -------
@@ -130,7 +138,7 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         cluster, environment = await stack.enter_async_context(_cluster(notify))
         brokers = [process.pid for process in psutil.Process().children()]
-        port = free_port()
+        port = http_port or free_port()
         notify("starting the monitor (its first start compiles the kernels: a minute)")
         monitor = await stack.enter_async_context(_child(["monitor", "--http-port", str(port)], environment))
         pages = await stack.enter_async_context(_Pages(port))

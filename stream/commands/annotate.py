@@ -21,12 +21,15 @@ def annotate(
     database: Annotated[str | None, typer.Option(help="Only this database of the folder, such as mitdb.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
     model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write what became of each record here.")] = None,
 ) -> None:
     """Run the bedside analysis over WFDB records as fast as it can and write what it found.
 
     For each record: NAME.tb, a WFDB annotation file (beats N S V F Q at the R peak, `+` rhythm, `~` signal quality,
     `[` `]` fibrillation), and NAME.alerts.jsonl. `telebeat score` compares NAME.tb with a reference.
     """
+    import json
+
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
@@ -63,6 +66,19 @@ def annotate(
             f"{len(good)} of {len(done)} records, {seconds / 3600:.2f} h of signal, {took:.1f} s of work: "
             f"{seconds / took:.0f} × real time in each process. Written to {out}."
         )
+    if json_file is not None:
+        rows = [
+            {
+                "record": result.name,
+                "seconds": round(result.seconds, 3),
+                "took_s": round(result.took, 4),
+                "beats": result.beats,
+                "alerts": dict(sorted(result.alerts.items())),
+                "error": result.error or None,
+            }
+            for result in done
+        ]
+        json_file.write_text(json.dumps({"records": rows}, indent=1) + "\n", encoding="utf-8")
     failed = [result for result in done if result.error]
     if failed:
         raise RecordError(f"{len(failed)} of {len(done)} records could not be annotated, the first: {failed[0].error}")

@@ -24,6 +24,10 @@ def demo(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the totals here as one JSON object; - for the standard output")
     ] = None,
+    http_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="of the monitor's /metrics, for a Prometheus of yours; 0: any free")
+    ] = 0,
+    picture: Annotated[Path | None, typer.Option(help="save the table at the end here, as an SVG picture")] = None,
 ) -> None:
     """Play records on beds through a real Kafka into the monitor, and show what it says and how quickly.
 
@@ -47,6 +51,7 @@ def demo(
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(console.status("telebeat demo")) if console.is_terminal else None
         live: Live | None = None
+        last: View | None = None
         last_line = time.monotonic()
 
         def notify(step: str) -> None:
@@ -56,7 +61,8 @@ def demo(
                 console.print(step)
 
         def show(view: View) -> None:
-            nonlocal live, last_line
+            nonlocal live, last_line, last
+            last = view
             if status is not None:
                 if live is None:
                     status.stop()
@@ -66,11 +72,13 @@ def demo(
                 last_line = time.monotonic()
                 console.print(view.headline)
 
-        totals = asyncio.run(_until_stopped(demonstration.run(seconds, beds, speed, data_dir, notify, show)))
+        totals = asyncio.run(_until_stopped(demonstration.run(seconds, beds, speed, data_dir, notify, show, http_port)))
     if totals is None:
         console.print("stopped before the replay began")
         raise typer.Exit(130)
     console.print(*board.summary(totals), sep="\n")
+    if picture is not None and last is not None:
+        board.save_picture(last.board.render(last.headline, last.latency), picture)
     if json_file is not None:
         text = json.dumps(totals)
         if str(json_file) == "-":
