@@ -2,8 +2,16 @@
 
 Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
 supraventricular run, bigeminy, trigeminy, atrial fibrillation by the irregularity of RR intervals, else the basic
-rhythm. Irregularity is the median relative change between neighbouring RR intervals that touch no ventricular beat: a
-median, so that ectopic beats among regular ones do not count as fibrillation.
+rhythm.
+
+Atrial fibrillation is judged at every beat over the last 32, by a logistic score of two measures of the RR
+intervals that touch no ventricular beat:
+
+* the *entropy*: the coefficient of sample entropy (Lake and Moorman 2011), small wherever intervals come back, as they
+  do in bigeminal and other patterns of ectopic beats however large their changes;
+* the *roughness*: mean second difference over mean first difference, small where breathing changes the rate smoothly.
+
+The score must be above one level to begin and below another to end, so that the rhythm does not flicker.
 """
 
 from __future__ import annotations
@@ -17,9 +25,14 @@ from detector.types import LEADS, NOISY, RATE, Row
 from stream.rules import VENTRICULAR
 
 BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
-FEWEST: Final = 20  # of them must be free of ventricular beats
-IRREGULAR: Final = 0.07  # median relative change from which the rhythm is called irregular
-REGULAR: Final = 0.05  # and below which it is regular again
+FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
+TOLERANCE: Final = 0.03 * RATE  # ticks by which two intervals may differ and still be the same (30 ms)
+REPEATS: Final = 0.5  # added to each count of equal intervals, so that none is no infinity
+ENTROPY, ROUGHNESS, CONSTANT = 3.3, 9.6, -12.4  # logistic regression on the development records
+FINEST: Final = 0.001 * RATE  # ticks added to the mean difference (1 ms)
+WHITE: Final = 1.732  # roughness of intervals without any order (the square root of 3); more says no more
+BEGINS: Final = 0.5  # score from which the rhythm is fibrillation ...
+ENDS: Final = -0.5  # ... and below which it no longer is
 PATTERN: Final = 6  # beats of N V N V N V, and nine of N N V, make a bigeminy and a trigeminy
 RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
@@ -36,7 +49,7 @@ RHYTHM = np.dtype(
         ("sample", "i8", (BEATS,)),  # of the last beats, in a ring by n
         ("tick", "i8", (BEATS,)),
         ("label", "i1", (BEATS,)),
-        ("change", "f8", (BEATS,)),  # relative change of RR at each beat; -1 where it means nothing
+        ("rr", "f8", (BEATS,)),  # ticks before each beat; -1 where a ventricular beat or a gap makes it mean nothing
         ("n", "i8"),
         ("irregular", "i1"),
         ("told", "i8"),  # sample of the last rhythm mark
@@ -115,42 +128,68 @@ def _repeats(state: Row, period: int) -> bool:
 
 
 @kernel
-def _irregularity(state: Row) -> float:
-    """Median relative change of RR over the last beats; -1 while there are too few."""
-    values = np.empty(BEATS)
-    count = 0
-    for i in range(min(state.n, BEATS)):
-        if state.change[i] >= 0.0:
-            j = count
-            while j > 0 and values[j - 1] > state.change[i]:
-                values[j] = values[j - 1]
-                j -= 1
-            values[j] = state.change[i]
-            count += 1
-    return float(values[count // 2]) if count >= FEWEST else -1.0
+def _fibrillation(state: Row) -> float:
+    """Score of atrial fibrillation over the last beats, above 0 where it is more likely than not.
+
+    NaN while there are too few intervals. At most BEATS² / 2 comparisons.
+    """
+    if state.n < BEATS:
+        return float(np.nan)
+    rr = np.empty(BEATS)
+    neighbours = 0
+    usable = 0
+    total = 0.0
+    first = 0.0
+    second = 0.0
+    bends = 0
+    for i in range(BEATS):
+        value = state.rr[(state.n + i) % BEATS]
+        before = state.rr[(state.n + i - 1) % BEATS] if i > 0 else -1.0
+        if value < 0.0:
+            continue
+        rr[usable] = value
+        if before >= 0.0:
+            neighbours += 1
+        if usable > 0:
+            first += abs(value - rr[usable - 1])
+        if usable > 1:
+            second += abs(value - 2.0 * rr[usable - 1] + rr[usable - 2])
+            bends += 1
+        total += value
+        usable += 1
+    if neighbours < FEWEST:
+        return float(np.nan)
+    same = 0  # pairs of intervals that are alike
+    still = 0  # and whose followers are alike too
+    for i in range(usable - 1):
+        for j in range(i + 1, usable - 1):
+            if abs(rr[i] - rr[j]) < TOLERANCE:
+                same += 1
+                still += abs(rr[i + 1] - rr[j + 1]) < TOLERANCE
+    mean = total / usable
+    entropy = -np.log((still + REPEATS) / (same + REPEATS)) + np.log(2.0 * TOLERANCE / mean)
+    roughness = min((second / bends) / (first / (usable - 1) + FINEST), WHITE)
+    return float(CONSTANT + ENTROPY * entropy + ROUGHNESS * roughness)
 
 
 @kernel
 def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int) -> int:
     """A beat was classed; writes a mark when the rhythm has changed; the new count of `out`."""
     here = state.n % BEATS
-    state.change[here] = -1.0
-    if state.n >= 2:
-        before = state.tick[(state.n - 1) % BEATS]
-        rr = float(tick - before)
-        last = float(before - state.tick[(state.n - 2) % BEATS])
-        plain = label != VENTRICULAR and _label(state, 0) != VENTRICULAR and _label(state, 1) != VENTRICULAR
-        if plain and rr < 3.0 * RATE and last < 3.0 * RATE:
-            state.change[here] = abs(rr - last) / max(0.5 * (rr + last), 1.0)
+    state.rr[here] = -1.0
+    if state.n >= 1:
+        rr = float(tick - state.tick[(state.n - 1) % BEATS])
+        if label != VENTRICULAR and _label(state, 0) != VENTRICULAR and rr < 3.0 * RATE:
+            state.rr[here] = rr
     state.tick[here] = tick
     state.sample[here] = sample
     state.label[here] = label
     state.n += 1
 
-    irregularity = _irregularity(state)
-    if irregularity >= IRREGULAR:
+    score = _fibrillation(state)
+    if score >= BEGINS:
         state.irregular = 1
-    elif 0.0 <= irregularity < REGULAR:
+    elif score < ENDS:
         state.irregular = 0
     code = BASIC
     back = 0
@@ -186,7 +225,7 @@ def _rate_of(state: Row, beats: int) -> float:
     """Mean RR in ticks over the last `beats` beats, with the one before them where it is known."""
     newest = state.tick[(state.n - 1) % BEATS]
     first = min(beats, state.n - 1, BEATS - 1)
-    return float(newest - state.tick[(state.n - 1 - first) % BEATS]) / max(first, 1)
+    return float((newest - state.tick[(state.n - 1 - first) % BEATS]) / max(first, 1))
 
 
 @kernel
