@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -80,13 +81,13 @@ class TrainingConfig:
     slip: float = 0.15
     hush: float = 0.05
     mute: float = 0.1
-    class_weights: tuple[float, ...] = (1.0, 1.5, 1.5, 0.5, 0.5)
+    class_weights: tuple[float, ...] = (1.0, 1.5, 1.5, 0.5, 0.25)
     lanes: int = 32
     chunk: int = 64
     rate: float = 4e-3
     decay: float = 0.02
-    epochs: int = 24
-    patience: int = 12
+    epochs: int = 20
+    patience: int = 10
     memory: float = 0.995
     held_out: float = 0.12
 
@@ -249,7 +250,7 @@ class Trainer:
             done = (epoch + first / len(order)) / self.config.epochs
             for group in self.optimizer.param_groups:
                 warm = min(1.0, (epoch + first / len(order) + 0.2) / 2.0)
-                group["lr"] = self.config.rate * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(done, 1.0))))
+                group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
             loss, beats = self._read_lanes(lanes)
             total += loss
             weight += beats
