@@ -13,11 +13,11 @@ from typing import Final
 
 from model.reader import Reader
 from replay.framing import frames, origin_us
-from replay.records import read_record
+from replay.records import Record, read_record
 from stream.annotations import write_alerts, write_annotations
 from stream.errors import TelebeatError
 from stream.limits import Limits
-from stream.ward import Output, Ward
+from stream.ward import Ward
 from stream.wire import Alert, Beat, Mark
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
@@ -49,6 +49,29 @@ class Annotated:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Said:
+    """All that a ward says of one record."""
+
+    beats: list[Beat]
+    marks: list[Mark]
+    alerts: list[Alert]
+
+
+def analyse(record: Record, ward: Ward) -> Said:
+    """Run one record through a ward; it becomes one of its beds, and is forgotten at the end."""
+    said = Said([], [], [])
+    for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
+        ward.detect([frame])
+        output = ward.judge()
+        for batch in output.batches:
+            said.beats.extend(batch.beats)
+            said.marks.extend(batch.marks)
+        said.alerts.extend(output.alerts)
+    ward.forget(record.name)
+    return said
+
+
 def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
@@ -59,7 +82,7 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     out : Path
         Folder; must exist.
     ward : Ward
-        The record becomes one of its beds, and is forgotten at the end.
+        Has no bed of the record's name.
 
     Raises
     ------
@@ -68,24 +91,11 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     """
     started = time.perf_counter()
     record = read_record(path)
-    beats: list[Beat] = []
-    marks: list[Mark] = []
-    alerts: list[Alert] = []
-
-    def keep(output: Output) -> None:
-        for batch in output.batches:
-            beats.extend(batch.beats)
-            marks.extend(batch.marks)
-        alerts.extend(output.alerts)
-
-    for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
-        ward.detect([frame])
-        keep(ward.judge())
-    ward.forget(record.name)
-    write_annotations(out, record.name, record.rate_mhz / 1000, beats, marks)
-    write_alerts(out, record.name, alerts)
-    raised = Counter(alert.rule for alert in alerts if alert.state == "raised")
-    return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
+    said = analyse(record, ward)
+    write_annotations(out, record.name, record.rate_mhz / 1000, said.beats, said.marks)
+    write_alerts(out, record.name, said.alerts)
+    raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
+    return Annotated(record.name, record.seconds, time.perf_counter() - started, len(said.beats), raised)
 
 
 def annotate_all(

@@ -18,6 +18,9 @@ from stream.wire import Alert, Beat, Mark, encode_alert
 
 ANNOTATOR: Final = "tb"
 
+#: WFDB's symbols that stand at no beat: rhythm, quality, ST and T changes, comments, measurements, links.
+NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
+
 #: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order.
 _ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
 _BEAT: Final = 4
@@ -83,6 +86,22 @@ def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
     return path
 
 
+def read_labels(path: Path, annotator: str) -> list[tuple[int, str]]:
+    """Sample and symbol of every annotation in ``PATH.ANNOTATOR`` that has its place at a beat.
+
+    Raises
+    ------
+    RecordError
+        If the file is missing or damaged.
+    """
+    try:
+        read = wfdb.rdann(str(path), annotator)
+    except Exception as error:  # wfdb raises whatever its parser meets
+        raise RecordError(f"annotations {path}.{annotator} cannot be read ({error}); name another suffix") from error
+    return [(int(at), text) for at, text in zip(read.sample, read.symbol, strict=True) if text not in NO_BEATS]
+
+
 def _decision(alert: Alert) -> tuple[int, int, str, bool]:
-    at = alert.decided_sample if alert.cleared_sample is None else alert.cleared_sample
+    # A beat that ends a pause may lie before the moment at which the pause was declared, and be found after it.
+    at = max(alert.decided_sample, alert.cleared_sample or 0)
     return at, alert.onset_sample, alert.rule, alert.state == "cleared"

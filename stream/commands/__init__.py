@@ -12,6 +12,7 @@ from stream.commands.dashboards import dashboards
 from stream.commands.demo import demo
 from stream.commands.download import download
 from stream.commands.monitor import monitor
+from stream.commands.plot import plot
 from stream.commands.replay import replay
 from stream.commands.score import score
 from stream.commands.script import script
@@ -31,6 +32,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     broker,
     download,
     dashboards,
+    plot,
     score,
     train,
     words,

@@ -1,0 +1,43 @@
+"""`telebeat plot`: a stretch of a record on ECG paper, with what the ward says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    record: Annotated[str, typer.Argument(help="such as 208, mitdb/208, or a path", show_default=False)],
+    *,
+    start: Annotated[str, typer.Option("--from", help="seconds, m:ss or h:mm:ss")] = "0",
+    seconds: Annotated[float, typer.Option(help="how long, up to 120")] = 20.0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="picture to write: .png, .svg or .pdf")],
+    reference: Annotated[
+        str | None, typer.Option(help="annotations to show above ours: their suffix, such as atr", show_default="none")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="folder of a trained model; default: the shipped one")] = None,
+) -> None:
+    """Draw a stretch of a record as an ECG strip, with R peaks, beat classes, rhythm and alerts.
+
+    The record is analysed from its begin, as at the bedside; a triangle on an alert shows when it was told.
+    """
+    from rich.console import Console
+
+    from model.reader import Reader
+    from replay.records import find_records
+    from stream import plot as strips
+    from stream.commands.score import seconds as parse_seconds
+    from stream.limits import Limits
+    from stream.settings import data_dirs, load
+    from stream.ward import Ward
+
+    begin_s = parse_seconds(start)
+    (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
+    ward = Ward(Reader.load(model or load().model_dir), Limits())
+    strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
+    Console(highlight=False, soft_wrap=True).print(f"wrote {out}")

@@ -1,0 +1,328 @@
+"""A stretch of a record as a strip of ECG paper, with what the ward said of it: beats, rhythm, alerts.
+
+Drawn to scale on the usual paper, 25 mm a second and 10 mm a millivolt, in rows below one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.records import Record, read_record
+from stream.annotate import Said, analyse
+from stream.annotations import read_labels
+from stream.board import RHYTHMS
+from stream.errors import RecordError, SettingsError
+from stream.frames import INVALID
+from stream.wire import Alert
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from stream.ward import Ward
+
+MM_S: Final = 25.0  # paper speed
+MM_MV: Final = 10.0  # gain
+MM_IN: Final = 25.4
+DPI: Final = 160  # a small square is six dots wide: its lines stay lines
+
+ROW_S: Final = 10.0  # a row fits a page lying on its side
+MOST_S: Final = 120.0  # twelve rows: more cannot be looked at as one picture
+AFTER_S: Final = 30.0  # analysed past the end, since an alert is told after what it speaks of has begun
+
+LEAST_MV: Final = 1.5  # height of a lead at least
+MOST_MV: Final = 5.0  # and at most: an artefact shall not stretch the page
+SPAN: Final = (0.05, 99.95)  # percentiles of a lead that must be seen whole
+LANE_MV: Final = 0.42  # height of a bar above the leads, and of the line of labels
+
+PAPER: Final = "#fffaf7"
+FINE: Final = "#f9dfd9"
+COARSE: Final = "#efb9af"
+INK: Final = "#1b1e27"
+FAINT: Final = "#8b8f9a"
+LABEL_COLOURS: Final = {"N": "#2f7d57", "S": "#c27400", "V": "#cc1f2f", "F": "#8a3fae", "Q": "#767a85"}
+LABEL_NAMES: Final = {"N": "normal", "S": "supraventricular", "V": "ventricular", "F": "fusion", "Q": "unknown"}
+PRIORITY_COLOURS: Final = {"high": "#cc1f2f", "medium": "#e0a100", "low": "#2c8fb0"}  # as IEC 60601-1-8 has it
+RHYTHM_COLOUR: Final = "#dfe6f2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Strip:
+    """What is to be drawn.
+
+    Attributes
+    ----------
+    record : Record
+        All of it.
+    said : Said
+        What the ward said, from the record's begin on.
+    begin_s, seconds : float
+        The stretch.
+    reference : sequence of (int, str)
+        Sample and symbol of an expert's annotations; empty: none are drawn.
+    """
+
+    record: Record
+    said: Said
+    begin_s: float
+    seconds: float
+    reference: Sequence[tuple[int, str]] = ()
+
+    @property
+    def rate_hz(self) -> float:
+        """Sampling rate of the record."""
+        return self.record.rate_mhz / 1000
+
+    @property
+    def end_s(self) -> float:
+        """Where the stretch ends."""
+        return self.begin_s + self.seconds
+
+
+def prepare(path: Path, ward: Ward, begin_s: float, seconds: float, reference: str | None = None) -> Strip:
+    """Run the ward over a record from its begin, as at the bedside, and keep what is to be drawn.
+
+    Parameters
+    ----------
+    path : Path
+        The record, without extension.
+    ward : Ward
+        Has no bed of this name; the record is forgotten at the end.
+    begin_s, seconds : float
+        The stretch; it is cut at the record's end.
+    reference : str, optional
+        Suffix of annotations to draw beside ours, such as ``atr``.
+
+    Raises
+    ------
+    SettingsError
+        If the stretch is not of 1 s to `MOST_S`, or begins after the record's end.
+    RecordError
+        If a file cannot be read.
+    """
+    if not 1.0 <= seconds <= MOST_S:
+        raise SettingsError(f"--seconds {seconds:g}: a picture shows 1 to {MOST_S:g} s")
+    record = read_record(path)
+    if begin_s > record.seconds - 1.0:
+        raise SettingsError(f"--from {clock(begin_s)}: record {record.name} ends at {clock(record.seconds)}")
+    seconds = min(seconds, record.seconds - begin_s)
+    heard = round((begin_s + seconds + AFTER_S) * record.rate_mhz / 1000)
+    said = analyse(dataclasses.replace(record, samples=record.samples[:heard]), ward)
+    return Strip(record, said, begin_s, seconds, () if reference is None else read_labels(path, reference))
+
+
+def save(strip: Strip, file: Path) -> None:
+    """Draw a strip as a picture; the file's suffix chooses its kind.
+
+    Raises
+    ------
+    RecordError
+        If matplotlib is not installed or the file cannot be written.
+    """
+    figure = draw(strip)
+    try:
+        figure.savefig(file, dpi=DPI, facecolor="white")
+    except (OSError, ValueError) as error:
+        raise RecordError(f"picture {file}: it cannot be written ({error}); name a .png, .svg or .pdf file") from error
+
+
+def draw(strip: Strip) -> Figure:
+    """The picture as a figure of matplotlib.
+
+    Raises
+    ------
+    RecordError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
+    except ImportError:
+        raise RecordError("pictures need matplotlib; install it with `pip install telebeat[bench]`") from None
+    first, last = (round(t * strip.rate_hz) for t in (strip.begin_s, strip.end_s))
+    steps = np.array(strip.record.units_per_bit)
+    part = strip.record.samples[first:last]
+    signal = np.where(part == INVALID, np.nan, part * steps)
+    offsets, height = _stack(signal)
+    lanes = _lanes(strip)
+    above = LANE_MV * (2.2 + max(lanes.values(), default=-1) + 1 + bool(strip.reference))
+
+    rows = max(1, int(np.ceil(strip.seconds / ROW_S - 1e-9)))
+    row_s = min(ROW_S, strip.seconds)
+    left, right, top, bottom, between = 4.0, 4.0, 11.0, 9.0, 7.0  # mm
+    row_mm = (height + above) * MM_MV
+    width = left + row_s * MM_S + right
+    tall = top + rows * row_mm + (rows - 1) * between + bottom
+    figure = Figure(figsize=(width / MM_IN, tall / MM_IN))
+    for row in range(rows):
+        below = tall - top - (row + 1) * row_mm - row * between
+        box = (left / width, below / tall, row_s * MM_S / width, row_mm / tall)
+        axes = figure.add_axes(box)
+        begin = strip.begin_s + row * ROW_S
+        axes.set(xlim=(begin, begin + row_s), ylim=(-height, above))
+        _paper(axes, begin, row_s, height, above)
+        _trace(axes, strip, signal, offsets, begin)
+        _labels(axes, strip, begin, begin + row_s, -height)
+        _bars(axes, strip, begin, begin + row_s, lanes)
+    _frame(figure, strip, width, tall, left)
+    return figure
+
+
+def clock(seconds: float) -> str:
+    """``10:05``, or ``10:05.5``."""
+    minutes, rest = divmod(round(seconds * 10) / 10, 60)
+    return f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")
+
+
+def _stack(signal: npt.NDArray[np.float64]) -> tuple[list[float], float]:
+    """Where 0 mV of each lead lies below the top of the leads, mV, and the height of all leads."""
+    offsets, height = [], 0.0
+    for lead in signal.T:
+        seen = lead[np.isfinite(lead)]
+        low, high = np.percentile(seen, SPAN) if len(seen) else (0.0, 0.0)
+        tall = min(MOST_MV, max(LEAST_MV, float(high - low) + 0.2))
+        middle = float(high + low) / 2
+        offsets.append(-height - tall / 2 - middle)
+        height += tall
+    height = float(np.ceil(height * 2) / 2)  # ends on a thick line
+    return offsets, height
+
+
+def _lanes(strip: Strip) -> dict[str, int]:
+    """A row of bars for each alert seen, by id, so that no two that stand at once share one."""
+    free: list[float] = []
+    lanes: dict[str, int] = {}
+    for alert, onset, end in _alerts(strip):
+        if onset >= strip.end_s or end <= strip.begin_s:
+            continue
+        lane = next((i for i, until in enumerate(free) if until <= onset), len(free))
+        free[lane : lane + 1] = [end]
+        lanes[alert.id] = lane
+    return lanes
+
+
+def _alerts(strip: Strip) -> list[tuple[Alert, float, float]]:
+    """Each alert in its last state, with its onset and its end in seconds; one that still stands has no end."""
+    final = {alert.id: alert for alert in strip.said.alerts}
+    times = [(alert, alert.onset_sample / strip.rate_hz, _end_s(alert, strip.rate_hz)) for alert in final.values()]
+    return sorted(times, key=lambda one: one[1])
+
+
+def _end_s(alert: Alert, rate_hz: float) -> float:
+    return float("inf") if alert.cleared_sample is None else alert.cleared_sample / rate_hz
+
+
+def _paper(axes: Axes, begin: float, row_s: float, height: float, above: float) -> None:
+    """Squares of 1 and 5 mm under the leads, seconds below."""
+    axes.axis("off")
+    axes.axhspan(-height, 0, color=PAPER, zorder=0)
+    for step, colour, thick in ((1, FINE, 0.4), (5, COARSE, 0.7)):
+        x = begin + np.arange(0, row_s + 1e-9, step / MM_S)
+        y = -np.arange(0, height + 1e-9, step / MM_MV)
+        axes.vlines(x, -height, 0, colors=colour, linewidth=thick, zorder=1)
+        axes.hlines(y, begin, begin + row_s, colors=colour, linewidth=thick, zorder=1)
+    for second in np.arange(np.ceil(begin), begin + row_s + 1e-9):
+        edge = "left" if second == begin else "right" if second >= begin + row_s else "center"
+        axes.annotate(
+            clock(float(second)), (second, -height), (0, -3), textcoords="offset points",
+            ha=edge, va="top", fontsize=6.5, color=FAINT,
+        )  # fmt: skip
+
+
+def _trace(axes: Axes, strip: Strip, signal: npt.NDArray[np.float64], offsets: Sequence[float], begin: float) -> None:
+    """The leads, with their names."""
+    first = round((begin - strip.begin_s) * strip.rate_hz)
+    last = min(len(signal), first + round(ROW_S * strip.rate_hz) + 1)
+    x = strip.begin_s + np.arange(first, last) / strip.rate_hz
+    for lead, (name, offset) in enumerate(zip(strip.record.leads, offsets, strict=True)):
+        axes.plot(x, signal[first:last, lead] + offset, color=INK, linewidth=0.85, zorder=4, solid_joinstyle="round")
+        axes.annotate(
+            name.removeprefix("MDC_ECG_LEAD_").replace("MDC_ECG_", ""), (begin, offset), (4, 16),
+            textcoords="offset points", fontsize=8, weight="bold", color=INK, zorder=6,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
+        )  # fmt: skip
+
+
+def _labels(axes: Axes, strip: Strip, begin: float, end: float, bottom: float) -> None:
+    """Our class of each beat over its R peak, the interval to the last one, and an expert's symbols above."""
+    y = LANE_MV * 0.55
+    for beat in strip.said.beats:
+        at = beat.sample / strip.rate_hz
+        if not begin <= at < end:
+            continue
+        colour = LABEL_COLOURS[beat.label]
+        axes.vlines(at, bottom, 0, colors=colour, linewidth=0.7, alpha=0.55, linestyles=(0, (2, 2)), zorder=2)
+        if beat.label != "N":
+            axes.axvspan(
+                at - 0.1, at + 0.16, ymax=-bottom / (axes.get_ylim()[1] - bottom), color=colour, alpha=0.1, lw=0
+            )
+        axes.text(at, y, beat.label, ha="center", va="center", fontsize=9, weight="bold", color=colour)
+        middle = at - beat.rr_ms / 2000
+        if beat.rr_ms > 0 and middle > begin + 0.15:
+            axes.text(middle, y, f"{beat.rr_ms:.0f}", ha="center", va="center", fontsize=5.5, color=FAINT)
+    for sample, symbol in strip.reference:
+        at = sample / strip.rate_hz
+        if begin <= at < end:
+            axes.text(at, y + LANE_MV, symbol, ha="center", va="center", fontsize=7.5, color=FAINT, clip_on=True)
+
+
+def _bars(axes: Axes, strip: Strip, begin: float, end: float, lanes: dict[str, int]) -> None:
+    """The rhythm, and above it each alert from its onset to its end, with the moment it was told."""
+    base = LANE_MV * (1.15 + bool(strip.reference))
+    changes = [(m.sample / strip.rate_hz, m.aux) for m in strip.said.marks if m.symbol == "+"]
+    ends = [at for at, _ in changes[1:]] + [float("inf")]
+    for (onset, aux), until in zip(changes, ends, strict=True):
+        text = RHYTHMS.get(aux, aux.removeprefix("("))
+        _bar(axes, (max(onset, begin), min(until, end)), base, text, RHYTHM_COLOUR, "#45506b")
+    for alert, onset, until in _alerts(strip):
+        if alert.id not in lanes:
+            continue
+        y = base + LANE_MV * (lanes[alert.id] + 1)
+        colour = PRIORITY_COLOURS[alert.priority]
+        text = f"{alert.rule.replace('_', ' ')}, {alert.priority} priority"
+        _bar(axes, (max(onset, begin), min(until, end)), y, text, colour, "white")
+        told = alert.decided_sample / strip.rate_hz
+        if begin <= told < end:
+            axes.plot(told, y + LANE_MV * 0.86, marker="v", markersize=4.5, color=INK, clip_on=False, zorder=7)
+
+
+def _bar(axes: Axes, span: tuple[float, float], y: float, text: str, colour: str, ink: str) -> None:
+    """A bar with its text, as far as both can be seen."""
+    from matplotlib.patches import Rectangle  # noqa: PLC0415, only pictures need it
+
+    onset, until = span
+    if until - onset < 1e-9:
+        return
+    axes.add_patch(Rectangle((onset, y), until - onset, LANE_MV * 0.8, facecolor=colour, edgecolor="white", lw=0.8))
+    room = (until - onset) * MM_S  # mm; a letter of this size takes some 1.35 mm
+    inside = room > 1.35 * len(text)
+    axes.text(
+        onset + 0.06 if inside else until + 0.06, y + LANE_MV * 0.38, text,
+        va="center", fontsize=7, color=ink if inside else INK, clip_on=True,
+    )  # fmt: skip
+
+
+def _frame(figure: Figure, strip: Strip, width: float, tall: float, left: float) -> None:
+    """What it is, above; what the colours are, below."""
+    stretch = f"{clock(strip.begin_s)} to {clock(strip.end_s)}"
+    figure.text(left / width, 1 - 4.2 / tall, strip.record.name, fontsize=11, weight="bold", color=INK, va="center")
+    about = f"{stretch}    {strip.rate_hz:g} Hz    25 mm/s    10 mm/mV"
+    figure.text(left / width + 12 / width, 1 - 4.3 / tall, about, fontsize=8, color=FAINT, va="center")
+    seen = {b.label for b in strip.said.beats if strip.begin_s <= b.sample / strip.rate_hz < strip.end_s}
+    x = left
+    words: list[tuple[str, str, str]] = [(k, n, LABEL_COLOURS[k]) for k, n in LABEL_NAMES.items() if k in seen]
+    words.append(("812", "RR interval, ms", FAINT))
+    if _lanes(strip):
+        words.append(("▾", "alert told", INK))
+    if strip.reference:
+        words.append(("N", "above: expert", FAINT))
+    for key, name, colour in words:
+        style: dict[str, Any] = {"fontsize": 7.5, "color": colour, "va": "center"}
+        figure.text(x / width, 2.2 / tall, key, weight="bold", **style)
+        figure.text((x + 1.6 * len(key) + 1.2) / width, 2.2 / tall, name, **style)
+        x += 1.6 * len(key) + 1.35 * len(name) + 6
