@@ -12,7 +12,7 @@ import numpy as np
 
 from detector import detector, resample
 from detector.jit import kernel
-from detector.types import AFTER, BEATS, EPOCH, GOOD, LEADS, RATE, Array, Row
+from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, Array, Row
 from model.reader import read_beat
 from model.state import LANGUAGE
 from stream import rhythm, rules
@@ -35,6 +35,7 @@ INTAKE = np.dtype(
         ("ingest_us", "i8"),  # of the last frame taken
         ("anchor_sample", "i8"),  # a sample ...
         ("anchor_us", "i8"),  # ... and its device time
+        ("numbering", "i8"),  # times the device began to count its samples anew
         ("gap_first", "i8"),  # the last stretch of samples that never came
         ("gap_end", "i8"),
         ("stale", "i8"),  # old frames in a row that follow one another
@@ -248,8 +249,8 @@ def _read(
     bed.n_pending -= 1
 
 
-def room(rows: int, seconds: float) -> tuple[int, int, int]:
-    """Upper bounds of the beats, marks and transitions that `judge` can write for so much signal."""
-    epochs = int(seconds * RATE / EPOCH) + rows
-    found = BEATS * (int(seconds) + 1) * rows + rows * BEATS
-    return found, found + 2 * epochs, 2 * rules.RULES * (found + epochs)
+def room(rows: int) -> tuple[int, int, int]:
+    """Upper bounds of the beats, marks and transitions that one `judge` of so many beds can write."""
+    read = 2 * BEATS * rows  # what was pending and what is queued
+    epochs = EPOCHS * rows
+    return read, 2 * (read + epochs), 2 * rules.RULES * (BEATS * rows + read + epochs)

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from stream.frames import MAX_TIME_US
 from stream.wire import Alert, Rule, alert_id
 
 Kind = Literal["physiological", "technical"]
@@ -40,7 +41,7 @@ CATALOGUE: Final[dict[Rule, Entry]] = {
 }
 
 
-def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any) -> Alert:
+def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering: int = 0) -> Alert:
     """The alert that a transition stands for.
 
     Parameters
@@ -51,6 +52,8 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any) -> Alert:
     anchor : (int, int)
         A sample and its device time, µs since the Unix epoch.
     move : rules.TRANSITION
+    numbering : int
+        How often the device has begun to count its samples anew.
     """
     rule = Rule(int(move["rule"]))
     entry = CATALOGUE[rule]
@@ -58,7 +61,7 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any) -> Alert:
     decided = int(move["decided"])
     cleared = None if move["raised"] else int(move["cleared"])
     return Alert(
-        id=alert_id(bed, rule.label, onset),
+        id=alert_id(bed, rule.label, onset, numbering),
         bed=bed,
         rule=rule.label,
         kind=entry.kind,
@@ -76,8 +79,8 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any) -> Alert:
 
 
 def clock(sample: int, rate_mhz: int, anchor: tuple[int, int]) -> str:
-    """Device time of a sample, ISO 8601 in UTC with microseconds."""
-    micros = anchor[1] + (sample - anchor[0]) * 1_000_000_000 // rate_mhz
+    """Device time of a sample, ISO 8601 in UTC with microseconds; held within what a frame's clock can tell."""
+    micros = min(max(anchor[1] + (sample - anchor[0]) * 1_000_000_000 // rate_mhz, 0), MAX_TIME_US)
     return (_EPOCH + dt.timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

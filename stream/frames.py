@@ -29,6 +29,8 @@ MAX_LEADS: Final = 12  # a standard resting electrocardiogram
 MIN_RATE_MHZ: Final = 100_000  # below 100 Hz the QRS complex is no longer resolved
 MAX_RATE_MHZ: Final = 1_000_000  # no monitoring device samples the diagnostic band faster than 1 kHz
 MAX_SECONDS: Final = 1  # design: 50 to 1000 ms a frame; more would delay the first sample's alarm
+MAX_TIME_US: Final = 2**53 - 1  # in the year 2255; exact in JSON's numbers
+MAX_LEAD: Final = 32  # characters of a lead's name: ISO/IEEE 11073-10101's are shorter
 MAX_BED: Final = 64  # characters; a bed id is a Kafka key and a log field, not a document
 
 #: Why a frame can be refused: the label values of the metric `telebeat_frames_rejected_total`.
@@ -120,12 +122,14 @@ def check(frame: Frame) -> None:
         raise FrameError("bed", f"bed id {frame.bed[:MAX_BED]!r}: 1 to {MAX_BED} printable characters are allowed")
     if not (0 <= frame.seq < 2**62 and 0 <= frame.first_sample < 2**53):
         raise FrameError("order", f"sequence {frame.seq}, first sample {frame.first_sample}: out of range")
-    if not (0 <= frame.device_time_us < 2**53 and 0 <= frame.ingest_time_us < 2**53):
+    if not (0 <= frame.device_time_us <= MAX_TIME_US and 0 <= frame.ingest_time_us <= MAX_TIME_US):
         raise FrameError("order", f"device time {frame.device_time_us} µs, ingest time {frame.ingest_time_us} µs")
     if not MIN_RATE_MHZ <= frame.rate_mhz <= MAX_RATE_MHZ:
         raise FrameError("rate", f"{frame.rate_mhz / 1000:g} Hz; 100 to 1000 Hz are read")
-    if not 1 <= len(frame.leads) <= MAX_LEADS or not all(frame.leads) or len(set(frame.leads)) != len(frame.leads):
+    if not 1 <= len(frame.leads) <= MAX_LEADS or len(set(frame.leads)) != len(frame.leads):
         raise FrameError("leads", f"leads {frame.leads}: 1 to {MAX_LEADS} different names are allowed")
+    if not all(0 < len(n) <= MAX_LEAD and n.isascii() and n.isprintable() and "," not in n for n in frame.leads):
+        raise FrameError("leads", f"leads {frame.leads}: a name has 1 to {MAX_LEAD} ASCII characters and no comma")
     if len(frame.units_per_bit) != len(frame.leads) or not all(1e-7 <= u <= 1.0 for u in frame.units_per_bit):
         raise FrameError("units", f"units per bit {frame.units_per_bit} mV for {len(frame.leads)} leads")
     row = 2 * len(frame.leads)

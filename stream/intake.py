@@ -16,7 +16,8 @@ from stream.frames import Frame
 #: Leads to analyse first, if the device has them: R waves stand upright and tall in II, V leads tell wide beats apart.
 PREFERRED: Final = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "MDC_ECG_LEAD_V1", "MDC_ECG_LEAD_V2", "MDC_ECG_LEAD_I")
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
-JUMP_US: Final = 1_000_000  # the device's clock may wander from its samples this far before it means a pause
+JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
+WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
 STALE: Final = 8  # old frames in a row, each following the last, that show the device counts anew (2 s of 250 ms)
 
 
@@ -44,9 +45,11 @@ class Verdict:
     missing : int
         Instants that never came before this frame.
     paused_us : int
-        By how much the device's clock has gone on without samples.
+        By how much the device's clock has moved without samples, beside what is missing; negative: set back.
     anew : bool
         The bed starts again with this frame.
+    clock : bool
+        The device's clock was set, or has wandered off: the time of a sample is reckoned from this frame on.
     """
 
     events: tuple[Event, ...] = ()
@@ -54,6 +57,7 @@ class Verdict:
     missing: int = 0
     paused_us: int = 0
     anew: bool = False
+    clock: bool = False
 
 
 def judge(intake: Any, frame: Frame) -> Verdict:
@@ -70,14 +74,23 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     intake["stale"] = 0
     if first < expected:
         return Verdict((Event.DUPLICATE,), skip=expected - first)
-    if first > expected:
-        missing = first - expected
-        return Verdict((Event.GAP,), missing=missing, anew=missing * 1000 > FILLED_S * frame.rate_mhz)
-    paused = frame.device_time_us - int(intake["device_us"])
-    if paused > JUMP_US:
-        # The device counts samples, not time: it stopped and went on. What lies between is as lost as in a gap.
-        return Verdict((Event.GAP,), paused_us=paused, anew=True)
-    return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else ())
+    missing = first - expected
+    paused = frame.device_time_us - int(intake["device_us"]) - missing * 1_000_000_000 // frame.rate_mhz
+    long = missing * 1000 > FILLED_S * frame.rate_mhz
+    if paused > JUMP_US or (long and paused < -JUMP_US):
+        # The device counts samples, not time: it stopped and went on. What lies between is as lost as in a gap. Nor is
+        # a count that leaps far ahead of the clock a measure of time.
+        return Verdict((Event.GAP,), missing=missing, paused_us=paused, anew=True)
+    clock = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
+    if missing:
+        return Verdict((Event.GAP,), missing=missing, anew=long, clock=clock)
+    return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else (), clock=clock)
+
+
+def time_of(intake: Any, sample: int) -> int:
+    """The device's time of a sample as alerts tell it, µs since the Unix epoch."""
+    since = sample - int(intake["anchor_sample"])
+    return int(intake["anchor_us"]) + since * 1_000_000_000 // int(intake["rate_mhz"])
 
 
 def _old(intake: Any, frame: Frame) -> Verdict:
@@ -109,16 +122,27 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
 
 def adopt(intake: Any, frame: Frame) -> None:
     """Take rate, leads and clock from the first frame of a stream."""
+    if frame.first_sample < intake["next_sample"]:
+        intake["numbering"] += 1
     intake["rate_mhz"] = frame.rate_mhz
     intake["leads"] = ",".join(frame.leads).encode()
-    intake["anchor_sample"] = frame.first_sample
-    intake["anchor_us"] = frame.device_time_us
+    anchor(intake, frame)
     intake["gap_first"] = 0
     intake["gap_end"] = 0
     intake["stale"] = 0
-    for lead, column in enumerate(choose(frame.leads)):
-        intake["column"][lead] = column
-        intake["mv_per_bit"][lead] = frame.units_per_bit[column] if column >= 0 else float("nan")
+    intake["column"] = choose(frame.leads)
+    intake["mv_per_bit"] = units(intake, frame)
+
+
+def anchor(intake: Any, frame: Frame) -> None:
+    """Reckon the time of a sample from this frame on."""
+    intake["anchor_sample"] = frame.first_sample
+    intake["anchor_us"] = frame.device_time_us
+
+
+def units(intake: Any, frame: Frame) -> list[float]:
+    """Millivolts per step of the analysed leads in this frame; NaN where there is no lead."""
+    return [frame.units_per_bit[column] if column >= 0 else float("nan") for column in intake["column"].tolist()]
 
 
 def choose(leads: tuple[str, ...]) -> tuple[int, ...]:

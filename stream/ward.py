@@ -121,6 +121,7 @@ class Ward:
             row = self._row()
             self._rows[bed] = row
         self._table[row] = np.frombuffer(data, beds.BED, offset=len(self._signature))[0]
+        self._table[row]["limits"] = self._limits  # they are settings: those of today hold, not those of the snapshot
 
     def forget(self, bed: str) -> None:
         """Drop a bed that another worker has taken over."""
@@ -142,20 +143,27 @@ class Ward:
         self._collector.output.events.update(event.value for event in verdict.events)
         if verdict.skip >= frame.instants:
             return
-        self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample)
-        if verdict.anew or verdict.missing:
+        place = self._table[row]["intake"]
+        first = frame.first_sample + verdict.skip
+        if verdict.anew or verdict.missing or verdict.clock:
             self._flush()  # what came before is judged before anything is said of what did not come
             if verdict.anew:
                 self._anew(row, frame, verdict)
-            else:
+            elif verdict.missing:
                 self._fill(row, frame.bed, verdict.missing)
+            if verdict.clock:
+                intake.anchor(place, frame)
             if verdict.missing or verdict.paused_us:
-                missing_s = verdict.missing * 1000 / frame.rate_mhz + verdict.paused_us / 1e6
-                first = frame.first_sample
+                missing_s = max(verdict.missing * 1000 / frame.rate_mhz + verdict.paused_us / 1e6, 0.0)
                 self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s)
                 self._clear(frame.bed, Rule.SIGNAL_GAP, first)
+        self._clear(frame.bed, Rule.BED_SILENT, first)
+        units = intake.units(place, frame)
+        if not np.array_equal(units, place["mv_per_bit"], equal_nan=True):
+            self._run()  # what is queued counts in the old steps
+            place["mv_per_bit"] = units
         self._queue(row, frame.bed, self._columns(row, frame)[verdict.skip :], frame.rate_mhz)
-        intake.settle(self._table[row]["intake"], frame, verdict.missing)
+        intake.settle(place, frame, verdict.missing)
 
     def _admit(self, frame: Frame) -> int:
         row = self._row()
@@ -169,8 +177,10 @@ class Ward:
     def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
         """Start the bed again at this frame; alerts end where the samples they speak of can no longer be counted."""
         bed = self._table[row]
-        if not verdict.missing:
+        if not verdict.missing or verdict.paused_us:
             end = int(bed["intake"]["next_sample"])
+            if bed["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
+                self._collector.ends_fibrillation(frame.bed, self._rate(row), end)
             for rule in Rule:
                 self._clear(frame.bed, rule, end)
             intake.adopt(bed["intake"], frame)
@@ -222,10 +232,10 @@ class Ward:
         if not names:
             return
         rows = np.array([self._rows[name] for name in names])
-        room = beds.room(len(rows), sum(self._queued.values()) / 1000)
-        found = np.zeros(room[0], beds.BEAT)
-        marks = np.zeros(room[1], rhythm.MARK)
-        moves = np.zeros(room[2], rules.TRANSITION)
+        room = beds.room(len(rows))
+        found = np.empty(room[0], beds.BEAT)
+        marks = np.empty(room[1], rhythm.MARK)
+        moves = np.empty(room[2], rules.TRANSITION)
         counts = np.zeros(3, np.int64)
         beds.judge(self._table, rows, self._weights, found, marks, moves, counts)
         self._queued.clear()
@@ -258,7 +268,8 @@ class Ward:
     def _alert(self, bed: str, row: int, move: Any) -> None:
         place = self._table[row]["intake"]
         anchor = (int(place["anchor_sample"]), int(place["anchor_us"]))
-        self._collector.output.alerts.append(catalogue.alert(bed, int(place["rate_mhz"]), anchor, move))
+        alert = catalogue.alert(bed, int(place["rate_mhz"]), anchor, move, int(place["numbering"]))
+        self._collector.output.alerts.append(alert)
 
     def _rate(self, row: int) -> int:
         return int(self._table[row]["intake"]["rate_mhz"])
@@ -308,6 +319,10 @@ class Collector:
         aux = rhythm.AUX[code] if symbol == "+" else ""
         subtype = code if symbol == "~" else 0
         self._marks.setdefault((bed, rate_mhz), []).append(Mark(int(mark["sample"]), symbol, aux, subtype))
+
+    def ends_fibrillation(self, bed: str, rate_mhz: int, sample: int) -> None:
+        """Add the end of a fibrillation whose signal ended before it did."""
+        self._marks.setdefault((bed, rate_mhz), []).append(Mark(sample, "]"))
 
     def take(self) -> Output:
         """Everything gathered since the last call."""

@@ -96,7 +96,7 @@ class Alert(msgspec.Struct, frozen=True):
     Attributes
     ----------
     id : str
-        `alert_id` of bed, rule and onset sample.
+        `alert_id` of bed, rule and onset sample, and of how often the device has begun to count anew.
     bed, rule, priority, kind : str
         `kind` tells physiological from technical; priorities as IEC 60601-1-8 names them.
     state : str
@@ -127,9 +127,14 @@ class Alert(msgspec.Struct, frozen=True):
     cleared_time: str | None = None
 
 
-def alert_id(bed: str, rule: str, onset_sample: int) -> str:
-    """Sixteen hexadecimal digits that are the same in every run over the same samples."""
-    return hashlib.blake2b(f"{bed}\0{rule}\0{onset_sample}".encode(), digest_size=8).hexdigest()
+def alert_id(bed: str, rule: str, onset_sample: int, numbering: int = 0) -> str:
+    """Sixteen hexadecimal digits that are the same in every run over the same samples.
+
+    A device that begins to count its samples anew (`numbering` times so far) reaches the same onset again: that is
+    another alert.
+    """
+    again = f"\0{numbering}" if numbering else ""
+    return hashlib.blake2b(f"{bed}\0{rule}\0{onset_sample}{again}".encode(), digest_size=8).hexdigest()
 
 
 _json = msgspec.json.Encoder()
