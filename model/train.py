@@ -81,13 +81,13 @@ class TrainingConfig:
     slip: float = 0.15
     hush: float = 0.05
     mute: float = 0.1
-    class_weights: tuple[float, ...] = (1.0, 1.5, 1.5, 0.5, 0.25)
+    class_weights: tuple[float, ...] = (1.0, 1.5, 1.5, 0.5, 0.5)
     lanes: int = 32
     chunk: int = 64
     rate: float = 4e-3
     decay: float = 0.02
-    epochs: int = 20
-    patience: int = 10
+    epochs: int = 24
+    patience: int = 12
     memory: float = 0.995
     held_out: float = 0.12
 

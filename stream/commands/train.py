@@ -9,6 +9,8 @@ import typer
 
 from stream.errors import RecordError, SettingsError
 
+THREADS = 1  # of torch: the order of its sums, and so the weights, depend on it; more do not pay at this size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,7 +47,7 @@ def train(
     from model.train import TrainingConfig
 
     console = Console()
-    torch.set_num_threads(jobs)
+    torch.set_num_threads(THREADS)
     chosen = _configured(TrainingConfig(), config)
     began = time.monotonic()
     heard = _listen(console, chosen, _folder(data_dir, chosen.databases), jobs)
