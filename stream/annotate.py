@@ -15,7 +15,7 @@ from model.reader import Reader
 from replay.framing import frames, origin_us
 from replay.records import Record, read_record
 from stream.annotations import write_alerts, write_annotations
-from stream.errors import TelebeatError
+from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
 from stream.wire import Alert, Beat, Mark
@@ -61,14 +61,16 @@ class Said:
 def analyse(record: Record, ward: Ward) -> Said:
     """Run one record through a ward; it becomes one of its beds, and is forgotten at the end."""
     said = Said([], [], [])
-    for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
-        ward.detect([frame])
-        output = ward.judge()
-        for batch in output.batches:
-            said.beats.extend(batch.beats)
-            said.marks.extend(batch.marks)
-        said.alerts.extend(output.alerts)
-    ward.forget(record.name)
+    try:
+        for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
+            ward.detect([frame])
+            output = ward.judge()
+            for batch in output.batches:
+                said.beats.extend(batch.beats)
+                said.marks.extend(batch.marks)
+            said.alerts.extend(output.alerts)
+    finally:
+        ward.forget(record.name)
     return said
 
 
@@ -101,7 +103,19 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
 def annotate_all(
     paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int
 ) -> Iterator[Annotated]:
-    """Run `annotate` over many records in `jobs` processes; a record that fails stops no other."""
+    """Run `annotate` over many records in `jobs` processes; a record that fails stops no other.
+
+    Raises
+    ------
+    RecordError
+        If two of them have the same name: one would write over what the other has written.
+    """
+    times = Counter(path.name for path in paths)
+    if twice := [path.as_posix() for path in paths if times[path.name] > 1]:
+        raise RecordError(
+            f"{len(twice)} records share their names with others ({twice[0]}, ...) and would write the same files; "
+            "choose one database with --database, and a folder for each with --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     if jobs == 1 or len(paths) == 1:
         _prepare(model, limits)
@@ -126,3 +140,5 @@ def _one(path: Path, out: Path) -> Annotated:
         return annotate(path, out, _ward[0])
     except TelebeatError as error:
         return Annotated(path.name, 0.0, 0.0, 0, Counter(), str(error))
+    except Exception as error:  # whatever one record does to the libraries below, the others are judged
+        return Annotated(path.name, 0.0, 0.0, 0, Counter(), f"record {path.name}: {error!r}; please report it")

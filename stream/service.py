@@ -171,11 +171,16 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._reject(message)
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
-                self._heard_us[message.bed] = message.frame.ingest_time_us
+                self._heard_us[message.bed] = self._heard(message.frame.ingest_time_us, received)
                 self._silenced.discard(message.bed)
                 self.metrics.samples.inc(message.frame.instants)
                 self._observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
         return frames
+
+    @staticmethod
+    def _heard(ingest_us: int, now: float) -> int:
+        """When a bed was heard; a gateway whose clock is ahead must not hide that a bed falls silent."""
+        return min(ingest_us, int(now * 1e6))
 
     def _reject(self, message: Message) -> None:
         assert message.error is not None
@@ -318,7 +323,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             try:
                 interrupted = await self._checkpoints.restore(partitions)
                 for bed, view in self._ward.beds.items():
-                    self._heard_us[bed] = view.last_ingest_time_us
+                    self._heard_us[bed] = self._heard(view.last_ingest_time_us, self._clock())
                     if Rule.BED_SILENT in view.active:
                         self._silenced.add(bed)
                 for bed, silent_us in interrupted:
