@@ -32,7 +32,7 @@ ENTROPY, ROUGHNESS, CONSTANT = 3.3, 9.6, -12.4  # logistic regression on the dev
 FINEST: Final = 0.001 * RATE  # ticks added to the mean difference (1 ms)
 WHITE: Final = 1.732  # roughness of intervals without any order (the square root of 3); more says no more
 BEGINS: Final = 0.5  # score from which the rhythm is fibrillation ...
-ENDS: Final = -0.5  # ... and below which it no longer is
+ENDS: Final = -1.5  # ... and below which it no longer is
 PATTERN: Final = 6  # beats of N V N V N V, and nine of N N V, make a bigeminy and a trigeminy
 RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
@@ -133,8 +133,6 @@ def _fibrillation(state: Row) -> float:
 
     NaN while there are too few intervals. At most BEATS² / 2 comparisons.
     """
-    if state.n < BEATS:
-        return float(np.nan)
     rr = np.empty(BEATS)
     neighbours = 0
     usable = 0
@@ -142,9 +140,10 @@ def _fibrillation(state: Row) -> float:
     first = 0.0
     second = 0.0
     bends = 0
-    for i in range(BEATS):
-        value = state.rr[(state.n + i) % BEATS]
-        before = state.rr[(state.n + i - 1) % BEATS] if i > 0 else -1.0
+    oldest = max(state.n - BEATS, 0)
+    for i in range(oldest, state.n):
+        value = state.rr[i % BEATS]
+        before = state.rr[(i - 1) % BEATS] if i > oldest else -1.0
         if value < 0.0:
             continue
         rr[usable] = value
