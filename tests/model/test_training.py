@@ -124,13 +124,12 @@ def test_subjects_are_never_on_both_sides(passages: list[Passage]) -> None:
 
 
 def test_it_learns(passages: list[Passage]) -> None:
-    from model.train import Trainer, judge, read_passage
+    from model.train import Trainer, read_passage
 
     weights = Trainer(passages[:5], config(epochs=20, held_out=0.0)).run()
     answer = read_passage(passages[5], weights).argmax(axis=1)
     known = passages[5].labels != UNTAUGHT
     assert (answer == passages[5].labels)[known].mean() > 0.85  # five in seven are normal
-    assert judge(passages[5], np.eye(5, dtype=np.float32)[answer]).qrs_se.percent is not None
 
 
 def test_escape_beats_alone_are_not_taught() -> None:
