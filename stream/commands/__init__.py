@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from stream.commands import topics
+from stream.commands import bench, topics
 from stream.commands.annotate import annotate
 from stream.commands.broker import broker
 from stream.commands.dashboards import dashboards
@@ -41,4 +41,5 @@ COMMANDS: Final[tuple[Command, ...]] = (
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).
 GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {
     "topics": (topics.HELP, (topics.create, topics.describe)),
+    "bench": (bench.HELP, (bench.detector,)),
 }

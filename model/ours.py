@@ -1,0 +1,141 @@
+"""The online detector over many beds at once, as the ward runs it: one call of compiled code a step, on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector import detector, resample
+from detector.jit import kernel
+from detector.types import EPOCH, LEADS, RATE, Array
+
+STEP_S: Final = 0.25  # of signal at once, as in the reference frame
+INVALID: Final = -32768  # the sample that stands for no reading
+MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
+
+#: An R peak in samples of its record.
+FOUND = np.dtype([("sample", "i8"), ("delay_ms", "f8")], align=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """The signal of one bed.
+
+    Attributes
+    ----------
+    rate_hz : float
+        100 to 1000 Hz.
+    samples : int16, shape (instants, LEADS)
+    mv_per_bit : float64, shape (LEADS,)
+        Millivolts a step; NaN for a lead that is not there.
+    """
+
+    rate_hz: float
+    samples: npt.NDArray[np.int16]
+    mv_per_bit: npt.NDArray[np.float64]
+
+    def lead(self, number: int) -> Strip:
+        """The strip with this lead alone."""
+        samples = np.full_like(self.samples, INVALID)
+        samples[:, 0] = self.samples[:, number]
+        units = np.full(LEADS, np.nan)
+        units[0] = self.mv_per_bit[number]
+        return Strip(self.rate_hz, samples, units)
+
+    def start(self, seconds: float) -> Strip:
+        """Its first seconds."""
+        return Strip(self.rate_hz, self.samples[: int(seconds * self.rate_hz)].copy(), self.mv_per_bit)
+
+    @property
+    def leads(self) -> int:
+        """Leads that are there."""
+        return int(np.isfinite(self.mv_per_bit).sum())
+
+
+@kernel
+def _advance(
+    table: Array,
+    samples: Array,
+    lengths: Array,
+    sizes: Array,
+    step: int,
+    mv_per_bit: Array,
+    found: Array,
+    counts: Array,
+    unreadable: Array,
+) -> None:
+    """Give every bed its step of signal and keep what it found."""
+    for bed in range(len(table)):
+        first = step * sizes[bed]
+        end = min(first + sizes[bed], lengths[bed])
+        if first >= end:
+            continue
+        row = table[bed]
+        detector.update(row, samples[bed, first:end], mv_per_bit[bed], INVALID)
+        for i in range(row.n_peaks):
+            peak = row.peaks[i]
+            out = found[bed, counts[bed]]
+            out.sample = resample.sample_of(row.input, peak.tick)
+            out.delay_ms = (peak.found - peak.tick) * 1000.0 / RATE
+            counts[bed] += 1
+        for i in range(row.n_epochs):
+            if row.epochs[i].readable == 0:
+                unreadable[bed] += 1
+        detector.empty(row)
+
+
+class Beds:
+    """Beds with their signal, ready to be analysed from its begin as often as wanted.
+
+    Parameters
+    ----------
+    strips : sequence of Strip
+        One a bed.
+    """
+
+    def __init__(self, strips: Sequence[Strip]) -> None:
+        self._lengths = np.array([len(strip.samples) for strip in strips], np.int64)
+        self._sizes = np.array([max(int(strip.rate_hz * STEP_S), 1) for strip in strips], np.int64)
+        self._samples = np.full((len(strips), int(self._lengths.max()), LEADS), INVALID, np.int16)
+        for bed, strip in enumerate(strips):
+            self._samples[bed, : len(strip.samples)] = strip.samples
+        self._mv_per_bit = np.array([strip.mv_per_bit for strip in strips])
+        self._rates_mhz = [round(strip.rate_hz * 1000) for strip in strips]
+        longest_s = max(len(strip.samples) / strip.rate_hz for strip in strips)
+        self._found = np.zeros((len(strips), int(longest_s + 2) * MOST_PER_S), FOUND)
+        self._steps = int(np.max(-(-self._lengths // self._sizes)))
+        self.values = sum(len(strip.samples) * strip.leads for strip in strips)
+
+    def run(self) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.float64]]:
+        """Analyse all of it.
+
+        Returns
+        -------
+        list of FOUND arrays
+            R peaks of each bed, views that hold until the next run.
+        float64, shape (beds,)
+            Seconds for which no lead of the bed was readable.
+        """
+        table = np.zeros(len(self._lengths), detector.DETECTOR)
+        for row, rate_mhz in zip(table, self._rates_mhz, strict=True):
+            detector.begin(row, rate_mhz, 0)
+        counts = np.zeros(len(table), np.int64)
+        unreadable = np.zeros(len(table), np.int64)
+        for step in range(self._steps):
+            _advance(
+                table,
+                self._samples,
+                self._lengths,
+                self._sizes,
+                step,
+                self._mv_per_bit,
+                self._found,
+                counts,
+                unreadable,
+            )
+        found = [self._found[bed, :count] for bed, count in enumerate(counts)]
+        return found, unreadable.astype(np.float64) * (EPOCH / RATE)

@@ -1,0 +1,261 @@
+"""What `telebeat bench detector` measures on and what it writes: records, mixes with noise, tables, a chart."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from detector.types import LEADS
+from model import noise
+from model.bench import OURS, OURS_ALL, Case
+from model.ec57 import Annotations, read
+from model.ec57.annotations import CLASS_OF
+from model.ours import INVALID, Strip
+from replay.records import Record, find_records, read_record
+from stream.errors import RecordError, SettingsError
+
+#: Records of mitdb that noise is added to: of those for development, the ones with the least noise of their own and an
+#: ordinary share of ectopic beats. 118 and 119 are not among them: with `em` they would be nstdb's own held-out mixes.
+CLEAN: Final = ("101", "112", "115", "122", "205", "209", "220", "230")
+CLEAN_DATABASE: Final = "mitdb"
+NOISE_DATABASE: Final = "nstdb"
+MIX_STEP_MV: Final = 1e-3  # of a mixed record: far below any amplifier's noise, and ±32 mV fit
+LARGEST: Final = 32767
+
+#: What is measured on when nobody says so.
+DATABASES: Final = ("mitdb", "svdb", "noise-em")
+
+#: `noise-em-6` is 6 dB, `noise-em_6` is -6 dB, as in the names of nstdb (118e06, 118e_6).
+_MIX: Final = re.compile(rf"noise(?:-({'|'.join(noise.KINDS)})(?:([-_])(\d+))?)?")
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """Databases with `noise` and `noise-em` written out as mixes at each level.
+
+    >>> expand(["svdb", "noise-bw"])
+    ['svdb', 'noise-bw-24', 'noise-bw-18', 'noise-bw-12', 'noise-bw-6', 'noise-bw-0', 'noise-bw_6']
+    """
+    written: list[str] = []
+    for name in names:
+        found = _MIX.fullmatch(name)
+        if name.startswith("noise") and not found:
+            raise SettingsError(
+                f"{name}: a mix is called noise-KIND-DB, with _DB below 0 dB: noise-em-12, noise-em_6; kinds are {', '.join(noise.KINDS)}"
+            )
+        if not found:
+            written.append(name)
+            continue
+        kinds = (found[1],) if found[1] else noise.KINDS
+        if found[3]:
+            written.append(name)
+        else:
+            written += [f"noise-{kind}{'-_'[db < 0]}{abs(db)}" for kind in kinds for db in noise.LEVELS_DB]
+    return list(dict.fromkeys(written))
+
+
+def mixed_db(database: str) -> int | None:
+    """Signal-to-noise ratio of a mix, None of a real database."""
+    found = _MIX.fullmatch(database)
+    return int(found[3]) * (-1 if found[2] == "_" else 1) if found and found[3] else None
+
+
+def noise_kind(database: str) -> str:
+    """Kind of noise of a mix."""
+    found = _MIX.fullmatch(database)
+    return found[1] if found and found[1] else ""
+
+
+def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, most: int | None) -> list[Case]:
+    """The annotated records of a database, or of a mix.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Where databases are.
+    database : str
+        Its folder's name, or a mix such as ``noise-em-12``.
+    chosen : sequence of str, optional
+        Names of the records wanted.
+    most : int, optional
+        Take only so many.
+
+    Raises
+    ------
+    RecordError
+        None is there, or one cannot be read.
+    """
+    level = mixed_db(database)
+    if level is None:
+        paths = [path for path in find_records(folders, None, database) if path.with_suffix(".atr").is_file()]
+    else:
+        paths = find_records(folders, None if chosen else CLEAN, CLEAN_DATABASE)
+    if chosen:
+        wanted = {name.rsplit("/", 1)[-1] for name in chosen if "/" not in name or name.startswith(f"{database}/")}
+        paths = [path for path in paths if path.name in wanted]
+    if not paths:
+        named = f" called {', '.join(chosen)}" if chosen else ""
+        raise RecordError(
+            f"{database}: no records with beat annotations{named} in {', '.join(map(str, folders))}; "
+            "fetch it with `telebeat download`, or choose others with --databases and --records"
+        )
+    return [_case(path, database, level, folders) for path in paths[:most]]
+
+
+def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
+    record = read_record(path)
+    truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
+    strip = strip_of(record) if level is None else _mixed(record, truth, noise_kind(database), level, folders)
+    return Case(database, path.name, strip, truth)
+
+
+def strip_of(record: Record) -> Strip:
+    """The first leads of a record, as the detector takes them."""
+    samples = np.full((len(record.samples), LEADS), INVALID, np.int16)
+    units = np.full(LEADS, np.nan)
+    count = min(LEADS, len(record.leads))
+    samples[:, :count] = record.samples[:, :count]
+    units[:count] = record.units_per_bit[:count]
+    return Strip(record.rate_mhz / 1000, samples, units)
+
+
+def _mixed(record: Record, truth: Annotations, kind: str, level: int, folders: Sequence[Path]) -> Strip:
+    clean = strip_of(record)
+    (path,) = find_records(folders, [kind], NOISE_DATABASE)
+    added = strip_of(read_record(path))
+    normal = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if CLASS_OF.get(symbol) == "N"]
+    every = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if symbol in CLASS_OF]
+    mv = np.where(clean.samples == INVALID, np.nan, clean.samples * clean.mv_per_bit)
+    noise_mv = added.samples[:, : added.leads] * added.mv_per_bit[: added.leads]
+    try:
+        mv = noise.mix(mv, normal or every, clean.rate_hz, noise_mv, added.rate_hz, level)
+    except ValueError as error:
+        raise RecordError(f"record {record.name} cannot be mixed with {kind}: {error}; choose another") from error
+    steps = np.clip(np.rint(np.nan_to_num(mv) / MIX_STEP_MV), -LARGEST, LARGEST).astype(np.int16)
+    steps[np.isnan(mv)] = INVALID
+    return Strip(clean.rate_hz, steps, np.where(np.isnan(clean.mv_per_bit), np.nan, MIX_STEP_MV))
+
+
+def machine() -> dict[str, Any]:
+    """On what and when: figures of speed mean nothing without."""
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def write_csv(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of equal keys as CSV; lists joined by blanks."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        if rows:
+            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {text}" for name, text in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+COLOUR: Final = "#cc1f2f"  # ours
+FAINT: Final = "#8b8f9a"  # theirs
+WIDTH_IN, HEIGHT_IN = 12.0, 6.5
+
+
+def draw(file: Path, rows: Sequence[dict[str, Any]], speed: Sequence[dict[str, Any]]) -> None:
+    """F1 on each real database, F1 over noise, and speed, side by side; ours in red.
+
+    Parameters
+    ----------
+    file : Path
+        Picture to write.
+    rows : sequence of dict
+        Of `model.bench.summarise`; those from 5:00 on are drawn.
+    speed : sequence of dict
+        Of `model.bench.Speed.as_dict`; those with the most beds are drawn.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - the extra `bench`
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = [row for row in rows if row["period"] == "from 5:00" and row["f1"] is not None]
+    real = [row for row in rows if mixed_db(row["database"]) is None]
+    noisy = [row for row in rows if mixed_db(row["database"]) is not None]
+    parts = [part for part, there in (("real", real), ("noise", noisy), ("speed", speed)) if there]
+    for axes, part in zip(np.atleast_1d(figure.subplots(1, max(len(parts), 1))), parts, strict=False):
+        if part == "real":
+            _draw_errors(axes, real)
+        elif part == "noise":
+            _draw_noise(axes, noisy)
+        else:
+            _draw_speed(axes, speed)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=130)
+
+
+def _colour(detector: str) -> str:
+    return COLOUR if detector in (OURS, OURS_ALL) else FAINT
+
+
+def _draw_errors(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(row["detector"] for row in rows))[::-1]
+    for database, marker in zip(dict.fromkeys(row["database"] for row in rows), "osD^vP*X" * 4, strict=False):
+        some = [row for row in rows if row["database"] == database]
+        axes.scatter(
+            [max(100 - row["f1"], 0.01) for row in some],
+            [names.index(row["detector"]) for row in some],
+            c=[_colour(row["detector"]) for row in some],
+            marker=marker,
+            label=database,
+        )
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("100 − F1, per cent (less is better)")
+    axes.set_title("QRS errors, from 5:00")
+    axes.legend(frameon=False)
+
+
+def _draw_noise(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
+    for kind in dict.fromkeys(noise_kind(row["database"]) for row in rows):
+        for name in dict.fromkeys(row["detector"] for row in rows):
+            some = [row for row in rows if row["detector"] == name and noise_kind(row["database"]) == kind]
+            points = sorted((mixed_db(row["database"]) or 0, row["f1"]) for row in some)
+            ours = name in (OURS, OURS_ALL)
+            style = {"em": "-", "ma": "--", "bw": ":"}[kind]
+            line, *_ = axes.plot(
+                *zip(*points, strict=True), style, c=_colour(name), lw=2 if ours else 1, zorder=2 + ours
+            )
+            line.set_label(f"{kind}: telebeat" if name == OURS else f"{kind}: others" if not ours and points else None)
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(unique.values(), unique.keys(), frameon=False)
+    axes.set_xlabel("signal to noise, dB")
+    axes.set_title("F1 under noise, per cent, from 5:00")
+
+
+def _draw_speed(axes: Any, speed: Sequence[dict[str, Any]]) -> None:
+    beds = max(row["beds"] for row in speed)
+    some = [row for row in speed if row["beds"] == beds][::-1]
+    middle = [row["samples_per_cpu_s_median"] / 1e6 for row in some]
+    low = [m - row["samples_per_cpu_s_min"] / 1e6 for m, row in zip(middle, some, strict=True)]
+    high = [row["samples_per_cpu_s_max"] / 1e6 - m for m, row in zip(middle, some, strict=True)]
+    axes.barh(range(len(some)), middle, color=[_colour(row["detector"]) for row in some], xerr=(low, high))
+    axes.set_yticks(range(len(some)), [row["detector"] for row in some])
+    axes.set_xscale("log")
+    axes.set_xlabel("million samples per processor second (more is better)")
+    axes.set_title(f"Speed, {beds} beds")
