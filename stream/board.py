@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
+import re
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from rich import box
@@ -14,14 +15,15 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stream.errors import ProcessError
 from stream.tail import Event
 from stream.wire import Alert, Beat, Mark
 
 LETTERS: Final = 24  # last beats shown: half a minute at rest still fits a line of a terminal
 RATE_BEATS: Final = 8  # RR intervals the shown rate is the mean of, as bedside monitors do
 STALE_BEDS: Final = 40  # rows shown: what fits a tall terminal
-PICTURE_COLUMNS: Final = 118  # of a picture: the table with two alerts of a bed, still readable in a page
+PICTURE_COLUMNS: Final = 112  # of a picture: the table with two alerts of a bed, still readable in a page
+BLANK: Final = "\u00a0"  # what rich writes for a space
+_TEXT: Final = re.compile(r'(<text[^>]* x=")([\d.]+)("[^>]* textLength=")([\d.]+)("[^>]*>)([^<]*)</text>')
 
 #: The frame of a picture. rich's own fetches its font from a server, which a picture in a README may not.
 _PICTURE: Final = """\
@@ -91,6 +93,11 @@ class Board:
         self.beats: Counter[str] = Counter()
         self.alerts: Counter[str] = Counter()
 
+    @property
+    def standing(self) -> int:
+        """Alerts that stand now."""
+        return sum(len(bed.active) for bed in self.beds.values())
+
     def add(self, event: Event) -> None:
         """Take one event into account."""
         bed = self.beds.setdefault(event.bed, Bed())
@@ -121,6 +128,7 @@ class Board:
         table = Table("bed", "rhythm", "rate", "last beats", "alerts", expand=True, box=box.SIMPLE_HEAD)
         table.columns[2].justify = "right"
         table.columns[3].min_width = LETTERS
+        table.columns[4].ratio = 1  # what is left: names of alerts are long
         shown = sorted(self.beds)[:STALE_BEDS]
         for name in shown:
             bed = self.beds[name]
@@ -159,22 +167,26 @@ def summary(totals: Mapping[str, Any]) -> Sequence[RenderableType]:
     )
 
 
-def save_picture(shown: RenderableType, file: Path) -> None:
-    """Save what a terminal would show as an SVG picture that needs nothing else.
-
-    Raises
-    ------
-    ProcessError
-        If the file cannot be written.
-    """
+def picture(shown: RenderableType) -> str:
+    """What a terminal would show as an SVG picture that needs nothing else."""
     console = Console(
         record=True, width=PICTURE_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(shown)
-    try:
-        console.save_svg(str(file), title="telebeat demo", code_format=_PICTURE, unique_id="telebeat")
-    except OSError as error:
-        raise ProcessError(f"picture {file}: it cannot be written ({error}); name another with --picture") from error
+    drawn = console.export_svg(title="telebeat demo", code_format=_PICTURE, unique_id="telebeat")
+    return _TEXT.sub(_without_blanks, drawn)
+
+
+def _without_blanks(text: re.Match[str]) -> str:
+    """A text moved to where its letters begin: not every viewer gives blanks at its ends their room."""
+    before, x, middle, length, after, letters = text.groups()
+    plain = html.unescape(letters)
+    bare = plain.strip(BLANK)
+    if not bare:
+        return ""
+    width = float(length) / len(plain)
+    start = float(x) + width * (len(plain) - len(plain.lstrip(BLANK)))
+    return f"{before}{start:g}{middle}{width * len(bare):g}{after}{html.escape(bare)}</text>"
 
 
 def _words(name: str) -> str:

@@ -31,7 +31,7 @@ from stream.processes import Child, cpu_seconds
 from stream.settings import KafkaSettings, data_dirs, load_kafka
 
 PARTITIONS: Final = 8  # of each topic: a ward's worth of parallel work, few enough to start at once
-READY_S: Final = 180.0  # of the monitor; its first start ever compiles the kernels
+READY_S: Final = 600.0  # of the monitor; its first start ever compiles the kernels: minutes on a busy machine
 LOOK_S: Final = 0.5  # between two looks at the pages, and two pictures
 SETTLE_S: Final = 10.0  # at the end, for the monitor to finish what was sent
 DATABASE: Final = "mitdb"  # shown first, since it is known to everybody who will look

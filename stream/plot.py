@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,13 @@ AFTER_S: Final = 30.0  # analysed past the end, since an alert is told after wha
 LEAST_MV: Final = 1.5  # height of a lead at least
 MOST_MV: Final = 5.0  # and at most: an artefact shall not stretch the page
 SPAN: Final = (0.05, 99.95)  # percentiles of a lead that must be seen whole
+LEAST_RR_MS: Final = 320.0  # shorter ones have no room for their number between two labels
+LETTER_MM: Final = 1.4  # of a text of 7 points, on average
+GAP_S: Final = 0.06  # between a text and what it stands beside
+MARGIN_MM: Final = 5.0
+HEAD_MM: Final = 9.0
+FOOT_MM: Final = 3.0
+BETWEEN_MM: Final = 7.0  # two rows: the seconds stand there
 LANE_MV: Final = 0.42  # height of a bar above the leads, and of the line of labels
 
 PAPER: Final = "#fffaf7"
@@ -49,7 +56,9 @@ FAINT: Final = "#8b8f9a"
 LABEL_COLOURS: Final = {"N": "#2f7d57", "S": "#c27400", "V": "#cc1f2f", "F": "#8a3fae", "Q": "#767a85"}
 LABEL_NAMES: Final = {"N": "normal", "S": "supraventricular", "V": "ventricular", "F": "fusion", "Q": "unknown"}
 PRIORITY_COLOURS: Final = {"high": "#cc1f2f", "medium": "#e0a100", "low": "#2c8fb0"}  # as IEC 60601-1-8 has it
+PALE: Final = 0.35  # opacity of an alert that was not told yet
 RHYTHM_COLOUR: Final = "#dfe6f2"
+RHYTHM_INK: Final = "#45506b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,28 +157,28 @@ def draw(strip: Strip) -> Figure:
     steps = np.array(strip.record.units_per_bit)
     part = strip.record.samples[first:last]
     signal = np.where(part == INVALID, np.nan, part * steps)
-    offsets, height = _stack(signal)
-    lanes = _lanes(strip)
-    above = LANE_MV * (2.2 + max(lanes.values(), default=-1) + 1 + bool(strip.reference))
-
-    rows = max(1, int(np.ceil(strip.seconds / ROW_S - 1e-9)))
+    offsets, tops, height = _stack(signal)
     row_s = min(ROW_S, strip.seconds)
-    left, right, top, bottom, between = 4.0, 4.0, 11.0, 9.0, 7.0  # mm
-    row_mm = (height + above) * MM_MV
-    width = left + row_s * MM_S + right
-    tall = top + rows * row_mm + (rows - 1) * between + bottom
+    begins = strip.begin_s + ROW_S * np.arange(max(1, int(np.ceil(strip.seconds / ROW_S - 1e-9))))
+    lanes = [_lanes(strip, begin, begin + row_s) for begin in begins]
+    labels = LANE_MV * (1.15 + bool(strip.reference))
+    above = [labels + LANE_MV * (1.1 + max(row.values(), default=-1) + 1) for row in lanes]
+
+    width = MARGIN_MM + row_s * MM_S + MARGIN_MM
+    tall = HEAD_MM + sum((height + more) * MM_MV + BETWEEN_MM for more in above) + FOOT_MM
     figure = Figure(figsize=(width / MM_IN, tall / MM_IN))
-    for row in range(rows):
-        below = tall - top - (row + 1) * row_mm - row * between
-        box = (left / width, below / tall, row_s * MM_S / width, row_mm / tall)
-        axes = figure.add_axes(box)
-        begin = strip.begin_s + row * ROW_S
-        axes.set(xlim=(begin, begin + row_s), ylim=(-height, above))
-        _paper(axes, begin, row_s, height, above)
-        _trace(axes, strip, signal, offsets, begin)
-        _labels(axes, strip, begin, begin + row_s, -height)
-        _bars(axes, strip, begin, begin + row_s, lanes)
-    _frame(figure, strip, width, tall, left)
+    y = tall - HEAD_MM
+    for begin, row, more in zip(begins, lanes, above, strict=True):
+        row_mm = (height + more) * MM_MV
+        y -= row_mm
+        axes = figure.add_axes((MARGIN_MM / width, y / tall, row_s * MM_S / width, row_mm / tall))
+        axes.set(xlim=(begin, begin + row_s), ylim=(-height, more))
+        _paper(axes, begin, row_s, height)
+        _trace(axes, strip, signal, offsets, tops, begin)
+        _labels(axes, strip, begin, begin + row_s, height)
+        _bars(axes, strip, begin, begin + row_s, labels, row)
+        y -= BETWEEN_MM
+    _frame(figure, strip, width, tall)
     return figure
 
 
@@ -179,31 +188,55 @@ def clock(seconds: float) -> str:
     return f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")
 
 
-def _stack(signal: npt.NDArray[np.float64]) -> tuple[list[float], float]:
-    """Where 0 mV of each lead lies below the top of the leads, mV, and the height of all leads."""
-    offsets, height = [], 0.0
+def _stack(signal: npt.NDArray[np.float64]) -> tuple[list[float], list[float], float]:
+    """Where each lead has its 0 mV and its top, mV below the first one's top, and the height of all leads."""
+    offsets, tops, height = [], [], 0.0
     for lead in signal.T:
         seen = lead[np.isfinite(lead)]
         low, high = np.percentile(seen, SPAN) if len(seen) else (0.0, 0.0)
         tall = min(MOST_MV, max(LEAST_MV, float(high - low) + 0.2))
-        middle = float(high + low) / 2
-        offsets.append(-height - tall / 2 - middle)
+        offsets.append(-height - tall / 2 - float(high + low) / 2)
+        tops.append(-height)
         height += tall
-    height = float(np.ceil(height * 2) / 2)  # ends on a thick line
-    return offsets, height
+    return offsets, tops, float(np.ceil(height * 2) / 2)  # ends on a thick line
 
 
-def _lanes(strip: Strip) -> dict[str, int]:
-    """A row of bars for each alert seen, by id, so that no two that stand at once share one."""
+def _lanes(strip: Strip, begin: float, end: float) -> dict[str, int]:
+    """A lane for each alert seen in a row, by id, so that no two bars or their texts share a place."""
     free: list[float] = []
     lanes: dict[str, int] = {}
-    for alert, onset, end in _alerts(strip):
-        if onset >= strip.end_s or end <= strip.begin_s:
+    for alert, onset, until in _alerts(strip):
+        if onset >= end or until <= begin:
             continue
-        lane = next((i for i, until in enumerate(free) if until <= onset), len(free))
-        free[lane : lane + 1] = [end]
+        bar = _Bar.of(alert, onset, until, strip.rate_hz, begin, end)
+        room = _width_s(bar.text)
+        left = bar.onset - room * (bar.side == "left")
+        lane = next((i for i, taken in enumerate(free) if taken <= left), len(free))
+        free[lane : lane + 1] = [bar.until + room * (bar.side == "right")]
         lanes[alert.id] = lane
     return lanes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bar:
+    """An alert's bar within a row: seconds at which it begins, was told and ends; where its text finds room."""
+
+    onset: float
+    told: float
+    until: float
+    text: str
+    side: Literal["inside", "left", "right"]
+
+    @classmethod
+    def of(cls, alert: Alert, onset: float, until: float, rate_hz: float, begin: float, end: float) -> _Bar:
+        onset, until = max(onset, begin), min(until, end)
+        told = min(max(alert.decided_sample / rate_hz, onset), until)
+        text = f"{alert.rule.replace('_', ' ')}, {alert.priority}"
+        room = _width_s(text)
+        side: Literal["inside", "left", "right"] = "inside"
+        if until - told <= room:
+            side = "right" if end - until > room else "left"
+        return cls(onset, told, until, text, side)
 
 
 def _alerts(strip: Strip) -> list[tuple[Alert, float, float]]:
@@ -217,7 +250,7 @@ def _end_s(alert: Alert, rate_hz: float) -> float:
     return float("inf") if alert.cleared_sample is None else alert.cleared_sample / rate_hz
 
 
-def _paper(axes: Axes, begin: float, row_s: float, height: float, above: float) -> None:
+def _paper(axes: Axes, begin: float, row_s: float, height: float) -> None:
     """Squares of 1 and 5 mm under the leads, seconds below."""
     axes.axis("off")
     axes.axhspan(-height, 0, color=PAPER, zorder=0)
@@ -234,95 +267,112 @@ def _paper(axes: Axes, begin: float, row_s: float, height: float, above: float) 
         )  # fmt: skip
 
 
-def _trace(axes: Axes, strip: Strip, signal: npt.NDArray[np.float64], offsets: Sequence[float], begin: float) -> None:
+def _trace(
+    axes: Axes,
+    strip: Strip,
+    signal: npt.NDArray[np.float64],
+    offsets: Sequence[float],
+    tops: Sequence[float],
+    begin: float,
+) -> None:
     """The leads, with their names."""
     first = round((begin - strip.begin_s) * strip.rate_hz)
     last = min(len(signal), first + round(ROW_S * strip.rate_hz) + 1)
     x = strip.begin_s + np.arange(first, last) / strip.rate_hz
-    for lead, (name, offset) in enumerate(zip(strip.record.leads, offsets, strict=True)):
-        axes.plot(x, signal[first:last, lead] + offset, color=INK, linewidth=0.85, zorder=4, solid_joinstyle="round")
+    for lead, name in enumerate(strip.record.leads):
+        axes.plot(x, signal[first:last, lead] + offsets[lead], color=INK, linewidth=0.85, zorder=4)
+        short = name.removeprefix("MDC_ECG_LEAD_")
         axes.annotate(
-            name.removeprefix("MDC_ECG_LEAD_").replace("MDC_ECG_", ""), (begin, offset), (4, 16),
-            textcoords="offset points", fontsize=8, weight="bold", color=INK, zorder=6,
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
+            short, (begin, tops[lead]), (4, -4), textcoords="offset points",
+            fontsize=8, weight="bold", color=INK, va="top", zorder=3,
         )  # fmt: skip
 
 
-def _labels(axes: Axes, strip: Strip, begin: float, end: float, bottom: float) -> None:
+def _labels(axes: Axes, strip: Strip, begin: float, end: float, height: float) -> None:
     """Our class of each beat over its R peak, the interval to the last one, and an expert's symbols above."""
     y = LANE_MV * 0.55
+    leads = height / (height + axes.get_ylim()[1])
     for beat in strip.said.beats:
         at = beat.sample / strip.rate_hz
         if not begin <= at < end:
             continue
         colour = LABEL_COLOURS[beat.label]
-        axes.vlines(at, bottom, 0, colors=colour, linewidth=0.7, alpha=0.55, linestyles=(0, (2, 2)), zorder=2)
+        axes.vlines(at, -height, 0, colors=colour, linewidth=0.7, alpha=0.55, linestyles=(0, (2, 2)), zorder=2)
         if beat.label != "N":
-            axes.axvspan(
-                at - 0.1, at + 0.16, ymax=-bottom / (axes.get_ylim()[1] - bottom), color=colour, alpha=0.1, lw=0
-            )
+            axes.axvspan(max(at - 0.1, begin), min(at + 0.16, end), ymax=leads, color=colour, alpha=0.1, lw=0)
         axes.text(at, y, beat.label, ha="center", va="center", fontsize=9, weight="bold", color=colour)
         middle = at - beat.rr_ms / 2000
-        if beat.rr_ms > 0 and middle > begin + 0.15:
+        if beat.rr_ms >= LEAST_RR_MS and middle > begin + 0.15:
             axes.text(middle, y, f"{beat.rr_ms:.0f}", ha="center", va="center", fontsize=5.5, color=FAINT)
     for sample, symbol in strip.reference:
         at = sample / strip.rate_hz
         if begin <= at < end:
-            axes.text(at, y + LANE_MV, symbol, ha="center", va="center", fontsize=7.5, color=FAINT, clip_on=True)
+            axes.text(at, y + LANE_MV * 0.9, symbol, ha="center", va="center", fontsize=7.5, color=FAINT)
 
 
-def _bars(axes: Axes, strip: Strip, begin: float, end: float, lanes: dict[str, int]) -> None:
-    """The rhythm, and above it each alert from its onset to its end, with the moment it was told."""
-    base = LANE_MV * (1.15 + bool(strip.reference))
+def _bars(axes: Axes, strip: Strip, begin: float, end: float, base: float, lanes: dict[str, int]) -> None:
+    """The rhythm, and above it each alert from its onset to its end: pale until it was told, then full."""
     changes = [(m.sample / strip.rate_hz, m.aux) for m in strip.said.marks if m.symbol == "+"]
     ends = [at for at, _ in changes[1:]] + [float("inf")]
     for (onset, aux), until in zip(changes, ends, strict=True):
-        text = RHYTHMS.get(aux, aux.removeprefix("("))
-        _bar(axes, (max(onset, begin), min(until, end)), base, text, RHYTHM_COLOUR, "#45506b")
+        span = max(onset, begin), min(until, end)
+        _bar(axes, (span[0], span[1] - GAP_S / 3), base, RHYTHM_COLOUR)
+        name = RHYTHMS.get(aux, aux.removeprefix("("))
+        if span[1] - span[0] > _width_s(name):
+            _write(axes, span[0] + GAP_S, base, name, RHYTHM_INK)
     for alert, onset, until in _alerts(strip):
         if alert.id not in lanes:
             continue
-        y = base + LANE_MV * (lanes[alert.id] + 1)
+        y = base + LANE_MV * (lanes[alert.id] + 1.1)
         colour = PRIORITY_COLOURS[alert.priority]
-        text = f"{alert.rule.replace('_', ' ')}, {alert.priority} priority"
-        _bar(axes, (max(onset, begin), min(until, end)), y, text, colour, "white")
-        told = alert.decided_sample / strip.rate_hz
-        if begin <= told < end:
-            axes.plot(told, y + LANE_MV * 0.86, marker="v", markersize=4.5, color=INK, clip_on=False, zorder=7)
+        bar = _Bar.of(alert, onset, until, strip.rate_hz, begin, end)
+        _bar(axes, (bar.onset, bar.told), y, colour, PALE)
+        _bar(axes, (bar.told, bar.until), y, colour)
+        if bar.side == "inside":
+            _write(axes, bar.told + GAP_S, y, bar.text, "white")
+        elif bar.side == "right":
+            _write(axes, bar.until + GAP_S, y, bar.text, INK)
+        else:
+            _write(axes, bar.onset - GAP_S, y, bar.text, INK, "right")
 
 
-def _bar(axes: Axes, span: tuple[float, float], y: float, text: str, colour: str, ink: str) -> None:
-    """A bar with its text, as far as both can be seen."""
+def _bar(axes: Axes, span: tuple[float, float], y: float, colour: str, alpha: float = 1.0) -> None:
+    """A bar in the lane that begins at `y`."""
     from matplotlib.patches import Rectangle  # noqa: PLC0415, only pictures need it
 
     onset, until = span
-    if until - onset < 1e-9:
-        return
-    axes.add_patch(Rectangle((onset, y), until - onset, LANE_MV * 0.8, facecolor=colour, edgecolor="white", lw=0.8))
-    room = (until - onset) * MM_S  # mm; a letter of this size takes some 1.35 mm
-    inside = room > 1.35 * len(text)
-    axes.text(
-        onset + 0.06 if inside else until + 0.06, y + LANE_MV * 0.38, text,
-        va="center", fontsize=7, color=ink if inside else INK, clip_on=True,
-    )  # fmt: skip
+    if until > onset:
+        axes.add_patch(Rectangle((onset, y), until - onset, LANE_MV * 0.8, facecolor=colour, alpha=alpha, lw=0))
 
 
-def _frame(figure: Figure, strip: Strip, width: float, tall: float, left: float) -> None:
-    """What it is, above; what the colours are, below."""
-    stretch = f"{clock(strip.begin_s)} to {clock(strip.end_s)}"
-    figure.text(left / width, 1 - 4.2 / tall, strip.record.name, fontsize=11, weight="bold", color=INK, va="center")
-    about = f"{stretch}    {strip.rate_hz:g} Hz    25 mm/s    10 mm/mV"
-    figure.text(left / width + 12 / width, 1 - 4.3 / tall, about, fontsize=8, color=FAINT, va="center")
+def _write(axes: Axes, at: float, y: float, text: str, ink: str, side: Literal["left", "right"] = "left") -> None:
+    """Text in the lane that begins at `y`."""
+    axes.text(at, y + LANE_MV * 0.38, text, ha=side, va="center", fontsize=7, color=ink)
+
+
+def _width_s(text: str) -> float:
+    """How long a stretch of paper a text in a lane takes, with a gap on both sides."""
+    return len(text) * LETTER_MM / MM_S + 2 * GAP_S
+
+
+def _frame(figure: Figure, strip: Strip, width: float, tall: float) -> None:
+    """What it is, above; what the signs are, below."""
+    middle = 1 - 5 / tall
+    name = strip.record.name
+    figure.text(MARGIN_MM / width, middle, name, fontsize=11, weight="bold", color=INK, va="center")
+    about = f"{clock(strip.begin_s)} to {clock(strip.end_s)}    {strip.rate_hz:g} Hz    25 mm/s    10 mm/mV"
+    figure.text((MARGIN_MM + 4 + 2.4 * len(name)) / width, middle, about, fontsize=8, color=FAINT, va="center")
     seen = {b.label for b in strip.said.beats if strip.begin_s <= b.sample / strip.rate_hz < strip.end_s}
-    x = left
-    words: list[tuple[str, str, str]] = [(k, n, LABEL_COLOURS[k]) for k, n in LABEL_NAMES.items() if k in seen]
-    words.append(("812", "RR interval, ms", FAINT))
-    if _lanes(strip):
-        words.append(("▾", "alert told", INK))
+    signs = [(label, text, LABEL_COLOURS[label]) for label, text in LABEL_NAMES.items() if label in seen]
+    signs.append(("812", "RR interval, ms", FAINT))
+    if _lanes(strip, strip.begin_s, strip.end_s):
+        signs.append(("■", "alert, pale until it was told", PRIORITY_COLOURS["high"]))
     if strip.reference:
-        words.append(("N", "above: expert", FAINT))
-    for key, name, colour in words:
+        signs.append(("N", "in grey above: the reference", FAINT))
+    x = MARGIN_MM
+    for sign, text, colour in signs:
         style: dict[str, Any] = {"fontsize": 7.5, "color": colour, "va": "center"}
-        figure.text(x / width, 2.2 / tall, key, weight="bold", **style)
-        figure.text((x + 1.6 * len(key) + 1.2) / width, 2.2 / tall, name, **style)
-        x += 1.6 * len(key) + 1.35 * len(name) + 6
+        figure.text(x / width, 3.2 / tall, sign, weight="bold", **style)
+        x += 1.9 * len(sign) + 1.2
+        figure.text(x / width, 3.2 / tall, text, **style)
+        x += LETTER_MM * len(text) + 5

@@ -27,7 +27,7 @@ def demo(
     http_port: Annotated[
         int, typer.Option(min=0, max=65535, help="of the monitor's /metrics, for a Prometheus of yours; 0: any free")
     ] = 0,
-    picture: Annotated[Path | None, typer.Option(help="save the table at the end here, as an SVG picture")] = None,
+    picture: Annotated[Path | None, typer.Option(help="save the table at its fullest here, as an SVG picture")] = None,
 ) -> None:
     """Play records on beds through a real Kafka into the monitor, and show what it says and how quickly.
 
@@ -51,7 +51,7 @@ def demo(
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(console.status("telebeat demo")) if console.is_terminal else None
         live: Live | None = None
-        last: View | None = None
+        fullest, drawn = 0, ""
         last_line = time.monotonic()
 
         def notify(step: str) -> None:
@@ -61,8 +61,9 @@ def demo(
                 console.print(step)
 
         def show(view: View) -> None:
-            nonlocal live, last_line, last
-            last = view
+            nonlocal live, last_line, fullest, drawn
+            if picture is not None and (standing := view.board.standing) >= fullest:
+                fullest, drawn = standing, board.picture(view.board.render(view.headline, view.latency))
             if status is not None:
                 if live is None:
                     status.stop()
@@ -77,8 +78,8 @@ def demo(
         console.print("stopped before the replay began")
         raise typer.Exit(130)
     console.print(*board.summary(totals), sep="\n")
-    if picture is not None and last is not None:
-        board.save_picture(last.board.render(last.headline, last.latency), picture)
+    if picture is not None and drawn:
+        picture.write_text(drawn, encoding="utf-8")
     if json_file is not None:
         text = json.dumps(totals)
         if str(json_file) == "-":
