@@ -51,9 +51,9 @@ bench: .venv/dev.done ## the figures of README, on the records of the data folde
 
 lock: ## resolve all dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--extra demo pyproject.toml locks/build.in -o locks/demo.txt $(LOCK)
+		--extra demo pyproject.toml locks/build.in -c locks/limits.in -o locks/demo.txt $(LOCK)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--all-extras pyproject.toml locks/build.in -c locks/demo.txt -o locks/dev.txt $(LOCK)
+		--all-extras pyproject.toml locks/build.in -c locks/demo.txt -c locks/limits.in -o locks/dev.txt $(LOCK)
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		- -o locks/uv.txt $(LOCK)
 
