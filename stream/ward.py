@@ -91,7 +91,7 @@ class Ward:
         if row is not None:
             place = self._table[row]["intake"]
             onset = int(place["next_sample"])
-            silent = (now_us - int(place["ingest_us"])) / 1e6
+            silent = max(now_us - int(place["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
             self._raise(bed, Rule.BED_SILENT, onset, onset, silent)
         return self._collector.take()
 
