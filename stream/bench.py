@@ -48,7 +48,8 @@ def expand(names: Sequence[str]) -> list[str]:
         found = _MIX.fullmatch(name)
         if name.startswith("noise") and not found:
             raise SettingsError(
-                f"{name}: a mix is called noise-KIND-DB, with _DB below 0 dB: noise-em-12, noise-em_6; kinds are {', '.join(noise.KINDS)}"
+                f"{name}: a mix is called noise-KIND-DB, or noise-KIND_DB below 0 dB: noise-em-12, noise-em_6; "
+                f"kinds are {', '.join(noise.KINDS)}"
             )
         if not found:
             written.append(name)
