@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 HELP = "Measure telebeat beside other projects, on the same records."
 
 QUICK_RECORDS = 4  # of each database: enough to see a difference, minutes instead of an hour
-QUICK_BUDGET_S = 10.0
+QUICK_BUDGET_S = 5.0
 BEDS = 64
 SPEED_S = 600.0  # of signal a bed when speed is measured: far more than any filter needs to settle
 QUICK_SPEED_S = 120.0
+SPEED_BUDGET_S = 5.0  # processor seconds of one measurement of speed: all but the slow peers get through 64 beds
+QUICK_SPEED_BUDGET_S = 1.0
 WIDTH = 150  # columns of a file or pipe that the tables are written to
 
 
@@ -69,7 +71,7 @@ def detector(
 
     folders = [data_dir] if data_dir is not None else data_dirs()
     most = QUICK_RECORDS if quick else None
-    seconds = QUICK_SPEED_S if quick else SPEED_S
+    seconds, speed_budget_s = (QUICK_SPEED_S, QUICK_SPEED_BUDGET_S) if quick else (SPEED_S, SPEED_BUDGET_S)
     budget_s = (min(budget, QUICK_BUDGET_S) if budget else QUICK_BUDGET_S) if quick else budget or None
     names = files.expand(wanted(databases) or files.DATABASES)
     chosen = choose(PEERS, peers)
@@ -99,7 +101,7 @@ def detector(
         def measured(who: str) -> None:
             progress.update(task, advance=1, description=f"speed: {who}")
 
-        speeds = bench.speeds(beds_of(first, seconds), there, rounds, budget_s or seconds, measured)
+        speeds = bench.speeds(beds_of(first, seconds), there, rounds, speed_budget_s, measured)
     rows = bench.summarise(found, {name: len(some) for name, some in cases.items()})
     versions = {peer.name: f"{peer.package} {peer.version}" for peer in chosen if peer.name in there}
     delays = next(row for row in rows if row["detector"] == bench.OURS)
