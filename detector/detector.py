@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from detector import fibrillation, qrs, quality, resample
 from detector.jit import kernel
-from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
+from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
 
 #: Everything the detector knows of a bed. `peaks` and `epochs` hold what was found since they were last emptied.
 DETECTOR = np.dtype(
@@ -86,7 +86,7 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
             epoch.readable = 0
             for lead in range(LEADS):
                 epoch.lead[lead] = state.quality.lead[lead].state
-                if epoch.lead[lead] <= NOISY:
+                if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
                     epoch.readable = 1
             epoch.gap = state.missing == EPOCH
             epoch.vf = fibrillation.judge(state.fibrillation)

@@ -19,12 +19,16 @@ import platformdirs
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+#: Sources without a kernel whose constants and layouts kernels take over.
+_CONSTANTS = ("jit.py", "state.py", "types.py", "wire.py", "frames.py", "limits.py")
+
+
 def _cache_folder() -> Path:
     digest = hashlib.blake2b(digest_size=8)
     root = Path(__file__).resolve().parent.parent
     for package in ("detector", "model", "stream"):
         for source in sorted((root / package).glob("**/*.py")):
-            if b"@kernel" in (text := source.read_bytes()) or source.name in ("jit.py", "state.py", "types.py"):
+            if b"@kernel" in (text := source.read_bytes()) or source.name in _CONSTANTS:
                 digest.update(text)
     base = os.environ.get("TELEBEAT_CACHE_DIR") or platformdirs.user_cache_dir("telebeat")
     return Path(base) / "kernels" / digest.hexdigest()

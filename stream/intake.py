@@ -19,6 +19,7 @@ FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a lo
 JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
 STALE: Final = 8  # old frames in a row, each following the last, that show the device counts anew (2 s of 250 ms)
+STALE_RESENT: Final = 120  # the same for frames whose numbers do not begin anew: longer than any gateway keeps (30 s)
 
 
 class Event(enum.StrEnum):
@@ -102,7 +103,8 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     follows = intake["stale"] == 0 or first == intake["stale_next"]
     intake["stale"] = intake["stale"] + 1 if follows else 1
     intake["stale_next"] = first + instants
-    if intake["stale"] >= STALE:
+    # A device that began anew counts its frames from 0; a gateway that sends old ones again does not.
+    if intake["stale"] >= (STALE if frame.seq < 2 * STALE else STALE_RESENT):
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
     return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)

@@ -74,6 +74,7 @@ class Event(enum.StrEnum):
     RESTART = "restart"  #: the device began to count anew
     RATE_CHANGED = "rate_changed"  #: another sampling rate than before
     LEADS_CHANGED = "leads_changed"  #: other leads than before
+    FAULT = "fault"  #: it met a bug of ours; the bed learns anew
     SEQUENCE = "sequence"  #: its number does not follow though its samples do
 
 

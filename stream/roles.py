@@ -45,6 +45,10 @@ class Said(Protocol):
     def events(self) -> Counter[str]:
         """Technical events of the input, by `stream.metrics.Event`."""
 
+    @property
+    def faults(self) -> list[tuple[str, Exception]]:
+        """Beds that met a bug and learn anew, with the error."""
+
 
 class Analysis(Protocol):
     """`stream.ward.Ward`, or a stand-in for it in a test. No clock, no I/O; never called from two threads at once."""

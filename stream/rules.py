@@ -154,7 +154,8 @@ def clear(out: Row, count: int, memory: Row, rule: int, sample: int) -> int:
     if not state.active:
         return count
     state.active = 0
-    return _write(out, count, state, rule, 0, sample)
+    # The R peak that ends a pause may lie before the tick at which the pause was declared.
+    return _write(out, count, state, rule, 0, max(sample, state.decided))
 
 
 @kernel
@@ -368,7 +369,8 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
         memory.since_quiet = 0
         limit = limits.asystole / RATE
         count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
-    if memory.run > 0 and tick - memory.run_last > RUN_ENDS:
+    told = memory.rule[VENTRICULAR_RUN].active or memory.rule[VENTRICULAR_TACHYCARDIA].active
+    if (memory.run > 0 or told) and tick - memory.run_last > RUN_ENDS:
         memory.run = 0
         count = clear(out, count, memory, VENTRICULAR_RUN, now)
         count = clear(out, count, memory, VENTRICULAR_TACHYCARDIA, now)

@@ -218,6 +218,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             await self._publisher.send(self._beats_topic, key, value, homes[batch.bed], self._acknowledged)
         for kind, count in said.events.items():
             self.metrics.event(Event(kind), count)
+        for bed, error in said.faults:
+            log.error("bed learns anew after a fault", bed=bed, error=repr(error))
 
     def _acknowledged(self, _: int, seconds: float) -> None:
         self._observe(Stage.PUBLISH, seconds)

@@ -24,15 +24,20 @@ from stream.wire import LABELS, Alert, Batch, Beat, Mark, Rule
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
 TICK_MS: Final = 4.0  # length of a tick
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
+FAULT: Final = "fault"  # event: a frame met a bug of ours
 
 
 @dataclass
 class Output:
-    """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order."""
+    """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order.
+
+    `faults` are beds that met a bug, with the error, for the log; each is counted as `FAULT` too.
+    """
 
     batches: list[Batch] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[str, Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,15 @@ class Ward:
         self._stretches: list[npt.NDArray[np.int16]] = []
         self._length = 0
         self._collector = Collector()
+        self._relearn: set[str] = set()  # beds to be told as learning anew when they come again
 
     def detect(self, frames: Sequence[Frame]) -> None:
         """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
         for frame in frames:
-            self._take(frame)
+            try:
+                self._take(frame)
+            except Exception as error:  # a bug met by one bed must not take the ward from the others
+                self._quarantine(frame, error)
         self._run()
 
     def judge(self) -> Output:
@@ -131,6 +140,21 @@ class Ward:
             self._table[row : row + 1] = np.zeros(1, beds.BED)
             self._free.append(row)
 
+    def _quarantine(self, frame: Frame, error: Exception) -> None:
+        """Drop a frame that met a bug and all that was known of its bed, which learns anew from its next frame on."""
+        row = self._rows.get(frame.bed)
+        kept = [(job, part) for job, part in zip(self._jobs, self._stretches, strict=True) if job[0] != row]
+        self.forget(frame.bed)
+        self._jobs, self._stretches, self._length = [], [], 0
+        for (other, _, count), part in kept:
+            self._jobs.append((other, self._length, count))
+            self._stretches.append(part)
+            self._length += count
+        self._relearn.add(frame.bed)
+        output = self._collector.output
+        output.events[FAULT] += 1
+        output.faults.append((frame.bed, error))
+
     # --- one frame -----------------------------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
@@ -172,6 +196,9 @@ class Ward:
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
         beds.begin(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
+        if frame.bed in self._relearn:
+            self._relearn.discard(frame.bed)
+            self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
         return row
 
     def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:

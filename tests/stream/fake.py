@@ -41,6 +41,7 @@ class Output:
     batches: list[Batch] = dataclasses.field(default_factory=list)
     alerts: list[Alert] = dataclasses.field(default_factory=list)
     events: Counter[str] = dataclasses.field(default_factory=Counter)
+    faults: list[tuple[str, Exception]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass

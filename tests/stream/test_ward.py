@@ -338,3 +338,41 @@ def test_frames_of_the_player_are_the_same_signal() -> None:
     record = scripted()
     played = frames(record, "bed", origin_us=origin_us(record, "record"))
     assert through([f] for f in played).of("bed")[:2] == whole()[:2]
+
+
+def test_a_bug_met_by_one_bed_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stream import intake
+
+    judge = intake.judge
+
+    def faulty(place: object, frame: Frame) -> intake.Verdict:
+        if frame.bed == "unlucky" and frame.seq == 40:
+            raise IndexError("a bug")
+        return judge(place, frame)
+
+    monkeypatch.setattr(intake, "judge", faulty)
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    said = through([[replace(f, bed="unlucky"), f] for f in plain])
+    assert said.of("bed") == whole()
+    assert said.events == {"fault": 1}
+    states = [alert.state for alert in said.alerts["unlucky"] if alert.rule == "relearning"]
+    assert states == ["raised", "cleared"]
+
+
+def test_a_gateway_that_sends_old_frames_again_is_no_restart() -> None:
+    plain = cut(scripted(), [90])
+    said = disorder({60: [*plain[40:60], plain[60]]})
+    assert said.of("bed") == whole()
+    assert said.events == {"duplicate": 20}
+
+
+def test_a_heart_that_stands_still_on_a_flat_line_is_an_asystole() -> None:
+    record = scripted()
+    samples = record.samples.copy()
+    samples[12 * 360 : 20 * 360] = samples[12 * 360]
+    said = through([[f] for f in cut(dataclasses.replace(record, samples=samples), [90])])
+    first = next(alert for alert in said.alerts["bed"] if alert.rule == "asystole")
+    assert 11 * 360 < first.onset_sample < 12.5 * 360
+    assert first.decided_sample < 18 * 360
+    assert rules(said)["flat_line"] == 1
