@@ -172,13 +172,13 @@ def _cell(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-COLOUR: Final = "#cc1f2f"  # ours
+COLOURS: Final = {OURS: "#cc1f2f", OURS_ALL: "#e0912f"}
 FAINT: Final = "#8b8f9a"  # theirs
-WIDTH_IN, HEIGHT_IN = 12.0, 6.5
+WIDTH_IN, HEIGHT_IN = 15.0, 6.5
 
 
 def draw(file: Path, rows: Sequence[dict[str, Any]], speed: Sequence[dict[str, Any]]) -> None:
-    """F1 on each real database, F1 over noise, and speed, side by side; ours in red.
+    """Errors on each real database, F1 over noise, and speed, side by side; ours in colour.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def draw(file: Path, rows: Sequence[dict[str, Any]], speed: Sequence[dict[str, A
 
 
 def _colour(detector: str) -> str:
-    return COLOUR if detector in (OURS, OURS_ALL) else FAINT
+    return COLOURS.get(detector, FAINT)
 
 
 def _draw_errors(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -226,9 +226,11 @@ def _draw_errors(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
         )
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(axis="x", which="both", alpha=0.2)
     axes.set_xlabel("100 − F1, per cent (less is better)")
     axes.set_title("QRS errors, from 5:00")
-    axes.legend(frameon=False)
+    axes.legend()
 
 
 def _draw_noise(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -236,15 +238,14 @@ def _draw_noise(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
         for name in dict.fromkeys(row["detector"] for row in rows):
             some = [row for row in rows if row["detector"] == name and noise_kind(row["database"]) == kind]
             points = sorted((mixed_db(row["database"]) or 0, row["f1"]) for row in some)
-            ours = name in (OURS, OURS_ALL)
+            ours = name in COLOURS
             style = {"em": "-", "ma": "--", "bw": ":"}[kind]
-            line, *_ = axes.plot(
-                *zip(*points, strict=True), style, c=_colour(name), lw=2 if ours else 1, zorder=2 + ours
-            )
-            line.set_label(f"{kind}: telebeat" if name == OURS else f"{kind}: others" if not ours and points else None)
+            label = f"{kind}: {name if ours else 'the others'}"
+            axes.plot(*zip(*points, strict=True), style, c=_colour(name), lw=1 + ours, zorder=2 + ours, label=label)
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     axes.legend(unique.values(), unique.keys(), frameon=False)
+    axes.grid(alpha=0.2)
     axes.set_xlabel("signal to noise, dB")
     axes.set_title("F1 under noise, per cent, from 5:00")
 
@@ -255,8 +256,12 @@ def _draw_speed(axes: Any, speed: Sequence[dict[str, Any]]) -> None:
     middle = [row["samples_per_cpu_s_median"] / 1e6 for row in some]
     low = [m - row["samples_per_cpu_s_min"] / 1e6 for m, row in zip(middle, some, strict=True)]
     high = [row["samples_per_cpu_s_max"] / 1e6 - m for m, row in zip(middle, some, strict=True)]
-    axes.barh(range(len(some)), middle, color=[_colour(row["detector"]) for row in some], xerr=(low, high))
+    # Points, not bars: on a logarithmic axis the length of a bar means nothing.
+    for y, row in enumerate(some):
+        axes.errorbar(middle[y], y, xerr=((low[y],), (high[y],)), fmt="o", capsize=3, color=_colour(row["detector"]))
     axes.set_yticks(range(len(some)), [row["detector"] for row in some])
     axes.set_xscale("log")
-    axes.set_xlabel("million samples per processor second (more is better)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(axis="x", which="both", alpha=0.2)
+    axes.set_xlabel("million samples per CPU second (more is better)")
     axes.set_title(f"Speed, {beds} beds")
