@@ -220,7 +220,8 @@ def _draw_errors(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
         axes.scatter(
             [max(100 - row["f1"], 0.01) for row in some],
             [names.index(row["detector"]) for row in some],
-            c=[_colour(row["detector"]) for row in some],
+            edgecolors=[_colour(row["detector"]) for row in some],
+            facecolors=["none" if row["subset"] else _colour(row["detector"]) for row in some],
             marker=marker,
             label=database,
         )
@@ -229,7 +230,7 @@ def _draw_errors(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(axis="x", which="both", alpha=0.2)
     axes.set_xlabel("100 − F1, per cent (less is better)")
-    axes.set_title("QRS errors, from 5:00")
+    axes.set_title("QRS errors from 5:00; hollow: fewer records")
     axes.legend()
 
 
@@ -241,7 +242,15 @@ def _draw_noise(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
             ours = name in COLOURS
             style = {"em": "-", "ma": "--", "bw": ":"}[kind]
             label = f"{kind}: {name if ours else 'the others'}"
-            axes.plot(*zip(*points, strict=True), style, c=_colour(name), lw=1 + ours, zorder=2 + ours, label=label)
+            axes.plot(
+                *zip(*points, strict=True),
+                f"{style}o",
+                ms=3,
+                c=_colour(name),
+                lw=1 + ours,
+                zorder=2 + ours,
+                label=label,
+            )
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     axes.legend(unique.values(), unique.keys(), frameon=False)
