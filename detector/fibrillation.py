@@ -147,9 +147,13 @@ def _likelihood(state: Row) -> float:
         least, largest, mean = _deflections(y)
         if mean < SMALLEST_UV:
             continue
-        score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest
-        score += LEAKAGE * leakage(y) + QUIET * quiet(y) + PERIOD * period(y)
-        total += SURE_NOT if roughness(y) > ROUGH else min(max(score, SURE_NOT), SURE)
+        score = SURE_NOT
+        if roughness(y) <= ROUGH:
+            score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + LEAKAGE * leakage(y) + QUIET * quiet(y)
+            # The period is dear to find; where even the shortest could not raise the score over the least, it is not.
+            if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
+                score += PERIOD * period(y)
+        total += min(max(score, SURE_NOT), SURE)
         leads += 1
     return float(1.0 / (1.0 + np.exp(-total / leads))) if leads > 0 else 0.0
 
@@ -227,23 +231,26 @@ def quiet(y: Array) -> float:
 @kernel
 def period(y: Array) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    early = 1.0  # energy of the window without its last `lag` samples, and without its first
-    late = 1.0
     values = np.empty(WINDOW)
+    backwards = np.zeros(WINDOW + LONGEST + 1)  # with room for lags that reach before the first sample
+    products = np.zeros(LONGEST + 1)
+    energy = 1.0
     for i in range(WINDOW):
         values[i] = y[i] / _UNIT
-        early += values[i] * values[i]
-    late = early
+        backwards[WINDOW - 1 - i] = values[i]
+        energy += values[i] * values[i]
+    for i in range(WINDOW):  # all lags side by side: no sum waits for another
+        for lag in range(LONGEST + 1):
+            products[lag] += values[i] * backwards[WINDOW - 1 - i + lag]
+    early = energy  # of the window without its last `lag` samples, and without its first
+    late = energy
     best = -2.0
     where = SHORTEST
     for lag in range(1, LONGEST + 1):
         early -= values[WINDOW - lag] * values[WINDOW - lag]
         late -= values[lag - 1] * values[lag - 1]
         if lag >= SHORTEST:
-            product = 0.0
-            for i in range(lag, WINDOW):
-                product += values[i] * values[i - lag]
-            likeness = product / np.sqrt(max(early * late, 1.0))
+            likeness = products[lag] / np.sqrt(max(early * late, 1.0))
             if likeness > best:
                 best = likeness
                 where = lag
