@@ -180,7 +180,9 @@ def _duplicate(packets: Iterator[Packet], fault: Fault, generator: random.Random
 
 def _reorder(packets: Iterator[Packet], fault: Fault, generator: random.Random) -> Iterator[Packet]:
     held: Packet | None = None
+    due_s = 0.0
     for packet, struck in _struck(packets, fault, generator):
+        due_s = packet.due_s
         if held is not None:
             yield packet
             if not packet.lost and packet.frame.seq != held.frame.seq:  # one that follows it has really come first
@@ -190,8 +192,8 @@ def _reorder(packets: Iterator[Packet], fault: Fault, generator: random.Random) 
             held = packet
         else:
             yield packet
-    if held is not None:
-        yield held
+    if held is not None:  # nothing came that could go before it; it waited for what was lost
+        yield held._replace(due_s=max(held.due_s, due_s))
 
 
 def _corrupt(packets: Iterator[Packet], fault: Fault, generator: random.Random) -> Iterator[Packet]:

@@ -80,6 +80,8 @@ class _Line:
     def one_of(self, texts: Sequence[str], what: str) -> str:
         if (found := self.accept(*texts)) is not None:
             return found
+        if not texts:
+            self.fail("the end of the line")
         listed = texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
         near = difflib.get_close_matches(self.here.text if self.here else "", texts, n=1)
         return self.fail(f"{what} ({listed})" + (f", perhaps {near[0]!r}" if near else ""))

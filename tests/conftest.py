@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from stream.broker import Broker
 from stream.errors import KafkaError
 from stream.settings import KafkaSettings
+
+# The same examples in every run of CI, new ones at every desk.
+hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
+# A suite started in the background inherits a deaf ear for Ctrl-C, and so would the programs it tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(what: str, command: str) -> NoReturn:

@@ -100,7 +100,7 @@ def test_ectopic_beats_are_as_many_as_asked_and_come_early(seed: int, every: int
 def test_truth_sits_on_the_largest_deflection_of_the_first_lead(seed: int, rhythm: str) -> None:
     scripted = play(f"{rhythm} for 20 s", seed=seed, rate=360)
     signal = millivolts(scripted)[:, 0]
-    reach = 18  # 50 ms
+    reach = 11  # 30 ms: the T wave before an early beat may be the taller, but is further away
     rest = signal - np.median(signal)
     for time in beats(scripted)[1:-1]:
         sample = round(time * 360)
