@@ -61,7 +61,9 @@ def stored(draw: st.DrawFn) -> tuple[str, npt.NDArray[np.int64], list[float], li
     low, high, invalid = RANGES[fmt]
     leads = draw(st.integers(1, 3))
     far = 2**24  # steps: as far as an ECG may go at the coarsest gain below
-    value = st.one_of(st.integers(max(low, -far), min(high, far)), st.integers(max(low, -200), min(high, 200)), st.just(invalid))
+    value = st.one_of(
+        st.integers(max(low, -far), min(high, far)), st.integers(max(low, -200), min(high, 200)), st.just(invalid)
+    )
     length = draw(st.integers(2, 40))
     digital = draw(st.lists(st.lists(value, min_size=leads, max_size=leads), min_size=length, max_size=length))
     gains = draw(st.lists(st.floats(2100, 50_000), min_size=leads, max_size=leads))
