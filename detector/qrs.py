@@ -1,11 +1,9 @@
 """Online QRS detection: from microvolts to R peaks, one tick at a time.
 
-Each lead goes through integer filters (no rounding, no drift, the same on every machine): two boxcars against muscle
-and mains noise, the difference to a longer boxcar against the baseline, a slope, and the mean of its magnitude over
-about a QRS complex, the *envelope*. The leads' envelopes, each in units of its own recent beats, are averaged with
-weights by the square of their signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the
-gain. A peak of the feature is a beat when it rises over a threshold between the usual beat (1) and the usual noise
-peak.
+Each lead goes through integer filters to its *envelope*, large where the lead is steep (`detector.envelope`). The
+leads' envelopes, each in units of its own recent beats, are averaged with weights by the square of their
+signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the gain. A peak of the feature is a
+beat when it rises over a threshold between the usual beat (1) and the usual noise peak.
 
 After Pan and Tompkins 1985 and Hamilton 2002 in its rules (refractory period, T-wave slope, thresholds from medians
 of eight). Different from them: the leads speak together; the threshold acts on a normalised feature; a decision falls
@@ -21,15 +19,9 @@ from typing import Final
 
 import numpy as np
 
+from detector.envelope import BASE, FRONT, HELD, KEPT, LAG, SETTLE, SPAN, feed, forget, median, steepest
 from detector.jit import kernel
 from detector.types import LEADS, RING, Row
-
-SMOOTH: Final = 6  # ticks of each of the two boxcars: first null at 42 Hz, below muscle noise and mains
-BASE: Final = 50  # ticks of the baseline's boxcar: passes above about 2 Hz at its edge, the QRS band whole
-CENTRE: Final = 12  # ticks of delay given to the signal against the baseline's boxcar; 25 would be symmetric but late
-SLOPE: Final = 4  # ticks of the slope: largest gain near 30 Hz, where QRS and T wave differ most
-SPAN: Final = 30  # ticks of the envelope's mean: a wide QRS complex (120 ms) is one hump
-LAG: Final = SMOOTH - 1 + CENTRE + SLOPE // 2 + SPAN // 2 - 2  # ticks by which the envelope's peak follows the QRS
 
 WAIT: Final = 34  # ticks without a higher value that close a peak (136 ms)
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
@@ -44,10 +36,6 @@ OVERDUE: Final = 1.3  # a beat is overdue after this many expected RR
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused peak is looked at again
 SEARCH_SHARE: Final = 0.6  # of the threshold is enough then
 SEARCH_LIMIT: Final = 450  # ticks: no search back over more than 1.8 s
-START: Final = 2500.0  # envelope of a QRS of about 0.4 mV: what a beat is taken to be before one has been seen
-FORGET: Final = 2500  # ticks without a reading after which a lead is learned anew: it may have been moved (10 s)
-SETTLE: Final = 80  # ticks until the filters have forgotten how they were filled
-KEPT: Final = 8  # beats, noise peaks and RR intervals in each median
 FADE_AFTER: Final = 500  # ticks without a beat after which the levels fade (2 s)
 FADE: Final = 0.996  # per tick: half in 0.7 s
 FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
@@ -57,33 +45,6 @@ FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is lo
 UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
 EXPECTED: Final = 200.0  # ticks: RR expected before any is known (75 beats a minute)
 LONGEST: Final = 375.0  # ticks: longest RR expected (1.5 s), so that waiting stays bounded
-
-FRONT = np.dtype(
-    [
-        ("run", "i8"),  # ticks since the lead's filters were filled; 0: no reading now
-        ("hold", "i8"),  # ticks without a reading, bridged with the last one
-        ("v", "i8", (8,)),
-        ("a", "i8", (8,)),
-        ("b", "i8", (64,)),
-        ("h", "i8", (8,)),
-        ("d", "i8", (64,)),
-        ("sum_a", "i8"),
-        ("sum_b", "i8"),
-        ("sum_base", "i8"),
-        ("sum_d", "i8"),
-        ("envelope", "f8"),
-        ("level", "f8"),  # usual envelope at a beat; 0: unknown
-        ("noise", "f8"),  # usual envelope at a refused peak
-        ("weight", "f8"),
-        ("beats", "f8", (KEPT,)),
-        ("n_beats", "i8"),
-        ("refused", "f8", (KEPT,)),
-        ("n_refused", "i8"),
-        ("at_best", "f8"),  # envelope at the feature's highest point
-        ("at_kept", "f8"),  # envelope at the kept peak
-    ],
-    align=True,
-)
 
 QRS = np.dtype(
     [
@@ -109,7 +70,6 @@ QRS = np.dtype(
     align=True,
 )
 
-_MASK: Final = 63  # rings that hold BASE, and WAIT + SPAN ticks
 _FEATURES: Final = 127  # the ring that holds 2 * WAIT ticks
 _LONG_AGO: Final = -(10**9)
 
@@ -121,7 +81,7 @@ def begin(state: Row) -> None:
         front = state.lead[lead]
         front.run = 0
         front.hold = 0
-        _forget_level(front)
+        forget(front)
     state.feature[:] = 0.0
     state.best = 0.0
     state.best_tick = 0
@@ -137,69 +97,6 @@ def begin(state: Row) -> None:
     state.kept_slope = 0.0
     state.n = 0
     state.first = -1
-
-
-@kernel
-def _forget_level(front: Row) -> None:
-    front.envelope = 0.0
-    front.level = START
-    front.noise = 0.0
-    front.weight = 1.0
-    front.n_beats = 0
-    front.n_refused = 0
-
-
-@kernel
-def _fill(front: Row, v: int) -> None:
-    """Fill the filters as if the lead had always been at `v`: no step, no false beat."""
-    front.v[:] = v
-    front.a[:] = SMOOTH * v
-    front.b[:] = SMOOTH * SMOOTH * v
-    front.h[:] = 0
-    front.d[:] = 0
-    front.sum_a = SMOOTH * v
-    front.sum_b = SMOOTH * SMOOTH * v
-    front.sum_base = BASE * SMOOTH * SMOOTH * v
-    front.sum_d = 0
-    front.run = 0
-
-
-@kernel
-def _filter(front: Row, v: int, tick: int) -> None:
-    """One tick through the integer filters: `front.envelope` is the mean magnitude of the band-passed slope."""
-    old = front.v[(tick - SMOOTH) & 7]
-    front.v[tick & 7] = v
-    front.sum_a += v - old
-    old = front.a[(tick - SMOOTH) & 7]
-    front.a[tick & 7] = front.sum_a
-    front.sum_b += front.sum_a - old
-    old = front.b[(tick - BASE) & _MASK]
-    front.b[tick & _MASK] = front.sum_b
-    front.sum_base += front.sum_b - old
-    h = BASE * front.b[(tick - CENTRE) & _MASK] - front.sum_base
-    old = front.h[(tick - SLOPE) & 7]
-    front.h[tick & 7] = h
-    d = abs(h - old)
-    old = front.d[(tick - SPAN) & _MASK]
-    front.d[tick & _MASK] = d
-    front.sum_d += d - old
-    front.envelope = front.sum_d / (BASE * SPAN)
-
-
-@kernel
-def median(values: Row, count: int) -> float:
-    """Median of the first min(count, KEPT) of `values`."""
-    n = min(count, KEPT)
-    ordered = np.empty(KEPT)
-    for i in range(n):
-        j = i
-        while j > 0 and ordered[j - 1] > values[i]:
-            ordered[j] = ordered[j - 1]
-            j -= 1
-        ordered[j] = values[i]
-    if n == 0:
-        return 0.0
-    return float(ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2]))
 
 
 @kernel
@@ -226,10 +123,7 @@ def _steepness(state: Row, tick: int) -> float:
     for lead in range(LEADS):
         front = state.lead[lead]
         if front.run > 0:
-            largest = 0
-            for back in range(SPAN):  # with WAIT, just what the ring still holds
-                largest = max(largest, front.d[(tick - back) & _MASK])
-            total += front.weight * (largest / (BASE * max(front.level, FLOOR)))
+            total += front.weight * (steepest(front, tick) / (BASE * max(front.level, FLOOR)))
             weights += front.weight
     return total / weights if weights > 0.0 else 0.0
 
@@ -354,23 +248,6 @@ def _fade(state: Row, silent: int) -> None:
 
 
 @kernel
-def _feed(front: Row, microvolts: int, valid: bool, tick: int) -> None:
-    """One tick of one lead, with or without a reading."""
-    if not valid:
-        front.hold += 1
-        front.run = 0
-        front.envelope = 0.0
-        return
-    if front.run == 0:
-        _fill(front, microvolts)
-        if front.hold > FORGET:
-            _forget_level(front)
-        front.hold = 0
-    front.run += 1
-    _filter(front, microvolts, tick)
-
-
-@kernel
 def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: Row) -> bool:
     """Take one tick; True when a beat was found, then described in `peak`.
 
@@ -387,7 +264,7 @@ def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: 
     if state.first < 0:
         state.first = tick
     for lead in range(LEADS):
-        _feed(state.lead[lead], microvolts[lead], valid[lead], tick)
+        feed(state.lead[lead], microvolts[lead], valid[lead], tick)
     silent = tick - state.last
     if silent > FADE_AFTER and tick - state.first > FADE_AFTER:
         _fade(state, silent)
@@ -425,6 +302,5 @@ def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: 
     return found
 
 
-assert max(BASE, WAIT + SPAN) <= _MASK + 1, "a ring is too short"
+assert WAIT + SPAN <= HELD, "a lead's ring is too short"
 assert 2 * WAIT <= _FEATURES, "a ring is too short"
-assert max(SMOOTH, SLOPE) < 8, "a ring is too short"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import qrs
+from detector.envelope import BASE, CENTRE, FORGET, KEPT, LAG, SETTLE, SLOPE, SMOOTH, SPAN, START
 from detector.resample import SCALE
 
 
@@ -80,7 +81,7 @@ class _Lead:
     run: int = 0
     hold: int = 0
     envelope: float = 0.0
-    level: float = qrs.START
+    level: float = START
     noise: float = 0.0
     weight: float = 1.0
     beats: list[float] = field(default_factory=list)
@@ -90,7 +91,7 @@ class _Lead:
     at_kept: float = 0.0
 
     def forget(self) -> None:
-        self.level, self.noise = qrs.START, 0.0
+        self.level, self.noise = START, 0.0
         self.weight = 1.0
         self.beats, self.refused = [], []
 
@@ -101,28 +102,27 @@ class _Lead:
             self.envelope = 0.0
             return
         if self.run == 0:
-            if self.hold > qrs.FORGET:
+            if self.hold > FORGET:
                 self.forget()
             self.hold = 0
-            s = qrs.SMOOTH
-            self.v = [microvolts] * 2 * s
-            self.b = [s * s * microvolts] * qrs.BASE
-            self.h = [0] * qrs.SLOPE
+            self.v = [microvolts] * 2 * SMOOTH
+            self.b = [SMOOTH * SMOOTH * microvolts] * BASE
+            self.h = [0] * SLOPE
             self.d = [0] * 64
         self.run += 1
-        s = qrs.SMOOTH
+        s = SMOOTH
         self.v = [*self.v[1:], microvolts]
         # Two boxcars in a row are one triangle.
         self.b = [*self.b[1:], sum(min(i + 1, 2 * s - 1 - i) * self.v[-1 - i] for i in range(2 * s - 1))]
-        h = qrs.BASE * self.b[-1 - qrs.CENTRE] - sum(self.b)
+        h = BASE * self.b[-1 - CENTRE] - sum(self.b)
         d = abs(h - self.h[0])
         self.h = [*self.h[1:], h]
         self.d = [*self.d[1:], d]
-        self.envelope = sum(self.d[-qrs.SPAN :]) / (qrs.BASE * qrs.SPAN)
+        self.envelope = sum(self.d[-SPAN:]) / (BASE * SPAN)
 
 
 class QrsTwin:
-    """The online QRS detector, one tick at a time; see `detector.qrs` for the method.
+    """The online QRS detector, one tick at a time; see `detector.envelope` and `detector.qrs` for the method.
 
     Parameters
     ----------
@@ -206,8 +206,8 @@ class QrsTwin:
         back = now - self.best_tick
 
         def largest(lead: _Lead) -> float:
-            slopes = lead.d[len(lead.d) - back - qrs.SPAN : len(lead.d) - back]
-            return max(slopes) / (qrs.BASE * max(lead.level, qrs.FLOOR)) if slopes else 0.0
+            slopes = lead.d[len(lead.d) - back - SPAN : len(lead.d) - back]
+            return max(slopes) / (BASE * max(lead.level, qrs.FLOOR)) if slopes else 0.0
 
         return self._mean([lead for lead in self.leads if lead.run], largest)
 
@@ -252,11 +252,11 @@ class QrsTwin:
         self.kept = 0.0
         self.n += 1
         for lead in self.leads:
-            if lead.run <= qrs.SETTLE and self.n > 3:
+            if lead.run <= SETTLE and self.n > 3:
                 continue
             envelope = lead.at_kept if searched else lead.at_best
             if faded and envelope < 0.5 * _median(lead.beats):
-                lead.beats = [envelope] * qrs.KEPT
+                lead.beats = [envelope] * KEPT
             lead.beats.append(envelope)
             lead.level = _median(lead.beats)
             if len(lead.beats) > 4:
@@ -271,7 +271,7 @@ class QrsTwin:
             if lead.run and (chosen < 0 or lead.weight > 4.0 * self.leads[chosen].weight):
                 chosen = i
         chosen = max(chosen, 0)
-        centre = tick - qrs.LAG
+        centre = tick - LAG
         first = max(centre - qrs.FIDUCIAL, self.last_r + 20)
         last = max(centre + qrs.FIDUCIAL, first)
         window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first, last + 1)]
@@ -286,4 +286,4 @@ class QrsTwin:
 
 
 def _median(values: Sequence[float]) -> float:
-    return statistics.median(values[-qrs.KEPT :]) if values else 0.0
+    return statistics.median(values[-KEPT:]) if values else 0.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import qrs
+from detector import envelope, qrs
 from detector.detector import Detector
 from detector.jit import kernel
 from detector.reference import QrsTwin
@@ -166,7 +166,7 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     assert (np.diff(peaks["tick"]) >= 20).all()
     delay = peaks["found"] - peaks["tick"]
     assert (delay >= 0).all()
-    assert (delay <= qrs.SEARCH_LIMIT + qrs.LAG + qrs.FIDUCIAL + qrs.WAIT + RATE).all()
+    assert (delay <= qrs.SEARCH_LIMIT + envelope.LAG + qrs.FIDUCIAL + qrs.WAIT + RATE).all()
 
 
 def test_only_the_past_is_used() -> None:
