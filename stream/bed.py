@@ -15,7 +15,7 @@ from detector.jit import kernel
 from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, Array, Row
 from model.reader import read_beat
 from model.state import LANGUAGE
-from stream import rhythm, rules
+from stream import conditions, rhythm, rules
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
@@ -53,7 +53,7 @@ BED = np.dtype(
         ("detector", detector.DETECTOR),
         ("language", LANGUAGE),
         ("rhythm", rhythm.RHYTHM),
-        ("rules", rules.MEMORY),
+        ("rules", conditions.MEMORY),
         ("limits", LIMITS),
         ("pending", PENDING, (BEATS,)),  # found but not yet read
         ("n_pending", "i8"),
@@ -85,7 +85,7 @@ JOB = np.dtype([("row", "i8"), ("first", "i8"), ("count", "i8")], align=True)
 def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     """A new bed whose first sample is `sample`."""
     detector.begin(bed.detector, rate_mhz, sample)
-    rules.begin(bed.rules, bed.detector.tick, sample)
+    conditions.begin(bed.rules, bed.detector.tick, sample)
     rhythm.begin(bed.rhythm)
     bed.rules.leads = leads
     bed.n_pending = 0
@@ -97,7 +97,7 @@ def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
 def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     """The stream goes on at `sample` with nothing before it to build on; alerts stay as they are."""
     detector.begin(bed.detector, rate_mhz, sample)
-    rules.restart(bed.rules, bed.detector.tick, sample)
+    conditions.restart(bed.rules, bed.detector.tick, sample)
     rhythm.restart(bed.rhythm)
     bed.rules.leads = leads
     bed.n_pending = 0
@@ -132,7 +132,7 @@ def judge(table: Array, rows: Array, weights: Any, beats: Array, marks: Array, m
     table : BED, shape (beds,)
     rows : int64, shape (rows,)
     weights : model.reader.Weights
-    beats, marks, moves : BEAT, rhythm.MARK, rules.TRANSITION
+    beats, marks, moves : BEAT, rhythm.MARK, conditions.TRANSITION
         Where events go; large enough (`room`).
     counts : int64, shape (3,)
         How many of each there are already; updated.
@@ -253,4 +253,4 @@ def room(rows: int) -> tuple[int, int, int]:
     """Upper bounds of the beats, marks and transitions that one `judge` of so many beds can write."""
     read = 2 * BEATS * rows  # what was pending and what is queued
     epochs = EPOCHS * rows
-    return read, 2 * (read + epochs), 2 * rules.RULES * (BEATS * rows + read + epochs)
+    return read, 2 * (read + epochs), 2 * conditions.RULES * (BEATS * rows + read + epochs)

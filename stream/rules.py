@@ -1,8 +1,8 @@
-"""The alarm rules: from beats and epochs to conditions that begin and end. Pure kernels, no clock.
+"""The alarm rules of the heart: from beats, their classes and epochs to conditions. Pure kernels, no clock.
 
-A rule speaks through `raise_` and `clear`, which write a transition; between them a condition is *active* and is not
-raised again. What a transition tells (onset, decision, evidence) stays in the bed's row until the condition ends, so
-that the alert's last message is complete.
+Rates, pauses and asystole follow from the R peaks as they are found, ventricular runs from the classes, fibrillation
+from the epochs. What is wrong with the signal itself is judged by `stream.rules_signal`; how a rule speaks and what
+it may remember is in `stream.conditions`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import EPOCH, FLAT, LEADS, NOISY, OFF, RATE, RING, SATURATED, Array, Row
+from detector.types import LEADS, NOISY, RATE, RING, Array, Row
+from stream import rules_signal
+from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
 from stream.wire import Rule
 
-RULES: Final = len(Rule)
-EVIDENCE: Final = 3  # numbers that go with an alert; their names are in `stream.catalogue`
-HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
 LOOK: Final = 80  # ticks a beat may still lie unfound (320 ms): a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
@@ -25,11 +24,8 @@ RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
 LIKELY: Final = 0.5  # likelihood from which an epoch counts as fibrillation
-CALM: Final = RATE  # ticks without a lead's fault that end its alert, so that a loose contact is one alert
 MINUTE: Final = 60.0 * RATE  # ticks
-RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
-HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
-QUARTILE: Final = 4  # of them are lower than what counts as usual
+QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
 HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
 SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
 ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller
@@ -44,131 +40,7 @@ EXTREME_TACHYCARDIA: Final = int(Rule.EXTREME_TACHYCARDIA)
 EXTREME_BRADYCARDIA: Final = int(Rule.EXTREME_BRADYCARDIA)
 VENTRICULAR_RUN: Final = int(Rule.VENTRICULAR_RUN)
 PAUSE: Final = int(Rule.PAUSE)
-LEAD_OFF: Final = int(Rule.LEAD_OFF)
-FLAT_LINE: Final = int(Rule.FLAT_LINE)
-SATURATED_LEAD: Final = int(Rule.SATURATED)
-NOISY_LEAD: Final = int(Rule.NOISY)
-UNMONITORED: Final = int(Rule.UNMONITORED)
 RELEARNING: Final = int(Rule.RELEARNING)
-
-RULE = np.dtype(
-    [
-        ("active", "i1"),
-        ("since", "i8"),  # tick at which the condition began to hold; -1: it does not
-        ("onset", "i8"),  # sample, while active
-        ("decided", "i8"),  # sample
-        ("evidence", "f8", (EVIDENCE,)),
-    ],
-    align=True,
-)
-
-#: What the rules remember of a bed.
-MEMORY = np.dtype(
-    [
-        ("rule", RULE, (RULES,)),
-        ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
-        ("r_sample", "i8", (HISTORY,)),  # the same in samples
-        ("n", "i8"),
-        ("quiet", "i8"),  # tick since which a readable signal has shown no beat
-        ("quiet_sample", "i8"),
-        ("from_beat", "i1"),  # whether that tick is an R peak
-        ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
-        ("n_heights", "i8"),
-        ("small", "i8"),  # beats in a row too small to be believed
-        ("since_quiet", "i8"),  # beats since the last asystole was raised
-        ("run", "i8"),  # ventricular beats in a row
-        ("run_tick", "i8"),  # R peak of the first of them
-        ("run_sample", "i8"),
-        ("run_last", "i8"),  # R peak of the last of them
-        ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
-        ("others", "i8"),  # beats in a row that are not ventricular
-        ("vf_sample", "i8"),
-        ("vf_last", "i8"),  # last tick that looked like fibrillation
-        ("unmonitored_sample", "i8"),
-        ("leads", "i8"),  # that the device has
-        ("lead_since", "i8", (4, LEADS)),  # tick since which a lead is noisy, saturated, flat, off; -1: it is not
-        ("lead_sample", "i8", (4, LEADS)),
-    ],
-    align=True,
-)
-
-TRANSITION = np.dtype(
-    [
-        ("row", "i8"),
-        ("rule", "i8"),
-        ("raised", "i1"),
-        ("onset", "i8"),
-        ("decided", "i8"),
-        ("cleared", "i8"),
-        ("evidence", "f8", (EVIDENCE,)),
-    ],
-    align=True,
-)
-
-
-@kernel
-def begin(memory: Row, tick: int, sample: int) -> None:
-    """Start at this tick with no condition active."""
-    for rule in range(RULES):
-        memory.rule[rule].active = 0
-    restart(memory, tick, sample)
-
-
-@kernel
-def restart(memory: Row, tick: int, sample: int) -> None:
-    """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are."""
-    for rule in range(RULES):
-        memory.rule[rule].since = -1
-    memory.n = 0
-    memory.quiet = tick
-    memory.quiet_sample = sample
-    memory.from_beat = 0
-    memory.n_heights = 0
-    memory.small = 0
-    memory.since_quiet = 0
-    memory.run = 0
-    memory.run_last = tick
-    memory.others = 0
-    memory.lead_since[:] = -1
-
-
-@kernel
-def raise_(out: Row, count: int, memory: Row, rule: int, onset: int, decided: int, a: float, b: float, c: float) -> int:
-    """Begin a condition unless it is active; the new count of `out`."""
-    state = memory.rule[rule]
-    if state.active:
-        return count
-    state.active = 1
-    state.onset = onset
-    state.decided = decided
-    state.evidence[0] = a
-    state.evidence[1] = b
-    state.evidence[2] = c
-    return _write(out, count, state, rule, 1, -1)
-
-
-@kernel
-def clear(out: Row, count: int, memory: Row, rule: int, sample: int) -> int:
-    """End a condition if it is active; the new count of `out`."""
-    state = memory.rule[rule]
-    if not state.active:
-        return count
-    state.active = 0
-    # The R peak that ends a pause may lie before the tick at which the pause was declared.
-    return _write(out, count, state, rule, 0, max(sample, state.decided))
-
-
-@kernel
-def _write(out: Row, count: int, state: Row, rule: int, raised: int, cleared: int) -> int:
-    line = out[count]
-    line.rule = rule
-    line.raised = raised
-    line.onset = state.onset
-    line.decided = state.decided
-    line.cleared = cleared
-    for i in range(EVIDENCE):
-        line.evidence[i] = state.evidence[i]
-    return count + 1
 
 
 @kernel
@@ -356,7 +228,7 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
         memory.run_last = tick
     count = _without_beats(memory, limits, tick, now, out, count)
     count = _fibrillation(memory, limits, epoch, onset, now, out, count)
-    return _leads(memory, limits, epoch, onset, now, out, count)
+    return rules_signal.on_epoch(memory, limits, epoch, onset, now, out, count)
 
 
 @kernel
@@ -394,56 +266,4 @@ def _fibrillation(memory: Row, limits: Row, epoch: Row, onset: int, now: int, ou
     elif epoch.readable and epoch.tick - memory.vf_last >= VF_ENDS:
         state.since = -1
         count = clear(out, count, memory, VENTRICULAR_FIBRILLATION, now)
-    return count
-
-
-@kernel
-def _leads(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
-    """Each quality rule: some lead has been in that state for as long as its limit, whatever the other leads do."""
-    count = _quality(memory, epoch, OFF, LEAD_OFF, limits.lead_off, onset, now, out, count)
-    count = _quality(memory, epoch, FLAT, FLAT_LINE, limits.flat_line, onset, now, out, count)
-    count = _quality(memory, epoch, SATURATED, SATURATED_LEAD, limits.saturated, onset, now, out, count)
-    count = _quality(memory, epoch, NOISY, NOISY_LEAD, limits.noisy, onset, now, out, count)
-    state = memory.rule[UNMONITORED]
-    if epoch.readable:
-        state.since = -1
-        return clear(out, count, memory, UNMONITORED, now)
-    if state.since < 0:
-        state.since = epoch.tick
-        memory.unmonitored_sample = onset
-    held = epoch.tick - state.since
-    if held >= limits.unmonitored:
-        limit = limits.unmonitored / RATE
-        count = raise_(out, count, memory, UNMONITORED, memory.unmonitored_sample, now, held / RATE, limit, 0.0)
-    return count
-
-
-@kernel
-def _quality(
-    memory: Row, epoch: Row, kind: int, rule: int, limit: int, onset: int, now: int, out: Row, count: int
-) -> int:
-    state = memory.rule[rule]
-    worst = 0
-    leads = 0
-    for lead in range(memory.leads):
-        if epoch.lead[lead] == kind:
-            state.since = epoch.tick
-            if memory.lead_since[kind - NOISY, lead] < 0:
-                memory.lead_since[kind - NOISY, lead] = epoch.tick
-                memory.lead_sample[kind - NOISY, lead] = onset
-        else:
-            memory.lead_since[kind - NOISY, lead] = -1
-    sample = onset
-    for lead in range(memory.leads):
-        since = memory.lead_since[kind - NOISY, lead]
-        if since >= 0 and epoch.tick - since + EPOCH >= limit:
-            leads += 1 << lead
-            if epoch.tick - since >= worst:
-                worst = epoch.tick - since
-                sample = memory.lead_sample[kind - NOISY, lead]
-    if leads:
-        held = (worst + EPOCH) / RATE
-        return raise_(out, count, memory, rule, sample, now, float(leads), held, limit / RATE)
-    if state.active and epoch.tick - state.since >= CALM:
-        return clear(out, count, memory, rule, now)
     return count

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from detector.types import LEADS
 from model.reader import Reader
 from stream import bed as beds
-from stream import catalogue, intake, rhythm, rules
+from stream import catalogue, conditions, intake, rhythm
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import Limits, pack
@@ -262,7 +262,7 @@ class Ward:
         room = beds.room(len(rows))
         found = np.empty(room[0], beds.BEAT)
         marks = np.empty(room[1], rhythm.MARK)
-        moves = np.empty(room[2], rules.TRANSITION)
+        moves = np.empty(room[2], conditions.TRANSITION)
         counts = np.zeros(3, np.int64)
         beds.judge(self._table, rows, self._weights, found, marks, moves, counts)
         self._queued.clear()
@@ -281,13 +281,15 @@ class Ward:
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
     def _raise(self, bed: str, rule: Rule, onset: int, decided: int, evidence: float) -> None:
-        self._move(bed, lambda out, memory: rules.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0))
+        self._move(
+            bed, lambda out, memory: conditions.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0)
+        )
 
     def _clear(self, bed: str, rule: Rule, sample: int) -> None:
-        self._move(bed, lambda out, memory: rules.clear(out, 0, memory, int(rule), sample))
+        self._move(bed, lambda out, memory: conditions.clear(out, 0, memory, int(rule), sample))
 
     def _move(self, bed: str, change: Callable[[Any, Any], int]) -> None:
-        out = np.zeros(1, rules.TRANSITION)
+        out = np.zeros(1, conditions.TRANSITION)
         row = self._rows[bed]
         if change(out, self._table[row]["rules"]):
             self._alert(bed, row, out[0])

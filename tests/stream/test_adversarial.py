@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.reader import Reader
-from stream import annotate, bed, rules
+from stream import annotate, bed, conditions
 from stream.annotations import write_alerts
 from stream.errors import FrameError, RecordError
 from stream.frames import INVALID, Frame, check
@@ -269,8 +269,8 @@ def test_fibrillation_that_ends_with_its_device_has_its_mark() -> None:
     ward = Ward(reader())
     said(ward, train(0, 5))
     row = ward._table[ward._rows["bed"]]
-    out = np.zeros(1, rules.TRANSITION)
-    rules.raise_(out, 0, row["rules"], int(Rule.VENTRICULAR_FIBRILLATION), 100, 500, 1.0, 3.0, 3.0)
+    out = np.zeros(1, conditions.TRANSITION)
+    conditions.raise_(out, 0, row["rules"], int(Rule.VENTRICULAR_FIBRILLATION), 100, 500, 1.0, 3.0, 3.0)
     output = said(ward, [frame(0, time_us=START_US + 10**9)])
     assert [(m.sample, m.symbol) for batch in output.batches for m in batch.marks if m.symbol == "]"] == [(1240, "]")]
 
@@ -302,7 +302,7 @@ def test_twelve_of_the_longest_names_are_the_same_device() -> None:
 
 def test_a_thousand_beds_need_no_gigabytes() -> None:
     beats, marks, moves = bed.room(1000)
-    size = beats * bed.BEAT.itemsize + moves * rules.TRANSITION.itemsize + marks * 32
+    size = beats * bed.BEAT.itemsize + moves * conditions.TRANSITION.itemsize + marks * 32
     assert size < 300e6
     assert bed.room(2000)[2] == 2 * moves
 

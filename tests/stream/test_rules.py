@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, LEADS, NOISY, OFF, RATE, RING, SATURATED, SIGNAL
-from stream import rules
+from stream import conditions, rules
 from stream.limits import Limits, pack
 from stream.wire import LABELS, Rule
 
@@ -33,14 +33,14 @@ class Bed:
     """The rules of one bed at 250 Hz, where a sample is a tick; times in seconds."""
 
     def __init__(self, limits: Limits | None = None, leads: int = 2) -> None:
-        self.memory = np.zeros(1, rules.MEMORY)[0]
+        self.memory = np.zeros(1, conditions.MEMORY)[0]
         self.limits = pack(limits or Limits())
         self.signal = np.zeros(1, SIGNAL)[0]
         self.signal["mv"][:] = np.nan
-        rules.begin(self.memory, 0, 0)
+        conditions.begin(self.memory, 0, 0)
         self.memory["leads"] = leads
         self.moves: list[Move] = []
-        self.out = np.zeros(20, rules.TRANSITION)
+        self.out = np.zeros(20, conditions.TRANSITION)
         self.tick = 0
         self.lead = [GOOD] * LEADS
         self.vf = 0.0
@@ -323,7 +323,7 @@ def test_a_loose_contact_is_one_alert() -> None:
 
 def test_a_restart_forgets_the_rhythm_but_not_the_alerts() -> None:
     bed = Bed().play(rhythm(150, 0.5, 15), 15)
-    rules.restart(bed.memory, bed.tick, bed.tick)
+    conditions.restart(bed.memory, bed.tick, bed.tick)
     assert bed.active(Rule.EXTREME_TACHYCARDIA)
     assert bed.memory["n"] == 0
     bed.play(rhythm(70, 15.5, 40), 40)

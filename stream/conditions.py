@@ -1,0 +1,141 @@
+"""Conditions that begin and end, and what the alarm rules remember of a bed. Pure kernels, no clock.
+
+A rule speaks through `raise_` and `clear`, which write a transition; between them a condition is *active* and is not
+raised again. What a transition tells (onset, decision, evidence) stays in the bed's row until the condition ends, so
+that the alert's last message is complete.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import LEADS, Row
+from stream.wire import Rule
+
+RULES: Final = len(Rule)
+EVIDENCE: Final = 3  # numbers that go with an alert; their names are in `stream.catalogue`
+HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
+HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
+RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
+
+RULE = np.dtype(
+    [
+        ("active", "i1"),
+        ("since", "i8"),  # tick at which the condition began to hold; -1: it does not
+        ("onset", "i8"),  # sample, while active
+        ("decided", "i8"),  # sample
+        ("evidence", "f8", (EVIDENCE,)),
+    ],
+    align=True,
+)
+
+#: What the rules remember of a bed, of its rhythm (`stream.rules`) and of its leads (`stream.rules_signal`).
+MEMORY = np.dtype(
+    [
+        ("rule", RULE, (RULES,)),
+        ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
+        ("r_sample", "i8", (HISTORY,)),  # the same in samples
+        ("n", "i8"),
+        ("quiet", "i8"),  # tick since which a readable signal has shown no beat
+        ("quiet_sample", "i8"),
+        ("from_beat", "i1"),  # whether that tick is an R peak
+        ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
+        ("n_heights", "i8"),
+        ("small", "i8"),  # beats in a row too small to be believed
+        ("since_quiet", "i8"),  # beats since the last asystole was raised
+        ("run", "i8"),  # ventricular beats in a row
+        ("run_tick", "i8"),  # R peak of the first of them
+        ("run_sample", "i8"),
+        ("run_last", "i8"),  # R peak of the last of them
+        ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
+        ("others", "i8"),  # beats in a row that are not ventricular
+        ("vf_sample", "i8"),
+        ("vf_last", "i8"),  # last tick that looked like fibrillation
+        ("unmonitored_sample", "i8"),
+        ("leads", "i8"),  # that the device has
+        ("lead_since", "i8", (4, LEADS)),  # tick since which a lead is noisy, saturated, flat, off; -1: it is not
+        ("lead_sample", "i8", (4, LEADS)),
+    ],
+    align=True,
+)
+
+TRANSITION = np.dtype(
+    [
+        ("row", "i8"),
+        ("rule", "i8"),
+        ("raised", "i1"),
+        ("onset", "i8"),
+        ("decided", "i8"),
+        ("cleared", "i8"),
+        ("evidence", "f8", (EVIDENCE,)),
+    ],
+    align=True,
+)
+
+
+@kernel
+def begin(memory: Row, tick: int, sample: int) -> None:
+    """Start at this tick with no condition active."""
+    for rule in range(RULES):
+        memory.rule[rule].active = 0
+    restart(memory, tick, sample)
+
+
+@kernel
+def restart(memory: Row, tick: int, sample: int) -> None:
+    """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are."""
+    for rule in range(RULES):
+        memory.rule[rule].since = -1
+    memory.n = 0
+    memory.quiet = tick
+    memory.quiet_sample = sample
+    memory.from_beat = 0
+    memory.n_heights = 0
+    memory.small = 0
+    memory.since_quiet = 0
+    memory.run = 0
+    memory.run_last = tick
+    memory.others = 0
+    memory.lead_since[:] = -1
+
+
+@kernel
+def raise_(out: Row, count: int, memory: Row, rule: int, onset: int, decided: int, a: float, b: float, c: float) -> int:
+    """Begin a condition unless it is active; the new count of `out`."""
+    state = memory.rule[rule]
+    if state.active:
+        return count
+    state.active = 1
+    state.onset = onset
+    state.decided = decided
+    state.evidence[0] = a
+    state.evidence[1] = b
+    state.evidence[2] = c
+    return _write(out, count, state, rule, 1, -1)
+
+
+@kernel
+def clear(out: Row, count: int, memory: Row, rule: int, sample: int) -> int:
+    """End a condition if it is active; the new count of `out`."""
+    state = memory.rule[rule]
+    if not state.active:
+        return count
+    state.active = 0
+    # The R peak that ends a pause may lie before the tick at which the pause was declared.
+    return _write(out, count, state, rule, 0, max(sample, state.decided))
+
+
+@kernel
+def _write(out: Row, count: int, state: Row, rule: int, raised: int, cleared: int) -> int:
+    line = out[count]
+    line.rule = rule
+    line.raised = raised
+    line.onset = state.onset
+    line.decided = state.decided
+    line.cleared = cleared
+    for i in range(EVIDENCE):
+        line.evidence[i] = state.evidence[i]
+    return count + 1
