@@ -18,9 +18,11 @@ import wfdb
 from detector.detector import Detector
 from detector.types import AFTER, LEADS
 from model.ec57 import Annotations, Period, pair, read
+from model.letters import TEXT
 from model.reader import CLASSES
+from model.sentence import describe
 from model.state import LANGUAGE
-from model.words import FIELDS, TEXT, describe
+from model.words import FIELDS
 from stream.errors import RecordError
 
 #: Class of each WFDB beat symbol as it is taught, after AAMI. Escape beats (e j n) come late like nothing else in

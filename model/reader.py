@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from detector.jit import kernel
 from detector.types import AFTER, LEADS
+from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import Layers, step
+from model.sentence import describe
 from model.state import LANGUAGE
 from model.vocabulary import Vocabulary, shape_word
-from model.words import BAR, FIELDS, P_LETTERS, TEXT, describe
+from model.words import FIELDS
 
 #: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
 CLASSES: Final = ("N", "S", "V", "F", "Q")

@@ -15,7 +15,7 @@ HIDDEN: Final = 64  # room for the LSTM's units; the shipped model may use fewer
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
 
-USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.words`)
+USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.sentence`)
 
 # A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
 PICTURE: Final = 70

@@ -19,11 +19,12 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as dump
 
 from detector.types import LEADS
+from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS
 from model.lstm import Layers
 from model.reader import CLASSES, Weights
 from model.state import HIDDEN
 from model.vocabulary import SYMBOLS, TABLE, Vocabulary
-from model.words import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, WORDS
+from model.words import WORDS
 from stream.errors import ModelError
 
 VERSION: Final = 1

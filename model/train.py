@@ -28,12 +28,13 @@ from torch.nn import functional
 from detector.types import LEADS
 from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
+from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import Layers, read_sequence
 from model.network import Network, NetworkConfig
 from model.reader import CLASSES, Weights
 from model.store import sizes_of
 from model.vocabulary import Vocabulary, learn, shape_words
-from model.words import BAR, FIELDS, P_LETTERS, TEXT
+from model.words import FIELDS
 
 _FIRST_BAR: Final = (P_LETTERS[1] - P_LETTERS[0]) // P_LETTERS[2]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.jit import kernel
-from model.words import ALPHABET, TEXT, text_of
+from model.letters import ALPHABET, TEXT, text_of
 
 NGRAM: Final = 4  # longest n-gram: four letters are 48 ms of a QRS, its edge
 SYMBOLS: Final = len(ALPHABET)

@@ -32,9 +32,10 @@ def words(
 
     from detector.types import LEADS
     from model.dataset import listen, read_strip
+    from model.letters import text_of
     from model.lstm import read_sequence
     from model.reader import CLASSES, Reader, spell
-    from model.words import FIELDS, WORDS, text_of
+    from model.words import FIELDS, WORDS
 
     reader = Reader.load(model)
     strip = read_strip(_find(record, data_dir))

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.types import AFTER, LEADS, OFF, RING, SIGNAL
+from model.letters import TEXT
 from model.reader import CLASSES, BeatReader, Reader
+from model.sentence import describe
 from model.state import LANGUAGE
 from model.store import sizes_of
-from model.words import FIELDS, TEXT, WORDS, describe
+from model.words import FIELDS, WORDS
 from tests.model.hearts import GOOD_LEADS, heart, play
 
 READER = Reader.load()

@@ -12,11 +12,11 @@ import pytest
 from detector.types import LEADS
 from model.dataset import TAUGHT, UNTAUGHT, Passage, Strip, changed, listen
 from model.ec57 import CLASS_OF, Annotations
+from model.letters import ALPHABET, TEXT, text_of
 from model.lstm import read_sequence
 from model.reader import CLASSES
 from model.store import sizes_of
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
-from model.words import ALPHABET, TEXT, text_of
 from tests.model.hearts import heart
 
 pytestmark = pytest.mark.train

@@ -6,22 +6,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from detector.measure import SPAN, SPAN_BEFORE
+from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, TEXT, letters, text_of
 from model.lstm import Layers, step
 from model.reader import Reader
 from model.vocabulary import GRAMS, NGRAM, shape_word, tfidf
-from model.words import (
-    ALPHABET,
-    FIELDS,
-    LEVELS,
-    P_LETTERS,
-    QRS_LETTERS,
-    T_LETTERS,
-    TEXT,
-    WORDS,
-    letters,
-    level_of,
-    text_of,
-)
+from model.words import FIELDS, WORDS, level_of
 
 READER = Reader.load()
 TEXTS = hnp.arrays(np.uint8, TEXT, elements=st.integers(0, len(ALPHABET) - 1))

@@ -1,0 +1,86 @@
+"""When a beat came: its RR interval against the intervals before it, on several memories of the patient's pace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import RATE, Array, Row
+from model.state import MEMORY
+from model.words import JITTER, LAST_OWN, RR, RR_FAST, RR_LAST, RR_LONG, RR_OWN, RR_SLOW, RR_USUAL
+
+FAST: Final = 0.16  # weight of a new interval in the fast memory, about 6 beats
+SLOW: Final = 0.02  # in the slow one, about 50 beats
+OWN: Final = 0.08  # in the own regular RR, about 12 beats
+OWN_STEP: Final = 0.1  # most that one interval moves it by (log2), so that a premature beat or a pause hardly counts
+UNREST: Final = 0.08  # in the mean change, about 12 beats
+LONGEST: Final = 4.0  # s; longer intervals are no rhythm (gap, lead off)
+LEAST_UNREST: Final = 0.04  # log2: a heart of steady pace varies by 3 % with the breath
+
+
+@kernel
+def interval(state: Row, peak_tick: int) -> float:
+    """RR interval before this beat in s; 0 for none."""
+    if state.beats == 0:
+        return 0.0
+    rr = (peak_tick - state.peak) / RATE
+    return 0.0 if rr > LONGEST or rr <= 0.0 else float(rr)
+
+
+@kernel
+def say_when(state: Row, rr: float, values: Array) -> float:
+    """The words of the RR interval; log2 of it over the patient's own, 0 where that cannot be told."""
+    if rr <= 0.0:
+        return 0.0
+    log_rr = np.log2(rr)
+    values[RR] = log_rr
+    if state.intervals == 0:
+        return 0.0
+    early = log_rr - np.float64(state.own)
+    if state.last_rr > 0.0:
+        values[RR_LAST] = log_rr - np.log2(np.float64(state.last_rr))
+        values[LAST_OWN] = np.float64(state.last_early)
+    values[RR_FAST] = log_rr - np.float64(state.fast)
+    values[RR_SLOW] = log_rr - np.float64(state.slow)
+    values[RR_OWN] = early
+    values[RR_USUAL] = early / max(1.25 * np.float64(state.unrest), LEAST_UNREST)
+    values[RR_LONG] = log_rr - np.log2(_percentile80(state.rr, state.intervals))
+    values[JITTER] = np.log2(max(np.float64(state.jitter), 0.001))
+    return float(early)
+
+
+@kernel
+def _percentile80(rr: Array, count: int) -> float:
+    """80th percentile of the RR intervals in the ring."""
+    n = min(count, MEMORY)
+    sorted_rr = np.empty(MEMORY, np.float32)
+    for i in range(n):
+        value = rr[i]
+        j = i
+        while j > 0 and sorted_rr[j - 1] > value:
+            sorted_rr[j] = sorted_rr[j - 1]
+            j -= 1
+        sorted_rr[j] = value
+    return np.float64(sorted_rr[(4 * (n - 1)) // 5])
+
+
+@kernel
+def remember_interval(state: Row, rr: float) -> None:
+    """Take an RR interval into every memory of the pace; 0 for none."""
+    if rr > 0.0:
+        log_rr = np.log2(rr)
+        if state.intervals == 0:
+            state.fast = state.slow = state.own = log_rr
+        else:
+            n = state.intervals + 1.0
+            state.fast += max(FAST, 1.0 / n) * (log_rr - np.float64(state.fast))
+            state.slow += max(SLOW, 1.0 / n) * (log_rr - np.float64(state.slow))
+            state.own += max(OWN, 1.0 / n) * min(max(log_rr - np.float64(state.own), -OWN_STEP), OWN_STEP)
+            if state.last_rr > 0.0:
+                change = min(abs(log_rr - np.log2(np.float64(state.last_rr))), 1.0)
+                state.jitter += max(UNREST, 1.0 / n) * (change - np.float64(state.jitter))
+        state.rr[state.intervals % MEMORY] = rr
+        state.intervals += 1
+    state.last_rr = rr
