@@ -29,12 +29,15 @@ class NetworkConfig:
         H, units of the LSTM, and of the dense layer.
     dropout : float
         Share of units dropped behind embedding, LSTM and dense layer.
+    classes : int
+        C; the bedside's are `model.reader.CLASSES`.
     """
 
     sizes: tuple[int, ...]
     embedding: int = 48
     hidden: int = 48
     dropout: float = 0.3
+    classes: int = CLASSES
 
 
 class Network(nn.Module):
@@ -48,7 +51,7 @@ class Network(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.embedding))
         self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
         self.dense = nn.Linear(config.hidden + config.embedding, config.hidden)
-        self.head = nn.Linear(config.hidden, CLASSES)
+        self.head = nn.Linear(config.hidden, config.classes)
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=1.0 / len(config.sizes) ** 0.5)
         with torch.no_grad():  # remember by default: the forget gate starts open

@@ -1,8 +1,7 @@
 """Training: passages -> vocabulary -> network, by gradient steps over long sequences with the state carried on.
 
-A sequence is a record in one of its variants, read from its first beat. Many run side by side in lanes; after each
-chunk of beats the gradient is cut but the state goes on (truncated back-propagation), so that the network learns to
-live with a state as old as the bed's. Lanes that have ended are padded and masked.
+A sequence is a record in one of its variants, read from its first beat (`model.course`): the state goes on from chunk
+to chunk, so that the network learns to live with a state as old as the bed's.
 
 Class imbalance: nine beats in ten are normal. The loss weighs classes mildly (`TrainingConfig.class_weights`); the
 full inverse frequency would trade many normal beats for each ectopic one, and EC57 counts both sides. Fusion beats
@@ -11,26 +10,22 @@ come almost all from one patient and are given less weight, so that they do not 
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from detector.types import LEADS
-from model.dataset import UNTAUGHT, Passage
+from model.course import Course
+from model.dataset import Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import Layers, read_sequence
-from model.network import Network, NetworkConfig
+from model.network import Network
 from model.reader import CLASSES, Weights
 from model.store import sizes_of
 from model.vocabulary import Vocabulary, learn, shape_words
@@ -106,11 +101,6 @@ class Round:
     score: float
 
 
-def fingerprint(config: TrainingConfig) -> str:
-    """Of a configuration; a training is only resumed under the same."""
-    return hashlib.blake2b(json.dumps(asdict(config), sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
 def words_of(passage: Passage, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     """A passage as the network takes it, int64 (n, LEADS + FIELDS); the same words as `model.reader.spell`."""
     words = np.empty((len(passage.samples), LEADS + FIELDS), np.int64)
@@ -180,8 +170,8 @@ def split(subjects: Sequence[str], parts: int, seed: int) -> list[list[str]]:
     return dealt
 
 
-class Trainer:
-    """One training run.
+class Trainer(Course):
+    """One training run on the beats of many beds.
 
     Parameters
     ----------
@@ -194,6 +184,8 @@ class Trainer:
         Called with each `Round`.
     """
 
+    line = Round
+
     def __init__(
         self,
         passages: Sequence[Passage],
@@ -201,12 +193,7 @@ class Trainer:
         folder: Path | None = None,
         report: Callable[[Round], None] = lambda _: None,
     ) -> None:
-        torch.manual_seed(config.seed)
-        torch.use_deterministic_algorithms(True)
-        self.config = config
-        self.folder = folder
-        self.report = report
-        self.rng = np.random.default_rng(config.seed)
+        super().__init__(config, sizes_of(config.shapes), len(CLASSES), folder, report)
         subjects = sorted({p.subject for p in passages if p.scored})
         count = max(round(1 / config.held_out), 2) if config.held_out else 0
         self.held_out = set(split(subjects, count, config.seed)[0]) if count else set()
@@ -214,81 +201,18 @@ class Trainer:
         self.judged = [p for p in passages if p.subject in self.held_out and p.kind == "plain"]
         self.vocabulary = learn_vocabulary([p for p in self.taught if p.kind == "plain"], config)
         self.words = [words_of(p, self.vocabulary) for p in self.taught]
-        self.sizes = sizes_of(config.shapes)
-        network_config = NetworkConfig(self.sizes, config.embedding, config.hidden, config.dropout)
-        self.network = Network(network_config)
-        self.mean = Network(network_config)
-        self.mean.load_state_dict(self.network.state_dict())
+        self.labels = [p.labels for p in self.taught]
         self.records = sorted({(p.database, p.record) for p in self.taught})
         self.by_record = {
             r: [i for i, p in enumerate(self.taught) if (p.database, p.record) == r] for r in self.records
         }
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=config.decay)
-        self.curve: list[Round] = []
-        self.best: dict[str, torch.Tensor] = {}
 
-    def run(self) -> Weights:
-        """Train to the end, from the checkpoint if there is one; the best weights of the run."""
-        self._resume()
-        while len(self.curve) < self.config.epochs and not self._exhausted():
-            loss = self._epoch(len(self.curve))
-            self._close(loss)
-        if self.best:
-            self.mean.load_state_dict(self.best)
-        return export(self.mean.eval(), self.vocabulary)
-
-    def _exhausted(self) -> bool:
-        best = max(range(len(self.curve)), key=lambda i: self.curve[i].score, default=0)
-        return bool(self.held_out) and len(self.curve) - 1 - best >= self.config.patience
-
-    def _epoch(self, epoch: int) -> float:
+    def order(self) -> list[int]:
         """Each record once, in a variant drawn by lot."""
         chosen = [int(self.rng.choice(self.by_record[r])) for r in self.records]
-        order = [chosen[i] for i in self.rng.permutation(len(chosen))]
-        total = weight = 0.0
-        for first in range(0, len(order), self.config.lanes):
-            lanes = order[first : first + self.config.lanes]
-            done = (epoch + first / len(order)) / self.config.epochs
-            for group in self.optimizer.param_groups:
-                warm = min(1.0, (epoch + first / len(order) + 0.2) / 2.0)
-                group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
-            loss, beats = self._read_lanes(lanes)
-            total += loss
-            weight += beats
-        return total / max(weight, 1.0)
+        return [chosen[i] for i in self.rng.permutation(len(chosen))]
 
-    def _read_lanes(self, lanes: list[int]) -> tuple[float, float]:
-        """Gradient steps over some sequences side by side; summed loss and weight of their beats."""
-        longest = max(len(self.words[i]) for i in lanes)
-        words = np.zeros((len(lanes), longest, len(self.sizes)), np.int64)
-        labels = np.full((len(lanes), longest), UNTAUGHT, np.int64)
-        for lane, i in enumerate(lanes):
-            words[lane, : len(self.words[i])] = self._blur(self.words[i])
-            labels[lane, : len(self.words[i])] = self.taught[i].labels
-        class_weights = torch.tensor(self.config.class_weights)
-        state = self.network.start(len(lanes))
-        self.network.train()
-        total = beats = 0.0
-        for start in range(0, longest, self.config.chunk):
-            part = torch.from_numpy(labels[:, start : start + self.config.chunk])
-            scores, state = self.network(torch.from_numpy(words[:, start : start + self.config.chunk]), state)
-            state = (state[0].detach(), state[1].detach())
-            count = float((part != UNTAUGHT).sum())
-            if not count:
-                continue
-            loss = functional.cross_entropy(
-                scores.flatten(0, 1), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
-            )
-            self.optimizer.zero_grad()
-            torch.autograd.backward(loss / (len(lanes) * self.config.chunk))
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimizer.step()
-            self._average()
-            total += float(loss.detach())
-            beats += count
-        return total, beats
-
-    def _blur(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def blur(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Words as another recorder might have said them: some levels off by one, some not told."""
         out = words.copy()
         unknown = np.array(self.sizes[LEADS:]) - 1
@@ -304,61 +228,15 @@ class Trainer:
         out[:, :LEADS] = np.where(hushed, self.sizes[0] - 1, out[:, :LEADS])
         return out
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the mean weights towards the current ones; early on faster."""
-        steps = next(iter(self.optimizer.state.values()))["step"].item()
-        memory = min(self.config.memory, (1 + steps) / (10 + steps))
-        for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(now, 1 - memory)
-
-    def _close(self, loss: float) -> None:
-        """Judge the mean weights on the held-out subjects and keep the round."""
-        weights = export(self.mean, self.vocabulary)
+    def judge(self, loss: float) -> Round:
+        """EC57 on the held-out subjects."""
+        weights = self.weights()
         table = gross(judge(p, read_passage(p, weights)) for p in self.judged)
-        line = Round(len(self.curve) + 1, loss, *figures(table), score=merit(table))
-        if line.score >= max((r.score for r in self.curve), default=0.0):
-            self.best = {k: v.clone() for k, v in self.mean.state_dict().items()}
-        self.curve.append(line)
-        self.report(line)
-        self._keep()
+        return Round(len(self.curve) + 1, loss, *figures(table), score=merit(table))
 
-    def _keep(self) -> None:
-        if self.folder is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "curve.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(asdict(self.curve[0])))
-            writer.writeheader()
-            writer.writerows(asdict(line) for line in self.curve)
-        checkpoint = {
-            "config": fingerprint(self.config),
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
-            "best": self.best,
-            "optimizer": self.optimizer.state_dict(),
-            "torch": torch.get_rng_state(),
-            "numpy": json.dumps(self.rng.bit_generator.state),
-            "curve": [asdict(line) for line in self.curve],
-        }
-        part = self.folder / "checkpoint.part"
-        torch.save(checkpoint, part)
-        part.replace(self.folder / "checkpoint.pt")
-
-    def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt" if self.folder is not None else None
-        if path is None or not path.exists():
-            return
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
-        if kept["config"] != fingerprint(self.config):
-            return
-        self.network.load_state_dict(kept["network"])
-        self.mean.load_state_dict(kept["mean"])
-        self.best = kept["best"]
-        self.optimizer.load_state_dict(kept["optimizer"])
-        torch.set_rng_state(kept["torch"])
-        self.rng.bit_generator.state = json.loads(kept["numpy"])
-        self.curve = [Round(**line) for line in kept["curve"]]
+    def weights(self) -> Weights:
+        """The mean weights as the bedside takes them."""
+        return export(self.mean, self.vocabulary)
 
 
 def figures(table: BeatTable) -> tuple[float, float, float, float]:
