@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import parts
+from model.dataset import DS1
 from replay.records import find_records
 from stream.errors import ProcessError, TelebeatError
 from stream.processes import TELEBEAT
@@ -78,7 +79,7 @@ def score(reference: Path, out: Path) -> dict[str, dict[str, dict[str, float | N
 
 def measure(runs: int, data_dir: Path | None, folder: Path) -> dict[str, Any]:
     """A run to warm up, `runs` that count, and the score of the last."""
-    paths = find_records(data_dirs(data_dir), list(parts.DS1), "mitdb")
+    paths = find_records(data_dirs(data_dir), list(DS1), "mitdb")
     figures: dict[str, Any] = {"machine": parts.machine(), "runs": runs}
     run(paths, folder)
     done = [run(paths, folder) for _ in range(runs)]

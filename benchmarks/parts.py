@@ -33,12 +33,6 @@ STOP_S: Final = 60.0  # of a command that was told to
 PARTITIONS: Final = 8  # as in the demo
 VERSIONS_OF: Final = ("telebeat", "numpy", "numba", "aiokafka", "msgspec", "wfdb")
 
-#: The records of mitdb that de Chazal et al. (IEEE Trans Biomed Eng 51:1196, 2004) give to development.
-DS1: Final = (
-    *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
-    *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
-)
-
 
 def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
     """Minimum, median and maximum."""

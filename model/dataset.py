@@ -16,8 +16,8 @@ import numpy.typing as npt
 import wfdb
 
 from detector.detector import Detector
-from detector.types import AFTER, LEADS
-from model.ec57 import Annotations, Period, pair, read
+from detector.types import AFTER, LEADS, RATE
+from model.ec57 import CLASS_OF, Annotations, Period, pair, read
 from model.letters import TEXT
 from model.reader import CLASSES
 from model.sentence import describe
@@ -34,6 +34,11 @@ TAUGHT: Final[dict[str, str]] = {
     "F": "F",
     **dict.fromkeys("Q/f?", "Q"),
 }
+#: The records of mitdb that de Chazal et al. (IEEE Trans Biomed Eng 51:1196, 2004) give to development.
+DS1: Final = (
+    *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
+    *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
+)
 #: Paced records of mitdb: they teach what paced beats are, but EC57 does not score them.
 PACED: Final = frozenset({"102", "104", "107", "217"})
 UNTAUGHT: Final = -1
@@ -165,19 +170,27 @@ def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng:
     return strip
 
 
-def listen(strip: Strip) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
-    """Play a strip through the online code; samples, texts, values and levels of its beats."""
+def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
+    """Play a strip through the online code; samples, texts, values and levels of its beats.
+
+    Parameters
+    ----------
+    strip : Strip
+    beats : int64 (n,), optional
+        R peaks to take, in samples and in order, as if the detector had found these and no others.
+    """
     detector = Detector(strip.rate_hz, strip.units)
     state = np.zeros(1, LANGUAGE)[0]
     size = max(int(strip.rate_hz * STEP_S), 1)
-    waiting: list[int] = []
+    waiting = [] if beats is None else [round(int(sample) * RATE / strip.rate_hz) for sample in beats]
     lead_states = np.zeros(LEADS, np.int8)
     epochs: list[tuple[int, npt.NDArray[np.int8]]] = []
     ticks: list[int] = []
     texts, values, levels = [], [], []
     for start in range(0, len(strip.samples), size):
         peaks, states = detector.update(strip.samples[start : start + size])
-        waiting += [int(tick) for tick in peaks["tick"]]
+        if beats is None:
+            waiting += [int(tick) for tick in peaks["tick"]]
         epochs += [(int(epoch["tick"]), epoch["lead"].copy()) for epoch in states]
         while waiting and waiting[0] + AFTER <= detector.signal["end"]:
             tick = waiting.pop(0)
@@ -201,9 +214,18 @@ def listen(strip: Strip) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
 
 
 def passage(
-    folder: Path, record: str, kind: str = "plain", *, noise_folder: Path | None = None, seed: int = 0
+    folder: Path,
+    record: str,
+    kind: str = "plain",
+    *,
+    noise_folder: Path | None = None,
+    seed: int = 0,
+    annotator: str = "atr",
+    oracle: bool = False,
 ) -> Passage:
     """One record of a database folder in one variant (`changed`), listened to and labelled.
+
+    With `oracle` its beats are those of the reference, not those the detector finds.
 
     Raises
     ------
@@ -213,8 +235,9 @@ def passage(
     original = read_strip(folder / record)
     rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
     noise = noise_of(noise_folder) if kind == "noise" and noise_folder is not None else None
-    samples, texts, values, levels = listen(changed(original, kind, noise, rng))
-    reference = read(folder, record, "atr", original.rate_hz)
+    reference = read(folder, record, annotator, original.rate_hz)
+    beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
+    samples, texts, values, levels = listen(changed(original, kind, noise, rng), beats)
     found = Annotations.of(samples, "N" * len(samples))
     pairs = pair(reference, found, Period.of(original.rate_hz, start_s=0.0))
     labels = np.full(len(samples), UNTAUGHT, np.int8)

@@ -146,6 +146,17 @@ def test_variants_keep_the_beats(kind: str) -> None:
     assert len(missed) <= 3
 
 
+def test_given_beats_are_read_as_found_ones_are() -> None:
+    strip, peaks = strip_of("NNNNVNNNSNNNNNNVNNNNN", 200)
+    samples, texts, _, levels = listen(strip)
+    again = listen(strip, samples)
+    assert np.array_equal(samples, again[0])
+    assert np.array_equal(texts, again[1])
+    assert np.array_equal(levels, again[3])
+    assert np.array_equal(listen(strip, peaks)[0], peaks)
+    assert len(listen(strip, peaks[:0])[0]) == 0
+
+
 def test_swapped_leads_swap_their_texts() -> None:
     strip, _ = strip_of("N" * 20, 200)
     rng = np.random.default_rng(0)
