@@ -1,0 +1,1 @@
+"""How well beats are told apart: figures from arrays, baselines to beat, the language with parts taken out."""
