@@ -64,9 +64,12 @@ class Course(ABC):
         What decides when to stop; nothing when it is empty.
     line : type
         A frozen dataclass with at least ``epoch``, ``loss`` and ``score``: a line of the learning curve.
+    network_type : type
+        The network that learns.
     """
 
     line: ClassVar[type[Any]]
+    network_type: type[Network] = Network
     words: Sequence[npt.NDArray[np.int64]]
     labels: Sequence[npt.NDArray[Any]]
     held_out: Sized
@@ -87,8 +90,8 @@ class Course(ABC):
         self.report = report
         self.rng = np.random.default_rng(config.seed)
         network_config = NetworkConfig(sizes, config.embedding, config.hidden, config.dropout, classes)
-        self.network = Network(network_config)
-        self.mean = Network(network_config)
+        self.network = self.network_type(network_config)
+        self.mean = self.network_type(network_config)
         self.mean.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=config.decay)
         self.curve: list[Any] = []

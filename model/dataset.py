@@ -84,6 +84,8 @@ class Passage:
     labels : int8 (n,)
         Index into `CLASSES`, or `UNTAUGHT`.
     reference : Annotations
+    length : int or None
+        Samples of the record, where it is known.
     """
 
     database: str
@@ -96,6 +98,7 @@ class Passage:
     levels: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int8]
     reference: Annotations
+    length: int | None = None
 
     @property
     def subject(self) -> str:
@@ -244,7 +247,19 @@ def passage(
     for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
         if ours >= 0 and theirs >= 0 and (taught := TAUGHT.get(reference.symbols[theirs])):
             labels[ours] = CLASSES.index(taught)
-    return Passage(folder.name, record, kind, original.rate_hz, samples, texts, values, levels, labels, reference)
+    return Passage(
+        folder.name,
+        record,
+        kind,
+        original.rate_hz,
+        samples,
+        texts,
+        values,
+        levels,
+        labels,
+        reference,
+        len(original.samples),
+    )
 
 
 def records_of(folder: Path) -> list[str]:

@@ -70,3 +70,13 @@ class Network(nn.Module):
         """The state of beds that have had no beat."""
         zero = torch.zeros(1, sequences, self.config.hidden)
         return zero, zero.clone()
+
+
+class Forgetful(Network):
+    """The same without memory: each beat is read as a bed's first. For ablations."""
+
+    def forward(self, words: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(B, T, W) words -> (B, T, C) scores; the state is as it was."""
+        alone = words.flatten(0, 1).unsqueeze(1)  # (B T, 1, W)
+        scores, _ = super().forward(alone, self.start(len(alone)))
+        return scores.reshape(*words.shape[:2], -1), state

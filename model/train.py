@@ -10,7 +10,7 @@ come almost all from one patient and are given less weight, so that they do not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -113,12 +113,17 @@ def words_of(passage: Passage, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     return words
 
 
-def learn_vocabulary(passages: Sequence[Passage], config: TrainingConfig) -> Vocabulary:
-    """The vocabulary of shapes, from readable leads of beats drawn by lot."""
-    texts = np.concatenate([p.texts.reshape(-1, TEXT) for p in passages])
+def texts_of(passages: Sequence[Passage], config: TrainingConfig) -> npt.NDArray[np.uint8]:
+    """Texts (n, TEXT) of readable leads of beats drawn by lot: what a vocabulary is learned from."""
+    texts: npt.NDArray[np.uint8] = np.concatenate([p.texts.reshape(-1, TEXT) for p in passages])
     texts = texts[texts[:, _FIRST_BAR] == BAR]
     drawn = np.random.default_rng(config.seed).permutation(len(texts))[: config.texts]
-    return learn(texts[drawn], config.shapes, config.terms, config.seed)
+    return texts[drawn]
+
+
+def learn_vocabulary(passages: Sequence[Passage], config: TrainingConfig) -> Vocabulary:
+    """The vocabulary of shapes."""
+    return learn(texts_of(passages, config), config.shapes, config.terms, config.seed)
 
 
 def judge(passage: Passage, probabilities: npt.NDArray[np.float32]) -> BeatTable:
@@ -130,8 +135,13 @@ def judge(passage: Passage, probabilities: npt.NDArray[np.float32]) -> BeatTable
 
 def read_passage(passage: Passage, weights: Weights) -> npt.NDArray[np.float32]:
     """Probabilities of every beat of a passage, by the bedside's arithmetic."""
-    probabilities = np.empty((len(passage.samples), len(CLASSES)), np.float32)
-    read_sequence(weights.layers, words_of(passage, weights.vocabulary), probabilities)
+    return read_words(weights.layers, words_of(passage, weights.vocabulary))
+
+
+def read_words(layers: Layers, words: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Probabilities (n, C) of the beats of one bed, in words (n, W), by the bedside's arithmetic."""
+    probabilities = np.empty((len(words), len(CLASSES)), np.float32)
+    read_sequence(layers, words, probabilities)
     return probabilities
 
 
@@ -193,19 +203,35 @@ class Trainer(Course):
         folder: Path | None = None,
         report: Callable[[Round], None] = lambda _: None,
     ) -> None:
-        super().__init__(config, sizes_of(config.shapes), len(CLASSES), folder, report)
+        super().__init__(config, self.fields(config), len(CLASSES), folder, report)
         subjects = sorted({p.subject for p in passages if p.scored})
         count = max(round(1 / config.held_out), 2) if config.held_out else 0
         self.held_out = set(split(subjects, count, config.seed)[0]) if count else set()
         self.taught = [p for p in passages if p.subject not in self.held_out]
         self.judged = [p for p in passages if p.subject in self.held_out and p.kind == "plain"]
-        self.vocabulary = learn_vocabulary([p for p in self.taught if p.kind == "plain"], config)
-        self.words = [words_of(p, self.vocabulary) for p in self.taught]
+        self.vocabulary = self.learn([p for p in self.taught if p.kind == "plain"])
+        self.words = [self.say(p) for p in self.taught]
         self.labels = [p.labels for p in self.taught]
         self.records = sorted({(p.database, p.record) for p in self.taught})
         self.by_record = {
             r: [i for i, p in enumerate(self.taught) if (p.database, p.record) == r] for r in self.records
         }
+
+    def fields(self, config: TrainingConfig) -> tuple[int, ...]:
+        """Words of each field of a beat's sentence."""
+        return sizes_of(config.shapes)
+
+    def learn(self, passages: Sequence[Passage]) -> Vocabulary:
+        """The vocabulary of shapes."""
+        return learn_vocabulary(passages, self.config)
+
+    def say(self, passage: Passage) -> npt.NDArray[np.int64]:
+        """A passage in words, int64 (n, W)."""
+        return words_of(passage, self.vocabulary)
+
+    def read(self, passage: Passage) -> npt.NDArray[np.float32]:
+        """Probabilities (n, C) of a passage by the mean weights."""
+        return read_passage(passage, self.weights())
 
     def order(self) -> list[int]:
         """Each record once, in a variant drawn by lot."""
@@ -230,8 +256,7 @@ class Trainer(Course):
 
     def judge(self, loss: float) -> Round:
         """EC57 on the held-out subjects."""
-        weights = self.weights()
-        table = gross(judge(p, read_passage(p, weights)) for p in self.judged)
+        table = gross(judge(p, self.read(p)) for p in self.judged)
         return Round(len(self.curve) + 1, loss, *figures(table), score=merit(table))
 
     def weights(self) -> Weights:
@@ -253,6 +278,18 @@ def merit(table: BeatTable) -> float:
     return (veb + sveb) / 200.0
 
 
+def folds(
+    passages: Sequence[Passage], config: TrainingConfig, parts: int
+) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
+    """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold."""
+    subjects = sorted({p.subject for p in passages if p.scored})
+    for number, part in enumerate(split(subjects, parts, config.seed)):
+        away = set(part)
+        taught = [p for p in passages if p.subject not in away]
+        judged = [p for p in passages if p.subject in away and p.kind == "plain"]
+        yield taught, judged, replace(config, seed=config.seed + number)
+
+
 def cross_validate(
     passages: Sequence[Passage],
     config: TrainingConfig,
@@ -266,17 +303,11 @@ def cross_validate(
     list of dict
         For each part, EC57's table of each of its records, keyed ``database/record``. Every scored record is in one.
     """
-    subjects = sorted({p.subject for p in passages if p.scored})
     results = []
-    for number, part in enumerate(split(subjects, parts, config.seed)):
-        away = set(part)
-        trainer = Trainer([p for p in passages if p.subject not in away], replace(config, seed=config.seed + number))
-        weights = trainer.run()
-        tables = {
-            f"{p.database}/{p.record}": judge(p, read_passage(p, weights))
-            for p in passages
-            if p.subject in away and p.kind == "plain"
-        }
+    for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
+        trainer = Trainer(taught, chosen)
+        trainer.run()
+        tables = {f"{p.database}/{p.record}": judge(p, trainer.read(p)) for p in judged}
         results.append(tables)
         report(number, tables)
     return results

@@ -1,0 +1,147 @@
+"""The arms of a comparison: the whole language, the language with parts out or in, and plain baselines.
+
+Every arm is taught on the same subjects, by the same recipe where it is a network, and judged on subjects it has never
+seen (`run`). All of them get the very beats and measurements that the online code made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from model.course import fingerprint
+from model.dataset import Passage
+from model.evaluation import baselines
+from model.evaluation.ablated import AblatedTrainer
+from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation
+from model.evaluation.baselines import Read
+from model.evaluation.judging import Probabilities, key
+from model.train import Round, TrainingConfig, folds
+
+Reading = dict[str, Probabilities]  # of each record, keyed as `judging.key` does
+Report = Callable[[Round], None]
+Fit = Callable[[Sequence[Passage], TrainingConfig, Report], Read]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of reading beats.
+
+    Attributes
+    ----------
+    name : str
+        Short, and of letters, digits and ``-``.
+    meaning : str
+        What is different.
+    fit : callable
+        Passages to learn from, configuration and a callback for each round -> what reads a passage.
+    oracle : bool
+        It is given the reference's beats instead of detected ones.
+    network : bool
+        It is trained in rounds, and that takes long.
+    """
+
+    name: str
+    meaning: str
+    fit: Fit
+    oracle: bool = False
+    network: bool = True
+
+
+def _network(name: str, meaning: str, ablation: Ablation, *, oracle: bool = False) -> Arm:
+    def fit(passages: Sequence[Passage], config: TrainingConfig, report: Report) -> Read:
+        trainer = AblatedTrainer(passages, config, ablation, report)
+        trainer.run()
+        return trainer.read
+
+    return Arm(name, meaning, fit, oracle)
+
+
+#: The first is what all others are compared with.
+ARMS: Final = (
+    _network("whole", "the language as it ships, trained anew in each fold", WHOLE),
+    _network("no-text", "no shape words: measured words only", Ablation(text=False)),
+    _network("no-tfidf", "shape words from plain counts of n-grams", Ablation(tfidf=False)),
+    _network("no-rr", "no word that speaks of time", Ablation(silent=RR_WORDS)),
+    _network("no-kinds", "no word of the patient's kinds of beat", Ablation(silent=KIND_WORDS)),
+    _network("no-state", "the LSTM's state is reset before every beat", Ablation(memory=False)),
+    _network("oracle-beats", "beats of the reference instead of detected ones", WHOLE, oracle=True),
+    _network("future-rr", "the RR interval behind the beat is told, too", Ablation(future=True)),
+    Arm("rules", "baseline: RR and template rules", lambda *_: baselines.rules, network=False),
+    Arm(
+        "logistic",
+        "baseline: logistic regression on the raw measurements",
+        lambda passages, config, _: baselines.logistic(passages, config.class_weights),
+        network=False,
+    ),
+    Arm(
+        "boosting",
+        "baseline: gradient boosting on the raw measurements",
+        lambda passages, config, _: baselines.boosting(passages, config.class_weights, config.seed),
+        network=False,
+    ),
+)
+
+
+def run(
+    arm: Arm,
+    passages: Sequence[Passage],
+    config: TrainingConfig,
+    parts: int,
+    folder: Path | None = None,
+    report: Report = lambda _: None,
+) -> Iterator[Reading]:
+    """Teach an arm without each part of the subjects in turn; its readings of that part.
+
+    Parameters
+    ----------
+    arm : Arm
+    passages : sequence of Passage
+        All records in all variants; of an arm with `oracle`, at the reference's beats.
+    config : TrainingConfig
+    parts : int
+        Folds.
+    folder : Path, optional
+        Where readings are kept; those of the same arm, configuration and passages are not made again.
+    report : callable
+        Called with each round of a network's training.
+    """
+    said = digest(passages) if folder is not None else ""
+    for taught, judged, chosen in folds(passages, config, parts):
+        kept = folder / f"{arm.name}-{chosen.seed - config.seed + 1}of{parts}.npz" if folder is not None else None
+        stamp = f"{said} {fingerprint(chosen)} {arm.name}"
+        reading = _kept(kept, stamp)
+        if reading is None:
+            read = arm.fit(taught, chosen, report)
+            reading = {key(p): read(p) for p in judged}
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                part = kept.with_suffix(".part.npz")
+                np.savez_compressed(part, **reading, stamp=np.array(stamp))  # type: ignore[arg-type]
+                part.replace(kept)
+        yield reading
+
+
+def _kept(path: Path | None, stamp: str) -> Reading | None:
+    """Readings that were kept, if they are of the same stamp."""
+    if path is None or not path.exists():
+        return None
+    with np.load(path) as arrays:
+        if str(arrays["stamp"]) != stamp:
+            return None
+        return {name: arrays[name] for name in arrays.files if name != "stamp"}
+
+
+def digest(passages: Sequence[Passage]) -> str:
+    """Of everything that passages teach."""
+    sum_ = hashlib.blake2b(digest_size=12)
+    for p in passages:
+        sum_.update(f"{key(p)} {p.kind}".encode())
+        for array in (p.samples, p.texts, p.values, p.levels, p.labels):
+            sum_.update(np.ascontiguousarray(array).tobytes())
+    return sum_.hexdigest()
