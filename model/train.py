@@ -195,6 +195,7 @@ class Trainer(Course):
     """
 
     line = Round
+    held_out: set[str]
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from stream.commands.broker import broker
 from stream.commands.dashboards import dashboards
 from stream.commands.demo import demo
 from stream.commands.download import download
+from stream.commands.evaluate import evaluate
 from stream.commands.monitor import monitor
 from stream.commands.plot import plot
 from stream.commands.replay import replay
@@ -35,6 +36,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     plot,
     score,
     train,
+    evaluate,
     words,
 )
 

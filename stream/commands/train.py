@@ -48,9 +48,10 @@ def train(
 
     console = Console()
     torch.set_num_threads(THREADS)
-    chosen = _configured(TrainingConfig(), config)
+    chosen = configured(TrainingConfig(), config)
     began = time.monotonic()
-    heard = _listen(console, chosen, _folder(data_dir, chosen.databases), jobs)
+    data = folder_of(data_dir, chosen.databases)
+    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs)
     if cross_validate is not None:
         _cross_validate(console, heard, chosen, cross_validate, json_file)
         return
@@ -58,7 +59,8 @@ def train(
     console.print(f"{time.monotonic() - began:.0f} s in all")
 
 
-def _configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
+def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
+    """A configuration with the values of a TOML file."""
     import dataclasses
     import tomllib
 
@@ -82,7 +84,8 @@ def _configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
     return dataclasses.replace(base, **given)
 
 
-def _folder(data_dir: Path | None, databases: tuple[str, ...]) -> Path:
+def folder_of(data_dir: Path | None, databases: tuple[str, ...]) -> Path:
+    """The data folder that has all of these databases."""
     from stream.settings import data_dirs
 
     for folder in data_dirs(data_dir):
@@ -93,27 +96,31 @@ def _folder(data_dir: Path | None, databases: tuple[str, ...]) -> Path:
     )
 
 
-def _listen(console: Console, config: TrainingConfig, data: Path, jobs: int) -> list[Passage]:
-    """All records in all variants through the online code, with a progress bar."""
+def records_in(data: Path, databases: tuple[str, ...]) -> list[Path]:
+    """All annotated records of some databases."""
+    from model.dataset import records_of
+
+    return [data / database / record for database in databases for record in records_of(data / database)]
+
+
+def listen(
+    console: Console, config: TrainingConfig, data: Path, records: Sequence[Path], jobs: int, *, oracle: bool = False
+) -> list[Passage]:
+    """Records in all variants through the online code, with a progress bar; `oracle`: at the reference's beats."""
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
     from multiprocessing import get_context
 
     from rich.progress import Progress
 
-    from model.dataset import passage, records_of
+    from model.dataset import passage
 
-    work = [
-        (data / database, record, kind)
-        for database in config.databases
-        for record in records_of(data / database)
-        for kind in config.variants
-    ]
+    work = [(path.parent, path.name, kind) for path in records for kind in config.variants]
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            one = partial(passage, noise_folder=data / "nstdb", seed=config.seed)
+            one = partial(passage, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
             for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
                 heard.append(result)
                 progress.advance(task)

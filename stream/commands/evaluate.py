@@ -1,0 +1,267 @@
+"""`telebeat evaluate`: how well a model reads beats, as it runs at the bedside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream.errors import RecordError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from model.evaluation.arms import Arm
+    from stream.evaluate import Evaluation, Heard, Line
+
+WIDTH = 150  # columns of a file or pipe that the tables are written to
+
+
+def evaluate(
+    more: Annotated[
+        list[str] | None, typer.Argument(help="Records, such as 208 or mitdb/208.", metavar="[RECORD]...")
+    ] = None,
+    *,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places.")
+    ] = None,
+    records: Annotated[list[str] | None, typer.Option(help="The same as naming records.")] = None,
+    database: Annotated[
+        list[str] | None, typer.Option(help="Databases; default: DS1 of mitdb, and svdb.", show_default=False)
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw an overview here.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Keep the annotation files in this folder, one of each database within.")
+    ] = None,
+    start: Annotated[str, typer.Option("--from", help="Start of the test period, seconds or m:ss.")] = "5:00",
+    reference_annotator: Annotated[str, typer.Option(help="Suffix of the reference annotations.")] = "atr",
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Teach the ablations and baselines anew, too; hours at full size.")
+    ] = False,
+    folds: Annotated[int, typer.Option(min=2, metavar="K", help="Parts of the subjects, with --ablations.")] = 4,
+    arms: Annotated[
+        list[str] | None, typer.Option(help="Only these, such as whole no-rr boosting, with --ablations.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with values of TrainingConfig to change, with --ablations.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Keep each fold's readings here; the same command goes on from there.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that listen to records.")] = 2,
+) -> None:
+    """Judge a model on annotated records by the code of the bedside: EC57, classes, calibration, records, ablations.
+
+    The plain command trains nothing. With --ablations every arm is taught K times and judged on subjects it has never
+    seen. Two such commands with the same --work and different --arms share the time; one more without --arms then
+    gathers everything.
+    """
+    import json
+    import tempfile
+
+    from rich.console import Console
+
+    from model.reader import Reader
+    from replay.records import wanted
+    from stream import evaluate_report, report
+    from stream.commands.score import seconds
+    from stream.evaluate import choose, evaluate
+    from stream.settings import data_dirs, load
+
+    _needed()
+    start_s = seconds(start)
+    chosen = _arms(arms) if ablations else []
+    folders = data_dirs() if data_dir is None else [data_dir]
+    names = wanted(records, more)
+    paths = choose(folders, names, wanted(database), reference_annotator)
+    model = model or load().model_dir
+    reader = Reader.load(model)
+    loud = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
+        kept = annotations or Path(scratch)
+        heard = _hear(loud, paths, kept, model, reference_annotator, jobs)
+        about = {
+            "model": "shipped with telebeat" if model is None else model.name,
+            "weights": reader.card.get("weights_blake2b", ""),
+            "databases": sorted({path.parent.name for path in paths}),
+            "hours": round(sum(one.seconds for one in heard) / 3600, 3),
+            "from_s": start_s,
+            "reference_annotator": reference_annotator,
+        }
+        found = evaluate(heard, paths, kept, reader, annotator=reference_annotator, start_s=start_s, about=about)
+    if chosen:
+        found = _ablate(loud, found, chosen, paths if names or database else None, data_dir, config, folds, work, jobs)
+    report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
+    for file, save in (
+        (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
+        (png, lambda file: evaluate_report.overview(found).savefig(file, dpi=100)),
+    ):
+        if file is not None:
+            _save(file, save)
+    console = Console()
+    _show(console if console.is_terminal else Console(width=WIDTH), found)
+    console.print(f"Report: {out}", highlight=False, soft_wrap=True)
+
+
+def _needed() -> None:
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+        import sklearn  # noqa: F401
+        import torch
+    except ImportError as error:
+        raise SettingsError(f"evaluation needs {error.name}: install telebeat with the extra `train`") from error
+    from stream.commands.train import THREADS
+
+    torch.set_num_threads(THREADS)
+
+
+def _save(file: Path, save: Any) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save(file)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{file} cannot be written ({error}); name another file") from error
+
+
+def _arms(names: list[str] | None) -> list[Arm]:
+    """The arms asked for, in their order; what all are compared with is always one of them."""
+    from model.evaluation.arms import ARMS
+    from replay.records import wanted
+
+    asked = wanted(names)
+    if unknown := set(asked) - {arm.name for arm in ARMS}:
+        known = ", ".join(arm.name for arm in ARMS)
+        raise SettingsError(f"--arms {', '.join(sorted(unknown))}: there are {known}")
+    return [arm for arm in ARMS if not asked or arm.name in asked]
+
+
+def _hear(
+    console: Console, paths: Sequence[Path], kept: Path, model: Path | None, annotator: str, jobs: int
+) -> list[Heard]:
+    """The records by the bedside's way and by training's, with a progress bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from stream.evaluate import hear_all
+
+    heard = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("listening", total=len(paths))
+        for one in hear_all(paths, kept, model, annotator, jobs):
+            heard.append(one)
+            progress.update(task, advance=1, description=f"{one.passage.database}/{one.passage.record}")
+    return heard
+
+
+def _ablate(
+    console: Console,
+    found: Evaluation,
+    arms: Sequence[Arm],
+    paths: Sequence[Path] | None,
+    data_dir: Path | None,
+    config: Path | None,
+    parts: int,
+    work: Path | None,
+    jobs: int,
+) -> Evaluation:
+    """Teach and judge the arms on what `telebeat train` would listen to, or on the records that were named."""
+    import dataclasses
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from model.evaluation.arms import run
+    from model.evaluation.judging import Judged, judge
+    from model.train import Round, TrainingConfig
+    from stream.commands.train import configured, folder_of, listen, records_in
+    from stream.evaluate import Line
+
+    settings = configured(TrainingConfig(), config)
+    if paths is None:
+        data = folder_of(data_dir, settings.databases)
+        paths = records_in(data, settings.databases)
+    else:
+        data = paths[0].parent.parent
+    start_s = float(found.about["from_s"])
+    heard = {
+        oracle: listen(console, settings, data, paths, jobs, oracle=oracle)
+        for oracle in sorted({arm.oracle for arm in arms})
+    }
+    subjects = {p.subject for p in next(iter(heard.values())) if p.scored}
+    if len(subjects) < 2 * parts:
+        raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
+    lines: list[Line] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}"), console=console) as progress:
+        rounds = settings.epochs
+        task = progress.add_task("teaching", total=len(arms) * parts * rounds, now="")
+        for number, arm in enumerate(arms):
+            passages = heard[arm.oracle]
+            judged: list[Judged] = []
+            done = number * parts * rounds
+
+            def told(line: Round, arm: Arm = arm, done: int = done, judged: list[Judged] = judged) -> None:
+                now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
+                progress.update(task, completed=done + len(judged) * rounds + line.epoch, now=now)
+
+            plain = [p for p in passages if p.kind == "plain"]
+            readings = {}
+            progress.update(task, now=arm.name)
+            for reading in run(arm, passages, settings, parts, work, told):
+                readings.update(reading)
+                judged.append(judge(plain, reading, start_s))
+                progress.update(task, completed=done + len(judged) * rounds)
+            lines.append(Line.of(arm.name, arm.meaning, judge(plain, readings, start_s), judged))
+    about = {
+        **found.about,
+        "folds": parts,
+        "taught_on": [f"{path.parent.name}/{path.name}" for path in paths],
+        "config": dataclasses.asdict(settings),
+    }
+    return dataclasses.replace(found, arms=lines, about=about)
+
+
+def _show(console: Console, found: Evaluation) -> None:
+    """Print what matters most."""
+    from rich.table import Table
+
+    from stream.evaluate_report import LINE_HEAD, line_cells, sections
+    from stream.report import percent, share
+
+    summary = sections(found)[0].tables[0]
+    table = Table(*summary.head, title="EC57, gross, detected beats, per cent")
+    for row in summary.rows:
+        table.add_row(*row)
+    console.print(table)
+    figures = found.judged.figures
+    head = ("class", "beats", "precision", "recall", "F1", "ROC area", "ECE")
+    table = Table(*head, title=f"Classes: accuracy {percent(figures.accuracy)} %")
+    for k, name in enumerate(figures.classes):
+        curve = figures.roc[k]
+        ratios = (figures.precision[k], figures.recall[k], figures.f1[k])
+        area = share(None if curve is None else curve.area)
+        table.add_row(name, str(figures.support[k]), *map(percent, ratios), area, share(figures.reliability[k].error))
+    console.print(table)
+
+    def lines(title: str, some: Sequence[Line]) -> None:
+        table = Table("", *LINE_HEAD, title=title)
+        for line in some:
+            table.add_row(line.name, *line_cells(line))
+        console.print(table)
+
+    lines("The same weights, asked to do without", found.same_weights)
+    if found.arms:
+        lines("Taught anew, judged on subjects never seen; ± SD of folds", found.arms)
+    if found.differences:
+        console.print(
+            f"{found.differences} beats are not read as training would have been given them: please report it",
+            style="bold red",
+        )
+    else:
+        console.print(f"Online and offline paths read every beat alike on {len(found.rows)} records.")

@@ -1,0 +1,374 @@
+"""Records judged as they run at the bedside: the ward's own annotations, and the probabilities behind its labels.
+
+A record is heard twice in one process: by the ward, whose annotations EC57 judges, and by `model.dataset`, which gives
+what training is given, and so the probabilities of all classes. The two must agree beat by beat (`Heard.differences`);
+that they do is part of every evaluation.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.dataset import DS1, Passage, passage
+from model.ec57 import RecordScore, Score, score_files
+from model.evaluation import baselines
+from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, read_alone, withheld
+from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
+from model.reader import CLASSES, Reader
+from replay.records import find_records, read_record
+from stream.annotate import analyse
+from stream.annotations import ANNOTATOR, write_annotations
+from stream.errors import RecordError
+from stream.limits import Limits
+from stream.ward import Ward
+
+DATABASES: Final = ("mitdb", "svdb")  # whose beats are annotated by class, and which the model was developed on
+
+#: How a record stands to the model that is judged.
+TAUGHT, STOPPED, NEW, UNSCORED = "taught", "decided when to stop", "new", "paced, not scored"
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """One record as the ward and as training heard it.
+
+    Attributes
+    ----------
+    passage, oracle : Passage
+        What training is given: at the beats that were found, and at those of the reference.
+    samples : int64 (n,)
+        R peaks of the ward's beats.
+    labels : tuple of str
+    probabilities : float64 (n,)
+        Of the label, as the ward publishes it.
+    found_ms, known_ms : float64 (n,)
+        From the R peak to its detection, and to its class.
+    seconds : float
+    """
+
+    passage: Passage
+    oracle: Passage
+    samples: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+    found_ms: npt.NDArray[np.float64]
+    known_ms: npt.NDArray[np.float64]
+    seconds: float
+
+    def differences(self, reading: Probabilities) -> int:
+        """Beats whose place, label or published probability is not that of a reading of the passage."""
+        if len(self.samples) != len(self.passage.samples):
+            return max(len(self.samples), len(self.passage.samples))
+        labels = np.array([CLASSES[k] for k in reading.argmax(axis=1)])
+        published = np.array([round(float(p), 4) for p in reading.max(axis=1, initial=0.0)])
+        same = (
+            (self.samples == self.passage.samples)
+            & (np.array(self.labels, labels.dtype) == labels)
+            & (self.probabilities == published)
+        )
+        return int((~same).sum())
+
+
+def choose(
+    folders: Sequence[Path], names: Sequence[str], databases: Sequence[str], annotator: str = "atr"
+) -> list[Path]:
+    """The records to judge, each with its reference.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Data folders, best first.
+    names : sequence of str
+        Records; without any, all annotated ones of the databases, of mitdb those of DS1.
+    databases : sequence of str
+        Where to look; without any, `DATABASES` if no record is named.
+
+    Raises
+    ------
+    RecordError
+        If a record or its reference annotations are not there.
+    """
+    if names:
+        places: Sequence[str | None] = databases or (None,)
+        if len(places) > 1:
+            raise RecordError("records are named in several databases; write them as mitdb/208, without --database")
+        paths = find_records(folders, names, places[0])
+        for path in paths:
+            if not path.with_name(f"{path.name}.{annotator}").is_file():
+                raise RecordError(
+                    f"record {path.name} has no reference annotations {path}.{annotator}, so nothing can be judged; "
+                    "name records that an expert has annotated, or another suffix with --reference-annotator"
+                )
+        return paths
+    paths = []
+    for database in databases or DATABASES:
+        found = [p for p in find_records(folders, None, database) if p.with_name(f"{p.name}.{annotator}").is_file()]
+        if database == "mitdb":
+            found = [p for p in found if p.name in DS1]
+        if not found:
+            raise RecordError(
+                f"no record of {database} has reference annotations (*.{annotator}); choose another --database, or "
+                f"another suffix with --reference-annotator"
+            )
+        paths += found
+    return paths
+
+
+def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
+    """Hear one record both ways; the ward's annotations are written below `out`, in a folder of its database.
+
+    Raises
+    ------
+    RecordError
+        A file cannot be read or written.
+    """
+    record = read_record(path)
+    said = analyse(record, ward)
+    folder = out / path.parent.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.marks)
+    return Heard(
+        passage(path.parent, path.name, annotator=annotator),
+        passage(path.parent, path.name, annotator=annotator, oracle=True),
+        np.array([beat.sample for beat in said.beats], np.int64),
+        tuple(beat.label for beat in said.beats),
+        np.array([beat.probability for beat in said.beats]),
+        np.array([beat.found_ms for beat in said.beats]),
+        np.array([beat.known_ms for beat in said.beats]),
+        record.seconds,
+    )
+
+
+def hear_all(paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int) -> Iterator[Heard]:
+    """`hear` many records in order, in `jobs` processes."""
+    work = (paths, [out] * len(paths), [annotator] * len(paths))
+    if jobs == 1 or len(paths) == 1:
+        _prepare(model)
+        yield from map(_one, *work)
+        return
+    context = multiprocessing.get_context("spawn")  # numba's threads and a forked process do not go together
+    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model,)) as pool:
+        yield from pool.map(_one, *work)
+
+
+_ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
+
+
+def _prepare(model: Path | None) -> None:
+    _ward[:] = [Ward(Reader.load(model), Limits())]
+
+
+def _one(path: Path, out: Path, annotator: str) -> Heard:
+    return hear(path, out, _ward[0], annotator)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One way of reading the beats, judged.
+
+    Attributes
+    ----------
+    name, meaning : str
+    figures : dict
+        `model.evaluation.judging.summary`, over all records.
+    folds : sequence of dict
+        The same of each fold; empty where nothing was trained.
+    """
+
+    name: str
+    meaning: str
+    figures: Mapping[str, Any]
+    folds: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, name: str, meaning: str, judged: Judged, folds: Sequence[Judged] = ()) -> Line:
+        """From readings that were judged."""
+        return cls(
+            name,
+            meaning,
+            summary(judged.gross, judged.figures),
+            [summary(fold.gross, fold.figures) for fold in folds],
+        )
+
+    def spread(self, figure: str) -> float | None:
+        """SD of a figure over the folds."""
+        return spread(self.folds, figure)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        spreads = {name: self.spread(name) for name, value in self.figures.items() if not isinstance(value, dict)}
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            **self.figures,
+            "folds": [dict(fold) for fold in self.folds],
+            "spread": spreads if self.folds else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One record's results."""
+
+    record: str
+    standing: str
+    score: RecordScore
+    accuracy: float | None
+    differences: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return {
+            **self.score.as_dict(),
+            "record": self.record,
+            "standing": self.standing,
+            "accuracy": self.accuracy,
+            "differences": self.differences,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All that is known of a model on some records.
+
+    Attributes
+    ----------
+    rows : sequence of Row
+    score : Score
+        EC57 of the records it scores, by the ward's annotation files.
+    judged : Judged
+        Of the same records, with the probabilities.
+    same_weights : sequence of Line
+        The model with words withheld, without state, on reference beats, and the rules: nothing trained.
+    arms : sequence of Line
+        Everything taught anew and judged on unseen subjects (`model.evaluation.arms`).
+    delays : dict
+        Percentiles of the time from R peak to detection and to class, ms.
+    about : dict
+        What was asked.
+    """
+
+    rows: Sequence[Row]
+    score: Score
+    judged: Judged
+    same_weights: Sequence[Line]
+    delays: Mapping[str, float]
+    about: Mapping[str, Any]
+    arms: Sequence[Line] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        """Beats that training would not have been given as the ward has read them."""
+        return sum(row.differences for row in self.rows)
+
+    def standing(self, which: str) -> Score | None:
+        """EC57 of the scored records of one standing; None without any."""
+        some = [row.score for row in self.rows if row.standing == which]
+        return Score.of(some) if some else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers for JSON."""
+        total = self.score.as_dict()
+        groups = {which: self.standing(which) for which in (TAUGHT, STOPPED, NEW)}
+        return {
+            "about": dict(self.about),
+            "ec57": {"gross": total["gross"], "average": total["average"]},
+            "by_standing": {name: some.gross.as_dict() for name, some in groups.items() if some is not None},
+            "classes": self.judged.figures.as_dict(),
+            "delays_ms": dict(self.delays),
+            "same_weights": [line.as_dict() for line in self.same_weights],
+            "arms": [line.as_dict() for line in self.arms],
+            "online_equals_offline": {"beats_that_differ": self.differences, "records": len(self.rows)},
+            "records": [row.as_dict() for row in self.rows],
+        }
+
+
+def evaluate(
+    heard: Sequence[Heard],
+    paths: Sequence[Path],
+    out: Path,
+    reader: Reader,
+    *,
+    annotator: str = "atr",
+    start_s: float,
+    about: Mapping[str, Any],
+) -> Evaluation:
+    """Judge what `hear_all` has heard of `paths` and written to `out`; nothing is trained."""
+    from model.train import read_passage, words_of  # noqa: PLC0415 - torch is only needed here
+
+    weights = reader.weights
+    plain = [one.passage for one in heard]
+    readings = {key(p): read_passage(p, weights) for p in plain}
+    rows = []
+    for one, path in zip(heard, paths, strict=True):
+        p = one.passage
+        name = key(p)
+        score = score_files(
+            path.parent,
+            out / path.parent.name,
+            path.name,
+            annotator=ANNOTATOR,
+            reference_annotator=annotator,
+            start_s=start_s,
+        )
+        accuracy = judge([p], readings, start_s).figures.accuracy
+        rows.append(Row(name, standing(p, reader.card), score, accuracy, one.differences(readings[name])))
+    judged = judge(plain, readings, start_s)
+
+    def line(name: str, meaning: str, read: Callable[[Passage], Probabilities], passages: Sequence[Passage]) -> Line:
+        return Line.of(name, meaning, judge(passages, {key(p): read(p) for p in passages}, start_s))
+
+    def without(ablation: Ablation) -> Callable[[Passage], Probabilities]:
+        return lambda p: read_passage(withheld(p, ablation), weights)
+
+    same = [
+        Line.of("as it is", "the model on the beats that were found", judged),
+        line("no text", "shape words withheld", without(Ablation(text=False)), plain),
+        line("no RR words", "words that speak of time withheld", without(Ablation(silent=RR_WORDS)), plain),
+        line("no kinds", "words of the patient's kinds of beat withheld", without(Ablation(silent=KIND_WORDS)), plain),
+        line(
+            "no state",
+            "the LSTM's state reset before every beat",
+            lambda p: read_alone(weights.layers, words_of(p, weights.vocabulary)),
+            plain,
+        ),
+        line(
+            "oracle beats",
+            "beats of the reference instead of detected ones",
+            lambda p: read_passage(p, weights),
+            [one.oracle for one in heard],
+        ),
+        line("rules", "baseline: RR and template rules, no network", baselines.rules, plain),
+    ]
+    scored = Score.of([row.score for row in rows if row.standing != UNSCORED])
+    return Evaluation(rows, scored, judged, same, _delays(heard), about)
+
+
+def standing(p: Passage, card: Mapping[str, Any]) -> str:
+    """How a record stands to a model, by the model's card."""
+    if not p.scored:
+        return UNSCORED
+    if key(p) in card.get("trained_on", ()) or p.subject in card.get("trained_on", ()):
+        return TAUGHT
+    if p.subject in card.get("stopped_by", ()):
+        return STOPPED
+    return NEW
+
+
+def _delays(heard: Sequence[Heard]) -> dict[str, float]:
+    """Percentiles over all beats of all records, ms."""
+    told = {}
+    for name in ("found_ms", "known_ms"):
+        times = np.concatenate([np.zeros(0), *(getattr(one, name) for one in heard)])
+        for percentile in (50, 99, 100):
+            if len(times):
+                told[f"{name.removesuffix('_ms')}_p{percentile}"] = float(np.percentile(times, percentile))
+    return told
