@@ -16,6 +16,7 @@ import numpy.typing as npt
 import wfdb
 
 from detector.detector import Detector
+from detector.leads import choose
 from detector.types import AFTER, LEADS, RATE
 from model.ec57 import CLASS_OF, Annotations, Period, pair, read
 from model.letters import TEXT
@@ -23,6 +24,7 @@ from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.words import FIELDS
+from replay.records import read_record
 from stream.errors import RecordError
 
 #: Class of each WFDB beat symbol as it is taught, after AAMI. Escape beats (e j n) come late like nothing else in
@@ -112,28 +114,21 @@ class Passage:
 
 
 def read_strip(path: Path) -> Strip:
-    """The first two leads of a WFDB record.
+    """The leads of a WFDB record that the bedside would analyse, as it would be sent them.
 
     Raises
     ------
     RecordError
         The record cannot be read.
     """
-    try:
-        record = wfdb.rdrecord(str(path), physical=False, return_res=32)
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise RecordError(f"{path}: no readable WFDB record ({error}); fetch it with `telebeat download`") from error
-    leads = min(LEADS, record.n_sig)
-    samples = np.full((record.sig_len, LEADS), MISSING, np.int16)
+    record = read_record(path)
+    samples = np.full((len(record.samples), LEADS), MISSING, np.int16)
     units = np.full(LEADS, np.nan)
-    for lead in range(leads):
-        steps = record.d_signal[:, lead].astype(np.int64)
-        gone = steps == np.iinfo(np.int32).min
-        if record.fmt[lead] == "212":
-            gone |= steps == -2048
-        samples[:, lead] = np.where(gone, MISSING, np.clip(steps - int(record.baseline[lead] or 0), -32767, 32767))
-        units[lead] = 1.0 / (record.adc_gain[lead] or 200.0)
-    return Strip(float(record.fs), samples, units)
+    for lead, column in enumerate(choose(record.leads)):
+        if column >= 0:
+            samples[:, lead] = record.samples[:, column]
+            units[lead] = record.units_per_bit[column]
+    return Strip(record.rate_mhz / 1000, samples, units)
 
 
 def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng: np.random.Generator) -> Strip:

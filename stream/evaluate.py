@@ -245,7 +245,7 @@ class Evaluation:
     score : Score
         EC57 of the records it scores, by the ward's annotation files.
     judged : Judged
-        Of the same records, with the probabilities.
+        The same records with the probabilities of every beat, also where the ward has declared fibrillation.
     same_weights : sequence of Line
         The model with words withheld, without state, on reference beats, and the rules: nothing trained.
     arms : sequence of Line
@@ -254,6 +254,8 @@ class Evaluation:
         Percentiles of the time from R peak to detection and to class, ms.
     about : dict
         What was asked.
+    unseen : Judged or None
+        The recipe that ships, each subject read by a network that has never seen it; needs the arm ``whole``.
     """
 
     rows: Sequence[Row]
@@ -263,6 +265,7 @@ class Evaluation:
     delays: Mapping[str, float]
     about: Mapping[str, Any]
     arms: Sequence[Line] = field(default_factory=list)
+    unseen: Judged | None = None
 
     @property
     def differences(self) -> int:
@@ -286,9 +289,18 @@ class Evaluation:
             "delays_ms": dict(self.delays),
             "same_weights": [line.as_dict() for line in self.same_weights],
             "arms": [line.as_dict() for line in self.arms],
+            "unseen": None if self.unseen is None else _unseen(self.unseen),
             "online_equals_offline": {"beats_that_differ": self.differences, "records": len(self.rows)},
             "records": [row.as_dict() for row in self.rows],
         }
+
+
+def _unseen(judged: Judged) -> dict[str, Any]:
+    """Classes, and EC57's counts of each record by label (`model.ec57.LABELS`), as plain numbers."""
+    return {
+        "classes": judged.figures.as_dict(),
+        "counts": {name: table.counts.tolist() for name, table in judged.tables.items()},
+    }
 
 
 def evaluate(

@@ -30,7 +30,8 @@ def sections(found: Evaluation) -> list[Section]:
     return [
         _summary(found),
         _ec57(found),
-        *class_sections(found.judged.figures),
+        *(class_sections(found.unseen.figures, of=", subjects never seen") if found.unseen else ()),
+        *class_sections(found.judged.figures, of=", this model"),
         _comparison(found),
         _records(found),
         _made(found),
@@ -49,7 +50,8 @@ def lead(found: Evaluation) -> list[str]:
 
 def overview(found: Evaluation) -> Figure:
     """The most telling pictures on one page."""
-    figures = found.judged.figures
+    figures = (found.unseen or found.judged).figures
+    beats = "each subject read by a network that has never seen it" if found.unseen else "this model"
     return plots.overview(
         [
             plots.confusion(figures),
@@ -59,7 +61,7 @@ def overview(found: Evaluation) -> Figure:
             plots.bars(_bars(_best(found)), "Subjects never seen" if found.arms else "The same weights", F1S),
             plots.points(_points(found), "By record", F1S),
         ],
-        f"telebeat evaluate: {len(found.rows)} records, detected beats",
+        f"telebeat evaluate: {len(found.rows)} records, detected beats, {beats}",
     )
 
 
@@ -112,7 +114,11 @@ def _ec57(found: Evaluation) -> Section:
     ]
     return Section(
         "EC57",
-        ["Beat by beat, runs, and episodes of fibrillation; gross: each beat counts the same, average: each record."],
+        [
+            "Beat by beat, runs, and episodes of fibrillation, as `telebeat score` has them; gross: each beat counts "
+            "the same, average: each record. Beats within fibrillation, declared by either side, are not counted here; "
+            "all other parts of this report judge how beats are read and count those the ward has put there, too."
+        ],
         [
             Table(("", "gross", "of", "average"), rows, "Per cent where nothing else is said"),
             Table(

@@ -10,11 +10,9 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Final
 
-from detector.types import LEADS
+from detector.leads import choose
 from stream.frames import Frame
 
-#: Leads to analyse first, if the device has them: R waves stand upright and tall in II, V leads tell wide beats apart.
-PREFERRED: Final = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "MDC_ECG_LEAD_V1", "MDC_ECG_LEAD_V2", "MDC_ECG_LEAD_I")
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
 JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
@@ -145,12 +143,3 @@ def anchor(intake: Any, frame: Frame) -> None:
 def units(intake: Any, frame: Frame) -> list[float]:
     """Millivolts per step of the analysed leads in this frame; NaN where there is no lead."""
     return [frame.units_per_bit[column] if column >= 0 else float("nan") for column in intake["column"].tolist()]
-
-
-def choose(leads: tuple[str, ...]) -> tuple[int, ...]:
-    """Columns of the leads to analyse, best first; -1 fills up. A device with few leads keeps its own order."""
-    if len(leads) <= LEADS:
-        return tuple(range(len(leads))) + (-1,) * (LEADS - len(leads))
-    ranked = [leads.index(name) for name in PREFERRED if name in leads]
-    ranked += [column for column in range(len(leads)) if column not in ranked]
-    return tuple(ranked[:LEADS])

@@ -97,8 +97,8 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4f}"
 
 
-def class_sections(figures: ClassFigures, cases: str = "beats") -> list[Section]:
-    """How well each class is told: ratios and confusion, curves, calibration."""
+def class_sections(figures: ClassFigures, cases: str = "beats", of: str = "") -> list[Section]:
+    """How well each class is told: ratios and confusion, curves, calibration; `of` ends the titles."""
     rows = [
         [
             name,
@@ -137,13 +137,13 @@ def class_sections(figures: ClassFigures, cases: str = "beats") -> list[Section]
     total = f"Of {int(figures.counts.sum()):,} {cases}, {percent(figures.accuracy)} % are told right (accuracy); "
     return [
         Section(
-            "Classes",
+            f"Classes{of}",
             [total + f"mean F1 of the classes that occur {percent(figures.macro_f1)} %."],
             [Table(head, rows, "Per cent; areas and calibration error from 0 to 1"), confusion],
             [Picture("Confusion matrix", plots.svg(plots.confusion(figures)))],
         ),
         Section(
-            "Curves",
+            f"Curves{of}",
             ["Each class against the rest, over all thresholds on its probability."],
             pictures=[
                 Picture("ROC curves", plots.svg(plots.roc(figures))),
@@ -151,7 +151,7 @@ def class_sections(figures: ClassFigures, cases: str = "beats") -> list[Section]
             ],
         ),
         Section(
-            "Calibration",
+            f"Calibration{of}",
             [
                 f"Expected calibration error of the class said: {share(figures.top.error)}. "
                 "A probability is honest where its point lies on the dashed line."

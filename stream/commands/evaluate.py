@@ -176,7 +176,7 @@ def _ablate(
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from model.evaluation.arms import run
+    from model.evaluation.arms import ARMS, run
     from model.evaluation.judging import Judged, judge
     from model.train import Round, TrainingConfig
     from stream.commands.train import configured, folder_of, listen, records_in
@@ -197,6 +197,7 @@ def _ablate(
     if len(subjects) < 2 * parts:
         raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
     lines: list[Line] = []
+    unseen: Judged | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[now]}"), console=console) as progress:
         rounds = settings.epochs
@@ -217,14 +218,17 @@ def _ablate(
                 readings.update(reading)
                 judged.append(judge(plain, reading, start_s))
                 progress.update(task, completed=done + len(judged) * rounds)
-            lines.append(Line.of(arm.name, arm.meaning, judge(plain, readings, start_s), judged))
+            together = judge(plain, readings, start_s)
+            lines.append(Line.of(arm.name, arm.meaning, together, judged))
+            if arm is ARMS[0]:
+                unseen = together
     about = {
         **found.about,
         "folds": parts,
         "taught_on": [f"{path.parent.name}/{path.name}" for path in paths],
         "config": dataclasses.asdict(settings),
     }
-    return dataclasses.replace(found, arms=lines, about=about)
+    return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)
 
 
 def _show(console: Console, found: Evaluation) -> None:

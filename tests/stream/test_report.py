@@ -32,6 +32,7 @@ class Page(HTMLParser):
         super().__init__()
         self.words: list[str] = []
         self.sources: list[str] = []
+        self.names: list[str] = []
         self.ids: set[str] = set()
         self.links: list[str] = []
         self.tables = 0
@@ -51,7 +52,7 @@ class Page(HTMLParser):
             self.links.append(given["href"])
         if "src" in given:
             self.sources.append(given["src"])
-            assert given.get("alt")
+            self.names.append(given["alt"])
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag

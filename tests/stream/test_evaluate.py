@@ -1,0 +1,293 @@
+"""What is judged is what runs: the ward's own files, and training's words beat by beat the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wfdb
+from typer.testing import CliRunner
+
+pytest.importorskip("jinja2")
+pytest.importorskip("sklearn")
+pytest.importorskip("torch")
+
+from detector.types import LEADS
+from model.dataset import DS1, Passage, passage, records_of
+from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
+from model.evaluation.judging import key
+from model.reader import CLASSES, Reader
+from model.train import read_passage, words_of
+from replay import script, script_files
+from replay.records import read_record
+from stream import ward as wards
+from stream.annotate import analyse, annotate
+from stream.cli import app
+from stream.errors import RecordError, SettingsError
+from stream.evaluate import NEW, STOPPED, TAUGHT, UNSCORED, choose, evaluate, hear, standing
+from stream.settings import data_dirs
+from stream.ward import Ward
+from tests.conftest import missing
+from tests.stream.test_report import Page
+
+pytestmark = pytest.mark.train
+
+#: With this variable, every development record is read both ways, not a few.
+EVERY = "TELEBEAT_EVERY_RECORD"
+FEW = {"mitdb": ("104", "207"), "svdb": ("800",)}  # paced; ventricular flutter; 128 Hz
+
+SCRIPT = """\
+patient "{name}" rate {rate} Hz leads II V1 seed {seed}
+sinus 75 for 30 s
+pvc every 5 beats in sinus 80 for 60 s
+pac every 6 beats in sinus 70 for 60 s
+vt 180 for 6 s ; sinus 75 for 20 s with leadoff all from 5 s for 4 s
+"""
+READER = Reader.load()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a database of four scripted patients."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed, rate in enumerate((250, 360, 128, 500), 1):
+        script_files.write(script.load(SCRIPT.format(name=f"p{seed}", rate=rate, seed=seed)), folder / "scripted")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ward() -> Ward:
+    return Ward(READER)
+
+
+def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], Passage]:
+    """The ward's beats as its kernel tells them, and what training is given."""
+    beats: list[Any] = []
+    tell = wards.Collector.beat
+
+    def keep(self: Any, bed: str, rate_mhz: int, beat: Any) -> None:
+        beats.append(beat.copy())
+        tell(self, bed, rate_mhz, beat)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wards.Collector, "beat", keep)
+        analyse(read_record(path), Ward(READER))
+    return beats, passage(path.parent, path.name)
+
+
+def assert_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: an LSTM's answer depends on every word of every beat before."""
+    beats, given = both_ways(path, monkeypatch)
+    reading = read_passage(given, READER.weights)
+    words = words_of(given, READER.weights.vocabulary)
+    assert [int(beat["sample"]) for beat in beats] == given.samples.tolist()
+    assert [int(beat["label"]) for beat in beats] == reading.argmax(axis=1).tolist()
+    assert [float(beat["probability"]) for beat in beats] == reading.max(axis=1).tolist()
+    for beat, said in zip(beats, words, strict=True):
+        assert int(beat["token"]) in said[:LEADS]
+    assert len(beats) > 0
+
+
+@pytest.mark.parametrize("name", ["p1", "p2", "p3", "p4"])
+def test_training_is_given_what_the_bedside_reads(data: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_alike(data / "scripted" / name, monkeypatch)
+
+
+@pytest.mark.data
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("database", ["mitdb", "svdb"])
+def test_online_tokens_equal_offline_tokens_on_records(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = next((f / database for f in data_dirs() if (f / database).is_dir()), None)
+    if folder is None:
+        missing(database, f"telebeat download {database}")
+    for name in records_of(folder) if os.environ.get(EVERY) else FEW[database]:
+        assert_alike(folder / name, monkeypatch)
+
+
+def test_words_that_differ_are_counted(data: Path, ward: Ward, tmp_path: Path) -> None:
+    heard = hear(data / "scripted" / "p1", tmp_path, ward)
+    reading = read_passage(heard.passage, READER.weights)
+    assert heard.differences(reading) == 0
+    other = reading.copy()
+    other[7] = other[7][::-1]
+    other[9] = 0.2
+    assert heard.differences(other) == 2
+
+
+def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path) -> None:
+    path = data / "scripted" / "p2"
+    heard = hear(path, tmp_path / "ours", ward)
+    (tmp_path / "annotated").mkdir()
+    annotate(path, tmp_path / "annotated", ward)
+    assert (tmp_path / "ours/scripted/p2.tb").read_bytes() == (tmp_path / "annotated/p2.tb").read_bytes()
+    written = read(tmp_path / "annotated", "p2", "tb", 360)
+    beats = [(s, c) for s, c in zip(written.samples.tolist(), written.symbols, strict=True) if c in CLASSES]
+    assert beats == list(zip(heard.samples.tolist(), heard.labels, strict=True))
+
+
+def test_the_score_is_that_of_telebeat_score(data: Path, ward: Ward, tmp_path: Path) -> None:
+    paths = choose([data], [], ["scripted"])
+    heard = [hear(path, tmp_path, ward) for path in paths]
+    found = evaluate(heard, paths, tmp_path, READER, start_s=10.0, about={})
+    files = [score_files(data / "scripted", tmp_path / "scripted", path.name, start_s=10.0) for path in paths]
+    assert found.score.as_dict() == Score.of(files).as_dict()
+    # the beats alone, as the files have them: the same table as that of the probabilities
+    for path in paths:
+        header = wfdb.rdheader(str(path))
+        truth, said = (
+            read(path.parent, path.name, "atr", header.fs),
+            read(tmp_path / "scripted", path.name, "tb", header.fs),
+        )
+        beats = np.array([symbol in CLASSES for symbol in said.symbols])
+        symbols = [symbol for symbol in said.symbols if symbol in CLASSES]
+        period = Period.of(header.fs, start_s=10.0, end_s=header.sig_len / header.fs)
+        table = tabulate(pair(truth, Annotations.of(said.samples[beats], symbols), period), header.fs)
+        assert np.array_equal(found.judged.tables[f"scripted/{path.name}"].counts, table.counts)
+    gross = found.judged.gross
+    assert np.array_equal(found.judged.figures.counts, gross.counts[:5, :5])
+    assert found.same_weights[0].figures["veb_se"] == gross.veb_se.percent
+    assert found.same_weights[0].figures["sveb_ppv"] == gross.sveb_ppv.percent
+    assert found.differences == 0
+    assert {row.standing for row in found.rows} == {NEW}
+    assert found.delays["known_p50"] >= 300
+
+
+def test_records_without_a_reference_are_refused(data: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for suffix in ("hea", "dat"):
+        (bare / f"p1.{suffix}").write_bytes((data / "scripted" / f"p1.{suffix}").read_bytes())
+    with pytest.raises(RecordError, match=r"p1 has no reference annotations .*--reference-annotator"):
+        choose([tmp_path], ["p1"], [])
+    with pytest.raises(RecordError, match="no record of bare has reference annotations"):
+        choose([tmp_path], [], ["bare"])
+    with pytest.raises(RecordError, match=r"\*\.cpu"):
+        choose([data], [], ["scripted"], "cpu")
+    with pytest.raises(RecordError, match="telebeat download mitdb"):
+        choose([data], [], [])
+
+
+def test_of_mitdb_only_ds1_is_judged_unasked(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mitdb"
+    folder.mkdir()
+    for name in (*DS1, "100", "102"):
+        for suffix in ("hea", "dat", "atr"):
+            (folder / f"{name}.{suffix}").write_bytes((data / "scripted" / f"p1.{suffix}").read_bytes())
+        header = (folder / f"{name}.hea").read_text().replace("p1", name)
+        (folder / f"{name}.hea").write_text(header)
+    assert {path.name for path in choose([tmp_path], [], ["mitdb"])} == set(DS1)
+    assert [path.name for path in choose([tmp_path], ["100"], [])] == ["100"]
+
+
+def flat(folder: Path) -> None:
+    """A record whose leads show nothing, though an expert heard a heart."""
+    folder.mkdir(parents=True)
+    wfdb.wrsamp(
+        "flat", fs=250, units=["mV", "mV"], sig_name=["II", "V1"], d_signal=np.zeros((250 * 40, 2), np.int64),
+        fmt=["16", "16"], adc_gain=[200, 200], baseline=[0, 0], write_dir=str(folder),
+    )  # fmt: skip
+    wfdb.wrann("flat", "atr", np.arange(200, 250 * 39, 200), symbol=["N"] * 48, write_dir=str(folder))
+
+
+def run(*words: str | Path) -> Any:
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)])
+
+
+def test_a_record_without_beats_is_reported(tmp_path: Path) -> None:
+    flat(tmp_path / "data" / "nothing")
+    out = tmp_path / "report.html"
+    result = run(
+        "flat",
+        "--data-dir",
+        tmp_path / "data",
+        "--out",
+        out,
+        "--json",
+        tmp_path / "j.json",
+        "--from",
+        "5",
+        "--jobs",
+        "1",
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "j.json").read_text())
+    assert told["ec57"]["gross"]["tp"] == 0
+    assert told["ec57"]["gross"]["fn"] > 40
+    assert told["classes"]["accuracy"] is None
+    assert "No beat was found" in Page(out.read_text("utf-8")).text
+
+
+def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
+    out, numbers, png, kept = (tmp_path / "new" / name for name in ("r.html", "r.json", "r.png", "kept"))
+    result = run(
+        "--database", "scripted", "--data-dir", data, "--out", out, "--json", numbers, "--png", png, "--annotations",
+        kept, "--from", "0:10", "--jobs", "1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "read every beat alike on 4 records" in " ".join(result.output.split())
+    told = json.loads(numbers.read_text())
+    assert [row["record"] for row in told["records"]] == [f"scripted/p{k}" for k in (1, 2, 3, 4)]
+    assert told["online_equals_offline"] == {"beats_that_differ": 0, "records": 4}
+    assert len(told["same_weights"]) == 7
+    assert told["arms"] == []
+    assert sorted(path.name for path in (kept / "scripted").iterdir()) == [f"p{k}.tb" for k in (1, 2, 3, 4)]
+    assert png.read_bytes().startswith(b"\x89PNG")
+    page = Page(out.read_text("utf-8"))
+    for word in (
+        "EC57", "Classes", "Curves", "Calibration", "Ablations and baselines", "Records", "scripted/p3", "no RR words",
+        "oracle beats", "rules", "Confusion matrix", "Reliability", "VEB Se", "ventricular",
+    ):  # fmt: skip
+        assert word in page.text or any(word in name for name in page.names), word
+    assert len(page.sources) == 6
+
+
+@pytest.mark.timeout(900)
+def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text('epochs = 1\nvariants = ["plain"]\nshapes = 8\nterms = 64\nheld_out = 0.0\n')
+    where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1")
+    words = (*where, "--ablations", "--folds", "2", "--config", config)
+    arms = ("--arms", "whole,rules,logistic", "--work", tmp_path / "work")
+    out, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    result = run(*words, *arms, "--out", out, "--json", numbers)
+    assert result.exit_code == 0, result.output
+    told = json.loads(numbers.read_text())
+    assert [line["name"] for line in told["arms"]] == ["whole", "rules", "logistic"]
+    assert [len(line["folds"]) for line in told["arms"]] == [2, 2, 2]
+    assert told["about"]["folds"] == 2
+    assert told["unseen"]["classes"]["cases"] == told["classes"]["cases"]
+    assert set(told["unseen"]["counts"]) == {f"scripted/p{k}" for k in (1, 2, 3, 4)}
+    page = Page(out.read_text("utf-8"))
+    assert "subjects never seen" in page.text
+    assert len(page.sources) == 6 + 4 + 1
+    first = numbers.read_bytes()
+    assert len(list((tmp_path / "work").iterdir())) == 6
+    again = run(*words, *arms, "--out", out, "--json", numbers)
+    assert again.exit_code == 0, again.output
+    assert numbers.read_bytes() == first
+
+
+def test_wrong_options_are_told(data: Path) -> None:
+    result = run("p1", "--data-dir", data, "--ablations", "--arms", "none-such")
+    assert isinstance(result.exception, SettingsError)
+    assert "none-such" in str(result.exception)
+    assert "no-tfidf" in str(result.exception)
+    few = run("p1", "p2", "--data-dir", data, "--ablations", "--arms", "rules", "--folds", "2", "--jobs", "1")
+    assert isinstance(few.exception, SettingsError)
+    assert "--folds" in str(few.exception)
+
+
+def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
+    import dataclasses
+
+    p = passage(data / "scripted", "p1")
+    assert standing(p, {"trained_on": [key(p)]}) == TAUGHT
+    assert standing(p, {"stopped_by": [p.subject]}) == STOPPED
+    assert standing(p, {}) == NEW
+    assert standing(dataclasses.replace(p, database="mitdb", record="102"), {}) == UNSCORED
+    # two records of one patient: who knows the one knows the other
+    assert standing(dataclasses.replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TAUGHT
