@@ -180,7 +180,10 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     detector = Detector(strip.rate_hz, strip.units)
     state = np.zeros(1, LANGUAGE)[0]
     size = max(int(strip.rate_hz * STEP_S), 1)
-    waiting = [] if beats is None else [round(int(sample) * RATE / strip.rate_hz) for sample in beats]
+    waiting: list[tuple[int, int]] = []  # tick of each R peak, and the tick from which it is known
+    if beats is not None:
+        ticks_of = [round(int(sample) * RATE / strip.rate_hz) for sample in beats]
+        waiting += zip(ticks_of, ticks_of, strict=True)
     lead_states = np.zeros(LEADS, np.int8)
     epochs: list[tuple[int, npt.NDArray[np.int8]]] = []
     ticks: list[int] = []
@@ -188,11 +191,11 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     for start in range(0, len(strip.samples), size):
         peaks, states = detector.update(strip.samples[start : start + size])
         if beats is None:
-            waiting += [int(tick) for tick in peaks["tick"]]
+            waiting += [(int(peak["tick"]), int(peak["found"])) for peak in peaks]
         epochs += [(int(epoch["tick"]), epoch["lead"].copy()) for epoch in states]
-        while waiting and waiting[0] + AFTER <= detector.signal["end"]:
-            tick = waiting.pop(0)
-            while epochs and epochs[0][0] <= tick + AFTER:
+        while waiting and (due := max(waiting[0][0] + AFTER, waiting[0][1])) < detector.signal["end"]:
+            tick, _ = waiting.pop(0)
+            while epochs and epochs[0][0] < due:  # as the ward does: the epoch that ends with it comes after it
                 lead_states = epochs.pop(0)[1]
             text, value = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
             level = np.empty(FIELDS, np.int64)

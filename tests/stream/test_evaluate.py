@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from detector.types import LEADS
-from model.dataset import DS1, Passage, passage, records_of
+from model.dataset import DS1, Passage, Strip, listen, passage, read_strip, records_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
 from model.reader import CLASSES, Reader
@@ -46,6 +47,8 @@ sinus 75 for 30 s
 pvc every 5 beats in sinus 80 for 60 s
 pac every 6 beats in sinus 70 for 60 s
 vt 180 for 6 s ; sinus 75 for 20 s with leadoff all from 5 s for 4 s
+sinus 80 for 10 s with leadoff II from 2.31 s for 1.73 s ; sinus 95 for 10 s with flat V1 from 3.17 s for 2.57 s
+sinus 80 for 10 s with saturated II from 2.03 s for 1.2 s ; sinus 75 for 10 s with noise electrode 0 dB
 """
 READER = Reader.load()
 
@@ -95,6 +98,19 @@ def assert_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["p1", "p2", "p3", "p4"])
 def test_training_is_given_what_the_bedside_reads(data: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_alike(data / "scripted" / name, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["p1", "p3"])
+def test_both_stop_at_the_same_beat_wherever_a_record_ends(data: Path, ward: Ward, name: str) -> None:
+    record, strip = read_record(data / "scripted" / name), read_strip(data / "scripted" / name)
+    peak = analyse(record, ward).beats[20].sample
+    counts = set()
+    for end in range(peak + round(0.28 * strip.rate_hz), peak + round(0.44 * strip.rate_hz), 2):
+        beats = analyse(replace(record, samples=record.samples[:end]), ward).beats
+        heard = listen(Strip(strip.rate_hz, strip.samples[:end], strip.units))[0]
+        assert [beat.sample for beat in beats] == heard.tolist()
+        counts.add(len(beats))
+    assert counts == {20, 21}
 
 
 @pytest.mark.data
@@ -282,12 +298,10 @@ def test_wrong_options_are_told(data: Path) -> None:
 
 
 def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
-    import dataclasses
-
     p = passage(data / "scripted", "p1")
     assert standing(p, {"trained_on": [key(p)]}) == TAUGHT
     assert standing(p, {"stopped_by": [p.subject]}) == STOPPED
     assert standing(p, {}) == NEW
-    assert standing(dataclasses.replace(p, database="mitdb", record="102"), {}) == UNSCORED
+    assert standing(replace(p, database="mitdb", record="102"), {}) == UNSCORED
     # two records of one patient: who knows the one knows the other
-    assert standing(dataclasses.replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TAUGHT
+    assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TAUGHT
