@@ -1,9 +1,8 @@
 """What can be measured on one beat in one lead: QRS bounds, amplitudes, P and T waves, ST level.
 
 The measurements look at `BEFORE` ticks before the R peak and at most `AFTER` ticks behind it, never further, so they
-are ready 300 ms after the R peak. QRS bounds follow the classic slope rule (Pan and Tompkins 1985; Laguna, Jané and
-Caminal 1994): walk outwards from the steepest point of the complex until the slope has stayed below a fraction of
-its maximum.
+are ready 300 ms after the R peak. QRS bounds are those of `detector.bounds`. What needs other beats or more time, P
+presence and T end, is in `detector.waves`. `docs/fiducials.md` says how well each agrees with readers.
 """
 
 from __future__ import annotations
@@ -13,6 +12,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from detector.bounds import (
+    EARLY,
+    FLANK,
+    LATE,
+    NOISE,
+    PULL,
+    QUIET_BEFORE,
+    REACH_AFTER,
+    REACH_BEFORE,
+    SHARE,
+    STEEP_AFTER,
+    STEEP_BEFORE,
+    bounds,
+    remove_spikes,
+)
 from detector.jit import kernel
 from detector.types import RING
 
@@ -22,10 +36,6 @@ SPAN: Final = SPAN_BEFORE + SPAN_AFTER
 CORE: Final = 30  # ticks either side of the R peak that must be readable (120 ms: a wide complex)
 MISSING: Final = 6  # ticks of the core that may be missing; they are bridged by the last reading before them
 
-SLOPE_SHARE: Final = 0.15  # of the steepest slope: below it the complex has ended (0.1-0.2 in the literature)
-QUIET: Final = 5  # ticks the slope must stay below that (20 ms), so that a notch does not end the complex
-REACH_BEFORE: Final = 35  # ticks before the R peak at which a QRS may begin at the earliest (140 ms)
-REACH_AFTER: Final = 50  # ticks behind it at which it must have ended (200 ms)
 FLAT_MV: Final = 0.01  # a complex smaller than this is a flat line, not a beat
 J60: Final = 15  # ticks of 60 ms behind the J point
 J80: Final = 20  # ticks of 80 ms behind the J point
@@ -37,7 +47,7 @@ MEASURES = np.dtype(
         ("onset", "i4"),  # of the QRS, <= 0
         ("offset", "i4"),  # of the QRS (the J point), >= 0
         ("polarity", "i4"),  # 1: mainly upright, -1: mainly negative
-        ("width_ms", "f4"),  # offset - onset
+        ("width_ms", "f4"),  # offset - onset, between ticks
         ("r_mv", "f4"),  # highest point of the QRS
         ("s_mv", "f4"),  # lowest point of the QRS
         ("area_uvs", "f4"),  # sum of |QRS| over its width, µV·s
@@ -58,7 +68,7 @@ Record = Any  # a row of a structured array; numba knows its fields, mypy cannot
 
 @kernel
 def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float32]) -> int:
-    """Copy a beat's window out of the ring, smoothed; returns 1 if it can be read.
+    """Copy a beat's window out of the ring, smoothed, without pacing spikes; returns 1 if it can be read.
 
     The filter is a triangle of 5 ticks: 3 dB at 40 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
     reading. Nothing behind ``peak_tick + SPAN_AFTER - 1`` is used.
@@ -81,7 +91,7 @@ def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float3
         tick = peak_tick - SPAN_BEFORE + i
         value = np.float64(np.nan)
         if tick >= 0 and tick < signal.end and tick > signal.end - RING:
-            value = np.float64(signal.mv[tick % RING, lead])
+            value = np.float64(signal.mv[tick & (RING - 1), lead])
         if np.isfinite(value):
             if not seen:
                 raw[:i] = value
@@ -90,7 +100,10 @@ def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float3
         elif abs(i - SPAN_BEFORE) <= CORE:
             missing += 1
         raw[i] = last
-    for i in range(SPAN):
+    remove_spikes(raw, SPAN_BEFORE)
+    for i in range(2, SPAN - 2):
+        out[i] = (raw[i - 2] + raw[i + 2] + 2.0 * (raw[i - 1] + raw[i + 1]) + 3.0 * raw[i]) / 9.0
+    for i in (0, 1, SPAN - 2, SPAN - 1):  # beyond its ends the window goes on as it ends
         a, b = raw[max(i - 2, 0)], raw[max(i - 1, 0)]
         c, d = raw[min(i + 1, SPAN - 1)], raw[min(i + 2, SPAN - 1)]
         out[i] = (a + d + 2.0 * (b + c) + 3.0 * raw[i]) / 9.0
@@ -106,33 +119,16 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     out.width_ms = out.r_mv = out.s_mv = out.area_uvs = out.breadth_ms = 0.0
     out.up = out.down = out.p_mv = out.t_mv = out.st60_mv = out.st80_mv = 0.0
 
-    steepest = 0.0
-    centre = peak
-    for i in range(peak - REACH_BEFORE + 10, peak + REACH_AFTER - 20):
+    slopes = np.empty(SPAN, np.float64)
+    for i in range(peak - STEEP_BEFORE - QUIET_BEFORE, peak + REACH_AFTER + 1):
+        slopes[i] = abs(np.float64(y[i + 1]) - np.float64(y[i - 1]))
+    for i in range(peak - STEEP_BEFORE, peak + STEEP_AFTER):
         slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
         out.up = max(out.up, slope * 125.0)
         out.down = min(out.down, slope * 125.0)
-        if abs(slope) > steepest:
-            steepest = abs(slope)
-            centre = i
-    limit = SLOPE_SHARE * steepest
-
-    onset = peak - REACH_BEFORE
-    quiet = 0
-    for i in range(centre, peak - REACH_BEFORE, -1):
-        quiet = quiet + 1 if abs(np.float64(y[i + 1]) - np.float64(y[i - 1])) < limit else 0
-        if quiet == QUIET:
-            onset = i + QUIET - 1
-            break
-    offset = peak + REACH_AFTER
-    quiet = 0
-    for i in range(centre, peak + REACH_AFTER):
-        quiet = quiet + 1 if abs(np.float64(y[i + 1]) - np.float64(y[i - 1])) < limit else 0
-        if quiet == QUIET:
-            offset = i - QUIET + 1
-            break
-    onset = min(onset, peak)
-    offset = max(offset, peak)
+    begin, end = bounds(slopes, peak, SHARE, NOISE, FLANK, PULL, EARLY, LATE)
+    onset = peak + int(np.rint(begin))
+    offset = peak + int(np.rint(end))
 
     base = 0.0
     for i in range(onset - 6, onset):
@@ -150,7 +146,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     out.onset = onset - peak
     out.offset = offset - peak
     out.polarity = 1 if highest >= -lowest else -1
-    out.width_ms = (offset - onset) * 4.0
+    out.width_ms = (end - begin) * 4.0
     out.r_mv = highest
     out.s_mv = lowest
     out.area_uvs = area * 4.0

@@ -39,7 +39,7 @@ def test_a_narrow_beat() -> None:
     assert m["valid"] == 1
     assert m["polarity"] == 1
     assert m["r_mv"] == pytest.approx(1.0, abs=0.2)  # the filter of 20 ms rounds a peak of 28 ms
-    assert 40 <= m["width_ms"] <= 90
+    assert 40 <= m["width_ms"] <= 100  # readers mark three deviations to both sides (72 ms), and the filter adds
     assert abs(m["st60_mv"]) < 0.02
 
 
