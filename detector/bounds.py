@@ -29,10 +29,10 @@ CAPPED: Final = 2.0  # limits that one slope counts at most: a spark weighs no m
 
 SHARE: Final = 0.1  # of the steepest slope: the limit where the signal is quiet (0.1 to 0.2 in the literature)
 NOISE: Final = 6.0  # times the mean slope of the quiet stretch: the limit in noise
-FLANK: Final = 0.6  # of the steepest slope: what is steeper belongs to the complex beyond doubt
-PULL: Final = 0.23  # of the way back to the flank: a slow slope was followed too far as often as not
-EARLY: Final = 4.2  # ticks by which readers mark the onset before that (17 ms)
-LATE: Final = 3.4  # ticks by which they mark the end behind it (14 ms)
+FLANK: Final = 0.7  # of the steepest slope: what is steeper belongs to the complex beyond doubt
+PULL: Final = 0.31  # of the way back to the flank: a slow slope was followed too far as often as not
+EARLY: Final = 4.8  # ticks by which readers mark the onset before that (19 ms)
+LATE: Final = 4.1  # ticks by which they mark the end behind it (16 ms)
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
 SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent
@@ -70,6 +70,13 @@ def remove_spikes(raw: Array, peak: int) -> int:
 
 
 @kernel
+def slopes_of(y: Array, peak: int, out: Array) -> None:
+    """Magnitude of the slope of `y` over two ticks, where `bounds` looks at it."""
+    for i in range(peak - STEEP_BEFORE - QUIET_BEFORE, peak + REACH_AFTER + 1):
+        out[i] = abs(np.float64(y[i + 1]) - np.float64(y[i - 1]))
+
+
+@kernel
 def _edge(slopes: Array, start: int, stop: int, step: int, limit: float) -> float:
     """Walk from a flank outwards; where the sum of slope above the limit is largest, between two ticks."""
     total = 0.0
@@ -97,8 +104,8 @@ def bounds(
     Parameters
     ----------
     slopes : float64, shape (n,)
-        Magnitude of the slope at each tick, in any unit; at least `STEEP_BEFORE` + `QUIET_BEFORE` ticks before the
-        R peak, and more than `REACH_AFTER` behind it.
+        What `slopes_of` makes of a curve with at least `STEEP_BEFORE` + `QUIET_BEFORE` + 1
+        ticks before the R peak, and `REACH_AFTER` + 2 behind it.
     peak : int
         Index of the R peak.
     share, noise, flank, pull, early, late : float

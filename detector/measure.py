@@ -18,7 +18,6 @@ from detector.bounds import (
     LATE,
     NOISE,
     PULL,
-    QUIET_BEFORE,
     REACH_AFTER,
     REACH_BEFORE,
     SHARE,
@@ -26,6 +25,7 @@ from detector.bounds import (
     STEEP_BEFORE,
     bounds,
     remove_spikes,
+    slopes_of,
 )
 from detector.jit import kernel
 from detector.types import RING
@@ -120,8 +120,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     out.up = out.down = out.p_mv = out.t_mv = out.st60_mv = out.st80_mv = 0.0
 
     slopes = np.empty(SPAN, np.float64)
-    for i in range(peak - STEEP_BEFORE - QUIET_BEFORE, peak + REACH_AFTER + 1):
-        slopes[i] = abs(np.float64(y[i + 1]) - np.float64(y[i - 1]))
+    slopes_of(y, peak, slopes)
     for i in range(peak - STEEP_BEFORE, peak + STEEP_AFTER):
         slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
         out.up = max(out.up, slope * 125.0)

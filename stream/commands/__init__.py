@@ -43,5 +43,5 @@ COMMANDS: Final[tuple[Command, ...]] = (
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).
 GROUPS: Final[dict[str, tuple[str, tuple[Command, ...]]]] = {
     "topics": (topics.HELP, (topics.create, topics.describe)),
-    "bench": (bench.HELP, (bench.detector,)),
+    "bench": (bench.HELP, (bench.detector, bench.fiducials)),
 }

@@ -142,6 +142,49 @@ def detector(
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
 
 
+def fiducials(
+    *,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places.")
+    ] = None,
+    records: Annotated[list[str] | None, typer.Option(help="Only these, such as 17 or ludb/17.")] = None,
+    peer: Annotated[bool, typer.Option(help="Have neurokit2 delineate the same leads, where it is installed.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
+) -> None:
+    """Measure QRS onset and end, T end and P presence beside the marks of ludb, on the online path.
+
+    Each lead is played alone and in a pair of leads. Errors stand beside the CSE tolerances, by lead and over all; the
+    detector's constants are judged as they are and as chosen on other subjects.
+    """
+    import json
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from model import delineation_peer
+    from replay.records import wanted
+    from stream import bench_fiducials as bench
+    from stream.settings import data_dirs
+
+    loud = Console(stderr=True)
+    paths = bench.records([data_dir] if data_dir is not None else data_dirs(), wanted(records) or None)
+    delineate = None
+    if peer:
+        try:
+            delineate = delineation_peer.load()
+        except ImportError as error:
+            loud.print(f"without neurokit2 ({error}): pip install 'telebeat[bench]'", style="yellow", highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=loud, transient=True) as progress:
+        task = progress.add_task("records", total=len(paths))
+        figures = bench.measure(paths, delineate, lambda: progress.advance(task))
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    console = Console()
+    bench.show(console if console.is_terminal else Console(width=WIDTH), figures)
+
+
 def choose(peers: Sequence[Peer], parts: list[str] | None) -> list[Peer]:
     """The peers whose name or package has one of these parts in it; all without, none for ``none``."""
     from stream.errors import SettingsError

@@ -1,0 +1,265 @@
+"""P presence and T end: what one beat's window of 300 ms does not tell.
+
+**P presence.** A bulge before the QRS is as large in atrial fibrillation as in sinus rhythm. A P wave is what comes
+again: its stretch of signal looks like the same stretch before the last beats, at the same distance from the R peak,
+while waves of fibrillation come as they like. Known when the beat is, 300 ms after its R peak.
+
+**T end.** It lies later than 300 ms after the R peak in most adults, so it has a reading of its own `T_AFTER` ticks
+after the R peak (600 ms). The T wave is the largest deflection from the line under its window, weighted by how near
+it lies to where T waves lie at this heart rate; it ends where the slope behind its peak has fallen to a share of its
+steepest (the threshold rule of Laguna, Jané and Caminal 1994).
+
+Both are pure functions of the `SIGNAL` ring and of R peaks. The constants are chosen on ludb, see `docs/fiducials.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import RING, Array, Row
+
+COMPARED: Final = 3  # beats before this one with which its P wave is compared
+MEMORY: Final = 600  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
+P_BEFORE: Final = 58  # ticks before the QRS onset at which the stretch of the P wave begins (232 ms)
+P_CLEAR: Final = 6  # and at which it ends: the QRS is steep, and its onset not certain
+P_SPAN: Final = P_BEFORE - P_CLEAR
+P_PRESENT: Final = 0.75  # mean correlation from which on there is a P wave
+
+T_AFTER: Final = 150  # ticks after the R peak at which the T wave is read (600 ms): 99 % of T waves have ended
+QRS_BEFORE: Final = 40  # ticks before the R peak that are looked at, for the size of the QRS
+T_BEGIN: Final = 15  # ticks behind the J point at which the T wave's window begins (60 ms)
+T_STOP: Final = 112.5  # ticks from R at which it ends at 60 beats a minute (450 ms)
+T_USUAL: Final = 72.5  # ticks from R at which T waves peak at 60 beats a minute (290 ms)
+T_SPREAD: Final = 25.0  # ticks off that at which a deflection weighs half (100 ms)
+T_SHORTEST: Final = 20  # ticks of the window at least (80 ms)
+NEXT_QRS: Final = 0.4  # of the steepest slope: the next QRS is this steep
+NEXT_AFTER: Final = 50  # ticks after R from which on there may be one (200 ms, the refractory period)
+NEXT_CLEAR: Final = 30  # ticks before it that belong to its P wave (120 ms)
+HALF: Final = 3  # ticks to both sides for a T wave's slope: it has little above 10 Hz
+FALL: Final = 40  # ticks behind its peak in which a T wave falls steepest (160 ms)
+FALLEN: Final = 0.2  # of the steepest so far: what is less steep is no longer the same fall
+END: Final = 0.3  # of the steepest: here readers see it end
+T_LEAST: Final = 0.02  # of the QRS's extent: a smaller T wave is not read
+LONGEST: Final = 375  # ticks: range of RR by which the window is scaled (1.5 s),
+SHORTEST: Final = 80  # (320 ms)
+UNKNOWN_RR: Final = 200  # ticks: RR when none is known yet (75 beats a minute)
+MISSING: Final = 6  # ticks that may be missing; they are bridged by the last reading before them
+
+#: What `t_wave` writes. Times are from the R peak.
+T_WAVE = np.dtype(
+    [
+        ("valid", "i4"),  # 0: cannot be read, all else is 0
+        ("peak_ms", "f4"),
+        ("end_ms", "f4"),
+        ("height_mv", "f4"),  # over the line from J + 60 ms to where T waves have ended; negative when inverted
+    ],
+    align=True,
+)
+
+T_WINDOW: Final = QRS_BEFORE + T_AFTER
+_MARGIN: Final = 4  # ticks that the filter of two boxcars of five reaches
+
+
+@kernel
+def _copy(signal: Row, first: int, lead: int, out: Array) -> int:
+    """Copy ticks from the ring, bridged by the last reading; returns how many are missing, or all if none is there."""
+    missing = 0
+    last = 0.0
+    seen = False
+    for i in range(len(out)):
+        tick = first + i
+        value = np.float64(np.nan)
+        if tick >= 0 and tick < signal.end and tick > signal.end - RING:
+            value = np.float64(signal.mv[tick & (RING - 1), lead])
+        if np.isfinite(value):
+            if not seen:
+                out[:i] = value
+                seen = True
+            last = value
+        else:
+            missing += 1
+        out[i] = last
+    return missing
+
+
+@kernel
+def _smooth(raw: Array, out: Array) -> None:
+    """Two boxcars of five ticks, 3 dB at 23 Hz; beyond its ends the window goes on as it ends."""
+    n = len(raw)
+    once = np.empty(n, np.float64)
+    for i in range(n):
+        total = 0.0
+        for k in range(i - 2, i + 3):
+            total += raw[min(max(k, 0), n - 1)]
+        once[i] = total / 5.0
+    for i in range(n):
+        total = 0.0
+        for k in range(i - 2, i + 3):
+            total += once[min(max(k, 0), n - 1)]
+        out[i] = total / 5.0
+
+
+@kernel
+def _p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) -> bool:
+    """The stretch before the QRS, smoothed, over the line between its ends; False when it cannot be read."""
+    raw = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
+    smooth = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
+    if _copy(signal, peak_tick + onset - P_BEFORE - _MARGIN, lead, raw) > MISSING:
+        return False
+    _smooth(raw, smooth)
+    left, right = smooth[_MARGIN], smooth[_MARGIN + P_SPAN - 1]
+    for i in range(P_SPAN):
+        out[i] = smooth[_MARGIN + i] - (left + (right - left) * i / (P_SPAN - 1.0))
+    return True
+
+
+@kernel
+def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) -> float:
+    """How alike what comes before this QRS is to what came before the last ones: the mean correlation.
+
+    Parameters
+    ----------
+    signal : record of `detector.types.SIGNAL`
+        Nothing behind ``peak_tick + onset`` is used.
+    peak_tick : int
+        The R peak.
+    earlier : int64, shape (n,)
+        R peaks before it, the last first; negative: none. `COMPARED` of them are of use.
+    lead : int
+    onset : int
+        Of this beat's QRS, in ticks from R, as in `detector.measure.MEASURES`.
+
+    Returns
+    -------
+    float
+        -1 ... 1; from `P_PRESENT` on there is a P wave. NaN when there is nothing to compare with.
+    """
+    own = np.empty(P_SPAN, np.float64)
+    other = np.empty(P_SPAN, np.float64)
+    if not _p_stretch(signal, peak_tick, lead, onset, own):
+        return float(np.nan)
+    energy = 0.0
+    for i in range(P_SPAN):
+        energy += own[i] * own[i]
+    total = 0.0
+    count = 0
+    for k in range(min(len(earlier), COMPARED)):
+        if earlier[k] < max(peak_tick - MEMORY, 0) or not _p_stretch(signal, earlier[k], lead, onset, other):
+            continue
+        common = power = 0.0
+        for i in range(P_SPAN):
+            common += own[i] * other[i]
+            power += other[i] * other[i]
+        if energy > 0.0 and power > 0.0:
+            total += common / np.sqrt(energy * power)
+        count += 1
+    return float(total / count) if count > 0 else float(np.nan)
+
+
+@kernel
+def t_window(signal: Row, peak_tick: int, lead: int, out: Array) -> bool:
+    """Copy the T wave's window out of the ring; False when it cannot be read.
+
+    Parameters
+    ----------
+    signal, peak_tick, lead
+        As for `t_wave`.
+    out : float64, shape (T_WINDOW,)
+        mV; ``out[QRS_BEFORE]`` is the R peak.
+    """
+    return _copy(signal, peak_tick - QRS_BEFORE, lead, out) <= MISSING
+
+
+@kernel
+def t_wave(signal: Row, peak_tick: int, rr: int, lead: int, offset: int, out: Row) -> None:
+    """Read the T wave of the beat at `peak_tick` in one lead.
+
+    Parameters
+    ----------
+    signal : record of `detector.types.SIGNAL`
+        Must hold the ticks up to ``peak_tick + T_AFTER - 1``; later ones are not looked at.
+    peak_tick : int
+        The R peak.
+    rr : int
+        Ticks since the R peak before it; 0: unknown.
+    lead : int
+    offset : int
+        The J point, in ticks from R, as in `detector.measure.MEASURES`.
+    out : record of `T_WAVE`
+        All zero when the lead cannot be read, when there is no T wave of any size, or when it has not ended by then.
+    """
+    raw = np.empty(T_WINDOW, np.float64)
+    if t_window(signal, peak_tick, lead, raw):
+        t_in_window(raw, rr, offset, T_USUAL, END, out)
+    else:
+        out.valid = 0
+        out.peak_ms = out.end_ms = out.height_mv = 0.0
+
+
+@kernel
+def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: float, out: Row) -> None:
+    """Read a window that `t_window` has copied; `usual_ticks` and `share` are `T_USUAL` and `END`, or to be tried."""
+    out.valid = 0
+    out.peak_ms = out.end_ms = out.height_mv = 0.0
+    y = np.empty(T_WINDOW, np.float64)
+    _smooth(raw, y)
+    r = QRS_BEFORE
+    last = T_WINDOW - 1
+
+    # The slope over four ticks of the raw curve tells a QRS from a T wave.
+    steepest = 0.0
+    lowest = highest = raw[r]
+    for i in range(r - 30, r + 50):
+        lowest = min(lowest, raw[i])
+        highest = max(highest, raw[i])
+        if i >= r - 25 and i < r + 30:
+            steepest = max(steepest, abs(raw[i + 2] - raw[i - 2]))
+    scale = np.cbrt(min(max(rr if rr > 0 else UNKNOWN_RR, SHORTEST), LONGEST) / 250.0)
+    begin = max(r + offset + T_BEGIN, r + 20)
+    end = min(r + int(T_STOP * scale), last - HALF)
+    for i in range(r + max(NEXT_AFTER, offset + 20), last - 1):
+        if abs(raw[i + 2] - raw[i - 2]) > NEXT_QRS * steepest:
+            end = min(end, i - NEXT_CLEAR)
+            break
+    end = min(max(end, begin + T_SHORTEST), last - HALF)
+
+    usual = r + usual_ticks * scale
+    best = 0.0
+    height = 0.0
+    top = -1
+    for i in range(begin, end):
+        deflection = y[i] - (y[begin] + (y[end] - y[begin]) * (i - begin) / (end - begin))
+        off = (i - usual) / T_SPREAD
+        weighted = abs(deflection) / (1.0 + off * off)
+        if weighted > best:
+            best = weighted
+            height = deflection
+            top = i
+    if top < 0 or abs(height) < T_LEAST * (highest - lowest):
+        return
+
+    up = 1.0 if height > 0.0 else -1.0
+    fall = 0.0
+    steep = top + 1
+    for i in range(top + 2, min(top + FALL, last - HALF)):
+        slope = -up * (y[i + HALF] - y[i - HALF])
+        if slope > fall:
+            fall = slope
+            steep = i
+        elif slope < FALLEN * fall:
+            break
+    if fall == 0.0:
+        return
+    before = fall
+    for i in range(steep + 1, last - HALF):
+        slope = -up * (y[i + HALF] - y[i - HALF])
+        if slope < share * fall:
+            out.valid = 1
+            out.peak_ms = (top - r) * 4.0
+            out.end_ms = (i - (share * fall - slope) / (before - slope) - r) * 4.0
+            out.height_mv = height
+            return
+        before = slope
