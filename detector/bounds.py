@@ -1,8 +1,8 @@
 """Where a QRS complex begins and ends, and what is a pacing spike and no part of it.
 
-A rule of slopes (Pan and Tompkins 1985; Laguna, Jané and Caminal 1994) in the form of Page's cumulative sum (1954): from
-the outermost steep flank walk outwards and add up by how much the curve is steeper than a limit; the complex ends where
-that sum is largest. A notch does not end it, as the slopes behind the notch make up for it, and a lone spark of noise
+A rule of slopes (Pan and Tompkins 1985; Laguna, Jané and Caminal 1994) in the form of Page's cumulative sum (1954):
+from the outermost steep flank walk outwards and add up by how much the curve is steeper than a limit; the complex ends
+where that sum is largest. A notch does not end it, as the slopes behind the notch make up for it, and a lone spark of noise
 does not prolong it. The limit is a share of the steepest slope, or more where the curve is not quiet before the QRS.
 Readers mark the complex a little further out than any slope tells, more so where the flank is slow; the last step
 adds both. The constants are chosen on ludb; `telebeat bench fiducials` says how, and how well it does.
@@ -96,25 +96,23 @@ def _edge(slopes: Array, start: int, stop: int, step: int, limit: float) -> floa
 
 
 @kernel
-def bounds(
-    slopes: Array, peak: int, share: float, noise: float, flank: float, pull: float, early: float, late: float
-) -> tuple[float, float]:
-    """Onset and end of a QRS complex.
+def walks(slopes: Array, peak: int, share: float, noise: float, flank: float) -> tuple[float, int, float, int]:
+    """Where the walks outwards end and the flanks they begin at; all at the R peak without any slope.
 
     Parameters
     ----------
     slopes : float64, shape (n,)
-        What `slopes_of` makes of a curve with at least `STEEP_BEFORE` + `QUIET_BEFORE` + 1
-        ticks before the R peak, and `REACH_AFTER` + 2 behind it.
+        What `slopes_of` makes of a curve with at least `STEEP_BEFORE` + `QUIET_BEFORE` + 1 ticks before the R peak, and
+        `REACH_AFTER` + 2 behind it.
     peak : int
         Index of the R peak.
-    share, noise, flank, pull, early, late : float
-        `SHARE`, `NOISE`, `FLANK`, `PULL`, `EARLY`, `LATE`, or others to be tried.
+    share, noise, flank : float
+        `SHARE`, `NOISE`, `FLANK`, or others to be tried.
 
     Returns
     -------
-    onset, end : float
-        In ticks from the R peak: -`REACH_BEFORE` ... 0 and 0 ... `REACH_AFTER`. Both 0 without any slope.
+    begin, first, end, last : float, int, float, int
+        Indices: before the first flank, the first flank, behind the last flank, the last flank.
     """
     steepest = 0.0
     centre = peak
@@ -123,7 +121,7 @@ def bounds(
             steepest = slopes[i]
             centre = i
     if steepest == 0.0:
-        return 0.0, 0.0
+        return float(peak), peak, float(peak), peak
     first = peak - STEEP_BEFORE
     while first < centre and slopes[first] <= flank * steepest:
         first += 1
@@ -142,6 +140,24 @@ def bounds(
 
     begin = _edge(slopes, first, peak - REACH_BEFORE, -1, limit)
     end = _edge(slopes, last, peak + REACH_AFTER, 1, limit)
-    onset = begin + pull * (first - begin) - early - peak
-    offset = end + pull * (last - end) + late - peak
+    return begin, first, end, last
+
+
+@kernel
+def bounds(slopes: Array, peak: int) -> tuple[float, float]:
+    """Onset and end of a QRS complex.
+
+    Parameters
+    ----------
+    slopes, peak
+        As for `walks`.
+
+    Returns
+    -------
+    onset, end : float
+        In ticks from the R peak: -`REACH_BEFORE` ... 0 and 0 ... `REACH_AFTER`.
+    """
+    begin, first, end, last = walks(slopes, peak, SHARE, NOISE, FLANK)
+    onset = begin + PULL * (first - begin) - EARLY - peak
+    offset = end + PULL * (last - end) + LATE - peak
     return min(max(onset, -float(REACH_BEFORE)), 0.0), max(min(offset, float(REACH_AFTER)), 0.0)

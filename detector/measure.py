@@ -12,21 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector.bounds import (
-    EARLY,
-    FLANK,
-    LATE,
-    NOISE,
-    PULL,
-    REACH_AFTER,
-    REACH_BEFORE,
-    SHARE,
-    STEEP_AFTER,
-    STEEP_BEFORE,
-    bounds,
-    remove_spikes,
-    slopes_of,
-)
+from detector.bounds import STEEP_AFTER, STEEP_BEFORE, bounds, remove_spikes, slopes_of
 from detector.jit import kernel
 from detector.types import RING
 
@@ -125,7 +111,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
         slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
         out.up = max(out.up, slope * 125.0)
         out.down = min(out.down, slope * 125.0)
-    begin, end = bounds(slopes, peak, SHARE, NOISE, FLANK, PULL, EARLY, LATE)
+    begin, end = bounds(slopes, peak)
     onset = peak + int(np.rint(begin))
     offset = peak + int(np.rint(end))
 

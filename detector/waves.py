@@ -26,13 +26,14 @@ MEMORY: Final = 600  # ticks before this R peak from which on they may come: the
 P_BEFORE: Final = 58  # ticks before the QRS onset at which the stretch of the P wave begins (232 ms)
 P_CLEAR: Final = 6  # and at which it ends: the QRS is steep, and its onset not certain
 P_SPAN: Final = P_BEFORE - P_CLEAR
-P_PRESENT: Final = 0.75  # mean correlation from which on there is a P wave
+P_PRESENT: Final = 0.7  # mean correlation from which on there is a P wave
 
 T_AFTER: Final = 150  # ticks after the R peak at which the T wave is read (600 ms): 99 % of T waves have ended
 QRS_BEFORE: Final = 40  # ticks before the R peak that are looked at, for the size of the QRS
 T_BEGIN: Final = 15  # ticks behind the J point at which the T wave's window begins (60 ms)
 T_STOP: Final = 112.5  # ticks from R at which it ends at 60 beats a minute (450 ms)
 T_USUAL: Final = 72.5  # ticks from R at which T waves peak at 60 beats a minute (290 ms)
+T_RATE: Final = 0.4  # share by which both change with 1 s of RR: 154 ms of a QT of 400 ms (Sagie 1992, Framingham)
 T_SPREAD: Final = 25.0  # ticks off that at which a deflection weighs half (100 ms)
 T_SHORTEST: Final = 20  # ticks of the window at least (80 ms)
 NEXT_QRS: Final = 0.4  # of the steepest slope: the next QRS is this steep
@@ -217,7 +218,7 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
         highest = max(highest, raw[i])
         if i >= r - 25 and i < r + 30:
             steepest = max(steepest, abs(raw[i + 2] - raw[i - 2]))
-    scale = np.cbrt(min(max(rr if rr > 0 else UNKNOWN_RR, SHORTEST), LONGEST) / 250.0)
+    scale = 1.0 + T_RATE * (min(max(rr if rr > 0 else UNKNOWN_RR, SHORTEST), LONGEST) - 250) / 250.0
     begin = max(r + offset + T_BEGIN, r + 20)
     end = min(r + int(T_STOP * scale), last - HALF)
     for i in range(r + max(NEXT_AFTER, offset + 20), last - 1):
@@ -242,6 +243,10 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
         return
 
     up = 1.0 if height > 0.0 else -1.0
+    while top < end and up * y[top + 1] > up * y[top]:  # the weight has drawn it towards where T waves usually are
+        top += 1
+    while top > begin and up * y[top - 1] > up * y[top]:
+        top -= 1
     fall = 0.0
     steep = top + 1
     for i in range(top + 2, min(top + FALL, last - HALF)):
@@ -249,7 +254,7 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
         if slope > fall:
             fall = slope
             steep = i
-        elif slope < FALLEN * fall:
+        elif fall > 0.0 and slope < FALLEN * fall:
             break
     if fall == 0.0:
         return

@@ -52,6 +52,15 @@ READING = np.dtype(
 Readings = npt.NDArray[Any]
 
 
+def blank() -> Any:
+    """A reading of which nothing is known."""
+    reading = np.zeros(1, READING)[0]
+    for name in READING.names or ():
+        if READING[name].kind == "f":
+            reading[name] = np.nan
+    return reading
+
+
 @dataclass(frozen=True)
 class Wave:
     """A marked wave in ms from the begin of the record; NaN for an end that is not marked."""
@@ -167,7 +176,7 @@ def _read_qrs(signal: Any, peaks: Sequence[Any], number: int, lead: int) -> Any:
     """Reading, window and J point of a beat, 300 ms after its R peak."""
     tick, found = int(peaks[number]["tick"]), int(peaks[number]["found"])
     before = [int(peaks[number - k]["tick"]) if number >= k else -1 for k in range(1, COMPARED + 1)]
-    reading = np.full(1, np.nan, READING)[0]
+    reading = blank()
     reading["time_ms"] = tick * TICK_MS
     reading["rr"] = tick - before[0] if number > 0 else 0
     reading["known_ms"] = max(found + 1 - tick, AFTER) * TICK_MS

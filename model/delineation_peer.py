@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from detector.measure import SPAN
 from detector.waves import T_WINDOW
-from model.delineation import READING, Found, Wave, met
+from model.delineation import Found, Wave, blank, met
 
 NAME: Final = "neurokit2 dwt"
 PACKAGE: Final = "neurokit2"
@@ -55,9 +55,8 @@ def follow(
     beats: list[Any] = []
     ms = 1000.0 / rate_hz
     for peak, onset, end, t_end, p_peak in zip(peaks, onsets, ends, t_ends, p_peaks, strict=True):
-        reading = np.full(1, np.nan, READING)[0]
+        reading = blank()
         reading["time_ms"] = peak * ms
-        reading["rr"] = 0
         reading["onset"], reading["end"], reading["t_end"] = (
             (onset - peak) * ms,
             (end - peak) * ms,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from detector import bounds as qrs
 from detector import waves
-from detector.bounds import REACH_AFTER, REACH_BEFORE, bounds, slopes_of
+from detector.bounds import REACH_AFTER, REACH_BEFORE, slopes_of, walks
 from detector.jit import kernel
 from detector.measure import SPAN, SPAN_BEFORE
 from detector.types import Array, Row
@@ -96,7 +96,7 @@ def table(readings: Readings) -> list[dict[str, Any]]:
             if not chosen.any():
                 continue
             some = readings[chosen]
-            row = {"measurement": name, "lead": LEADS_12[lead] if lead >= 0 else "all"}
+            row: dict[str, Any] = {"measurement": name, "lead": LEADS_12[lead] if lead >= 0 else "all"}
             row |= agreement(errors(some, name), some["subject"])
             row["read"] = _percent(row["n"], int(marked[chosen].sum()))
             row["tolerance_sd"] = TOLERANCE_MS.get(name)
@@ -125,11 +125,13 @@ def both(first: Readings, second: Readings) -> Readings:
 
 
 @kernel
-def _ends(curves: Array, share: float, noise: float, flank: float, pull: float, out: Array) -> None:
+def _walks(curves: Array, share: float, noise: float, flank: float, out: Array) -> None:
     slopes = np.empty(SPAN, np.float64)
     for n in range(len(curves)):
         slopes_of(curves[n], SPAN_BEFORE, slopes)
-        out[n, 0], out[n, 1] = bounds(slopes, SPAN_BEFORE, share, noise, flank, pull, 0.0, 0.0)
+        begin, first, end, last = walks(slopes, SPAN_BEFORE, share, noise, flank)
+        out[n, 0], out[n, 1], out[n, 2], out[n, 3] = begin, end, first, last
+    out -= SPAN_BEFORE
 
 
 @kernel
@@ -189,11 +191,8 @@ def _try_qrs(curves: npt.NDArray[np.float32]) -> dict[tuple[float, float, float]
     """For each set of constants where the walk ended and the flank it began at: (n, 4), ticks from R."""
     tried = {}
     for constants in itertools.product(SHARES, NOISES, FLANKS):
-        ends = np.empty((len(curves), 2))
-        flanks = np.empty((len(curves), 2))
-        _ends(curves, *constants, 0.0, ends)
-        _ends(curves, *constants, 1.0, flanks)
-        tried[constants] = np.hstack([ends, flanks])
+        tried[constants] = np.empty((len(curves), 4))
+        _walks(curves, *constants, tried[constants])
     return tried
 
 
@@ -228,9 +227,7 @@ def _choose_qrs(
     return names | {"pull": pull, "early": early, "late": late}, onset, end
 
 
-def _try_t(
-    readings: Readings, t_curves: npt.NDArray[np.float64]
-) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
+def _try_t(readings: Readings, t_curves: npt.NDArray[np.float64]) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
     """T ends in ms from R for each set of constants; J points are as they were measured."""
     offsets = np.nan_to_num(np.rint(readings["end"] / TICK_MS)).astype(np.int64)
     curves = np.where(np.isfinite(readings["onset"])[:, None], t_curves, np.nan)

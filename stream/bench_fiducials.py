@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from rich.table import Table
 
 from model import delineation_peer
 from model.delineation import LEADS_12, PAIRS, Found, Wave, follow, read_marks
@@ -66,13 +67,13 @@ def measure(
         columns = {name.rsplit("_", 1)[-1].lower(): k for k, name in enumerate(record.leads)}
         marks: dict[str, list[Wave]] = {lead: read_marks(path, lead, rate_hz) for lead in LEADS_12 if lead in columns}
         units = np.asarray(record.units_per_bit)
-        for lead in marks:
+        for lead, told in marks.items():
             k = columns[lead]
             number = LEADS_12.index(lead)
-            single += follow(record.samples[:, [k]], rate_hz, units[[k]], [marks[lead]], subject, [number])
+            single += follow(record.samples[:, [k]], rate_hz, units[[k]], [told], subject, [number])
             if delineate is not None:
                 mv = record.samples[:, k] * units[k]
-                peer.append(delineation_peer.follow(delineate, mv, rate_hz, marks[lead], subject, number))
+                peer.append(delineation_peer.follow(delineate, mv, rate_hz, told, subject, number))
         for pair in PAIRS:
             if all(lead in marks for lead in pair):
                 ks = [columns[lead] for lead in pair]
@@ -132,8 +133,6 @@ TITLES: Final = {
 
 def show(console: Console, figures: dict[str, Any]) -> None:
     """Print the tables."""
-    from rich.table import Table
-
     for name, title in TITLES.items():
         shown = Table(title=f"{title}: error in ms")
         for heading in ("method", "lead", "beats", "read %", "mean", "SD", "median", "≤ 20 ms %", "SD of subjects"):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.measure import MEASURES, REACH_AFTER, REACH_BEFORE, measure
+from detector.bounds import REACH_AFTER, REACH_BEFORE
+from detector.measure import MEASURES, measure
 from detector.types import AFTER, RING, SIGNAL
 
 PEAK = 500

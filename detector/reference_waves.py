@@ -1,0 +1,165 @@
+"""QRS bounds, P presence and T end once more, in plain Python, to be read and to be the kernels' oracle.
+
+Where a kernel walks, sums as it goes and breaks off, this makes lists and picks from them. Both must agree to the last
+bit, so sums are taken in the same order.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from detector import bounds as qrs
+from detector import waves as w
+
+Curve = npt.NDArray[np.float32]
+Signal = Sequence[float]
+
+
+def _sum(values: Iterable[float]) -> float:
+    """One after the other; the built-in `sum` compensates for rounding since Python 3.12."""
+    return functools.reduce(operator.add, values, 0.0)
+
+
+def remove_spikes(raw: Signal, peak: int) -> list[float]:
+    """The curve without pacing spikes; see `detector.bounds.remove_spikes`."""
+    curve = list(raw)
+    near = raw[peak - qrs.REACH_BEFORE : peak + qrs.REACH_AFTER]
+    least = qrs.SPIKE_SHARE * (max(near) - min(near))
+    half = qrs.SPIKE_HALF
+    for i in range(peak - qrs.REACH_BEFORE, peak + 2):
+        far_left, left, middle, right, far_right = (curve[i + k] for k in (-half - 2, -half, 0, half, half + 2))
+        height = abs(middle - 0.5 * (left + right))
+        beside = max(abs(left - right), abs(left - far_left), abs(right - far_right))
+        if height > least and height > qrs.SPIKE * beside:
+            curve[i - half + 1 : i + half] = [left + (right - left) * k / (2.0 * half) for k in range(1, 2 * half)]
+    return curve
+
+
+def bounds(y: Curve, peak: int) -> tuple[float, float]:
+    """Onset and end of the QRS in ticks from R, with the constants as shipped; see `detector.bounds.bounds`."""
+    slope = {
+        i: abs(float(y[i + 1]) - float(y[i - 1]))
+        for i in range(peak - qrs.STEEP_BEFORE - qrs.QUIET_BEFORE, peak + qrs.REACH_AFTER + 1)
+    }
+    centre = max(range(peak - qrs.STEEP_BEFORE, peak + qrs.STEEP_AFTER), key=lambda i: slope[i])
+    steepest = slope[centre]
+    if steepest == 0.0:
+        return -qrs.EARLY, qrs.LATE
+    flank = qrs.FLANK * steepest
+    first = min((i for i in range(peak - qrs.STEEP_BEFORE, centre) if slope[i] > flank), default=centre)
+    last = max((i for i in range(centre, peak + qrs.FLANK_AFTER + 1) if slope[i] > flank), default=centre)
+
+    begin = first - qrs.QUIET_BEFORE
+    sums = [_sum(slope[begin + k] for k in range(qrs.QUIET))]
+    sums += [slope[i] - slope[i - qrs.QUIET] for i in range(begin + qrs.QUIET, first - 1)]
+    quietest = min(itertools.accumulate(sums))
+    limit = max(qrs.SHARE * steepest, qrs.NOISE * quietest / qrs.QUIET)
+
+    onset = _edge(slope, range(first, peak - qrs.REACH_BEFORE, -1), limit)
+    end = _edge(slope, range(last, peak + qrs.REACH_AFTER), limit)
+    onset = onset + qrs.PULL * (first - onset) - qrs.EARLY - peak
+    end = end + qrs.PULL * (last - end) + qrs.LATE - peak
+    return min(max(onset, -float(qrs.REACH_BEFORE)), 0.0), max(min(end, float(qrs.REACH_AFTER)), 0.0)
+
+
+def _edge(slope: dict[int, float], ticks: range, limit: float) -> float:
+    sums = list(itertools.accumulate(min(slope[i], qrs.CAPPED * limit) - limit for i in ticks))
+    if not sums:
+        return float(ticks.start)
+    bests = list(itertools.accumulate(sums, max, initial=-1.0))[1:]
+    ended = [k for k, (total, best) in enumerate(zip(sums, bests, strict=True)) if total < best - qrs.GIVE_UP * limit]
+    seen = sums[: ended[0] + 1] if ended else sums
+    at = ticks[seen.index(max(seen))] if max(seen) > -1.0 else ticks.start
+    inside, outside = slope[at], slope[at + ticks.step]
+    if inside > limit > outside:
+        return at + ticks.step * (inside - limit) / (inside - outside)
+    return float(at)
+
+
+def _ticks(mv: Curve, first: int, count: int) -> tuple[list[float], int]:
+    """A stretch of a lead, bridged, and how many of its ticks are missing; `mv` is the whole lead from tick 0."""
+    told = [float(mv[t]) if 0 <= t < len(mv) and np.isfinite(mv[t]) else None for t in range(first, first + count)]
+    bridged = []
+    value = next((known for known in told if known is not None), 0.0)
+    for now in told:
+        value = value if now is None else now
+        bridged.append(value)
+    return bridged, told.count(None)
+
+
+def _smooth(raw: Signal) -> list[float]:
+    once = list(raw)
+    for _ in range(2):
+        padded = [once[0]] * 2 + once + [once[-1]] * 2
+        once = [_sum(padded[i : i + 5]) / 5.0 for i in range(len(raw))]
+    return once
+
+
+def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
+    """Mean correlation of a P wave's stretch with those before; see `detector.waves.p_alike`."""
+    own = _p_stretch(mv, peak + onset)
+    if own is None:
+        return math.nan
+    alike = []
+    for before in earlier[: w.COMPARED]:
+        other = _p_stretch(mv, before + onset) if before >= max(peak - w.MEMORY, 0) else None
+        if other is not None:
+            power = _sum(a * a for a in own) * _sum(b * b for b in other)
+            common = _sum(a * b for a, b in zip(own, other, strict=True))
+            alike.append(common / math.sqrt(power) if power else 0.0)
+    return _sum(alike) / len(alike) if alike else math.nan
+
+
+def _p_stretch(mv: Curve, onset: int) -> list[float] | None:
+    raw, missing = _ticks(mv, onset - w.P_BEFORE - 4, w.P_SPAN + 8)
+    if missing > w.MISSING:
+        return None
+    y = _smooth(raw)[4:-4]
+    return [value - (y[0] + (y[-1] - y[0]) * i / (len(y) - 1.0)) for i, value in enumerate(y)]
+
+
+def t_wave(mv: Curve, peak: int, rr: int, offset: int) -> tuple[float, float, float] | None:
+    """Peak and end of the T wave in ms from R, and its height; see `detector.waves.t_wave`."""
+    raw, missing = _ticks(mv, peak - w.QRS_BEFORE, w.T_WINDOW)
+    if missing > w.MISSING:
+        return None
+    y = _smooth(raw)
+    r, last = w.QRS_BEFORE, w.T_WINDOW - 1 - w.HALF
+    steepest = max(abs(raw[i + 2] - raw[i - 2]) for i in range(r - 25, r + 30))
+    extent = max(raw[r - 30 : r + 50]) - min(raw[r - 30 : r + 50])
+    scale = 1.0 + w.T_RATE * (min(max(rr if rr > 0 else w.UNKNOWN_RR, w.SHORTEST), w.LONGEST) - 250) / 250.0
+    begin = max(r + offset + w.T_BEGIN, r + 20)
+    later = range(r + max(w.NEXT_AFTER, offset + 20), w.T_WINDOW - 2)
+    following = [i for i in later if abs(raw[i + 2] - raw[i - 2]) > w.NEXT_QRS * steepest]
+    stop = min([r + int(w.T_STOP * scale), last] + [i - w.NEXT_CLEAR for i in following[:1]])
+    stop = min(max(stop, begin + w.T_SHORTEST), last)
+
+    bulge = {i: y[i] - (y[begin] + (y[stop] - y[begin]) * (i - begin) / (stop - begin)) for i in range(begin, stop)}
+    off = {i: (i - (r + w.T_USUAL * scale)) / w.T_SPREAD for i in bulge}
+    weighted = {i: abs(value) / (1.0 + off[i] * off[i]) for i, value in bulge.items()}
+    top = max(weighted, key=lambda i: weighted[i])
+    if weighted[top] == 0.0 or abs(bulge[top]) < w.T_LEAST * extent:
+        return None
+    height = bulge[top]
+    up = 1.0 if height > 0.0 else -1.0
+    top = next((i for i in range(top, stop) if up * y[i + 1] <= up * y[i]), stop)
+    top = next((i for i in range(top, begin, -1) if up * y[i - 1] <= up * y[i]), begin)
+    slope = {i: -up * (y[i + w.HALF] - y[i - w.HALF]) for i in range(top + 1, last)}
+    fall, steep = 0.0, top + 1
+    for i in range(top + 2, min(top + w.FALL, last)):
+        if slope[i] > fall:
+            fall, steep = slope[i], i
+        elif fall > 0.0 and slope[i] < w.FALLEN * fall:
+            break
+    for i in range(steep + 1, last):
+        if fall > 0.0 and slope[i] < w.END * fall:
+            before = slope[i - 1]
+            return (top - r) * 4.0, (i - (w.END * fall - slope[i]) / (before - slope[i]) - r) * 4.0, height
+    return None
