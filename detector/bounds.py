@@ -2,8 +2,8 @@
 
 A rule of slopes (Pan and Tompkins 1985; Laguna, Jané and Caminal 1994) in the form of Page's cumulative sum (1954):
 from the outermost steep flank walk outwards and add up by how much the curve is steeper than a limit; the complex ends
-where that sum is largest. A notch does not end it, as the slopes behind the notch make up for it, and a lone spark of noise
-does not prolong it. The limit is a share of the steepest slope, or more where the curve is not quiet before the QRS.
+where that sum is largest. A notch does not end it, as the slopes behind the notch make up for it, and a lone spark of
+noise does not prolong it. The limit is a share of the steepest slope, or more where it is not quiet before the QRS.
 Readers mark the complex a little further out than any slope tells, more so where the flank is slow; the last step
 adds both. The constants are chosen on ludb; `telebeat bench fiducials` says how, and how well it does.
 """
@@ -30,9 +30,9 @@ CAPPED: Final = 2.0  # limits that one slope counts at most: a spark weighs no m
 SHARE: Final = 0.1  # of the steepest slope: the limit where the signal is quiet (0.1 to 0.2 in the literature)
 NOISE: Final = 6.0  # times the mean slope of the quiet stretch: the limit in noise
 FLANK: Final = 0.7  # of the steepest slope: what is steeper belongs to the complex beyond doubt
-PULL: Final = 0.31  # of the way back to the flank: a slow slope was followed too far as often as not
-EARLY: Final = 4.8  # ticks by which readers mark the onset before that (19 ms)
-LATE: Final = 4.1  # ticks by which they mark the end behind it (16 ms)
+PULL: Final = 0.27  # of the way back to the flank: a slow slope was followed too far as often as not
+EARLY: Final = 4.7  # ticks by which readers mark the onset before that (19 ms)
+LATE: Final = 3.9  # ticks by which they mark the end behind it (16 ms)
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
 SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent
