@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector import fibrillation, qrs, quality, resample
+from detector import candidate, fibrillation, qrs, quality, resample
+from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import kernel
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
 
@@ -21,6 +22,8 @@ DETECTOR = np.dtype(
         ("fibrillation", fibrillation.FIBRILLATION),
         ("tick", "i8"),  # next tick to be looked at
         ("held", "i8", (LEADS,)),  # µV of the last reading
+        ("half", "i4", (LEADS,)),  # µV of the last even tick, the first of a step
+        ("half_there", "i1", (LEADS,)),  # whether it was a reading
         ("missing", "i8"),  # ticks of this epoch without a reading on any lead
         ("n_peaks", "i8"),
         ("n_epochs", "i8"),
@@ -34,7 +37,8 @@ DETECTOR = np.dtype(
 @kernel
 def begin(state: Row, rate_mhz: int, origin: int) -> None:
     """Start at record sample `origin`; after a restart the ticks go on, everything else is learned anew."""
-    tick = (state.tick + EPOCH - 1) // EPOCH * EPOCH
+    whole = STRIDE * EPOCH  # epochs and steps begin here
+    tick = (state.tick + whole - 1) // whole * whole
     resample.begin(state.input, rate_mhz, origin, tick)
     state.signal.mv[:] = np.nan
     state.signal.end = tick
@@ -43,13 +47,15 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
     qrs.begin(state.qrs)
     fibrillation.begin(state.fibrillation)
     state.held[:] = 0
+    state.half[:] = 0
+    state.half_there[:] = 0
     state.missing = 0
     state.n_peaks = 0
     state.n_epochs = 0
 
 
 @kernel
-def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
+def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int, desk: Row) -> None:
     """Take at most one second of samples; R peaks and epochs are appended to the bed's queues.
 
     Parameters
@@ -59,8 +65,12 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
     mv_per_bit : float64, shape (LEADS,)
     invalid : int
         Sample value that stands for "no reading".
+    desk : detector.candidate.DESK
+        Room to work in.
     """
     resample.resample(state.input, state.signal, samples, mv_per_bit, invalid)
+    first = state.tick // STRIDE
+    steps = 0
     microvolts = np.empty(LEADS, np.int64)
     valid = np.empty(LEADS, np.bool_)
     while state.tick < state.signal.end:
@@ -77,8 +87,16 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
             valid[lead] = reading and state.quality.lead[lead].state <= NOISY
         state.missing += nothing
         fibrillation.take(state.fibrillation, tick, microvolts, valid)
-        if qrs.step(state.qrs, state.signal, tick, microvolts, valid, state.peaks[state.n_peaks]):
-            state.n_peaks += 1
+        for lead in range(LEADS):
+            there = not np.isnan(state.signal.mv[tick & (RING - 1), lead])
+            value = min(max(microvolts[lead], -LIMIT_UV), LIMIT_UV)
+            if tick % STRIDE == 0:
+                state.half[lead] = value
+                state.half_there[lead] = there
+            else:
+                desk.lead[lead].x[steps] = state.half[lead] + value
+                desk.lead[lead].valid[steps] = valid[lead] and state.half_there[lead]
+        steps += tick % STRIDE
         if tick % EPOCH == EPOCH - 1:
             quality.close(state.quality)
             epoch = state.epochs[state.n_epochs]
@@ -93,6 +111,7 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int) -> None:
             state.missing = 0
             state.n_epochs += 1
         state.tick += 1
+    state.n_peaks = qrs.update(state.qrs, desk, state.signal, first, steps, state.peaks, state.n_peaks)
 
 
 @kernel
@@ -135,6 +154,7 @@ class Detector:
         self._invalid = invalid
         self._chunk = int(rate_hz) // 2
         self._table = np.zeros(1, DETECTOR)
+        self._desk = candidate.desk()
         begin(self._table[0], round(rate_hz * 1000), 0)
 
     def update(self, samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -150,7 +170,7 @@ class Detector:
         peaks = []
         epochs = []
         for first in range(0, len(full), self._chunk):
-            update(row, full[first : first + self._chunk], self._mv_per_bit, self._invalid)
+            update(row, full[first : first + self._chunk], self._mv_per_bit, self._invalid, self._desk[0])
             peaks.append(row["peaks"][: row["n_peaks"]].copy())
             epochs.append(row["epochs"][: row["n_epochs"]].copy())
             empty(row)

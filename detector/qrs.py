@@ -1,16 +1,17 @@
-"""Online QRS detection: from microvolts to R peaks, one tick at a time.
+"""Online QRS detection: from the leads' envelopes to R peaks, step by step.
 
 Each lead goes through integer filters to its *envelope*, large where the lead is steep (`detector.envelope`). The
 leads' envelopes, each in units of its own recent beats, are averaged with weights by the square of their
 signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the gain. A peak of the feature is a
-beat when it rises over a threshold between the usual beat (1) and the usual noise peak.
+candidate, and a beat when its score is above 0 (`detector.candidate`).
 
-After Pan and Tompkins 1985 and Hamilton 2002 in its rules (refractory period, T-wave slope, thresholds from medians
-of eight). Different from them: the leads speak together; the threshold acts on a normalised feature; a decision falls
-as soon as the feature has dropped, so that it comes within about 200 ms; the search back takes the one best peak kept
-for it and never reads the signal again.
+After Pan and Tompkins 1985 and Hamilton 2002 in its refractory period, T-wave slope and medians of eight. Different
+from them: the leads speak together, there is no threshold but one score of all that is known of a candidate, and a
+decision falls as soon as it is sure. A candidate that scores well is told when the feature has begun to fall, about
+150 ms after the R peak; a doubtful one when the feature has fallen far or nothing higher has come for a while. The
+search back takes the one best candidate kept for it and never reads the signal again.
 
-Bounded work: a fixed number of operations a tick, plus at most one candidate a tick, whose cost is fixed too.
+Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too.
 """
 
 from __future__ import annotations
@@ -19,202 +20,314 @@ from typing import Final
 
 import numpy as np
 
-from detector.envelope import BASE, FRONT, HELD, KEPT, LAG, SETTLE, SPAN, feed, forget, median, steepest
+from detector.candidate import CANDIDATE, JUDGED, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
+from detector.candidate import begin as begin_shape
+from detector.envelope import FRONT, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
 from detector.jit import kernel
-from detector.types import LEADS, RING, Row
+from detector.types import LEADS, RING, Array, Row
+from detector.usual import FLOOR, KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
 
-WAIT: Final = 34  # ticks without a higher value that close a peak (136 ms)
+WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
-REFRACTORY: Final = 49  # ticks in which no second beat can start (196 ms, or 306 beats a minute)
-T_WAVE: Final = 85  # ticks after a beat in which a T wave may rise (340 ms)
-T_SLOPE: Final = 0.6  # a T wave is less steep than this share of the beat before it
-THRESHOLD: Final = 0.35  # between the usual noise peak (0) and the usual beat (1)
-NOISE_GAIN: Final = 0.9  # the usual noise peak is the median of the last eight times this
-EASE: Final = 0.2  # the threshold falls by this per expected RR once a beat is overdue
-EASE_TO: Final = 0.6  # but never below this share: the longer the silence, the more it may be asystole
-OVERDUE: Final = 1.3  # a beat is overdue after this many expected RR
-SEARCH_BACK: Final = 1.8  # expected RR after which the best refused peak is looked at again
-SEARCH_SHARE: Final = 0.6  # of the threshold is enough then
-SEARCH_LIMIT: Final = 450  # ticks: no search back over more than 1.8 s
-FADE_AFTER: Final = 500  # ticks without a beat after which the levels fade (2 s)
-FADE: Final = 0.996  # per tick: half in 0.7 s
-FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
-FADE_FULL: Final = 2500  # ticks without a beat after which only the floor bounds the fading (10 s)
-FLOOR: Final = 1500.0  # envelope of a QRS of about 0.2 mV: what is much smaller is no beat but the baseline
+BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
+LOWEST: Final = 0.12  # feature of the lowest candidate
+SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
+SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
+FADE_AFTER: Final = 250  # steps without a beat after which the levels fade (2 s)
+FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
+LEARNED: Final = 3  # beats after which a lead is heard before those that have had none
+UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
+UNREST: Final = 0.04  # share of a look: half in 0.5 s
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
-EXPECTED: Final = 200.0  # ticks: RR expected before any is known (75 beats a minute)
-LONGEST: Final = 375.0  # ticks: longest RR expected (1.5 s), so that waiting stays bounded
+FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
+WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
+APART: Final = 20  # ticks between two R peaks at least (80 ms)
+CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
+EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
+LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
+LATEST: Final = 2 * (SEARCH_LIMIT + WAIT) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
+
+_FEATURES: Final = 64  # steps of the feature kept: twice `WAIT`
 
 QRS = np.dtype(
     [
         ("lead", FRONT, (LEADS,)),
-        ("feature", "f8", (128,)),
+        ("usual", USUAL, (LEADS,)),
+        ("shape", SHAPE),
+        ("feature", "f8", (_FEATURES,)),
         ("best", "f8"),  # highest feature of the peak being followed; 0: none
-        ("best_tick", "i8"),
-        ("last", "i8"),  # feature tick of the last beat
-        ("last_r", "i8"),  # its R peak
+        ("best_at", "i8"),
+        ("at_best", "f8", (LEADS,)),  # envelopes there
+        ("weighed", "i1"),  # 1 when its score is known
+        ("candidate", CANDIDATE),
+        ("last", "i8"),  # step of the last beat's feature
+        ("last_r", "i8"),  # tick of its R peak
         ("last_slope", "f8"),
-        ("noise", "f8"),  # usual feature of a refused peak
-        ("refused", "f8", (KEPT,)),
-        ("n_refused", "i8"),
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
-        ("expected", "f8"),  # median RR in ticks
-        ("kept", "f8"),  # best refused peak since the last beat, for the search back; 0: none
-        ("kept_tick", "i8"),
+        ("expected", "f8"),  # median RR in steps
+        ("kept", "f8"),  # best score refused since the last beat, for the search back
+        ("kept_at", "i8"),
         ("kept_slope", "f8"),
+        ("kept_envelope", "f8", (LEADS,)),
+        ("kept_size", "f8", (LEADS,)),
         ("n", "i8"),  # beats found
-        ("first", "i8"),  # first tick; -1 before it
+        ("first", "i8"),  # first step; -1 before it
     ],
     align=True,
 )
-
-_FEATURES: Final = 127  # the ring that holds 2 * WAIT ticks
 _LONG_AGO: Final = -(10**9)
 
 
 @kernel
 def begin(state: Row) -> None:
-    """Forget everything; the next tick is the first."""
+    """Forget everything; the next step is the first."""
     for lead in range(LEADS):
-        front = state.lead[lead]
-        front.run = 0
-        front.hold = 0
-        forget(front)
+        clear(state.lead[lead])
+        usual = state.usual[lead]
+        usual.hold = 0
+        forget(usual)
+    begin_shape(state.shape)
     state.feature[:] = 0.0
     state.best = 0.0
-    state.best_tick = 0
+    state.best_at = 0
+    state.at_best[:] = 0.0
+    state.weighed = 0
+    state.candidate.score = UNLIKELY
     state.last = _LONG_AGO
     state.last_r = _LONG_AGO
-    state.last_slope = 0.0
-    state.noise = 0.0
-    state.n_refused = 0
+    state.last_slope = 1.0
+    state.rr[:] = 0.0
     state.n_rr = 0
     state.expected = EXPECTED
-    state.kept = 0.0
-    state.kept_tick = 0
+    state.kept = UNLIKELY
+    state.kept_at = 0
     state.kept_slope = 0.0
+    state.kept_envelope[:] = 0.0
+    state.kept_size[:] = 0.0
     state.n = 0
     state.first = -1
 
 
 @kernel
-def _combine(state: Row) -> float:
-    """The feature at this tick: weighted mean of the leads' envelopes in units of their beats."""
-    total = 0.0
-    weights = 0.0
-    learned = state.lead[0].n_beats >= 3
-    for lead in range(1, LEADS):
-        learned = learned or state.lead[lead].n_beats >= 3
+def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Array, count: int) -> int:
+    """Take the next steps; returns how many peaks there are then.
+
+    Parameters
+    ----------
+    state, desk, signal : QRS, DESK, SIGNAL
+        `desk.lead` holds the steps' microvolts (`x`, the sum of the step's ticks) and whether they count (`valid`).
+    first : int
+        The first of these steps; one more than the last at the last call.
+    steps : int
+        How many, at most `detector.envelope.STEPS`.
+    peaks : PEAK, shape (n,)
+        Queue that beats found are put into, behind the `count` that are there.
+    """
+    if state.first < 0:
+        state.first = first
+    desk.n_judged = 0
     for lead in range(LEADS):
-        front = state.lead[lead]
-        if front.run > 0 and (front.n_beats >= 3 or not learned):
-            total += front.weight * (front.envelope / max(front.level, FLOOR))
-            weights += front.weight
-    return total / weights if weights > 0.0 else 0.0
-
-
-@kernel
-def _steepness(state: Row, tick: int) -> float:
-    """Largest slope in the envelope that peaked at `tick`, in units of the leads' beats."""
-    total = 0.0
-    weights = 0.0
-    for lead in range(LEADS):
-        front = state.lead[lead]
-        if front.run > 0:
-            total += front.weight * (steepest(front, tick) / (BASE * max(front.level, FLOOR)))
-            weights += front.weight
-    return total / weights if weights > 0.0 else 0.0
-
-
-@kernel
-def _threshold(state: Row, tick: int) -> float:
-    """What the feature must exceed at this tick; it eases once a beat is overdue."""
-    threshold = state.noise + THRESHOLD * (1.0 - state.noise)
-    late = (tick - state.last) / state.expected - OVERDUE
-    return float(threshold * max(EASE_TO, 1.0 - EASE * late)) if late > 0.0 else float(threshold)
-
-
-@kernel
-def _refuse(state: Row, tick: int, height: float, slope: float) -> None:
-    """Learn from a peak that is no beat and keep the best for the search back."""
-    if height > state.kept:
-        state.kept = height
-        state.kept_tick = tick
-        state.kept_slope = slope
+        load(state.lead[lead], desk.lead[lead])
+    start = 0
+    while start < steps:  # stretches in which no lead comes or goes
+        end = start + 1
+        same = True
+        while same and end < steps:
+            for lead in range(LEADS):
+                same = same and desk.lead[lead].valid[end] == desk.lead[lead].valid[start]
+            end += same
         for lead in range(LEADS):
-            state.lead[lead].at_kept = state.lead[lead].at_best
+            front, usual = state.lead[lead], state.usual[lead]
+            if desk.lead[lead].valid[start]:
+                if usual.hold > FORGET:
+                    forget(usual)
+                usual.hold = 0
+                feed(front, desk.lead[lead], start, end)
+            else:
+                usual.hold += end - start
+                rest(front, desk.lead[lead], start, end)
+        count = _decide(state, desk, signal, first, start, end, peaks, count)
+        start = end
     for lead in range(LEADS):
-        front = state.lead[lead]
-        front.refused[front.n_refused % KEPT] = front.at_best
-        front.n_refused += 1
-        front.noise = median(front.refused, front.n_refused)
+        store(state.lead[lead], desk.lead[lead], steps)
+    return count
 
 
 @kernel
-def _accept(state: Row, tick: int, slope: float, faded: bool, searched: bool) -> None:
-    """Learn from a beat whose feature peaked at `tick`."""
-    if state.n > 0:
-        state.rr[state.n_rr % KEPT] = min(float(tick - state.last), LONGEST)
-        state.n_rr += 1
-        state.expected = median(state.rr, state.n_rr)
-    state.last = tick
-    state.last_slope = slope
-    state.kept = 0.0
-    state.n += 1
+def _gains(state: Row, desk: Row) -> None:
+    """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
+    learned = False
     for lead in range(LEADS):
-        front = state.lead[lead]
-        if front.run <= SETTLE and state.n > 3:
-            continue
-        envelope = front.at_kept if searched else front.at_best
-        if faded and envelope < 0.5 * median(front.beats, front.n_beats):
-            front.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
-            front.n_beats = max(front.n_beats, KEPT)
-        front.beats[front.n_beats % KEPT] = envelope
-        front.n_beats += 1
-        front.level = median(front.beats, front.n_beats)
-        if front.n_beats > 4:
-            ratio = front.level / (front.noise + 0.1 * front.level + 1e-9)
-            front.weight = ratio * ratio
+        learned = learned or state.usual[lead].n_beats >= LEARNED
+    total = 0.0
+    for lead in range(LEADS):
+        usual = state.usual[lead]
+        desk.gain[lead] = 0.0
+        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
+            desk.gain[lead] = usual.weight / max(usual.level, FLOOR)
+            total += usual.weight
+    if total > 0.0:
+        for lead in range(LEADS):
+            desk.gain[lead] /= total
 
 
 @kernel
-def _is_peak(state: Row, tick: int, height: float) -> bool:
+def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
+    """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes."""
+    _gains(state, desk)
+    for index in range(start, end):
+        step = origin + index
+        silent = step - state.last
+        if silent > FADE_AFTER and step - state.first > FADE_AFTER:
+            for lead in range(LEADS):
+                fade(state.usual[lead], silent)
+            _gains(state, desk)
+        feature = 0.0
+        for lead in range(LEADS):
+            feature += desk.gain[lead] * desk.lead[lead].envelope[index]
+        state.feature[step & (_FEATURES - 1)] = feature
+        if step % UNREST_EVERY == UNREST_EVERY - 1:
+            for lead in range(LEADS):
+                usual = state.usual[lead]
+                usual.restless += UNREST * (desk.lead[lead].envelope[index] - usual.restless)
+        found = False
+        if feature > state.best:
+            _follow(state, desk, step, index, feature)
+        elif state.best > 0.0 and (feature < BEGUN * state.best or step - state.best_at >= WAIT):
+            closed = step - state.best_at >= WAIT or feature < DROP * state.best
+            if closed or not state.weighed:
+                found = _judge(state, desk, index - (step - state.best_at), closed)
+            if found:
+                candidate = state.candidate
+                peak = peaks[count]
+                peak.strength = candidate.score
+                _locate(state, signal, candidate.at, peak)
+                learn(state.shape, candidate)
+                _accept(state, candidate.at, candidate.slope, state.at_best, candidate.size, end - 1 - index, False)
+            if found or closed:
+                _follow(state, desk, step, index, feature)
+        if not found and state.kept > UNLIKELY and state.n >= WEIGHED:
+            if silent > min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)):
+                if state.kept > -SEARCHED:
+                    found = True
+                    peak = peaks[count]
+                    peak.strength = state.kept
+                    _locate(state, signal, state.kept_at, peak)
+                    _accept(
+                        state,
+                        state.kept_at,
+                        state.kept_slope,
+                        state.kept_envelope,
+                        state.kept_size,
+                        end - 1 - index,
+                        True,
+                    )
+                state.kept = UNLIKELY
+        if found:
+            peaks[count].found = STRIDE * step + STRIDE - 1
+            count += 1
+            _gains(state, desk)
+    return count
+
+
+@kernel
+def _follow(state: Row, desk: Row, step: int, index: int, feature: float) -> None:
+    """The peak may be here."""
+    state.best = feature
+    state.best_at = step
+    state.weighed = 0
+    for lead in range(LEADS):
+        state.at_best[lead] = desk.lead[lead].envelope[index]
+
+
+@kernel
+def _judge(state: Row, desk: Row, index: int, closed: bool) -> bool:
+    """Whether the peak at step `index` of this call is a beat; once it has closed and is none, it is noise."""
+    candidate = state.candidate
+    if not state.weighed:
+        state.weighed = 1
+        candidate.score = UNLIKELY
+        if state.best > LOWEST and state.best_at - state.last > REFRACTORY and _is_peak(state):
+            weigh(state, desk, index)
+    if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
+        desk.judged[desk.n_judged % JUDGED] = candidate
+        desk.n_judged += 1
+        if candidate.score > (0.0 if closed else SURE):
+            return True
+        _refuse(state, candidate)
+    return False
+
+
+@kernel
+def _refuse(state: Row, candidate: Row) -> None:
+    """Learn from a peak that is no beat and keep the best for the search back."""
+    if candidate.score > state.kept:
+        state.kept = candidate.score
+        state.kept_at = candidate.at
+        state.kept_slope = candidate.slope
+        state.kept_envelope[:] = state.at_best
+        state.kept_size[:] = candidate.size
+    for lead in range(LEADS):
+        refuse(state.usual[lead], state.at_best[lead])
+
+
+@kernel
+def _is_peak(state: Row) -> bool:
     """False when the feature was higher within `WAIT` before: the tail of an earlier peak."""
     for back in range(1, WAIT + 1):
-        if state.feature[(tick - back) & _FEATURES] > height:
+        if state.feature[(state.best_at - back) & (_FEATURES - 1)] > state.best:
             return False
     return True
 
 
 @kernel
-def _judge(state: Row, tick: int, now: int, height: float, slope: float) -> bool:
-    """Whether the feature's peak at `tick` is a beat; what it is not is learned as noise."""
-    since = tick - state.last
-    if since <= REFRACTORY or (since < T_WAVE and slope < T_SLOPE * state.last_slope):
-        return False
-    if height > _threshold(state, now):
-        return True
-    state.refused[state.n_refused % KEPT] = min(height, 1.0)
-    state.n_refused += 1
-    state.noise = NOISE_GAIN * median(state.refused, state.n_refused)
-    _refuse(state, tick, height, slope)
-    return False
+def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
+    """Learn from a beat whose feature peaked at step `at`.
+
+    Parameters
+    ----------
+    state : QRS
+    at : int
+    slope : float
+        Its steepness.
+    envelope, size : float64, shape (LEADS,)
+        Of its leads.
+    since : int
+        Steps that the filters have gone on since this one.
+    searched : bool
+        Found by the search back.
+    """
+    after_pause = not searched and at - state.last > FADE_AFTER
+    if state.n > 0:
+        state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
+        state.n_rr += 1
+        state.expected = median(state.rr, state.n_rr)
+    state.last = at
+    state.last_slope = slope
+    state.kept = UNLIKELY
+    state.n += 1
+    for lead in range(LEADS):
+        if state.lead[lead].run - since <= SETTLE and state.n > LEARNED:
+            continue
+        accept(state.usual[lead], envelope[lead], size[lead], after_pause)
 
 
 @kernel
-def locate(state: Row, signal: Row, tick: int, peak: Row) -> None:
-    """Place the R peak of the beat whose feature peaked at `tick`: the largest deflection of its best lead."""
-    centre = tick - LAG
+def _locate(state: Row, signal: Row, at: int, peak: Row) -> None:
+    """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
+
+    It is the largest deflection; in a wide complex an earlier one that is nearly as large.
+    """
     chosen = -1
     for lead in range(LEADS):
-        front = state.lead[lead]
-        # The first lead is where annotators look; another must be clearly better.
-        if front.run > 0 and (chosen < 0 or front.weight > 4.0 * state.lead[chosen].weight):
-            chosen = lead
+        if state.lead[lead].run > 0:
+            if chosen < 0 or state.usual[lead].weight > CLEARLY * state.usual[chosen].weight:
+                chosen = lead
     chosen = max(chosen, 0)
-    first = max(centre - FIDUCIAL, state.last_r + 20)
+    centre = STRIDE * at + STRIDE - 1 - LAG
+    first = max(centre - FIDUCIAL, state.last_r + APART)
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     mean = 0.0
     count = 0
@@ -227,80 +340,26 @@ def locate(state: Row, signal: Row, tick: int, peak: Row) -> None:
     best = -1.0
     where = min(max(centre, first), last)
     for t in range(first, last + 1):
-        value = signal.mv[t & (RING - 1), chosen] - mean
-        size = value * UPRIGHT if value > 0.0 else -value
+        size = _deflection(signal, t, chosen, mean)
         if size > best:  # false for NaN
             best = size
             where = t
+    for t in range(first + 1, where - WIDE):
+        size = _deflection(signal, t, chosen, mean)
+        if size > FIRST * best:
+            if _deflection(signal, t - 1, chosen, mean) <= size and _deflection(signal, t + 1, chosen, mean) <= size:
+                where = t
+                break
+    state.last_r = where
     peak.tick = where
     peak.lead = chosen
 
 
 @kernel
-def _fade(state: Row, silent: int) -> None:
-    """Without beats the levels fall, so that a smaller QRS is found again; never below `FLOOR`."""
-    for lead in range(LEADS):
-        front = state.lead[lead]
-        usual = median(front.beats, front.n_beats)
-        lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * usual, FLOOR)
-        if front.level > lowest:
-            front.level = max(front.level * FADE, lowest)
+def _deflection(signal: Row, tick: int, lead: int, mean: float) -> float:
+    value = signal.mv[tick & (RING - 1), lead] - mean
+    return float(value * UPRIGHT if value > 0.0 else -value)
 
 
-@kernel
-def step(state: Row, signal: Row, tick: int, microvolts: Row, valid: Row, peak: Row) -> bool:
-    """Take one tick; True when a beat was found, then described in `peak`.
-
-    Parameters
-    ----------
-    state, signal : QRS, SIGNAL
-    tick : int
-        This tick; one more than at the last call.
-    microvolts : int64, shape (LEADS,)
-    valid : bool, shape (LEADS,)
-        False where the lead has no reading or may not carry beats.
-    peak : PEAK
-    """
-    if state.first < 0:
-        state.first = tick
-    for lead in range(LEADS):
-        feed(state.lead[lead], microvolts[lead], valid[lead], tick)
-    silent = tick - state.last
-    if silent > FADE_AFTER and tick - state.first > FADE_AFTER:
-        _fade(state, silent)
-    feature = _combine(state)
-    state.feature[tick & _FEATURES] = feature
-    found = False
-    closed = state.best > 0.0 and (tick - state.best_tick >= WAIT or feature < DROP * state.best)
-    if feature <= state.best and closed:
-        height = state.best
-        at = state.best_tick
-        if _is_peak(state, at, height):
-            slope = _steepness(state, at)
-            if _judge(state, at, tick, height, slope):
-                found = True
-                peak.strength = height / max(_threshold(state, tick), 1e-9)
-                locate(state, signal, at, peak)
-                _accept(state, at, slope, at - state.last > FADE_AFTER, False)
-    if feature > state.best or closed:
-        state.best = feature
-        state.best_tick = tick
-        for lead in range(LEADS):
-            state.lead[lead].at_best = state.lead[lead].envelope
-    if not found and state.kept > 0.0 and state.n >= 4:
-        if tick - state.last > min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)):
-            needed = SEARCH_SHARE * (state.noise + THRESHOLD * (1.0 - state.noise))
-            if state.kept > needed and state.kept > 1.2 * state.noise:
-                found = True
-                peak.strength = state.kept / max(needed, 1e-9)
-                locate(state, signal, state.kept_tick, peak)
-                _accept(state, state.kept_tick, state.kept_slope, False, True)
-            state.kept = 0.0
-    if found:
-        peak.found = tick
-        state.last_r = peak.tick
-    return found
-
-
-assert WAIT + SPAN <= HELD, "a lead's ring is too short"
 assert 2 * WAIT <= _FEATURES, "a ring is too short"
+assert FIDUCIAL < LAG, "the R peak would lie ahead"

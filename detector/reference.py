@@ -1,68 +1,25 @@
-"""The resampler and the QRS detector once more, in plain Python, to be read and to be the kernels' oracle.
+"""The QRS detector once more, in plain Python, to be read and to be the kernel's oracle.
 
-`resample` says what a tick is in one formula over the whole record; `QrsTwin` keeps lists where the kernel keeps rings
-and sums windows where the kernel keeps running sums. Both must agree with the kernels to the last bit.
+It takes one tick where the kernel takes a frame, and must agree with it to the last bit.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from detector import qrs
-from detector.envelope import BASE, CENTRE, FORGET, KEPT, LAG, SETTLE, SLOPE, SMOOTH, SPAN, START
-from detector.resample import SCALE
-
-
-def resample(mv: npt.NDArray[np.float64], rate_mhz: int) -> npt.NDArray[np.float64]:
-    """One lead at `RATE`.
-
-    Parameters
-    ----------
-    mv : float64, shape (instants,)
-        Millivolts; NaN where there is no reading.
-    rate_mhz : int
-        Its sampling rate in millihertz.
-
-    Returns
-    -------
-    float64, shape (ticks,)
-        As many ticks as the samples complete.
-    """
-    out = []
-    count = len(mv)
-    tick = 0
-    if rate_mhz <= SCALE:
-        while tick * rate_mhz <= (count - 1) * SCALE:
-            right = -(-tick * rate_mhz // SCALE)  # first sample at or behind the tick
-            share = (tick * rate_mhz - (right - 1) * SCALE) / SCALE
-            new = mv[right]
-            out.append(new if share == 1.0 else mv[right - 1] + share * (new - mv[right - 1]))
-            tick += 1
-        return np.array(out)
-    while (2 * tick + 1) * rate_mhz <= (2 * count - 1) * SCALE:
-        left, right = (2 * tick - 1) * rate_mhz, (2 * tick + 1) * rate_mhz
-        first, last = max(0, (left + SCALE) // (2 * SCALE)), (right + SCALE - 1) // (2 * SCALE)
-        total = 0.0
-        width = 0
-        for i in range(first, last + 1):
-            inside = min(right, (2 * i + 1) * SCALE) - max(left, (2 * i - 1) * SCALE)
-            if inside > 0:
-                total += mv[i] * inside
-                width += inside
-        out.append(total / width)
-        tick += 1
-    return np.array(out)
+from detector import candidate, qrs, usual
+from detector.envelope import LAG, LIMIT_UV, SETTLE
+from detector.reference_filters import LeadTwin
 
 
 @dataclass
 class Peak:
-    """One R peak: its tick, the tick of the decision, the feature over its threshold, the lead it was placed on."""
+    """One R peak: its tick, the tick of the decision, its score, the lead it was placed on."""
 
     tick: int
     found: int
@@ -71,80 +28,48 @@ class Peak:
 
 
 @dataclass
-class _Lead:
-    """One lead's filters over all ticks since they were filled, and what was learned from its beats."""
+class _Candidate:
+    """A peak of the feature and what is known of it."""
 
-    v: list[int] = field(default_factory=list)
-    b: list[int] = field(default_factory=list)
-    h: list[int] = field(default_factory=list)
-    d: list[int] = field(default_factory=list)
-    run: int = 0
-    hold: int = 0
-    envelope: float = 0.0
-    level: float = START
-    noise: float = 0.0
-    weight: float = 1.0
-    beats: list[float] = field(default_factory=list)
-    n_beats: int = 0
-    refused: list[float] = field(default_factory=list)
-    at_best: float = 0.0
-    at_kept: float = 0.0
-
-    def forget(self) -> None:
-        self.level, self.noise = START, 0.0
-        self.weight = 1.0
-        self.beats, self.refused = [], []
-
-    def feed(self, microvolts: int, valid: bool) -> None:
-        if not valid:
-            self.hold += 1
-            self.run = 0
-            self.envelope = 0.0
-            return
-        if self.run == 0:
-            if self.hold > FORGET:
-                self.forget()
-            self.hold = 0
-            self.v = [microvolts] * 2 * SMOOTH
-            self.b = [SMOOTH * SMOOTH * microvolts] * BASE
-            self.h = [0] * SLOPE
-            self.d = [0] * 64
-        self.run += 1
-        s = SMOOTH
-        self.v = [*self.v[1:], microvolts]
-        # Two boxcars in a row are one triangle.
-        self.b = [*self.b[1:], sum(min(i + 1, 2 * s - 1 - i) * self.v[-1 - i] for i in range(2 * s - 1))]
-        h = BASE * self.b[-1 - CENTRE] - sum(self.b)
-        d = abs(h - self.h[0])
-        self.h = [*self.h[1:], h]
-        self.d = [*self.d[1:], d]
-        self.envelope = sum(self.d[-SPAN:]) / (BASE * SPAN)
+    at: int
+    score: float = candidate.UNLIKELY
+    slope: float = 0.0
+    sizes: list[float] = field(default_factory=list)
+    near: list[list[float]] = field(default_factory=list)
+    shape: int = -1
+    shift: int = 0
+    fit: float = -2.0
+    envelopes: list[float] = field(default_factory=list)
 
 
 class QrsTwin:
-    """The online QRS detector, one tick at a time; see `detector.envelope` and `detector.qrs` for the method.
+    """The online QRS detector, one tick at a time; see `detector.qrs` and `detector.candidate` for the method.
 
     Parameters
     ----------
     leads : int
         Number of leads given at each `step`.
+    weights : sequence of float, optional
+        Of a candidate's measures.
     """
 
-    def __init__(self, leads: int) -> None:
-        self.leads = [_Lead() for _ in range(leads)]
+    def __init__(self, leads: int, weights: Sequence[float] = tuple(candidate.WEIGHTS.tolist())) -> None:
+        self.weights = weights
+        self.leads = [LeadTwin() for _ in range(leads)]
         self.mv: list[Sequence[float]] = []
         self.feature: list[float] = []
+        self.gains = [0.0] * leads
         self.best = 0.0
-        self.best_tick = 0
+        self.best_at = 0
+        self.candidate: _Candidate | None = None
         self.last = self.last_r = -(10**9)
-        self.last_slope = 0.0
-        self.noise = 0.0
-        self.refused: list[float] = []
+        self.last_slope = 1.0
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
-        self.kept = self.kept_slope = 0.0
-        self.kept_tick = 0
+        self.kept: _Candidate | None = None
         self.n = 0
+        self.shapes = [[[0.0] * candidate.POINTS for _ in range(leads)] for _ in range(candidate.SHAPES)]
+        self.seen = [0.0] * candidate.SHAPES
 
     def step(self, mv: Sequence[float]) -> Peak | None:
         """Take one tick.
@@ -154,136 +79,247 @@ class QrsTwin:
         mv : sequence of float
             Millivolts of each lead (float32 values); NaN where it may not carry beats.
         """
-        now = len(self.mv)
         self.mv.append(mv)
-        for lead, value in zip(self.leads, mv, strict=True):
-            valid = not math.isnan(value)
-            lead.feed(int(np.rint(value * 1000.0)) if valid else 0, valid)
+        if len(self.mv) % 2:
+            return None
+        now = len(self.mv) // 2 - 1
+        for lead, first, second in zip(self.leads, self.mv[-2], mv, strict=True):
+            valid = not math.isnan(first) and not math.isnan(second)
+            lead.feed(_microvolts(first) + _microvolts(second) if valid else 0, valid)
+        self._gain()
         silent = now - self.last
         if silent > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
             self._fade(silent)
-        feature = self._mean(self._usable(), lambda lead: lead.envelope / max(lead.level, qrs.FLOOR))
+            self._gain()
+        feature = 0.0
+        for lead, gain in zip(self.leads, self.gains, strict=True):
+            feature += gain * lead.envelope
         self.feature.append(feature)
-        peak = None
-        closed = self.best > 0 and (now - self.best_tick >= qrs.WAIT or feature < qrs.DROP * self.best)
-        if feature <= self.best and closed and self._is_peak():
-            peak = self._judge(now)
-        if feature > self.best or closed:
-            self.best, self.best_tick = feature, now
+        if now % qrs.UNREST_EVERY == qrs.UNREST_EVERY - 1:
             for lead in self.leads:
-                lead.at_best = lead.envelope
-        return peak or self._search_back(now)
+                lead.restless += qrs.UNREST * (lead.envelope - lead.restless)
+        peak = None
+        if feature > self.best:
+            self._follow(now, feature)
+        elif self.best > 0 and (feature < qrs.BEGUN * self.best or now - self.best_at >= qrs.WAIT):
+            closed = now - self.best_at >= qrs.WAIT or feature < qrs.DROP * self.best
+            peak = self._judge(now, closed)
+            if peak or closed:
+                self._follow(now, feature)
+        return peak or self._search_back(now, silent)
 
-    def _usable(self) -> list[_Lead]:
-        learned = any(len(lead.beats) >= 3 for lead in self.leads)
-        return [lead for lead in self.leads if lead.run and (len(lead.beats) >= 3 or not learned)]
-
-    @staticmethod
-    def _mean(leads: Sequence[_Lead], value: Callable[[_Lead], float]) -> float:
-        total = weights = 0.0
-        for lead in leads:
-            total += lead.weight * value(lead)
-            weights += lead.weight
-        return total / weights if weights else 0.0
+    def _gain(self) -> None:
+        learned = any(len(lead.beats) >= qrs.LEARNED for lead in self.leads)
+        heard = [lead.run > 0 and (len(lead.beats) >= qrs.LEARNED or not learned) for lead in self.leads]
+        total = 0.0
+        for lead, usable in zip(self.leads, heard, strict=True):
+            total += lead.weight if usable else 0.0
+        self.gains = [
+            lead.weight / max(lead.level, usual.FLOOR) / total if usable else 0.0
+            for lead, usable in zip(self.leads, heard, strict=True)
+        ]
 
     def _fade(self, silent: int) -> None:
         for lead in self.leads:
-            lowest = qrs.FLOOR if silent > qrs.FADE_FULL else max(qrs.FADE_TO * _median(lead.beats), qrs.FLOOR)
+            faded = max(usual.FADE_TO * _median(lead.beats), usual.FLOOR)
+            lowest = usual.FLOOR if silent > usual.FADE_FULL else faded
             if lead.level > lowest:
-                lead.level = max(lead.level * qrs.FADE, lowest)
+                lead.level = max(lead.level * usual.FADE, lowest)
 
-    def _is_peak(self) -> bool:
-        before = self.feature[max(self.best_tick - qrs.WAIT, 0) : self.best_tick]
-        return all(value <= self.best for value in before)
+    def _follow(self, now: int, feature: float) -> None:
+        self.best, self.best_at, self.candidate = feature, now, None
+        for lead in self.leads:
+            lead.at_best = lead.envelope
 
-    def _threshold(self, now: int) -> float:
-        threshold = self.noise + qrs.THRESHOLD * (1.0 - self.noise)
-        late = (now - self.last) / self.expected - qrs.OVERDUE
-        return threshold * max(qrs.EASE_TO, 1.0 - qrs.EASE * late) if late > 0 else threshold
-
-    def _steepness(self, now: int) -> float:
-        # The envelope that peaked some ticks ago is the mean of the slopes up to there.
-        back = now - self.best_tick
-
-        def largest(lead: _Lead) -> float:
-            slopes = lead.d[len(lead.d) - back - SPAN : len(lead.d) - back]
-            return max(slopes) / (BASE * max(lead.level, qrs.FLOOR)) if slopes else 0.0
-
-        return self._mean([lead for lead in self.leads if lead.run], largest)
-
-    def _judge(self, now: int) -> Peak | None:
-        tick, height = self.best_tick, self.best
-        slope = self._steepness(now)
-        since = tick - self.last
-        if since <= qrs.REFRACTORY or (since < qrs.T_WAVE and slope < qrs.T_SLOPE * self.last_slope):
+    def _judge(self, now: int, closed: bool) -> Peak | None:
+        if self.candidate is None:
+            self.candidate = _Candidate(self.best_at)
+            before = self.feature[max(self.best_at - qrs.WAIT, 0) : self.best_at]
+            is_peak = all(value <= self.best for value in before)
+            apart = self.best_at - self.last > candidate.REFRACTORY
+            if self.best > qrs.LOWEST and apart and is_peak and any(self.gains):
+                self._weigh(self.candidate, now)
+        one = self.candidate
+        if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
             return None
-        if height > self._threshold(now):
-            strength = height / max(self._threshold(now), 1e-9)
-            return self._accept(tick, now, strength, slope, searched=False)
-        self.refused.append(min(height, 1.0))
-        self.noise = qrs.NOISE_GAIN * _median(self.refused)
-        if height > self.kept:
-            self.kept, self.kept_tick, self.kept_slope = height, tick, slope
-            for lead in self.leads:
-                lead.at_kept = lead.at_best
+        one.envelopes = [lead.at_best for lead in self.leads]
+        if one.score > (0.0 if closed else candidate.SURE):
+            where, chosen = self._locate(one.at)
+            self._learn(one)
+            self._accept(one, searched=False)
+            return Peak(where, 2 * now + 1, one.score, chosen)
+        if self.kept is None or one.score > self.kept.score:
+            self.kept = one
         for lead in self.leads:
             lead.refused.append(lead.at_best)
             lead.noise = _median(lead.refused)
         return None
 
-    def _search_back(self, now: int) -> Peak | None:
-        if self.kept <= 0 or self.n < 4:
-            return None
-        if now - self.last <= min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT):
-            return None
-        kept, self.kept = self.kept, 0.0
-        needed = qrs.SEARCH_SHARE * (self.noise + qrs.THRESHOLD * (1.0 - self.noise))
-        if kept > needed and kept > 1.2 * self.noise:
-            return self._accept(self.kept_tick, now, kept / max(needed, 1e-9), self.kept_slope, searched=True)
-        return None
-
-    def _accept(self, tick: int, now: int, strength: float, slope: float, *, searched: bool) -> Peak:
-        where, chosen = self._locate(tick, now)
-        faded = not searched and tick - self.last > qrs.FADE_AFTER
-        if self.n:
-            self.rr.append(min(tick - self.last, qrs.LONGEST))
-            self.expected = _median(self.rr)
-        self.last, self.last_slope = tick, slope
-        self.kept = 0.0
-        self.n += 1
-        for lead in self.leads:
-            if lead.run <= SETTLE and self.n > 3:
+    def _weigh(self, one: _Candidate, now: int) -> None:
+        back = now - one.at
+        since = one.at - self.last
+        slope = size = weights = restless = at_rest = 0.0
+        heard = []
+        envelopes = []
+        for lead, gain in zip(self.leads, self.gains, strict=True):
+            if gain <= 0.0:
+                one.sizes.append(0.0)
+                one.near.append([0.0] * candidate.NEAR)
                 continue
-            envelope = lead.at_kept if searched else lead.at_best
-            if faded and envelope < 0.5 * _median(lead.beats):
-                lead.beats = [envelope] * KEPT
-            lead.beats.append(envelope)
-            lead.level = _median(lead.beats)
-            if len(lead.beats) > 4:
-                ratio = lead.level / (lead.noise + 0.1 * lead.level + 1e-9)
-                lead.weight = ratio * ratio
-        self.last_r = where
-        return Peak(where, now, strength, chosen)
+            middle = back + candidate.CENTRE_BACK
+            near = [lead.band(middle + candidate.NEAR // 2 - k) for k in range(candidate.NEAR)]
+            one.near.append(near)
+            one.sizes.append(max(abs(value) for value in near))
+            level = max(lead.level, usual.FLOOR)
+            envelopes.append(lead.at_best / level)
+            slope += lead.weight * (lead.steepest(back) / level)
+            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else self.best)
+            weights += lead.weight
+            unrest = lead.restless / level
+            restless += unrest
+            at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
+            heard.append(lead)
+        one.slope = slope / weights
+        size = size / weights
+        rr = since / self.expected if len(self.rr) >= 4 else 1.0
+        off = (rr - 1.0) / candidate.RR_SPREAD
+        tall = math.log(size + 0.05)
+        steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
+        measures = {
+            "one": 1.0,
+            "height": math.log(self.best + 0.02),
+            "steepness": math.log(one.slope + 0.02),
+            "least": math.log(min(envelopes) + 0.02),
+            "most": math.log(max(0.0, *envelopes, 0.0) + 0.02),
+            "on time": math.exp(-0.5 * off * off),
+            "due": min(rr, candidate.DUE),
+            "restless": restless / len(heard),
+            "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
+            "size": tall,
+            "size in T": math.exp(-since / candidate.FADING) * tall,
+            "height at rest": at_rest,
+        }
+        weight = dict(zip(candidate.MEASURES, self.weights, strict=True))
+        score = 0.0
+        for name, value in measures.items():
+            score += weight[name] * value
+        straight, squared = weight["likeness"], weight["likeness squared"]
+        most = max(straight * c + squared * c * abs(c) for c in np.linspace(-1.0, 1.0, 201).tolist())
+        if score + most <= -candidate.SEARCHED:
+            one.score = score + most
+            return
+        likeness = self._compare(one)
+        if self.seen[0] + self.seen[1] < candidate.KNOWN or likeness == -2.0:
+            likeness = candidate.UNKNOWN
+        one.score = score + straight * likeness + squared * likeness * abs(likeness)
 
-    def _locate(self, tick: int, now: int) -> tuple[int, int]:
+    def _compare(self, one: _Candidate) -> float:
+        counted = -2.0
+        for shape, seen in enumerate(self.seen):
+            if seen <= 0.0:
+                continue
+            for shift in range(2 * candidate.SHIFT + 1):
+                total = weights = 0.0
+                for lead, gain, near, points in zip(self.leads, self.gains, one.near, self.shapes[shape], strict=True):
+                    if gain <= 0.0:
+                        continue
+                    part = near[shift : shift + candidate.POINTS]
+                    both, here, there = 0.0, 1e-9, 1e-9
+                    for a, b in zip(part, points, strict=True):
+                        both += a * b
+                        here += a * a
+                        there += b * b
+                    total += lead.weight * (both / math.sqrt(here * there))
+                    weights += lead.weight
+                likeness = total / weights
+                if likeness > one.fit:
+                    one.fit, one.shape, one.shift = likeness, shape, shift
+                if seen >= candidate.TRUSTED:
+                    counted = max(counted, likeness)
+        return counted
+
+    def _learn(self, one: _Candidate) -> None:
+        which = one.shape
+        if which < 0 or one.fit < candidate.SAME:
+            which = 0 if self.seen[0] <= self.seen[1] else 1
+            self.shapes[which] = [near[candidate.SHIFT : candidate.SHIFT + candidate.POINTS] for near in one.near]
+            self.seen[which] = 1.0
+        else:
+            share = max(candidate.LEARN, 1.0 / (self.seen[which] + 1.0))
+            for near, points in zip(one.near, self.shapes[which], strict=True):
+                for k in range(candidate.POINTS):
+                    points[k] += share * (near[k + one.shift] - points[k])
+            self.seen[which] = min(self.seen[which] + 1.0, candidate.OFTEN)
+        self.seen[1 - which] *= candidate.WANE
+
+    def _search_back(self, now: int, silent: int) -> Peak | None:
+        if self.kept is None or self.n < usual.WEIGHED:
+            return None
+        if silent <= min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT):
+            return None
+        one, self.kept = self.kept, None
+        if one.score <= -candidate.SEARCHED:
+            return None
+        where, chosen = self._locate(one.at)
+        self._accept(one, searched=True)
+        return Peak(where, 2 * now + 1, one.score, chosen)
+
+    def _accept(self, one: _Candidate, *, searched: bool) -> None:
+        faded = not searched and one.at - self.last > qrs.FADE_AFTER
+        if self.n:
+            self.rr.append(min(float(one.at - self.last), qrs.LONGEST))
+            self.expected = _median(self.rr)
+        self.last, self.last_slope = one.at, one.slope
+        self.kept = None
+        self.n += 1
+        for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
+            if lead.run <= SETTLE and self.n > qrs.LEARNED:
+                continue
+            if faded and envelope < 0.5 * _median(lead.beats):
+                lead.beats = [envelope] * usual.KEPT
+                lead.sizes = [size] * usual.KEPT
+            lead.beats.append(envelope)
+            lead.sizes.append(size)
+            lead.level = _median(lead.beats)
+            lead.size = _median(lead.sizes)
+            if len(lead.beats) > usual.WEIGHED:
+                ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
+                lead.weight = ratio * ratio
+
+    def _locate(self, at: int) -> tuple[int, int]:
         chosen = -1
         for i, lead in enumerate(self.leads):
-            if lead.run and (chosen < 0 or lead.weight > 4.0 * self.leads[chosen].weight):
+            if lead.run and (chosen < 0 or lead.weight > qrs.CLEARLY * self.leads[chosen].weight):
                 chosen = i
         chosen = max(chosen, 0)
-        centre = tick - LAG
-        first = max(centre - qrs.FIDUCIAL, self.last_r + 20)
+        centre = 2 * at + 1 - LAG
+        first = max(centre - qrs.FIDUCIAL, self.last_r + qrs.APART)
         last = max(centre + qrs.FIDUCIAL, first)
-        window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first, last + 1)]
-        real = [value for value in window if not math.isnan(value)]
+
+        def value(t: int) -> float:
+            return self.mv[t][chosen] if t >= 0 else math.nan
+
+        real = [value(t) for t in range(first, last + 1) if not math.isnan(value(t))]
         mean = sum(real) / len(real) if real else 0.0
+
+        def size(t: int) -> float:
+            return (value(t) - mean) * qrs.UPRIGHT if value(t) > mean else mean - value(t)
+
         best, where = -1.0, min(max(centre, first), last)
-        for t, value in enumerate(window, first):
-            size = (value - mean) * qrs.UPRIGHT if value > mean else mean - value
-            if size > best:
-                best, where = size, t
+        for t in range(first, last + 1):
+            if size(t) > best:
+                best, where = size(t), t
+        for t in range(first + 1, where - qrs.WIDE):
+            if size(t) > qrs.FIRST * best and size(t - 1) <= size(t) >= size(t + 1):
+                where = t
+                break
+        self.last_r = where
         return where, chosen
 
 
+def _microvolts(mv: float) -> int:
+    return int(min(max(np.rint(mv * 1000.0), -LIMIT_UV), LIMIT_UV))
+
+
 def _median(values: Sequence[float]) -> float:
-    return statistics.median(values[-KEPT:]) if values else 0.0
+    return statistics.median(values[-usual.KEPT :]) if values else 0.0

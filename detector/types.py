@@ -17,6 +17,7 @@ Array = Any
 RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
 LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm
 RING: Final = 1024  # ticks of signal kept (4.1 s): a frame of 1 s, a beat's window and the RR before it
+CHUNK: Final = 251  # ticks at once at most: those of a frame of 1 s
 EPOCH: Final = 25  # ticks between two judgements of the rules (100 ms)
 EPOCHS: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
 BEATS: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6

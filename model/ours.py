@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import detector, resample
+from detector import candidate, detector, resample
 from detector.jit import kernel
-from detector.types import EPOCH, LEADS, RATE, Array
+from detector.types import EPOCH, LEADS, RATE, Array, Row
 
 STEP_S: Final = 0.25  # of signal at once, as in the reference frame
 INVALID: Final = -32768  # the sample that stands for no reading
@@ -67,6 +67,7 @@ def _advance(
     found: Array,
     counts: Array,
     unreadable: Array,
+    desk: Row,
 ) -> None:
     """Give every bed its step of signal and keep what it found."""
     for bed in range(len(table)):
@@ -75,7 +76,7 @@ def _advance(
         if first >= end:
             continue
         row = table[bed]
-        detector.update(row, samples[bed, first:end], mv_per_bit[bed], INVALID)
+        detector.update(row, samples[bed, first:end], mv_per_bit[bed], INVALID, desk)
         for i in range(row.n_peaks):
             peak = row.peaks[i]
             out = found[bed, counts[bed]]
@@ -121,6 +122,7 @@ class Beds:
             Seconds for which no lead of the bed was readable.
         """
         table = np.zeros(len(self._lengths), detector.DETECTOR)
+        desk = candidate.desk()[0]
         for row, rate_mhz in zip(table, self._rates_mhz, strict=True):
             detector.begin(row, rate_mhz, 0)
         counts = np.zeros(len(table), np.int64)
@@ -136,6 +138,7 @@ class Beds:
                 self._found,
                 counts,
                 unreadable,
+                desk,
             )
         found = [self._found[bed, :count] for bed, count in enumerate(counts)]
         return found, unreadable.astype(np.float64) * (EPOCH / RATE)

@@ -106,7 +106,7 @@ def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
 
 
 @kernel
-def detect(table: Array, jobs: Array, samples: Array) -> None:
+def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
     """Run the signal of every job through its bed's detector.
 
     Parameters
@@ -115,12 +115,14 @@ def detect(table: Array, jobs: Array, samples: Array) -> None:
     jobs : JOB, shape (jobs,)
         Each at most one second.
     samples : int16, shape (instants, LEADS)
+    desk : detector.candidate.DESK
+        Room to work in.
     """
     for i in range(len(jobs)):
         job = jobs[i]
         bed = table[job.row]
         stretch = samples[job.first : job.first + job.count]
-        detector.update(bed.detector, stretch, bed.intake.mv_per_bit, INVALID)
+        detector.update(bed.detector, stretch, bed.intake.mv_per_bit, INVALID, desk)
 
 
 @kernel

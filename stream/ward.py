@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from detector import candidate
 from detector.types import LEADS
 from model.reader import Reader
 from stream import bed as beds
@@ -71,6 +72,7 @@ class Ward:
         self._signature = _signature(reader)
         self._limits = pack(limits or Limits())
         self._table = np.zeros(FIRST_ROWS, beds.BED)
+        self._desk = candidate.desk()
         self._rows: dict[str, int] = {}
         self._free = list(range(FIRST_ROWS - 1, -1, -1))
         self._queued: dict[str, int] = {}  # ms of signal in each bed's queues
@@ -247,7 +249,7 @@ class Ward:
     def _run(self) -> None:
         """Detect in everything queued."""
         if self._jobs:
-            beds.detect(self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches))
+            beds.detect(self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches), self._desk[0])
             self._jobs, self._stretches, self._length = [], [], 0
 
     def _flush(self) -> None:

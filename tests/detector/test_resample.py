@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import reference, resample
+from detector import reference_filters, resample
 from detector.types import LEADS, RATE, RING, SIGNAL
 
 INVALID = -32768
@@ -42,7 +42,7 @@ def test_the_twin_agrees_however_the_samples_are_cut(rate: int, cut: list[int], 
     if holes:
         samples[random.random(len(samples)) < 0.1] = INVALID
     mv = np.where(samples == INVALID, np.nan, samples * 0.001)
-    expected = reference.resample(mv, rate).astype(np.float32)
+    expected = reference_filters.resample(mv, rate).astype(np.float32)
     np.testing.assert_array_equal(ticks(samples, rate, cut), expected)
 
 

@@ -1,0 +1,281 @@
+"""The weights of the QRS detector's score: fitted to its own candidates, cross-validated by subject.
+
+    python -m benchmarks.fit_qrs              # five folds, then all records; prints the table and the weights
+    python -m benchmarks.fit_qrs --folds 0    # only the weights
+
+The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
+are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), a
+logistic regression is fitted to the candidates of the last rounds, and it runs again. Records: mitdb and svdb with both
+leads and with the first alone, and mitdb mixed with electrode motion and muscle noise; a subject's mixes are in his
+fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
+from sklearn.linear_model import LogisticRegression
+
+from detector.candidate import COUNT, JUDGED, MEASURES, WEIGHTS
+from detector.candidate import desk as new_desk
+from detector.detector import DETECTOR, begin, empty, update
+from detector.envelope import LAG, STRIDE
+from detector.jit import kernel
+from detector.resample import sample_of
+from detector.types import RATE, Array, Row
+from model.bench import Case, judge
+from model.ec57 import BeatTable, gross
+from model.ec57.annotations import CLASS_OF
+from model.ours import INVALID, STEP_S, Strip
+from stream.bench import cases, expand, mixed_db
+from stream.settings import data_dirs
+
+Floats = npt.NDArray[np.float64]
+
+REAL: Final = ("mitdb", "svdb")
+MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
+ROUNDS: Final = 4  # of running and fitting
+REMEMBERED: Final = 3  # rounds whose candidates are fitted to: one alone swings
+CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
+BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, behind it
+STEADY: Final = 10.0  # inverse strength of the regression's penalty: far more candidates than weights, none is needed
+#: Where fitting begins: height and shape alone.
+FIRST: Final = {"one": 2.5, "height": 1.5, "steepness": 1.5, "likeness": 0.5}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One record as it is fitted to.
+
+    Attributes
+    ----------
+    case : Case
+    counts : float
+        What its candidates count for.
+    leads : int
+    """
+
+    case: Case
+    counts: float
+    leads: int
+
+    @property
+    def strip(self) -> Strip:
+        """The signal, of as many leads as are looked at."""
+        return self.case.strip.lead(0) if self.leads == 1 else self.case.strip
+
+    @property
+    def name(self) -> str:
+        """The database, or mix, as the table names it."""
+        return f"{self.case.database}, lead 0" if self.leads == 1 else self.case.database
+
+
+#: A candidate: the sample its QRS lies on, its feature and its measures.
+SEEN = np.dtype([("sample", "i8"), ("height", "f8"), ("measures", "f8", (COUNT,))])
+
+
+@kernel
+def _listen(row: Row, desk: Row, samples: Array, mv_per_bit: Array, size: int, seen: Array, found: Array) -> Any:
+    """Run a record; how many candidates were judged and how many beats found."""
+    n_seen = 0
+    n_found = 0
+    for first in range(0, len(samples), size):
+        update(row, samples[first : first + size], mv_per_bit, INVALID, desk)
+        for i in range(min(desk.n_judged, JUDGED)):
+            candidate = desk.judged[i]
+            seen[n_seen].sample = sample_of(row.input, STRIDE * candidate.at + STRIDE - 1 - LAG)
+            seen[n_seen].height = candidate.height
+            seen[n_seen].measures[:] = candidate.measures
+            n_seen += 1
+        for i in range(row.n_peaks):
+            found[n_found, 0] = sample_of(row.input, row.peaks[i].tick)
+            found[n_found, 1] = row.peaks[i].found - row.peaks[i].tick
+            n_found += 1
+        empty(row)
+    return n_seen, n_found
+
+
+def listen(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Candidates (`SEEN`) and beats (sample, ticks until it was told) of a record, judged by these weights."""
+    strip = run.strip
+    table = np.zeros(1, DETECTOR)
+    begin(table[0], round(strip.rate_hz * 1000), 0)
+    seconds = int(len(strip.samples) / strip.rate_hz) + 2
+    seen, found = np.zeros(20 * seconds, SEEN), np.zeros((6 * seconds, 2), np.int64)
+    size = int(strip.rate_hz * STEP_S)
+    desk = new_desk(weights)[0]
+    n_seen, n_found = _listen(table[0], desk, strip.samples, strip.mv_per_bit, size, seen, found)
+    return seen[:n_seen], found[:n_found]
+
+
+def label(run: Run, seen: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which candidates are beats, and which are to be used: those outside of fibrillation."""
+    truth, rate = run.case.truth, run.case.strip.rate_hz
+    beat = np.zeros(len(seen), np.bool_)
+    used = np.ones(len(seen), np.bool_)
+    for sample, symbol in zip(truth.samples, truth.symbols, strict=True):
+        if symbol in CLASS_OF:
+            first, end = np.searchsorted(seen["sample"], (sample - BEFORE_S * rate, sample + AFTER_S * rate))
+            if end > first:
+                beat[first + int(np.argmax(seen["height"][first:end]))] = True
+    begun: int | None = None
+    for sample, symbol in [*zip(truth.samples, truth.symbols, strict=True), (len(run.case.strip.samples), "]")]:
+        if symbol == "[":
+            begun = sample
+        elif symbol == "]" and begun is not None:
+            used &= (seen["sample"] < begun - rate) | (seen["sample"] > sample + rate)
+            begun = None
+    return beat, used
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a record taught: measures (n, COUNT), which are beats (n,), what each counts for; and how it was judged."""
+
+    measures: Floats
+    beat: npt.NDArray[np.bool_]
+    counts: float
+    table: BeatTable
+    delays_ms: Floats
+
+
+def hear(run: Run, weights: Floats) -> Heard:
+    """Run a record and learn what it teaches."""
+    seen, found = listen(run, weights)
+    beat, used = label(run, seen)
+    table = judge(run.case, np.sort(found[:, 0]))["from 5:00"]
+    return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
+
+
+def regress(heard: Iterable[Heard]) -> Floats:
+    """Weights of a logistic regression."""
+    some = list(heard)
+    measures = np.concatenate([one.measures for one in some])
+    counts = np.concatenate([np.full(len(one.beat), one.counts) for one in some])
+    middle, spread = measures.mean(axis=0), measures.std(axis=0)
+    middle[0], spread[0] = 0.0, 1.0
+    model = LogisticRegression(C=STEADY, max_iter=1000, fit_intercept=False)
+    model.fit((measures - middle) / spread, np.concatenate([one.beat for one in some]), sample_weight=counts)
+    weights: Floats = model.coef_[0] / spread
+    weights[0] -= weights[1:] @ middle[1:]
+    return weights
+
+
+def first_weights() -> Floats:
+    """The weights fitting begins with."""
+    return np.array([FIRST.get(name, 0.0) for name in MEASURES])
+
+
+_RUNS: list[Run] = []
+
+
+def _hear(job: tuple[int, Floats]) -> Heard:
+    return hear(_RUNS[job[0]], job[1])
+
+
+def _load(folders: list[Path], names: Sequence[str]) -> int:
+    _RUNS[:] = [
+        Run(case, NOISY if mixed_db(name) is not None else CLEAN if leads == 2 else ONE_LEAD, leads)
+        for name in expand(names)
+        for case in cases(folders, name, None, None)
+        for leads in ((1, 2) if mixed_db(name) is None else (2,))
+    ]
+    return len(_RUNS)
+
+
+def fit(pool: ProcessPoolExecutor, chosen: Sequence[int], weights: Floats, tick: Any) -> Floats:
+    """Weights fitted to these records."""
+    rounds: list[list[Heard]] = []
+    for _ in range(ROUNDS):
+        rounds = [*rounds, list(pool.map(_hear, [(i, weights) for i in chosen], chunksize=4))][-REMEMBERED:]
+        weights = regress(one for some in rounds for one in some)
+        tick()
+    return weights
+
+
+def tables(runs: Sequence[Run], heard: dict[int, Heard]) -> dict[str, dict[str, Any]]:
+    """Gross figures by database."""
+    out = {}
+    for name in dict.fromkeys(run.name for run in runs):
+        some = [heard[i] for i, run in enumerate(runs) if run.name == name and i in heard]
+        table = gross(one.table for one in some)
+        delays = np.concatenate([one.delays_ms for one in some])
+        out[name] = {
+            "se": table.qrs_se.percent,
+            "ppv": table.qrs_ppv.percent,
+            "f1": table.qrs_f1.percent,
+            "missed": table.false_negatives,
+            "false": table.false_positives,
+            "delay_median_ms": float(np.median(delays)),
+            "delay_p99_ms": float(np.percentile(delays, 99)),
+        }  # fmt: skip
+    return out
+
+
+def main() -> None:
+    """Fit, print, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--folds", type=int, default=5, help="0: fit to all records only")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--judge", action="store_true", help="fit nothing, judge the weights there are")
+    given = parser.parse_args()
+    console = Console(width=150)
+    folders = data_dirs(given.data_dir)
+    names = (*REAL, *MIXES)
+    runs_there = _load(folders, names)
+    runs = list(_RUNS)
+    subjects = sorted({run.case.record for run in runs})
+    np.random.default_rng(1).shuffle(subjects)
+    everything = list(range(runs_there))
+    heard: dict[int, Heard] = {}
+    result: dict[str, Any] = {}
+    # Each process reads the records for itself: they are large, and read fast.
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders, names)) as pool, Progress() as bar:
+        if not given.judge:
+            task = bar.add_task("fitting", total=(given.folds + 1) * ROUNDS)
+
+            def tick() -> None:
+                bar.advance(task)
+
+            for fold in range(given.folds):
+                out = set(subjects[fold :: given.folds])
+                taught = [i for i, run in enumerate(runs) if run.case.record not in out]
+                kept = [i for i, run in enumerate(runs) if run.case.record in out]
+                weights = fit(pool, taught, first_weights(), tick)
+                heard.update(zip(kept, pool.map(_hear, [(i, weights) for i in kept], chunksize=4), strict=True))
+            if heard:
+                result["cross-validated"] = tables(runs, heard)
+            weights = fit(pool, everything, first_weights(), tick)
+        else:
+            weights = WEIGHTS
+        final = dict(zip(everything, pool.map(_hear, [(i, weights) for i in everything], chunksize=4), strict=True))
+        result["all records"] = tables(runs, final)
+    result["weights"] = {name: round(float(weight), 3) for name, weight in zip(MEASURES, weights, strict=True)}
+    worst = sorted(everything, key=lambda i: -final[i].table.false_negatives - final[i].table.false_positives)
+    for title in ("cross-validated", "all records"):
+        for name, row in result.get(title, {}).items():
+            figures = "  ".join(f"{key} {value:.2f}" for key, value in row.items())
+            console.print(f"{title}  {name:18} {figures}", highlight=False)
+    told = [
+        (i, final[i].table.false_negatives, final[i].table.false_positives) for i in worst if runs[i].counts == CLEAN
+    ]
+    console.print("worst: " + "  ".join(f"{runs[i].case.record} {fn}+{fp}" for i, fn, fp in told[:20]), highlight=False)
+    console.print(", ".join(f"{value}" for value in result["weights"].values()), highlight=False)
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Is this peak a beat? Twelve measures of a candidate, weighed by one logistic score.
+
+A candidate is a peak of the feature (`detector.qrs`). What speaks for a beat is that it is as high and as steep as the
+beats before it, in the lead that rests most as well as in all of them; that it has their shape; that it comes when a
+beat is due. What speaks against is a signal that never rests, a height that is not steep (electrode motion, a T wave).
+
+Its *shape* is the signal without baseline around it, in all leads together, against two shapes learned from the beats
+found: of the usual beat and of the ectopic one. Likeness is the weighted mean of the leads' correlations at the best of
+a few shifts. It is the dear part, and only found where the other measures leave the matter open.
+
+The weights are those of a logistic regression on the detector's own candidates over the development records
+(`benchmarks/fit_qrs.py`, which also cross-validates them by subject).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.envelope import SPAN, WORK, band, steepest
+from detector.jit import kernel
+from detector.types import LEADS, Row
+from detector.usual import FLOOR
+
+REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
+T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
+RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
+DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likelier
+FADING: Final = 30.0  # steps in which a T wave's being likely fades after a beat
+RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
+UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
+SURE: Final = 2.0  # score that is enough before the peak has closed
+SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overdue
+UNLIKELY: Final = -99.0  # score of what is no candidate
+
+HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
+POINTS: Final = 2 * HALF + 1
+SHIFT: Final = 1  # steps by which a beat may lie beside the centre of its envelope
+NEAR: Final = POINTS + 2 * SHIFT
+CENTRE_BACK: Final = SPAN // 2 + 1  # steps from the envelope's peak back to the middle of the filtered QRS
+SHAPES: Final = 2  # the usual beat and the ectopic one
+SAME: Final = 0.7  # likeness from which on a beat is of a known shape
+LEARN: Final = 0.15  # share of a new beat in its shape
+KNOWN: Final = 4.0  # beats that make the shapes count
+TRUSTED: Final = 2.0  # beats of a shape that counts
+OFTEN: Final = 30.0  # beats of a shape remembered at most
+WANE: Final = 0.98  # what the other shape keeps of its count at each beat
+
+#: The measures, in order; see `_measure`.
+MEASURES: Final = (
+    "one", "height", "steepness", "least", "most", "on time", "due", "likeness", "likeness squared", "restless",
+    "steepness in T", "size", "size in T", "height at rest",
+)  # fmt: skip
+COUNT: Final = len(MEASURES)
+LIKENESS, LIKENESS_SQUARED = MEASURES.index("likeness"), MEASURES.index("likeness squared")
+WEIGHTS: Final = np.array(
+    [-0.673, 0.667, -0.958, 2.609, 1.881, 0.9, 2.122, -2.716, 4.837, -1.095, 1.067, 0.55, -2.701, 13.174]
+)
+
+#: A candidate and all that is known of it.
+CANDIDATE = np.dtype(
+    [
+        ("at", "i8"),  # step of the feature's peak
+        ("height", "f8"),  # its feature
+        ("score", "f8"),  # log odds of a beat
+        ("slope", "f8"),  # its steepest slope against the leads' envelopes
+        ("size", "f8", (LEADS,)),  # µV, greatest deflection
+        ("measures", "f8", (COUNT,)),
+        ("near", "f8", (LEADS, NEAR)),  # signal without baseline, µV
+        ("shape", "i8"),  # likest shape; -1: none
+        ("shift", "i8"),
+        ("fit", "f8"),  # likeness to it
+        ("likeness", "f8"),  # to the shapes that count
+    ],
+    align=True,
+)
+JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
+
+#: A bed's place to work in.
+DESK = np.dtype(
+    [
+        ("lead", WORK, (LEADS,)),
+        ("gain", "f8", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
+        ("judged", CANDIDATE, (JUDGED,)),  # candidates of this call, for who fits the weights
+        ("n_judged", "i8"),
+        ("weights", "f8", (COUNT,)),  # `WEIGHTS`
+        ("most", "f8"),  # that likeness can add to a score
+    ],
+    align=True,
+)
+
+
+def desk(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
+    """A place to work in, shape (1,), with the weights a candidate is judged by."""
+    made = np.zeros(1, DESK)
+    made["weights"] = weights
+    likeness = np.linspace(-1.0, 1.0, 201)
+    made["most"] = np.max(weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * np.abs(likeness))
+    return made
+
+
+SHAPE = np.dtype([("points", "f8", (SHAPES, LEADS, POINTS)), ("beats", "f8", (SHAPES,))], align=True)
+
+
+@kernel
+def begin(shape: Row) -> None:
+    """No shape is known."""
+    shape.points[:] = 0.0
+    shape.beats[:] = 0.0
+
+
+@kernel
+def weigh(state: Row, desk: Row, index: int) -> None:
+    """Find `state.candidate.score` of the feature's peak at step `state.best_at`.
+
+    Parameters
+    ----------
+    state : detector.qrs.QRS
+    desk : DESK
+    index : int
+        That step, counted from the first of this call.
+    """
+    candidate = state.candidate
+    candidate.at = state.best_at
+    candidate.height = state.best
+    candidate.shape = -1
+    candidate.shift = 0
+    heard = 0
+    for lead in range(LEADS):
+        heard += desk.gain[lead] > 0.0
+    if heard == 0:  # all leads were lost on the way down
+        return
+    _measure(state, desk, index, state.best_at - state.last)
+    measures = candidate.measures
+    weights = desk.weights
+    score = 0.0
+    for i in range(COUNT):
+        if i not in (LIKENESS, LIKENESS_SQUARED):
+            score += weights[i] * measures[i]
+    if score + desk.most <= -SEARCHED:  # whatever its shape, neither now nor in the search back
+        candidate.score = score + desk.most
+        return
+    _compare(state, desk)
+    known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0
+    likeness = candidate.likeness if known else UNKNOWN
+    measures[LIKENESS] = likeness
+    measures[LIKENESS_SQUARED] = likeness * abs(likeness)
+    candidate.score = score + weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * abs(likeness)
+
+
+@kernel
+def _measure(state: Row, desk: Row, index: int, since: int) -> None:
+    """All measures but likeness; the signal around the candidate on the way."""
+    candidate = state.candidate
+    slope = 0.0
+    size = 0.0
+    weights = 0.0
+    least = 1e9
+    most = 0.0
+    restless = 0.0
+    at_rest = 0.0
+    leads = 0
+    for lead in range(LEADS):
+        if desk.gain[lead] <= 0.0:
+            candidate.size[lead] = 0.0
+            candidate.near[lead, :] = 0.0
+            continue
+        usual = state.usual[lead]
+        near = candidate.near[lead]
+        band(desk.lead[lead], index - CENTRE_BACK - NEAR // 2, near)
+        largest = 0.0
+        for k in range(NEAR):
+            largest = max(largest, abs(near[k]))
+        candidate.size[lead] = largest
+        level = max(usual.level, FLOOR)
+        envelope = state.at_best[lead] / level
+        weight = usual.weight
+        slope += weight * (steepest(desk.lead[lead], index) / level)
+        size += weight * (largest / usual.size if usual.size > 0.0 else state.best)
+        weights += weight
+        least = min(least, envelope)
+        most = max(most, envelope)
+        unrest = usual.restless / level
+        restless += unrest
+        at_rest = max(at_rest, min(envelope, 1.2) * min(max(1.0 - unrest / RESTLESS, 0.0), 1.0))
+        leads += 1
+    slope /= weights
+    size /= weights
+    candidate.slope = slope
+    rr = since / state.expected if state.n_rr >= 4 else 1.0
+    off = (rr - 1.0) / RR_SPREAD
+    measures = candidate.measures
+    measures[0] = 1.0
+    measures[1] = math.log(state.best + 0.02)
+    measures[2] = math.log(slope + 0.02)
+    measures[3] = math.log(least + 0.02)
+    measures[4] = math.log(most + 0.02)
+    measures[5] = math.exp(-0.5 * off * off)
+    measures[6] = min(rr, DUE)
+    measures[7] = 0.0
+    measures[8] = 0.0
+    measures[9] = restless / leads
+    measures[10] = math.log((slope + 0.02) / (state.last_slope + 0.05)) if since < T_WAVE else 0.0
+    measures[11] = math.log(size + 0.05)
+    measures[12] = math.exp(-since / FADING) * measures[11]
+    measures[13] = at_rest
+
+
+@kernel
+def _compare(state: Row, desk: Row) -> None:
+    """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
+    candidate = state.candidate
+    candidate.likeness = -2.0
+    best = -2.0
+    for shape in range(SHAPES):
+        if state.shape.beats[shape] <= 0.0:
+            continue
+        for shift in range(2 * SHIFT + 1):
+            total = 0.0
+            weights = 0.0
+            for lead in range(LEADS):
+                if desk.gain[lead] <= 0.0:
+                    continue
+                near = candidate.near[lead]
+                points = state.shape.points[shape, lead]
+                both = 0.0
+                here = 1e-9
+                there = 1e-9
+                for k in range(POINTS):
+                    both += near[k + shift] * points[k]
+                    here += near[k + shift] * near[k + shift]
+                    there += points[k] * points[k]
+                total += state.usual[lead].weight * (both / math.sqrt(here * there))
+                weights += state.usual[lead].weight
+            likeness = total / weights
+            if likeness > best:
+                best = likeness
+                candidate.shape = shape
+                candidate.shift = shift
+            if state.shape.beats[shape] >= TRUSTED and likeness > candidate.likeness:
+                candidate.likeness = likeness
+    candidate.fit = best
+
+
+@kernel
+def learn(shape: Row, candidate: Row) -> None:
+    """Learn the shape of a candidate that is a beat."""
+    which = candidate.shape
+    if which < 0 or candidate.fit < SAME:
+        which = 0 if shape.beats[0] <= shape.beats[1] else 1
+        shape.points[which] = candidate.near[:, SHIFT : SHIFT + POINTS]
+        shape.beats[which] = 1.0
+    else:
+        share = max(LEARN, 1.0 / (shape.beats[which] + 1.0))
+        for lead in range(LEADS):
+            for k in range(POINTS):
+                old = shape.points[which, lead, k]
+                shape.points[which, lead, k] = old + share * (candidate.near[lead, k + candidate.shift] - old)
+        shape.beats[which] = min(shape.beats[which] + 1.0, OFTEN)
+    shape.beats[1 - which] *= WANE
+
+
+assert HALF + SHIFT - CENTRE_BACK <= 1, "a candidate would look ahead"

@@ -1,0 +1,106 @@
+"""What is usual in a lead: the envelope and the size of its beats, of what was refused, and how much the lead rests.
+
+Medians of the last eight, so that one odd beat changes nothing. They set the unit in which the lead's envelope is
+measured and the weight with which the lead speaks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import Array, Row
+
+FLOOR: Final = 30.0  # µV a step: envelope of a QRS of about 0.2 mV; what is much smaller is no beat but the baseline
+KEPT: Final = 8  # beats, noise peaks and RR intervals in each median
+FADE: Final = 0.992  # per step: half in 0.7 s
+FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
+FADE_FULL: Final = 1250  # steps without a beat after which only the floor bounds the fading (10 s)
+START: Final = 70.0  # µV a step: what a beat's envelope is taken to be before one has been seen, a QRS of about 0.4 mV
+WEIGHED: Final = 4  # beats after which its noise is known
+CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at least
+UNREST_START: Final = 0.3  # of `START`: as in an ECG at rest
+
+#: What is usual in a lead: its beats, and what was refused.
+USUAL = np.dtype(
+    [
+        ("level", "f8"),  # usual envelope at a beat, µV a step
+        ("noise", "f8"),  # usual envelope at a refused candidate
+        ("weight", "f8"),
+        ("size", "f8"),  # usual greatest deflection of a beat, µV; 0: unknown
+        ("restless", "f8"),  # mean envelope of the last second
+        ("beats", "f8", (KEPT,)),
+        ("sizes", "f8", (KEPT,)),
+        ("n_beats", "i8"),
+        ("refused", "f8", (KEPT,)),
+        ("n_refused", "i8"),
+        ("hold", "i8"),  # steps without a reading
+    ],
+    align=True,
+)
+
+
+@kernel
+def forget(usual: Row) -> None:
+    """Forget the beats of a lead, so that its level is learned anew."""
+    usual.level = START
+    usual.noise = 0.0
+    usual.weight = 1.0
+    usual.size = 0.0
+    usual.restless = UNREST_START * START
+    usual.beats[:] = 0.0
+    usual.sizes[:] = 0.0
+    usual.n_beats = 0
+    usual.refused[:] = 0.0
+    usual.n_refused = 0
+
+
+@kernel
+def median(values: Array, count: int) -> float:
+    """Median of the first min(count, KEPT) of `values`."""
+    n = min(count, KEPT)
+    ordered = np.empty(KEPT)
+    for i in range(n):
+        j = i
+        while j > 0 and ordered[j - 1] > values[i]:
+            ordered[j] = ordered[j - 1]
+            j -= 1
+        ordered[j] = values[i]
+    if n == 0:
+        return 0.0
+    return float(ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2]))
+
+
+@kernel
+def refuse(usual: Row, envelope: float) -> None:
+    """Learn from a candidate that was no beat."""
+    usual.refused[usual.n_refused % KEPT] = envelope
+    usual.n_refused += 1
+    usual.noise = median(usual.refused, usual.n_refused)
+
+
+@kernel
+def accept(usual: Row, envelope: float, size: float, after_pause: bool) -> None:
+    """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual."""
+    if after_pause and envelope < 0.5 * median(usual.beats, usual.n_beats):
+        usual.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
+        usual.sizes[:] = size
+        usual.n_beats = max(usual.n_beats, KEPT)
+    usual.beats[usual.n_beats % KEPT] = envelope
+    usual.sizes[usual.n_beats % KEPT] = size
+    usual.n_beats += 1
+    usual.level = median(usual.beats, usual.n_beats)
+    usual.size = median(usual.sizes, usual.n_beats)
+    if usual.n_beats > WEIGHED:
+        ratio = usual.level / (usual.noise + CLEAN * usual.level + 1e-9)
+        usual.weight = ratio * ratio
+
+
+@kernel
+def fade(usual: Row, silent: int) -> None:
+    """A step without a beat for long: the level falls, so that a smaller QRS is found again; never below `FLOOR`."""
+    lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(usual.beats, usual.n_beats), FLOOR)
+    if usual.level > lowest:
+        usual.level = max(usual.level * FADE, lowest)
