@@ -12,6 +12,7 @@ from stream.commands.dashboards import dashboards
 from stream.commands.demo import demo
 from stream.commands.download import download
 from stream.commands.evaluate import evaluate
+from stream.commands.heartbeats import heartbeats
 from stream.commands.monitor import monitor
 from stream.commands.plot import plot
 from stream.commands.replay import replay
@@ -38,6 +39,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     train,
     evaluate,
     words,
+    heartbeats,
 )
 
 #: Commands of two words, such as `telebeat topics create`: name -> (help, members).
