@@ -295,7 +295,7 @@ def from_ptb(folder: Path, paths: Sequence[Path], *, report: Callable[[str], Non
         report(path.name)
     notes: tuple[str, ...] = ()
     if strangers:
-        notes = (f"{strangers} records name no patient and stand for one each: keep PhysioNet's folders patientNNN",)
+        notes = (f"records that name no patient, each taken for a patient of its own: {strangers}",)
     used = f"{len(parts)} of {len(paths)} records of {folder.name} (infarction or healthy control)"
     return replace(_joined(PTB, parts, f"{used}, the online detector's beats", folder), notes=notes)
 

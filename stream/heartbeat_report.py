@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from model.heartbeat_train import Judged
 
 RANDOM, PATIENT = "random", "patient"
-WAYS: Final = {RANDOM: "split by beats (customary)", PATIENT: "split by patient (honest)"}
-PAPER: Final = "Kachuee, Fazeli and Sarrafzadeh 2018, split by beats"
+WAYS: Final = {RANDOM: "by beats (customary)", PATIENT: "by patient (honest)"}
+PAPER: Final = "Kachuee 2018, by beats"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +83,9 @@ def rows(result: Result) -> list[list[str]]:
         if way in result.ways:
             lines.append(_row(name, figures_of(result.beats, result.ways[way])))
             if way in result.baselines:
-                lines.append(_row("  boosted trees on the samples", figures_of(result.beats, result.baselines[way])))
+                lines.append(_row("  boosted trees on samples", figures_of(result.beats, result.baselines[way])))
             always = most_frequent(figures_of(result.beats, result.ways[way]))
-            lines.append(["  always the most frequent", f"{always:.2f}", *[report.NOTHING] * (2 + len(task.classes))])
+            lines.append(["  always the commonest", f"{always:.2f}", *[report.NOTHING] * (2 + len(task.classes))])
         elif way == PATIENT and result.why_not:
             lines.append([name, "not possible", *[report.NOTHING] * (2 + len(task.classes))])
     return lines

@@ -10,6 +10,7 @@ import typer
 
 from stream.errors import RecordError, SettingsError
 
+WIDTH = 120  # columns of a file or pipe that the tables are written to
 LEAST_BEATS = 20  # of a class: below that, a share of them held out and one judged say nothing
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def heartbeats(
 
     from rich.console import Console
 
-    from stream.commands.train import THREADS
+    from stream.commands.train import THREADS, configured
 
     try:
         import sklearn  # noqa: F401
@@ -96,11 +97,14 @@ def heartbeats(
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report
-    from stream.commands.train import _configured
 
     torch.set_num_threads(THREADS)
     console = Console(highlight=False)
-    recipe = dataclasses.replace(_configured(RECIPE, config), seed=seed)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
+    if not 0.0 < recipe.held_out <= 0.5:
+        raise SettingsError(f"{config}: held_out is the share that decides when to stop, above 0 and at most 0.5")
     for file in (json_file, out):
         if file is not None and not file.parent.is_dir():
             raise SettingsError(f"there is no folder {file.parent} to write {file.name} into; make it first")
@@ -183,6 +187,8 @@ def _run(
             "take more records or a larger --subsample"
         )
     why_not = why_not_by_patient(beats) if ways is not Ways.RANDOM else None
+    if why_not and ways is Ways.PATIENT:
+        raise RecordError(f"{beats.task.title}, --split patient: {why_not}")
     if why_not:
         console.print(f"{beats.task.name}: no split by patient: {why_not}", soft_wrap=True)
     splits = {}
@@ -232,6 +238,7 @@ def _show(console: Console, result: Result) -> None:
 
     def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> None:
         table = Table(*heads, title=title, title_justify="left")
+        table.columns[0].no_wrap = True
         for column in table.columns[1:]:
             column.justify = "right"
         for line in lines:
@@ -248,4 +255,5 @@ def _show(console: Console, result: Result) -> None:
         lines = [[name, *map(str, row)] for name, row in zip(task.classes, counts, strict=True)]
         print_table(("true \\ said", *task.classes), lines, WAYS[way])
     for remark in remarks(result):
-        console.print(f"- {remark}", soft_wrap=True)
+        if result.why_not is None or result.why_not not in remark:  # that was said before training
+            console.print(f"- {remark}", soft_wrap=True)
