@@ -51,7 +51,8 @@ def lead(found: Evaluation) -> list[str]:
 def overview(found: Evaluation) -> Figure:
     """The most telling pictures on one page."""
     figures = (found.unseen or found.judged).figures
-    beats = "each subject read by a network that has never seen it" if found.unseen else "this model"
+    known = sum(row.standing in (TAUGHT, STOPPED) for row in found.rows)
+    beats = "each subject read by a network that has never seen it" if found.unseen else f"{known} known to the model"
     return plots.overview(
         [
             plots.confusion(figures),
@@ -59,7 +60,7 @@ def overview(found: Evaluation) -> Figure:
             plots.precision_recall(figures),
             plots.reliability(figures),
             plots.bars(_bars(_best(found)), "Subjects never seen" if found.arms else "The same weights", F1S),
-            plots.points(_points(found), "By record", F1S),
+            plots.points(_points(found), "This model by record", F1S, named=False),
         ],
         f"telebeat evaluate: {len(found.rows)} records, detected beats, {beats}",
     )

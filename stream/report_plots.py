@@ -151,19 +151,25 @@ def bars(rows: Sequence[Bar], title: str, names: tuple[str, str]) -> Draw:
     return draw
 
 
-def points(rows: Sequence[Bar], title: str, names: tuple[str, str]) -> Draw:
-    """Two figures of each of many things, as points along a line of their names."""
+def points(rows: Sequence[Bar], title: str, names: tuple[str, str], *, named: bool = True) -> Draw:
+    """Two figures of each of many things, as points along a line of their names; or from worst to best, unnamed."""
 
     def draw(axes: Axes) -> None:
         for k, (tint, mark) in enumerate(((LABEL_COLOURS["V"], "o"), (LABEL_COLOURS["S"], "s"))):
-            places = [i for i, row in enumerate(rows) if row.values[k] is not None]
-            heights = [row.values[k] or 0.0 for row in rows if row.values[k] is not None]
-            axes.scatter(places, heights, s=22, color=tint, marker=mark, label=names[k], zorder=3)
-        axes.set_xticks(range(len(rows)), [row.name for row in rows], rotation=90, fontsize=7)
-        axes.set(title=title, ylabel="F1, %", ylim=(-3, 103), xlim=(-0.7, max(len(rows), 1) - 0.3))
+            told = [(i, value) for i, row in enumerate(rows) if (value := row.values[k]) is not None]
+            heights = [value for _, value in told] if named else sorted(value for _, value in told)
+            places = [i for i, _ in told] if named else range(len(told))
+            axes.scatter(places, heights, s=22 if named else 12, color=tint, marker=mark, label=names[k], zorder=3)
+        axes.set_title(title, loc="left" if named else "center")
+        axes.set(ylabel="F1, %", ylim=(-3, 103))
         axes.grid(color="#e6e8ee", linewidth=0.6)
-        if rows:
-            axes.legend(fontsize=8, loc="lower right")
+        if named:
+            axes.set_xticks(range(len(rows)), [row.name for row in rows], rotation=90, fontsize=7)
+            axes.set(xlim=(-0.7, max(len(rows), 1) - 0.3))
+            axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
+        else:
+            axes.set(xlabel="records that have such beats, worst first")
+            axes.legend(fontsize=8, loc="lower right", frameon=False)
 
     return draw
 

@@ -110,7 +110,7 @@ def test_an_overview_has_a_panel_for_each_picture(tmp_path: Path) -> None:
         plots.confusion(found),
         plots.roc(found),
         plots.bars(rows, "arms", ("VEB", "SVEB")),
-        plots.points(rows, "by record", ("VEB", "SVEB")),
+        plots.points(rows, "by record", ("VEB", "SVEB"), named=False),
     ]
     figure = plots.overview(draws, "all")
     assert [axes.get_title() for axes in figure.axes] == [
