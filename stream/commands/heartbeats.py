@@ -182,8 +182,9 @@ def _run(
             f"{beats.task.name}: fewer than {LEAST_BEATS} beats of {', '.join(missing)}; little can be learned"
         )
     if sum(count >= LEAST_BEATS for count in counts.values()) < 2:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise RecordError(
-            f"{beats.task.title}: two classes with {LEAST_BEATS} beats each are needed, here are {counts}; "
+            f"{beats.task.title}: two classes with {LEAST_BEATS} beats each are needed, here are {told}; "
             "take more records or a larger --subsample"
         )
     why_not = why_not_by_patient(beats) if ways is not Ways.RANDOM else None
@@ -246,9 +247,8 @@ def _show(console: Console, result: Result) -> None:
         console.print(table)
 
     task = result.beats.task
-    console.print(
-        f"{task.title}: {result.beats.source}, {len(result.beats)} beats {result.beats.counts()}", soft_wrap=True
-    )
+    counts = ", ".join(f"{count:,} {name}" for name, count in result.beats.counts().items())
+    console.print(f"{task.title}: {result.beats.source}, {len(result.beats):,} beats: {counts}", soft_wrap=True)
     print_table(head(result), rows(result), task.title)
     for way, judged in result.ways.items():
         counts = figures_of(result.beats, judged).counts.tolist()
