@@ -25,6 +25,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a desk may ask for beyond the suite of every day."""
+    parser.addoption(
+        "--every-record", action="store_true", help="the detector's properties on whole records, not a stretch of each"
+    )
+
+
 def missing(what: str, command: str) -> NoReturn:
     """Skip a test for want of `what`, naming the command that brings it; in CI (CI=true) that is a failure."""
     message = f"{what} is missing: {command}"
