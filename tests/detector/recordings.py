@@ -39,7 +39,11 @@ FOLDERS: Final = {
 }
 MIXED: Final = "nstdb"  # noise of nstdb in records of mitdb
 MADE: Final = ("made", "scripts")  # these need no records
-SOURCES: Final = (*MADE, *FOLDERS, MIXED)
+
+#: A test of every source; those that need records are marked so.
+each_source = pytest.mark.parametrize(
+    "source", [*MADE, *(pytest.param(name, marks=pytest.mark.data) for name in (*FOLDERS, MIXED))]
+)
 
 #: State that holds what an earlier call found, left where it was: nobody reads it.
 QUEUES: Final = ("peaks", "epochs")
@@ -144,7 +148,7 @@ def strips(source: str, *, every: bool = False, most: int | None = None) -> Iter
     Parameters
     ----------
     source : str
-        One of `SOURCES`. The test is skipped when its records are not at hand.
+        One of `MADE`, `FOLDERS` or `MIXED`. The test is skipped when its records are not at hand.
     every : bool
         Whole records instead of a stretch of each.
     most : int, optional

@@ -19,10 +19,10 @@ from detector.types import EPOCH, NOISY, RATE
 from tests.detector.recordings import (
     INVALID,
     LARGEST,
-    SOURCES,
     Said,
     Strip,
     differing,
+    each_source,
     known,
     needed,
     said,
@@ -47,7 +47,7 @@ FIBRILLATING: Final = {"vfdb": 0.88, "cudb": 0.95}
 #: Where there are hearts with one lead: once it was lost for 10 s, no beat is found again.
 DEAF: Final = ("afpdb", "cudb", "cinc2015", "cinc2017")
 
-pytestmark = [pytest.mark.data, pytest.mark.parametrize("source", SOURCES)]
+pytestmark = each_source
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from detector import reference
 from detector.types import EPOCH, NOISY
-from tests.detector.recordings import INVALID, SOURCES, Strip, stretch_of, strips
+from tests.detector.recordings import INVALID, Strip, each_source, stretch_of, strips
 
 MOST: Final = 26  # strips of a source: the twin takes its time; with --every-record all stretches
 
@@ -68,8 +68,7 @@ def agrees(strip: Strip) -> None:
     assert twin(mv, readable(heard.epochs, mv.shape)) == found, strip.name
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("source", SOURCES)
+@each_source
 def test_the_twin_agrees_on_every_beat(source: str, request: pytest.FixtureRequest) -> None:
     if source in APART:  # on few of their stretches: whether they are among these is chance
         request.applymarker(pytest.mark.xfail(strict=False, reason=ASTRAY))
@@ -77,8 +76,7 @@ def test_the_twin_agrees_on_every_beat(source: str, request: pytest.FixtureReque
         agrees(strip)
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("source", SOURCES)
+@each_source
 def test_the_twin_agrees_on_every_tick(source: str) -> None:
     """The last ticks, which the detector still holds, are those of the resampler's twin."""
     for strip in strips(source, most=MOST):

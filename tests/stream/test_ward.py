@@ -1,4 +1,7 @@
-"""The ward by its properties: framing, crash, order, neighbours; on a scripted patient and on real records."""
+"""The ward by its properties on a scripted patient: framing, crash, order, neighbours.
+
+On real records: `test_ward_on_records`.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.reader import Reader
 from replay.framing import frames, origin_us
-from replay.records import Record, find_records, read_record
+from replay.records import Record
 from replay.script import load
-from stream.errors import RecordError, SnapshotError
-from stream.frames import Frame, check
-from stream.settings import data_dirs
-from stream.ward import Output, Ward
-from stream.wire import Alert, Beat, Mark, encode_alert
-from tests.conftest import missing
+from stream.errors import SnapshotError
+from stream.frames import Frame
+from stream.ward import Ward
+from stream.wire import Beat, Mark
+from tests.stream.wards import Said, cut, reader, through
 
 SCRIPT = """
 patient "properties"  rate 360 Hz  leads II V1  seed 3
@@ -35,13 +36,6 @@ sinus 70 for 15 s
 asystole for 8 s
 sinus 60 for 15 s
 """
-REAL = ("208", "203", "201", "207")
-SECONDS = 240  # of each real record
-
-
-@functools.cache
-def reader() -> Reader:
-    return Reader.load()
 
 
 @functools.cache
@@ -50,64 +44,8 @@ def scripted() -> Record:
 
 
 @functools.cache
-def real(name: str) -> Record:
-    try:
-        record = read_record(find_records(data_dirs(), [name], "mitdb")[0])
-    except RecordError:
-        missing(f"mitdb/{name}", "telebeat download mitdb")
-    return dataclasses.replace(record, samples=record.samples[: SECONDS * 360])
-
-
-def cut(record: Record, lengths: Sequence[int], bed: str = "bed") -> list[Frame]:
-    """A record as frames of these numbers of instants in turn."""
-    out: list[Frame] = []
-    first = 0
-    while first < len(record.samples):
-        part = record.samples[first : first + min(lengths[len(out) % len(lengths)], record.rate_mhz // 1000)]
-        time_us = first * 1_000_000_000 // record.rate_mhz
-        frame = Frame(
-            bed, len(out), first, time_us, time_us, record.rate_mhz, record.leads, record.units_per_bit, part.tobytes()
-        )
-        check(frame)
-        out.append(frame)
-        first += len(part)
-    return out
-
-
-class Said:
-    """Everything a ward said, per bed, in order."""
-
-    def __init__(self) -> None:
-        self.beats: dict[str, list[Beat]] = {}
-        self.marks: dict[str, list[Mark]] = {}
-        self.alerts: dict[str, list[Alert]] = {}
-        self.events: Counter[str] = Counter()
-
-    def add(self, output: Output) -> None:
-        for batch in output.batches:
-            self.beats.setdefault(batch.bed, []).extend(batch.beats)
-            self.marks.setdefault(batch.bed, []).extend(batch.marks)
-        for alert in output.alerts:
-            self.alerts.setdefault(alert.bed, []).append(alert)
-        self.events.update(output.events)
-
-    def of(self, bed: str) -> tuple[list[Beat], list[Mark], list[bytes]]:
-        return self.beats.get(bed, []), self.marks.get(bed, []), [encode_alert(a) for a in self.alerts.get(bed, [])]
-
-
-def through(groups: Iterable[Sequence[Frame]], ward: Ward | None = None) -> Said:
-    ward = ward or Ward(reader())
-    said = Said()
-    for group in groups:
-        ward.detect(group)
-        said.add(ward.judge())
-    return said
-
-
-@functools.cache
-def whole(name: str = "") -> tuple[list[Beat], list[Mark], list[bytes]]:
-    record = real(name) if name else scripted()
-    return through([[frame] for frame in cut(record, [90])]).of("bed")
+def whole() -> tuple[list[Beat], list[Mark], list[bytes]]:
+    return through([[frame] for frame in cut(scripted(), [90])]).of("bed")
 
 
 def test_the_script_is_told_as_it_happens() -> None:
@@ -139,14 +77,6 @@ def test_neither_frames_nor_calls_matter(lengths: list[int], sizes: list[int]) -
     assert through(grouped(cut(scripted(), lengths), sizes)).of("bed") == whole()
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("name", REAL)
-@given(lengths=lengths, sizes=groups)
-@settings(max_examples=4, deadline=None)
-def test_neither_frames_nor_calls_matter_on_real_records(name: str, lengths: list[int], sizes: list[int]) -> None:
-    assert through(grouped(cut(real(name), lengths), sizes)).of("bed") == whole(name)
-
-
 def crash(record: Record, at: int) -> tuple[list[Beat], list[Mark], list[bytes]]:
     """The output when the ward dies before frame `at` and another goes on from the snapshot."""
     all_frames = cut(record, [90])
@@ -163,14 +93,6 @@ def crash(record: Record, at: int) -> tuple[list[Beat], list[Mark], list[bytes]]
 @settings(max_examples=15, deadline=None)
 def test_a_crash_changes_nothing(at: int) -> None:
     assert crash(scripted(), at) == whole()
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", REAL)
-@given(at=st.integers(1, SECONDS * 4 - 1))
-@settings(max_examples=4, deadline=None)
-def test_a_crash_changes_nothing_on_real_records(name: str, at: int) -> None:
-    assert crash(real(name), at) == whole(name)
 
 
 def test_a_foreign_snapshot_is_refused_and_leaves_the_bed_as_it_was() -> None:
