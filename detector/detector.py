@@ -23,7 +23,7 @@ DETECTOR = np.dtype(
         ("tick", "i8"),  # next tick to be looked at
         ("held", "i8", (LEADS,)),  # µV of the last reading
         ("half", "i4", (LEADS,)),  # µV of the last even tick, the first of a step
-        ("half_there", "i1", (LEADS,)),  # whether it was a reading
+        ("half_there", "i1", (LEADS,)),  # whether it may carry beats
         ("missing", "i8"),  # ticks of this epoch without a reading on any lead
         ("n_peaks", "i8"),
         ("n_epochs", "i8"),
@@ -88,11 +88,10 @@ def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int, desk: Ro
         state.missing += nothing
         fibrillation.take(state.fibrillation, tick, microvolts, valid)
         for lead in range(LEADS):
-            there = not np.isnan(state.signal.mv[tick & (RING - 1), lead])
             value = min(max(microvolts[lead], -LIMIT_UV), LIMIT_UV)
             if tick % STRIDE == 0:
                 state.half[lead] = value
-                state.half_there[lead] = there
+                state.half_there[lead] = valid[lead]
             else:
                 desk.lead[lead].x[steps] = state.half[lead] + value
                 desk.lead[lead].valid[steps] = valid[lead] and state.half_there[lead]

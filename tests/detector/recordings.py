@@ -171,7 +171,7 @@ def _stride(count: int, most: int | None) -> int:
 
 @functools.cache
 def _made() -> tuple[Strip, ...]:
-    """Plain hearts at every usual rate; the noise and the missing stretches are theirs alone."""
+    """Plain hearts at every usual rate, with noise, another amplitude, a lead off and then both."""
     out = []
     for number, (rate_hz, bpm) in enumerate(
         [(100, 60), (128, 110), (200, 45), (250, 75), (257, 180), (300, 90), (360, 66), (500, 130), (1000, 80)]
@@ -179,7 +179,8 @@ def _made() -> tuple[Strip, ...]:
         mv, _ = ecg(STRETCH_S, bpm, rate_hz=rate_hz, noise_mv=0.03 * (number % 4), seed=number)
         lost = int((5 + number) * rate_hz)
         mv[lost : lost + 2 * rate_hz, number % 2] = np.nan
-        mv[4 * lost // 2 :] *= (1.0, 0.4, 2.5)[number % 3]
+        mv[3 * lost : 3 * lost + rate_hz] = np.nan
+        mv[2 * lost :] *= (1.0, 0.4, 2.5)[number % 3]
         out.append(Strip(f"made/{rate_hz} Hz", rate_hz, np.full(2, 0.005), counts(mv)))
     return tuple(out)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detector import reference
+from detector import reference, reference_filters
 from detector.types import EPOCH, NOISY
 from tests.detector.recordings import INVALID, Strip, each_source, stretch_of, strips
 
@@ -42,7 +42,7 @@ def ticks_of(strip: Strip) -> npt.NDArray[np.float32]:
     for lead in range(len(strip.mv_per_bit)):
         steps = strip.samples[:, lead]
         mv = np.where(steps == INVALID, np.nan, steps * strip.mv_per_bit[lead])
-        columns.append(reference.resample(mv, round(strip.rate_hz * 1000)))
+        columns.append(reference_filters.resample(mv, round(strip.rate_hz * 1000)))
     return np.stack(columns, axis=1).astype(np.float32)
 
 
