@@ -160,7 +160,7 @@ def _gains(state: Row, desk: Row) -> None:
     """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
     learned = False
     for lead in range(LEADS):
-        learned = learned or state.usual[lead].n_beats >= LEARNED
+        learned = learned or (state.lead[lead].run > 0 and state.usual[lead].n_beats >= LEARNED)
     total = 0.0
     for lead in range(LEADS):
         usual = state.usual[lead]
@@ -309,7 +309,7 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
     state.kept = UNLIKELY
     state.n += 1
     for lead in range(LEADS):
-        if state.lead[lead].run - since <= SETTLE and state.n > LEARNED:
+        if state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
         accept(state.usual[lead], envelope[lead], size[lead], after_pause)
 

@@ -109,7 +109,7 @@ class QrsTwin:
         return peak or self._search_back(now, silent)
 
     def _gain(self) -> None:
-        learned = any(len(lead.beats) >= qrs.LEARNED for lead in self.leads)
+        learned = any(lead.run > 0 and len(lead.beats) >= qrs.LEARNED for lead in self.leads)
         heard = [lead.run > 0 and (len(lead.beats) >= qrs.LEARNED or not learned) for lead in self.leads]
         total = 0.0
         for lead, usable in zip(self.leads, heard, strict=True):
@@ -273,7 +273,7 @@ class QrsTwin:
         self.kept = None
         self.n += 1
         for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
-            if lead.run <= SETTLE and self.n > qrs.LEARNED:
+            if lead.run <= (SETTLE if self.n > qrs.LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
                 lead.beats = [envelope] * usual.KEPT

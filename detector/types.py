@@ -32,7 +32,7 @@ PEAK = np.dtype(
     [
         ("tick", "i8"),  # of the R peak
         ("found", "i8"),  # tick at which the decision fell: nothing later was used
-        ("strength", "f4"),  # height of the detection feature over its threshold, 1 is just enough
+        ("strength", "f4"),  # log odds of its being a beat; below 0 if only the search back took it
         ("lead", "i4"),  # analysed lead the peak was placed on
     ],
     align=True,
