@@ -19,7 +19,7 @@ from replay.synth import Activation
 PR: Final = 0.16  # s, from the middle of the P wave to the R peak
 PR_LONG: Final = 0.30  # first degree block is a PR interval of more than 0.2 s from onset to onset
 #: Wenckebach: the PR interval grows most at the second beat and by less after, so that the RR intervals shrink.
-PR_GROWTH: Final = (0.0, 0.10, 0.15, 0.18, 0.20, 0.21, 0.22)
+PR_GROWTH: Final = (0.0, 0.10, 0.15, 0.18, 0.20, 0.21, 0.22, 0.22)  # up to 8:7, the most a script may ask for
 COUPLING: Final = 0.58  # of a PVC to the beat before it, as a share of the RR interval
 R_ON_T: Final = 0.31  # s at an RR interval of 1 s: on the descent of the T wave
 PREMATURITY: Final = 0.64  # of a PAC

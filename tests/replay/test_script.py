@@ -149,6 +149,10 @@ def test_wenckebach_intervals_shrink_until_a_beat_is_dropped() -> None:
     assert np.all(np.diff(groups.mean(axis=0)) < 0)
 
 
+def test_the_longest_wenckebach_can_be_played() -> None:
+    assert len(beats(play("block mobitz1 70 8:7 for 60 s"))) == pytest.approx(70 * 7 / 8, abs=4)
+
+
 @pytest.mark.parametrize(("ratio", "share"), [("2:1", 1 / 2), ("3:2", 2 / 3), ("4:3", 3 / 4)])
 def test_second_degree_block_drops_one_beat_in_so_many(ratio: str, share: float) -> None:
     conducted = len(beats(play(f"block mobitz2 80 {ratio} for 60 s")))
