@@ -27,8 +27,9 @@ from rich.console import Console
 from rich.progress import Progress
 from sklearn.linear_model import LogisticRegression
 
-from detector.candidate import COUNT, JUDGED, MEASURES, WEIGHTS
-from detector.candidate import desk as new_desk
+from detector.candidate import COUNT, MEASURES, WEIGHTS
+from detector.desk import JUDGED
+from detector.desk import new as new_desk
 from detector.detector import DETECTOR, begin, empty, update
 from detector.envelope import LAG, STRIDE
 from detector.jit import kernel
@@ -90,8 +91,9 @@ def _listen(row: Row, desk: Row, samples: Array, mv_per_bit: Array, size: int, s
     """Run a record; how many candidates were judged and how many beats found."""
     n_seen = 0
     n_found = 0
-    for first in range(0, len(samples), size):
-        update(row, samples[first : first + size], mv_per_bit, INVALID, desk)
+    length = samples.shape[1]
+    for first in range(0, length, size):
+        update(row, samples, first, min(size, length - first), mv_per_bit, INVALID, desk)
         for i in range(min(desk.n_judged, JUDGED)):
             candidate = desk.judged[i]
             seen[n_seen].sample = sample_of(row.input, STRIDE * candidate.at + STRIDE - 1 - LAG)
@@ -115,7 +117,9 @@ def listen(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.
     seen, found = np.zeros(20 * seconds, SEEN), np.zeros((6 * seconds, 2), np.int64)
     size = int(strip.rate_hz * STEP_S)
     desk = new_desk(weights)[0]
-    n_seen, n_found = _listen(table[0], desk, strip.samples, strip.mv_per_bit, size, seen, found)
+    n_seen, n_found = _listen(
+        table[0], desk, np.ascontiguousarray(strip.samples.T), strip.mv_per_bit, size, seen, found
+    )
     return seen[:n_seen], found[:n_found]
 
 

@@ -15,14 +15,13 @@ The weights are those of a logistic regression on the detector's own candidates 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from detector.envelope import SPAN, WORK, band, steepest
-from detector.jit import kernel
-from detector.types import LEADS, Row
+from detector.envelope import PER_BAND, SPAN, band, largest, steepest
+from detector.jit import kernel, whole_numbers
+from detector.types import LEADS, Array, Row
 from detector.usual import FLOOR
 
 REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
@@ -39,7 +38,8 @@ UNLIKELY: Final = -99.0  # score of what is no candidate
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
 POINTS: Final = 2 * HALF + 1
 SHIFT: Final = 1  # steps by which a beat may lie beside the centre of its envelope
-NEAR: Final = POINTS + 2 * SHIFT
+SHIFTS: Final = 2 * SHIFT + 1
+NEAR: Final = POINTS + SHIFTS - 1
 CENTRE_BACK: Final = SPAN // 2 + 1  # steps from the envelope's peak back to the middle of the filtered QRS
 SHAPES: Final = 2  # the usual beat and the ectopic one
 SAME: Final = 0.7  # likeness from which on a beat is of a known shape
@@ -69,7 +69,7 @@ CANDIDATE = np.dtype(
         ("slope", "f8"),  # its steepest slope against the leads' envelopes
         ("size", "f8", (LEADS,)),  # µV, greatest deflection
         ("measures", "f8", (COUNT,)),
-        ("near", "f8", (LEADS, NEAR)),  # signal without baseline, µV
+        ("near", "f8", (LEADS, NEAR)),  # signal without baseline, in `PER_BAND` µV: whole numbers
         ("shape", "i8"),  # likest shape; -1: none
         ("shift", "i8"),
         ("fit", "f8"),  # likeness to it
@@ -77,38 +77,22 @@ CANDIDATE = np.dtype(
     ],
     align=True,
 )
-JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
 
-#: A bed's place to work in.
-DESK = np.dtype(
+SHAPE = np.dtype(
     [
-        ("lead", WORK, (LEADS,)),
-        ("gain", "f8", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
-        ("judged", CANDIDATE, (JUDGED,)),  # candidates of this call, for who fits the weights
-        ("n_judged", "i8"),
-        ("weights", "f8", (COUNT,)),  # `WEIGHTS`
-        ("most", "f8"),  # that likeness can add to a score
+        ("points", "f8", (SHAPES, LEADS, POINTS)),  # in `PER_BAND` µV
+        ("size", "f8", (SHAPES, LEADS)),  # root of the sum of their squares
+        ("beats", "f8", (SHAPES,)),
     ],
     align=True,
 )
-
-
-def desk(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
-    """A place to work in, shape (1,), with the weights a candidate is judged by."""
-    made = np.zeros(1, DESK)
-    made["weights"] = weights
-    likeness = np.linspace(-1.0, 1.0, 201)
-    made["most"] = np.max(weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * np.abs(likeness))
-    return made
-
-
-SHAPE = np.dtype([("points", "f8", (SHAPES, LEADS, POINTS)), ("beats", "f8", (SHAPES,))], align=True)
 
 
 @kernel
 def begin(shape: Row) -> None:
     """No shape is known."""
     shape.points[:] = 0.0
+    shape.size[:] = 1.0
     shape.beats[:] = 0.0
 
 
@@ -119,7 +103,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     Parameters
     ----------
     state : detector.qrs.QRS
-    desk : DESK
+    desk : detector.desk.DESK
     index : int
         That step, counted from the first of this call.
     """
@@ -170,16 +154,14 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
             continue
         usual = state.usual[lead]
         near = candidate.near[lead]
-        band(desk.lead[lead], index - CENTRE_BACK - NEAR // 2, near)
-        largest = 0.0
-        for k in range(NEAR):
-            largest = max(largest, abs(near[k]))
-        candidate.size[lead] = largest
+        band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near)
+        size_uv = largest(near) * PER_BAND
+        candidate.size[lead] = size_uv
         level = max(usual.level, FLOOR)
         envelope = state.at_best[lead] / level
         weight = usual.weight
-        slope += weight * (steepest(desk.lead[lead], index) / level)
-        size += weight * (largest / usual.size if usual.size > 0.0 else state.best)
+        slope += weight * (steepest(desk.lead[lead].work, index) / level)
+        size += weight * (size_uv / usual.size if usual.size > 0.0 else state.best)
         weights += weight
         least = min(least, envelope)
         most = max(most, envelope)
@@ -209,32 +191,38 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     measures[13] = at_rest
 
 
+@whole_numbers
+def _energy(near: Array, shift: int) -> float:
+    """Sum of squares: of whole numbers, and exact in float64."""
+    part = near[shift : shift + POINTS]
+    total = 0.0
+    for k in range(POINTS):
+        total += part[k] * part[k]
+    return total
+
+
 @kernel
 def _compare(state: Row, desk: Row) -> None:
     """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
     candidate = state.candidate
     candidate.likeness = -2.0
     best = -2.0
+    weights = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0:
+            weights += state.usual[lead].weight
+            for shift in range(SHIFTS):
+                desk.size[lead, shift] = math.sqrt(_energy(candidate.near[lead], shift) + 1e-9)
     for shape in range(SHAPES):
         if state.shape.beats[shape] <= 0.0:
             continue
-        for shift in range(2 * SHIFT + 1):
+        for shift in range(SHIFTS):
             total = 0.0
-            weights = 0.0
             for lead in range(LEADS):
-                if desk.gain[lead] <= 0.0:
-                    continue
-                near = candidate.near[lead]
-                points = state.shape.points[shape, lead]
-                both = 0.0
-                here = 1e-9
-                there = 1e-9
-                for k in range(POINTS):
-                    both += near[k + shift] * points[k]
-                    here += near[k + shift] * near[k + shift]
-                    there += points[k] * points[k]
-                total += state.usual[lead].weight * (both / math.sqrt(here * there))
-                weights += state.usual[lead].weight
+                if desk.gain[lead] > 0.0:
+                    both = _both(candidate.near[lead][shift : shift + POINTS], state.shape.points[shape, lead])
+                    size = desk.size[lead, shift] * state.shape.size[shape, lead]
+                    total += state.usual[lead].weight * (both / size)
             likeness = total / weights
             if likeness > best:
                 best = likeness
@@ -246,20 +234,38 @@ def _compare(state: Row, desk: Row) -> None:
 
 
 @kernel
+def _both(near: Array, points: Array) -> float:
+    """Sum of products, in four sums side by side that need not wait for one another."""
+    a = b = c = d = 0.0
+    for k in range(0, POINTS - 3, 4):
+        a += near[k] * points[k]
+        b += near[k + 1] * points[k + 1]
+        c += near[k + 2] * points[k + 2]
+        d += near[k + 3] * points[k + 3]
+    for k in range(POINTS // 4 * 4, POINTS):
+        a += near[k] * points[k]
+    return (a + b) + (c + d)
+
+
+@kernel
 def learn(shape: Row, candidate: Row) -> None:
-    """Learn the shape of a candidate that is a beat."""
+    """Learn the shape of a candidate that is a beat, in the leads that were heard."""
     which = candidate.shape
-    if which < 0 or candidate.fit < SAME:
+    fresh = which < 0 or candidate.fit < SAME
+    if fresh:
         which = 0 if shape.beats[0] <= shape.beats[1] else 1
-        shape.points[which] = candidate.near[:, SHIFT : SHIFT + POINTS]
-        shape.beats[which] = 1.0
-    else:
-        share = max(LEARN, 1.0 / (shape.beats[which] + 1.0))
-        for lead in range(LEADS):
+    share = 1.0 if fresh else max(LEARN, 1.0 / (shape.beats[which] + 1.0))
+    shift = SHIFT if fresh else candidate.shift
+    for lead in range(LEADS):
+        if candidate.size[lead] > 0.0:
+            points, near = shape.points[which, lead], candidate.near[lead][shift : shift + POINTS]
             for k in range(POINTS):
-                old = shape.points[which, lead, k]
-                shape.points[which, lead, k] = old + share * (candidate.near[lead, k + candidate.shift] - old)
-        shape.beats[which] = min(shape.beats[which] + 1.0, OFTEN)
+                points[k] = (1.0 - share) * points[k] + share * near[k]
+            shape.size[which, lead] = math.sqrt(_both(points, points) + 1e-9)
+        elif fresh:
+            shape.points[which, lead, :] = 0.0
+            shape.size[which, lead] = 1.0
+    shape.beats[which] = 1.0 if fresh else min(shape.beats[which] + 1.0, OFTEN)
     shape.beats[1 - which] *= WANE
 
 

@@ -7,24 +7,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector import candidate, fibrillation, qrs, quality, resample
+from detector import desk as desks
+from detector import fibrillation, qrs, quality, resample
+from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import kernel
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
+
+#: The last ticks of a lead.
+LAST = np.dtype(
+    [
+        ("uv", "f4", (PAST,)),  # whole microvolts, the last reading held
+        ("there", "u1", (PAST,)),  # whether the tick has a reading
+        ("same", "i8"),  # ticks in a row with a reading; below 0: without
+        ("half", "u1"),  # whether the last tick may carry beats, should it be the first of a step
+    ],
+    align=True,
+)
 
 #: Everything the detector knows of a bed. `peaks` and `epochs` hold what was found since they were last emptied.
 DETECTOR = np.dtype(
     [
         ("input", resample.INPUT),
         ("signal", SIGNAL),
-        ("quality", quality.QUALITY),
+        ("quality", quality.QUALITY, (LEADS,)),
         ("qrs", qrs.QRS),
         ("fibrillation", fibrillation.FIBRILLATION),
         ("tick", "i8"),  # next tick to be looked at
-        ("held", "i8", (LEADS,)),  # µV of the last reading
-        ("half", "i4", (LEADS,)),  # µV of the last even tick, the first of a step
-        ("half_there", "i1", (LEADS,)),  # whether it may carry beats
-        ("missing", "i8"),  # ticks of this epoch without a reading on any lead
+        ("last", LAST, (LEADS,)),
         ("n_peaks", "i8"),
         ("n_epochs", "i8"),
         ("peaks", PEAK, (BEATS,)),
@@ -43,74 +53,180 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
     state.signal.mv[:] = np.nan
     state.signal.end = tick
     state.tick = tick
-    quality.begin(state.quality)
     qrs.begin(state.qrs)
     fibrillation.begin(state.fibrillation)
-    state.held[:] = 0
-    state.half[:] = 0
-    state.half_there[:] = 0
-    state.missing = 0
+    for lead in range(LEADS):
+        quality.begin(state.quality[lead])
+        state.last[lead].uv[:] = 0.0
+        state.last[lead].there[:] = 0
+        state.last[lead].same = 0
+        state.last[lead].half = 0
     state.n_peaks = 0
     state.n_epochs = 0
 
 
 @kernel
-def update(state: Row, samples: Array, mv_per_bit: Array, invalid: int, desk: Row) -> None:
+def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> None:
     """Take at most one second of samples; R peaks and epochs are appended to the bed's queues.
 
     Parameters
     ----------
     state : DETECTOR
-    samples : int16, shape (instants, LEADS)
+    samples : int16, shape (LEADS, instants)
+        Of which the `count` from `first` on are taken.
+    first, count : int
     mv_per_bit : float64, shape (LEADS,)
     invalid : int
         Sample value that stands for "no reading".
-    desk : detector.candidate.DESK
+    desk : detector.desk.DESK
         Room to work in.
     """
-    resample.resample(state.input, state.signal, samples, mv_per_bit, invalid)
-    first = state.tick // STRIDE
-    steps = 0
-    microvolts = np.empty(LEADS, np.int64)
-    valid = np.empty(LEADS, np.bool_)
-    while state.tick < state.signal.end:
-        tick = state.tick
-        nothing = True
+    ticks = resample.resample(state.input, samples, first, count, mv_per_bit, invalid, desk)
+    for lead in range(LEADS):
+        _take(state, desk.lead[lead], lead, ticks)
+    _watch(state, desk, ticks)
+    origin = state.tick
+    steps = (origin % STRIDE + ticks) // STRIDE
+    for lead in range(LEADS):
+        _pair(state.last[lead], desk.lead[lead], origin % STRIDE, steps, ticks)
+    state.tick += ticks
+    state.signal.end = state.tick
+    state.n_peaks = qrs.update(state.qrs, desk, state.signal, origin // STRIDE, steps, state.peaks, state.n_peaks)
+
+
+@kernel
+def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
+    """Put a lead's ticks into the ring, and as whole microvolts behind those of before."""
+    ring, last = state.signal.mv[lead], state.last[lead]
+    mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
+    if track.blank == ticks:
+        mv[:] = np.nan
+    at = state.tick & (RING - 1)
+    before = min(ticks, RING - at)
+    _copy(mv[:before], ring[at:])
+    _copy(mv[before:], ring)
+    _copy(last.uv, track.uv)
+    _copy(last.there, track.there)
+    if track.blank == ticks:
+        uv[:] = last.uv[PAST - 1]
+        there[:] = 0
+    else:
+        _to_microvolts(mv, uv)
+        there[:] = 1
+        if track.blank > 0:
+            held = last.uv[PAST - 1]
+            for i in range(ticks):
+                if np.isnan(mv[i]):
+                    there[i] = 0
+                    uv[i] = held
+                held = uv[i]
+    _copy(track.uv[ticks : ticks + PAST], last.uv)
+    _copy(track.there[ticks : ticks + PAST], last.there)
+
+
+@kernel
+def _to_microvolts(mv: Array, uv: Array) -> None:
+    """Whole microvolts within what the filters take."""
+    for i in range(len(mv)):
+        uv[i] = np.rint(min(max(mv[i] * np.float32(1000.0), np.float32(-LIMIT_UV)), np.float32(LIMIT_UV)))
+
+
+@kernel
+def _copy(source: Array, target: Array) -> None:
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@kernel
+def _watch(state: Row, desk: Row, ticks: int) -> None:
+    """Judge the leads' quality and look for fibrillation, an epoch at a time; where beats may be looked for."""
+    for lead in range(LEADS):
+        track = desk.lead[lead]
+        if track.blank < ticks:
+            quality.count(track.counted, track.uv[PAST - quality.BEGUN - quality.MOVE : PAST + ticks])
+    done = 0
+    while done < ticks:
+        tick = state.tick + done
+        end = min(ticks, done + EPOCH - tick % EPOCH)
         for lead in range(LEADS):
-            value = state.signal.mv[tick & (RING - 1), lead]
-            reading = not np.isnan(value)
-            if reading:
-                state.held[lead] = int(np.rint(value * 1000.0))
-                nothing = False
-            quality.take(state.quality, lead, tick, state.held[lead], reading)
-            microvolts[lead] = state.held[lead]
-            valid[lead] = reading and state.quality.lead[lead].state <= NOISY
-        state.missing += nothing
-        fibrillation.take(state.fibrillation, tick, microvolts, valid)
-        for lead in range(LEADS):
-            value = min(max(microvolts[lead], -LIMIT_UV), LIMIT_UV)
-            if tick % STRIDE == 0:
-                state.half[lead] = value
-                state.half_there[lead] = valid[lead]
+            track = desk.lead[lead]
+            if state.quality[lead].state > NOISY:
+                track.valid[done:end] = 0
+            elif track.blank == 0:
+                track.valid[done:end] = 1
             else:
-                desk.lead[lead].x[steps] = state.half[lead] + value
-                desk.lead[lead].valid[steps] = valid[lead] and state.half_there[lead]
-        steps += tick % STRIDE
-        if tick % EPOCH == EPOCH - 1:
-            quality.close(state.quality)
-            epoch = state.epochs[state.n_epochs]
-            epoch.tick = tick
-            epoch.readable = 0
-            for lead in range(LEADS):
-                epoch.lead[lead] = state.quality.lead[lead].state
-                if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
-                    epoch.readable = 1
-            epoch.gap = state.missing == EPOCH
-            epoch.vf = fibrillation.judge(state.fibrillation)
-            state.missing = 0
-            state.n_epochs += 1
-        state.tick += 1
-    state.n_peaks = qrs.update(state.qrs, desk, state.signal, first, steps, state.peaks, state.n_peaks)
+                _copy(track.there[PAST + done : PAST + end], track.valid[done:])
+        fibrillation.take(state.fibrillation, tick, end - done, desk, done)
+        done = end
+        if (state.tick + end) % EPOCH == 0:
+            _close(state, desk, ticks, done)
+    for lead in range(LEADS):
+        last, blank = state.last[lead], desk.lead[lead].blank
+        if blank == 0:
+            last.same = max(last.same, 0) + ticks
+        elif blank == ticks:
+            last.same = min(last.same, 0) - ticks
+        elif ticks > 0:
+            there = desk.lead[lead].there[PAST : PAST + ticks]
+            run = 1
+            while there[ticks - 1 - run] == there[ticks - 1]:
+                run += 1
+            last.same = run if there[ticks - 1] else -run
+
+
+@kernel
+def _close(state: Row, desk: Row, ticks: int, end: int) -> None:
+    """End the epoch whose last tick is that before index `end` of this call."""
+    epoch = state.epochs[state.n_epochs]
+    state.n_epochs += 1
+    epoch.tick = state.tick + end - 1
+    epoch.readable = 0
+    gap = True
+    for lead in range(LEADS):
+        track, same = desk.lead[lead], state.last[lead].same
+        if track.blank == ticks and end - min(same, 0) >= EPOCH:
+            quality.lose(state.quality[lead])
+        else:
+            gap = gap and _count_and_close(state, track, lead, ticks, end)
+        epoch.lead[lead] = state.quality[lead].state
+        if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
+            epoch.readable = 1
+    epoch.gap = gap
+    epoch.vf = fibrillation.judge(state.fibrillation)
+
+
+@kernel
+def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) -> bool:
+    """End the epoch of one lead; True when it had no reading."""
+    first = PAST + end - EPOCH
+    there = track.there[first : first + EPOCH]
+    missing = 0
+    if track.blank > 0 or end + max(state.last[lead].same, 0) < EPOCH:
+        for i in range(EPOCH):
+            missing += 1 - there[i]
+    if track.blank == ticks and missing < EPOCH:  # begun with readings: it has not been counted yet
+        quality.count(track.counted, track.uv[PAST - quality.BEGUN - quality.MOVE : PAST + ticks])
+    if missing == EPOCH:
+        quality.lose(state.quality[lead])
+    else:
+        quality.close(state.quality[lead], track.counted, end, track.uv[first : first + EPOCH], there, missing)
+    return missing == EPOCH
+
+
+@kernel
+def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
+    """Make steps of a lead's ticks, two of each; the first tick may be the second of a step."""
+    work = track.work
+    x, uv = work.x[2 : 2 + steps], track.uv[PAST - odd : PAST + ticks]
+    for i in range(steps):
+        x[i] = uv[2 * i] + uv[2 * i + 1]
+    there, valid = work.valid[odd:steps], track.valid[odd:ticks]  # of the whole steps of this call
+    for i in range(len(there)):
+        there[i] = valid[2 * i] & valid[2 * i + 1]
+    if odd and steps > 0:
+        work.valid[0] = track.valid[0] & last.half
+    if ticks > 0:
+        last.half = track.valid[ticks - 1]
 
 
 @kernel
@@ -153,7 +269,7 @@ class Detector:
         self._invalid = invalid
         self._chunk = int(rate_hz) // 2
         self._table = np.zeros(1, DETECTOR)
-        self._desk = candidate.desk()
+        self._desk = desks.new()
         begin(self._table[0], round(rate_hz * 1000), 0)
 
     def update(self, samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -164,12 +280,13 @@ class Detector:
         samples : int16, shape (instants, leads)
         """
         row = self._table[0]
-        full = np.full((len(samples), LEADS), self._invalid, np.int16)
-        full[:, : self._leads] = samples
+        full = np.full((LEADS, len(samples)), self._invalid, np.int16)
+        full[: self._leads] = samples.T
         peaks = []
         epochs = []
-        for first in range(0, len(full), self._chunk):
-            update(row, full[first : first + self._chunk], self._mv_per_bit, self._invalid, self._desk[0])
+        for first in range(0, len(samples), self._chunk):
+            count = min(self._chunk, len(samples) - first)
+            update(row, full, first, count, self._mv_per_bit, self._invalid, self._desk[0])
             peaks.append(row["peaks"][: row["n_peaks"]].copy())
             epochs.append(row["epochs"][: row["n_epochs"]].copy())
             empty(row)

@@ -3,12 +3,12 @@
 They run at half of `RATE`: a *step* is two ticks (8 ms), as fine as a QRS complex needs to be found; its R peak is
 placed to the tick afterwards. Two boxcars of two steps act against mains noise, the difference to a longer boxcar
 against the baseline; then comes the slope from one step to the next, and the root of the mean of its square over
-about a QRS complex, the *envelope*. All up to the mean is in 32-bit integers: no rounding, no drift, the same on
-every machine, and as many lanes as the processor has. The slope before the square is held to 3.4 mV a step, which only
-a pacemaker's spike exceeds.
+about a QRS complex, the *envelope*. All up to the slope are whole numbers below 2**24 in float32, which has as many
+lanes in the processor as 32-bit integers and nothing to round: no drift, the same on every machine. The slope before
+the square is held to 3.4 mV a step, which only a pacemaker's spike exceeds.
 
-The filters take all new steps of a lead at once. They keep their last `HELD` values, so that how the signal was cut
-into frames leaves no trace.
+The filters take all new steps of a lead at once. They keep their last values, so that how the signal was cut into
+frames leaves no trace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.jit import kernel
+from detector.jit import kernel, whole_numbers
 from detector.types import CHUNK, Array, Row
 
 STRIDE: Final = 2  # ticks a step
@@ -26,36 +26,37 @@ CENTRE: Final = 6  # steps of delay given to the signal against the baseline's b
 SPAN: Final = 13  # steps of the envelope's mean (104 ms): a wide QRS complex is one hump
 LAG: Final = 28  # ticks by which the envelope's peak follows the QRS: half of each boxcar, of the mean, and `CENTRE`
 SETTLE: Final = 40  # steps until the filters have forgotten how they were filled
-HELD: Final = 64  # steps kept: the shape of a candidate is read again up to 45 steps later
+HELD: Final = 64  # steps of signal kept: the shape of a candidate is read again up to 45 steps later
+SLOPES: Final = 32  # steps of slope kept: the steepest of a candidate is looked for up to 17 steps later
 STEPS: Final = CHUNK // STRIDE + 1  # steps at once at most
-FINE: Final = 6  # bits dropped from a slope before it is squared: 0.4 µV are left
-STEEPEST: Final = 8191  # its largest value, so that `SPAN` squares fit into 32 bits
-LIMIT_UV: Final = 32767  # µV of a tick at most, for the same reason; no ECG reaches it
+FINE: Final = 64.0  # divides a slope before it is squared: 0.4 µV are left
+STEEPEST: Final = 8191.0  # its largest value
+LIMIT_UV: Final = 32767.0  # µV of a tick at most, so that everything stays whole; no ECG reaches it
 
-PER_SLOPE: Final = (1 << FINE) / (4 * STRIDE * BASE)  # µV a step of one unit of the slope
+PER_SLOPE: Final = FINE / (4 * STRIDE * BASE)  # µV a step of one unit of the slope
 PER_BAND: Final = 1.0 / (4 * STRIDE * BASE)  # µV of one unit of the signal without baseline
-SCALE: Final = np.float32(PER_SLOPE / SPAN**0.5)  # µV a step of the envelope, from the root of the sum of squares
+SCALE: Final = PER_SLOPE / SPAN**0.5  # µV a step of the envelope, from the root of the sum of squares
 
 FRONT = np.dtype(
     [
         ("run", "i8"),  # steps since the lead's filters were filled; 0: no reading now
-        ("x", "i4", (2,)),  # µV of the last two steps, each the sum of its ticks
-        ("b", "i4", (HELD,)),  # after the two boxcars, newest last
-        ("d", "i4", (HELD,)),  # slope
-        ("sum", "i4"),  # of the squared slopes
+        ("x", "f4", (2,)),  # µV of the last two steps, each the sum of its ticks
+        ("b", "f4", (HELD,)),  # after the two boxcars, newest last
+        ("d", "f4", (SLOPES,)),  # slope
     ],
     align=True,
 )
 
-#: One lead's place to work in: `HELD` steps of before, then those of this call.
+#: One lead's place to work in: what is kept of before, then the steps of this call.
 WORK = np.dtype(
     [
-        ("x", "i4", (STEPS,)),  # µV, the sum of a step's ticks
-        ("valid", "i1", (STEPS,)),
-        ("b", "i4", (HELD + STEPS,)),  # as in `FRONT`
-        ("d", "i4", (HELD + STEPS,)),
-        ("q", "i4", (HELD + STEPS,)),  # squared slope
-        ("sum", "i4", (STEPS,)),
+        ("x", "f4", (2 + STEPS,)),  # µV, the sum of a step's ticks
+        ("valid", "u1", (STEPS,)),
+        ("b", "f4", (HELD + STEPS,)),  # as in `FRONT`
+        ("d", "f4", (SLOPES + STEPS,)),
+        ("square", "f4", (SPAN + STEPS,)),  # of the slopes, and their sums
+        ("two", "f4", (SPAN + STEPS,)),
+        ("four", "f4", (SPAN + STEPS,)),
         ("envelope", "f4", (STEPS,)),
     ],
     align=True,
@@ -66,94 +67,127 @@ WORK = np.dtype(
 def clear(front: Row) -> None:
     """No reading yet."""
     front.run = 0
-    front.x[:] = 0
-    front.b[:] = 0
-    front.d[:] = 0
-    front.sum = 0
+    front.x[:] = 0.0
+    front.b[:] = 0.0
+    front.d[:] = 0.0
 
 
 @kernel
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
-    for i in range(HELD):
-        work.b[i] = front.b[i]
-        work.d[i] = front.d[i]
-        work.q[i] = front.d[i] * front.d[i]
+    _copy(front.x, work.x)
+    _copy(front.b, work.b)
+    _copy(front.d, work.d)
 
 
 @kernel
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
-    for i in range(HELD):
-        front.b[i] = work.b[steps + i]
-        front.d[i] = work.d[steps + i]
+    _copy(work.x[steps : steps + 2], front.x)
+    _copy(work.b[steps : steps + HELD], front.b)
+    _copy(work.d[steps : steps + SLOPES], front.d)
+
+
+@kernel
+def _copy(source: Array, target: Array) -> None:
+    for i in range(len(source)):
+        target[i] = source[i]
 
 
 @kernel
 def rest(front: Row, work: Row, first: int, end: int) -> None:
     """Steps [first, end) without a reading."""
     front.run = 0
-    for i in range(first, end):
-        work.b[HELD + i] = 0
-        work.d[HELD + i] = 0
-        work.q[HELD + i] = 0
-        work.envelope[i] = 0.0
+    work.b[HELD + first : HELD + end] = 0.0
+    work.d[SLOPES + first : SLOPES + end] = 0.0
+    work.envelope[first:end] = 0.0
 
 
 @kernel
 def feed(front: Row, work: Row, first: int, end: int) -> None:
     """Filter the steps [first, end), all with a reading; what comes before them has been dealt with."""
-    x, b, d, q, sums, envelope = work.x, work.b, work.d, work.q, work.sum, work.envelope
     if front.run == 0:  # as if the lead had always been here: no jump, no false beat
-        front.x[:] = x[first]
-        b[first : first + HELD] = 4 * x[first]
-        d[first : first + HELD] = 0
-        q[first : first + HELD] = 0
-        front.sum = 0
-    before, last = front.x[0], front.x[1]
-    for i in range(first, end):
-        now = x[i]
-        b[HELD + i] = now + 2 * last + before
-        before = last
-        last = now
-    front.x[0] = before
-    front.x[1] = last
-    for i in range(first, end):
-        at = HELD + i
-        slope = (BASE * (b[at - CENTRE] - b[at - CENTRE - 1]) - (b[at] - b[at - BASE])) >> FINE
-        slope = min(max(slope, -STEEPEST), STEEPEST)
-        d[at] = slope
-        q[at] = slope * slope
-    total = front.sum
-    for i in range(first, end):
-        total += q[HELD + i] - q[HELD + i - SPAN]
-        sums[i] = total
-    front.sum = total
-    for i in range(first, end):
-        envelope[i] = np.sqrt(np.float32(sums[i])) * SCALE
+        x = work.x[2 + first]
+        work.x[first : first + 2] = x
+        work.b[first : first + HELD] = np.float32(4.0) * x
+        work.d[first : first + SLOPES] = 0.0
+    # Every array from its first element on: an index that cannot be negative lets the compiler fill all lanes.
+    _smooth(work.x[first : end + 2], work.b[HELD + first : HELD + end])
+    _slope(work.b[HELD + first - BASE : HELD + end], work.d[SLOPES + first : SLOPES + end])
+    _envelope(work, first, end)
     front.run += end - first
+
+
+@whole_numbers
+def _smooth(x: Array, out: Array) -> None:
+    """Two boxcars of two steps; `x` begins two steps earlier."""
+    last, now = x[1:], x[2:]
+    for i in range(len(out)):
+        out[i] = now[i] + np.float32(2.0) * last[i] + x[i]
+
+
+@whole_numbers
+def _slope(b: Array, out: Array) -> None:
+    """The slope of the signal less that of its baseline; `b` begins `BASE` steps earlier."""
+    now, centre, before = b[BASE:], b[BASE - CENTRE :], b[BASE - CENTRE - 1 :]
+    for i in range(len(out)):
+        slope = np.floor((np.float32(BASE) * (centre[i] - before[i]) - (now[i] - b[i])) * np.float32(1.0 / FINE))
+        out[i] = min(max(slope, np.float32(-STEEPEST)), np.float32(STEEPEST))
+
+
+@kernel
+def _envelope(work: Row, first: int, end: int) -> None:
+    """Root of the mean square of the last `SPAN` slopes.
+
+    Squares are no longer exact in float32: their sums are made of sums of two, four and eight, the same for each step.
+    """
+    n = end - first
+    d = work.d[SLOPES + first - SPAN + 1 : SLOPES + end]
+    two, four, out = work.two[: len(d)], work.four[: len(d)], work.envelope[first:end]
+    squares = work.square[: len(d)]
+    for i in range(len(d)):
+        squares[i] = d[i] * d[i]
+    after = squares[1:]
+    for i in range(len(d) - 1):
+        two[i] = squares[i] + after[i]
+    third = two[2:]
+    for i in range(len(d) - 3):
+        four[i] = two[i] + third[i]
+    fifth, ninth = four[4:], four[8:]
+    newest = squares[SPAN - 1 :]
+    for i in range(n):
+        out[i] = np.sqrt((four[i] + fifth[i]) + (ninth[i] + newest[i])) * np.float32(SCALE)
 
 
 @kernel
 def steepest(work: Row, at: int) -> float:
     """Largest slope that went into the envelope at step `at` of this call, in units of the envelope."""
-    largest = 0
-    for i in range(HELD + at - SPAN + 1, HELD + at + 1):
-        largest = max(largest, abs(work.d[i]))
-    return float(largest * PER_SLOPE)
+    return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)
 
 
-@kernel
+@whole_numbers
+def largest(values: Array) -> float:
+    """Greatest magnitude of whole numbers."""
+    greatest = np.float32(0.0)
+    for i in range(len(values)):
+        greatest = max(greatest, abs(values[i]))
+    return greatest
+
+
+@whole_numbers
 def band(work: Row, first: int, out: Array) -> None:
-    """The signal without baseline at the steps from `first` of this call on, in µV, as many as `out` takes."""
-    at = HELD + first
-    total = 0
-    for i in range(at - BASE, at):
-        total += work.b[i]
+    """The signal without baseline at the steps from `first` of this call on, as many as `out` takes, in `PER_BAND` µV."""
+    before = work.b[HELD + first - BASE : HELD + first]
+    total = np.float32(0.0)
+    for i in range(BASE):
+        total += before[i]
+    now, centre = work.b[HELD + first :], work.b[HELD + first - CENTRE :]
     for k in range(len(out)):
-        total += work.b[at + k] - work.b[at + k - BASE]
-        out[k] = (BASE * work.b[at + k - CENTRE] - total) * PER_BAND
+        total += now[k] - work.b[HELD + first - BASE + k]
+        out[k] = np.float32(BASE) * centre[k] - total
 
 
+assert SPAN == 13, "the sum of squares is made of four, four, four and one"
 assert 45 + BASE <= HELD, "a ring is too short"
-assert SPAN * STEEPEST**2 < 2**31, "a sum overflows"
+assert 17 + SPAN <= SLOPES, "a ring is too short"
+assert (BASE + 1) * 2 * 8 * LIMIT_UV < 2**24, "a number is no longer whole"

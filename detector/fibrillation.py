@@ -80,30 +80,20 @@ def begin(state: Row) -> None:
 
 
 @kernel
-def take(state: Row, tick: int, microvolts: Array, valid: Array) -> None:
-    """One tick.
-
-    Parameters
-    ----------
-    state : FIBRILLATION
-    tick : int
-        One more than at the last call.
-    microvolts : int64, shape (LEADS,)
-        The last reading of each lead.
-    valid : bool, shape (LEADS,)
-        Whether the lead is readable now.
-    """
-    for lead in range(LEADS):
-        track = state.lead[lead]
-        track.sum += microvolts[lead]
-        if not valid[lead]:
-            track.missing += 1
-    if tick % STEP == STEP - 1:
+def take(state: Row, first: int, count: int, desk: Row, done: int) -> None:
+    for k in range(count):
+        tick = first + k
         for lead in range(LEADS):
-            _close(state.lead[lead], state.n)
-        state.n += 1
-    if tick % EVERY == EVERY - 1:
-        state.likelihood = _likelihood(state)
+            track = state.lead[lead]
+            track.sum += int(desk.lead[lead].uv[32 + done + k])
+            if not desk.lead[lead].valid[done + k]:
+                track.missing += 1
+        if tick % STEP == STEP - 1:
+            for lead in range(LEADS):
+                _close(state.lead[lead], state.n)
+            state.n += 1
+        if tick % EVERY == EVERY - 1:
+            state.likelihood = _likelihood(state)
 
 
 @kernel

@@ -77,7 +77,7 @@ def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float3
         tick = peak_tick - SPAN_BEFORE + i
         value = np.float64(np.nan)
         if tick >= 0 and tick < signal.end and tick > signal.end - RING:
-            value = np.float64(signal.mv[tick & (RING - 1), lead])
+            value = np.float64(signal.mv[lead, tick & (RING - 1)])
         if np.isfinite(value):
             if not seen:
                 raw[:i] = value

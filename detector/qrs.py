@@ -20,10 +20,12 @@ from typing import Final
 
 import numpy as np
 
-from detector.candidate import CANDIDATE, JUDGED, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
+from detector.candidate import CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
 from detector.candidate import begin as begin_shape
-from detector.envelope import FRONT, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
+from detector.desk import BACK, JUDGED, WINDOW
+from detector.envelope import FRONT, LAG, LIMIT_UV, SETTLE, STRIDE, clear, feed, load, rest, store
 from detector.jit import kernel
+from detector.quality import sum_of
 from detector.types import LEADS, RING, Array, Row
 from detector.usual import FLOOR, KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
 
@@ -48,17 +50,15 @@ EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a mi
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 LATEST: Final = 2 * (SEARCH_LIMIT + WAIT) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
-_FEATURES: Final = 64  # steps of the feature kept: twice `WAIT`
-
 QRS = np.dtype(
     [
         ("lead", FRONT, (LEADS,)),
         ("usual", USUAL, (LEADS,)),
         ("shape", SHAPE),
-        ("feature", "f8", (_FEATURES,)),
-        ("best", "f8"),  # highest feature of the peak being followed; 0: none
+        ("feature", "f4", (BACK,)),  # of the last steps, newest last
+        ("best", "f4"),  # highest feature of the peak being followed; 0: none
         ("best_at", "i8"),
-        ("at_best", "f8", (LEADS,)),  # envelopes there
+        ("at_best", "f8", (LEADS,)),  # envelopes there, once its call is over or it is looked at
         ("weighed", "i1"),  # 1 when its score is known
         ("candidate", CANDIDATE),
         ("last", "i8"),  # step of the last beat's feature
@@ -128,31 +128,47 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     if state.first < 0:
         state.first = first
     desk.n_judged = 0
+    for i in range(BACK):
+        desk.feature[i] = state.feature[i]
     for lead in range(LEADS):
-        load(state.lead[lead], desk.lead[lead])
+        load(state.lead[lead], desk.lead[lead].work)
     start = 0
-    while start < steps:  # stretches in which no lead comes or goes
-        end = start + 1
-        same = True
-        while same and end < steps:
-            for lead in range(LEADS):
-                same = same and desk.lead[lead].valid[end] == desk.lead[lead].valid[start]
-            end += same
+    while start < steps:
+        end = _alike(desk, start, steps)
         for lead in range(LEADS):
-            front, usual = state.lead[lead], state.usual[lead]
-            if desk.lead[lead].valid[start]:
+            front, usual, work = state.lead[lead], state.usual[lead], desk.lead[lead].work
+            if work.valid[start]:
                 if usual.hold > FORGET:
                     forget(usual)
                 usual.hold = 0
-                feed(front, desk.lead[lead], start, end)
+                feed(front, work, start, end)
             else:
                 usual.hold += end - start
-                rest(front, desk.lead[lead], start, end)
+                rest(front, work, start, end)
         count = _decide(state, desk, signal, first, start, end, peaks, count)
         start = end
     for lead in range(LEADS):
-        store(state.lead[lead], desk.lead[lead], steps)
+        store(state.lead[lead], desk.lead[lead].work, steps)
+    for i in range(BACK):
+        state.feature[i] = desk.feature[steps + i]
     return count
+
+
+@kernel
+def _alike(desk: Row, start: int, steps: int) -> int:
+    """Where the stretch from `start` on ends in which no lead comes or goes."""
+    end = steps
+    for lead in range(LEADS):
+        valid = desk.lead[lead].work.valid[start:steps]
+        there = 0
+        for i in range(len(valid)):
+            there += valid[i]
+        if there > 0 and there < len(valid):
+            change = 1
+            while valid[change] == valid[0]:
+                change += 1
+            end = min(end, start + change)
+    return end
 
 
 @kernel
@@ -164,82 +180,169 @@ def _gains(state: Row, desk: Row) -> None:
     total = 0.0
     for lead in range(LEADS):
         usual = state.usual[lead]
+        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
+            total += usual.weight
+    for lead in range(LEADS):
+        usual = state.usual[lead]
         desk.gain[lead] = 0.0
         if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
-            desk.gain[lead] = usual.weight / max(usual.level, FLOOR)
-            total += usual.weight
-    if total > 0.0:
-        for lead in range(LEADS):
-            desk.gain[lead] /= total
+            desk.gain[lead] = usual.weight / max(usual.level, FLOOR) / total
+
+
+@kernel
+def _features(desk: Row, start: int, end: int) -> None:
+    """The feature of the steps [start, end) of this call, by the gains there are."""
+    feature = desk.feature[BACK + start : BACK + end]
+    envelope, gain = desk.lead[0].work.envelope[start:end], desk.gain[0]
+    for i in range(len(feature)):
+        feature[i] = gain * envelope[i]
+    for lead in range(1, LEADS):
+        gain = desk.gain[lead]
+        if gain > np.float32(0.0):
+            envelope = desk.lead[lead].work.envelope[start:end]
+            for i in range(len(feature)):
+                feature[i] += gain * envelope[i]
 
 
 @kernel
 def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
-    """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes."""
+    """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
+
+    The feature is computed as far ahead as the gains will not change, and again behind each beat, which changes them.
+    """
     _gains(state, desk)
-    for index in range(start, end):
-        step = origin + index
-        silent = step - state.last
-        if silent > FADE_AFTER and step - state.first > FADE_AFTER:
+    rested = index = ready = start
+    while index < end:
+        fades = max(state.last, state.first) + FADE_AFTER + 1 - origin
+        stop = min(end, fades)
+        if index >= fades:
             for lead in range(LEADS):
-                fade(state.usual[lead], silent)
+                fade(state.usual[lead], origin + index - state.last)
             _gains(state, desk)
-        feature = 0.0
-        for lead in range(LEADS):
-            feature += desk.gain[lead] * desk.lead[lead].envelope[index]
-        state.feature[step & (_FEATURES - 1)] = feature
-        if step % UNREST_EVERY == UNREST_EVERY - 1:
-            for lead in range(LEADS):
-                usual = state.usual[lead]
-                usual.restless += UNREST * (desk.lead[lead].envelope[index] - usual.restless)
-        found = False
-        if feature > state.best:
-            _follow(state, desk, step, index, feature)
-        elif state.best > 0.0 and (feature < BEGUN * state.best or step - state.best_at >= WAIT):
-            closed = step - state.best_at >= WAIT or feature < DROP * state.best
-            if closed or not state.weighed:
-                found = _judge(state, desk, index - (step - state.best_at), closed)
-            if found:
-                candidate = state.candidate
-                peak = peaks[count]
-                peak.strength = candidate.score
-                _locate(state, signal, candidate.at, peak)
-                learn(state.shape, candidate)
-                _accept(state, candidate.at, candidate.slope, state.at_best, candidate.size, end - 1 - index, False)
-            if found or closed:
-                _follow(state, desk, step, index, feature)
-        if not found and state.kept > UNLIKELY and state.n >= WEIGHED:
-            if silent > min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)):
-                if state.kept > -SEARCHED:
-                    found = True
-                    peak = peaks[count]
-                    peak.strength = state.kept
-                    _locate(state, signal, state.kept_at, peak)
-                    _accept(
-                        state,
-                        state.kept_at,
-                        state.kept_slope,
-                        state.kept_envelope,
-                        state.kept_size,
-                        end - 1 - index,
-                        True,
-                    )
-                state.kept = UNLIKELY
-        if found:
-            peaks[count].found = STRIDE * step + STRIDE - 1
-            count += 1
-            _gains(state, desk)
+            ready = index
+            stop = index + 1
+        if ready < stop:
+            _features(desk, ready, stop)
+            ready = stop
+        index = _scan(state, desk, origin, index, stop)
+        if index < stop:
+            _rest(state, desk, origin, rested, index + 1)
+            rested = index + 1
+            if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
+                count += 1
+                _gains(state, desk)
+                ready = index + 1
+            index += 1
+    _rest(state, desk, origin, rested, end)
+    _at_best(state, desk, origin)
     return count
 
 
 @kernel
-def _follow(state: Row, desk: Row, step: int, index: int, feature: float) -> None:
-    """The peak may be here."""
-    state.best = feature
-    state.best_at = step
-    state.weighed = 0
+def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
+    """Follow the feature's peak; the first step at which something is to be decided, or `stop`.
+
+    A peak is followed from the first step on that is high enough and not too near to the last beat.
+    """
+    feature = desk.feature[BACK + start : BACK + stop]
+    n = len(feature)
+    overdue = n
+    if state.kept > UNLIKELY and state.n >= WEIGHED:
+        overdue = max(state.last + _patience(state) + 1 - origin - start, 0)
+    limit = min(overdue + 1, n)
+    lowest = np.float32(LOWEST)
+    best = state.best
+    best_at = state.best_at - origin - start
+    weighed = state.weighed
+    begun, drop = np.float32(BEGUN) * best, np.float32(DROP) * best
+    index = 0
+    while index < limit:
+        if best == np.float32(0.0):
+            index = min(max(index, state.last + REFRACTORY + 1 - origin - start), limit)
+            while index < limit and feature[index] <= lowest:
+                index += 1
+            if index == limit:
+                break
+        now = feature[index]
+        if now > best:
+            best = now
+            best_at = index
+            weighed = 0
+            begun, drop = np.float32(BEGUN) * best, np.float32(DROP) * best
+        elif now < begun or index - best_at >= WAIT:
+            if weighed == 0 or now < drop or index - best_at >= WAIT:
+                break
+        index += 1
+    state.best = best
+    state.best_at = origin + start + best_at
+    state.weighed = weighed
+    return start + (overdue if index == limit and overdue < n else index)
+
+
+@kernel
+def _patience(state: Row) -> int:
+    """Steps without a beat until the best candidate refused is looked at again."""
+    return int(min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)))
+
+
+@kernel
+def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
+    """Decide what `_scan` has stopped for, at step `index` of this call; True when `peak` is a beat found.
+
+    `since` are the steps that the filters have gone on since.
+    """
+    feature = desk.feature[BACK + index]
+    found = False
+    late = step - state.best_at >= WAIT
+    if state.best > np.float32(0.0) and step > state.best_at:
+        if late or feature < np.float32(BEGUN) * state.best:
+            closed = late or feature < np.float32(DROP) * state.best
+            if closed or not state.weighed:
+                _at_best(state, desk, step - index)
+                found = _judge(state, desk, index - (step - state.best_at), closed)
+            if found:
+                candidate = state.candidate
+                peak.strength = candidate.score
+                _locate(state, desk, signal, candidate.at, peak)
+                learn(state.shape, candidate)
+                _accept(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
+            if found or closed:
+                follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
+                state.best = feature if follows else np.float32(0.0)
+                state.best_at = step
+                state.weighed = 0
+    if not found and state.kept > UNLIKELY and state.n >= WEIGHED:
+        if step - state.last > _patience(state):
+            if state.kept > -SEARCHED:
+                found = True
+                peak.strength = state.kept
+                _locate(state, desk, signal, state.kept_at, peak)
+                _accept(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
+            state.kept = UNLIKELY
+    if found:
+        peak.found = STRIDE * step + STRIDE - 1
+    return found
+
+
+@kernel
+def _rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
+    """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
+    first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
     for lead in range(LEADS):
-        state.at_best[lead] = desk.lead[lead].envelope[index]
+        if state.lead[lead].run > 0:
+            restless = state.usual[lead].restless
+            envelope = desk.lead[lead].work.envelope[first:end]
+            for i in range(0, len(envelope), UNREST_EVERY):
+                restless = (1.0 - UNREST) * restless + UNREST * envelope[i]
+            state.usual[lead].restless = restless
+
+
+@kernel
+def _at_best(state: Row, desk: Row, origin: int) -> None:
+    """Keep the leads' envelopes where the feature is best, if that is in this call."""
+    if state.best_at >= origin:
+        for lead in range(LEADS):
+            state.at_best[lead] = desk.lead[lead].work.envelope[state.best_at - origin]
 
 
 @kernel
@@ -249,7 +352,7 @@ def _judge(state: Row, desk: Row, index: int, closed: bool) -> bool:
     if not state.weighed:
         state.weighed = 1
         candidate.score = UNLIKELY
-        if state.best > LOWEST and state.best_at - state.last > REFRACTORY and _is_peak(state):
+        if state.best_at - state.last > REFRACTORY and _is_peak(desk, index):
             weigh(state, desk, index)
     if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
         desk.judged[desk.n_judged % JUDGED] = candidate
@@ -274,12 +377,14 @@ def _refuse(state: Row, candidate: Row) -> None:
 
 
 @kernel
-def _is_peak(state: Row) -> bool:
-    """False when the feature was higher within `WAIT` before: the tail of an earlier peak."""
-    for back in range(1, WAIT + 1):
-        if state.feature[(state.best_at - back) & (_FEATURES - 1)] > state.best:
-            return False
-    return True
+def _is_peak(desk: Row, index: int) -> bool:
+    """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
+    before = desk.feature[BACK + index - WAIT : BACK + index]
+    now = desk.feature[BACK + index]
+    higher = 0
+    for i in range(WAIT):
+        higher += before[i] > now
+    return higher == 0
 
 
 @kernel
@@ -315,7 +420,7 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
 
 
 @kernel
-def _locate(state: Row, signal: Row, at: int, peak: Row) -> None:
+def _locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
     It is the largest deflection; in a wide complex an earlier one that is nearly as large.
@@ -329,37 +434,64 @@ def _locate(state: Row, signal: Row, at: int, peak: Row) -> None:
     centre = STRIDE * at + STRIDE - 1 - LAG
     first = max(centre - FIDUCIAL, state.last_r + APART)
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
-    mean = 0.0
-    count = 0
-    for t in range(first, last + 1):
-        value = signal.mv[t & (RING - 1), chosen]
-        if not np.isnan(value):
-            mean += value
-            count += 1
-    mean = mean / count if count > 0 else 0.0
-    best = -1.0
     where = min(max(centre, first), last)
-    for t in range(first, last + 1):
-        size = _deflection(signal, t, chosen, mean)
-        if size > best:  # false for NaN
-            best = size
-            where = t
-    for t in range(first + 1, where - WIDE):
-        size = _deflection(signal, t, chosen, mean)
-        if size > FIRST * best:
-            if _deflection(signal, t - 1, chosen, mean) <= size and _deflection(signal, t + 1, chosen, mean) <= size:
-                where = t
+    sizes = desk.window[: last - first + 1]
+    if _deflections(signal.mv[chosen], first, sizes):
+        most = np.float32(-1.0)
+        for i in range(len(sizes)):
+            most = max(most, sizes[i])
+        top = 0
+        while sizes[top] < most:
+            top += 1
+        for i in range(1, top - WIDE):
+            if sizes[i] > np.float32(FIRST) * most and sizes[i - 1] <= sizes[i] and sizes[i + 1] <= sizes[i]:
+                top = i
                 break
+        where = first + top
     state.last_r = where
     peak.tick = where
     peak.lead = chosen
 
 
 @kernel
-def _deflection(signal: Row, tick: int, lead: int, mean: float) -> float:
-    value = signal.mv[tick & (RING - 1), lead] - mean
-    return float(value * UPRIGHT if value > 0.0 else -value)
+def _deflections(ring: Array, first: int, out: Array) -> bool:
+    """How far the ticks from `first` on lie from their mean, in whole µV, an R wave before an S wave; False: none is.
+
+    A tick without a reading lies nowhere.
+    """
+    at = first & (RING - 1)
+    before = min(len(out), RING - at)
+    _whole(ring[at:], out[:before])
+    _whole(ring, out[before:])
+    missing = 0
+    for i in range(len(out)):
+        missing += np.isnan(out[i])
+    if missing == len(out):
+        return False
+    total = np.float32(0.0)
+    if missing == 0:
+        total = sum_of(out)
+    else:
+        for i in range(len(out)):
+            total += np.float32(0.0) if np.isnan(out[i]) else out[i]
+    mean = np.rint(total / np.float32(len(out) - missing))
+    for i in range(len(out)):
+        value = out[i] - mean
+        out[i] = value * np.float32(UPRIGHT) if value > np.float32(0.0) else -value
+    if missing > 0:
+        for i in range(len(out)):
+            if np.isnan(out[i]):
+                out[i] = np.float32(-1.0)
+    return True
 
 
-assert 2 * WAIT <= _FEATURES, "a ring is too short"
+@kernel
+def _whole(mv: Array, out: Array) -> None:
+    for i in range(len(out)):
+        value = np.rint(mv[i] * np.float32(1000.0))
+        out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
+
+
+assert 2 * WAIT <= BACK, "too little of the feature is kept"
+assert 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detector import candidate, qrs, usual
-from detector.envelope import LAG, LIMIT_UV, SETTLE
-from detector.reference_filters import LeadTwin
+from detector.envelope import LAG, PER_BAND, SETTLE
+from detector.reference_filters import LeadTwin, microvolts
 
 
 @dataclass
@@ -35,7 +35,7 @@ class _Candidate:
     score: float = candidate.UNLIKELY
     slope: float = 0.0
     sizes: list[float] = field(default_factory=list)
-    near: list[list[float]] = field(default_factory=list)
+    near: list[list[int]] = field(default_factory=list)
     shape: int = -1
     shift: int = 0
     fit: float = -2.0
@@ -57,9 +57,10 @@ class QrsTwin:
         self.weights = weights
         self.leads = [LeadTwin() for _ in range(leads)]
         self.mv: list[Sequence[float]] = []
-        self.feature: list[float] = []
-        self.gains = [0.0] * leads
-        self.best = 0.0
+        self.valid: list[Sequence[bool]] = []
+        self.feature: list[np.float32] = []
+        self.gains = [np.float32(0.0)] * leads
+        self.best = np.float32(0.0)
         self.best_at = 0
         self.candidate: _Candidate | None = None
         self.last = self.last_r = -(10**9)
@@ -71,40 +72,47 @@ class QrsTwin:
         self.shapes = [[[0.0] * candidate.POINTS for _ in range(leads)] for _ in range(candidate.SHAPES)]
         self.seen = [0.0] * candidate.SHAPES
 
-    def step(self, mv: Sequence[float]) -> Peak | None:
+    def step(self, mv: Sequence[float], valid: Sequence[bool] | None = None) -> Peak | None:
         """Take one tick.
 
         Parameters
         ----------
         mv : sequence of float
-            Millivolts of each lead (float32 values); NaN where it may not carry beats.
+            Millivolts of each lead (float32 values); NaN where there is no reading.
+        valid : sequence of bool, optional
+            Whether the lead may carry beats; wherever it has a reading, if it is not said.
         """
         self.mv.append(mv)
+        self.valid.append(valid or [not math.isnan(value) for value in mv])
         if len(self.mv) % 2:
             return None
         now = len(self.mv) // 2 - 1
-        for lead, first, second in zip(self.leads, self.mv[-2], mv, strict=True):
-            valid = not math.isnan(first) and not math.isnan(second)
-            lead.feed(_microvolts(first) + _microvolts(second) if valid else 0, valid)
+        for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
+            lead.feed(sum(map(microvolts, pair)) if one and other else 0, one and other)
         self._gain()
         silent = now - self.last
         if silent > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
             self._fade(silent)
             self._gain()
-        feature = 0.0
-        for lead, gain in zip(self.leads, self.gains, strict=True):
+        feature = self.gains[0] * self.leads[0].envelope
+        for lead, gain in zip(self.leads[1:], self.gains[1:], strict=True):
             feature += gain * lead.envelope
         self.feature.append(feature)
         if now % qrs.UNREST_EVERY == qrs.UNREST_EVERY - 1:
             for lead in self.leads:
-                lead.restless += qrs.UNREST * (lead.envelope - lead.restless)
+                if lead.run:
+                    lead.restless = (1.0 - qrs.UNREST) * lead.restless + qrs.UNREST * float(lead.envelope)
         peak = None
-        if feature > self.best:
+        late = now - self.best_at >= qrs.WAIT
+        if self.best == 0.0:
             self._follow(now, feature)
-        elif self.best > 0 and (feature < qrs.BEGUN * self.best or now - self.best_at >= qrs.WAIT):
-            closed = now - self.best_at >= qrs.WAIT or feature < qrs.DROP * self.best
+        elif feature > self.best:
+            self._follow(now, feature)
+        elif late or feature < np.float32(qrs.BEGUN) * self.best:
+            closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
             peak = self._judge(now, closed)
             if peak or closed:
+                self.best = np.float32(0.0)
                 self._follow(now, feature)
         return peak or self._search_back(now, silent)
 
@@ -115,7 +123,7 @@ class QrsTwin:
         for lead, usable in zip(self.leads, heard, strict=True):
             total += lead.weight if usable else 0.0
         self.gains = [
-            lead.weight / max(lead.level, usual.FLOOR) / total if usable else 0.0
+            np.float32(lead.weight / max(lead.level, usual.FLOOR) / total if usable else 0.0)
             for lead, usable in zip(self.leads, heard, strict=True)
         ]
 
@@ -126,10 +134,12 @@ class QrsTwin:
             if lead.level > lowest:
                 lead.level = max(lead.level * usual.FADE, lowest)
 
-    def _follow(self, now: int, feature: float) -> None:
-        self.best, self.best_at, self.candidate = feature, now, None
-        for lead in self.leads:
-            lead.at_best = lead.envelope
+    def _follow(self, now: int, feature: np.float32) -> None:
+        """The peak may be here, if one is followed or may begin."""
+        if self.best > 0.0 or (feature > np.float32(qrs.LOWEST) and now - self.last > candidate.REFRACTORY):
+            self.best, self.best_at, self.candidate = feature, now, None
+            for lead in self.leads:
+                lead.at_best = float(lead.envelope)
 
     def _judge(self, now: int, closed: bool) -> Peak | None:
         if self.candidate is None:
@@ -137,7 +147,7 @@ class QrsTwin:
             before = self.feature[max(self.best_at - qrs.WAIT, 0) : self.best_at]
             is_peak = all(value <= self.best for value in before)
             apart = self.best_at - self.last > candidate.REFRACTORY
-            if self.best > qrs.LOWEST and apart and is_peak and any(self.gains):
+            if apart and is_peak and any(self.gains):
                 self._weigh(self.candidate, now)
         one = self.candidate
         if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
@@ -164,16 +174,16 @@ class QrsTwin:
         for lead, gain in zip(self.leads, self.gains, strict=True):
             if gain <= 0.0:
                 one.sizes.append(0.0)
-                one.near.append([0.0] * candidate.NEAR)
+                one.near.append([0] * candidate.NEAR)
                 continue
             middle = back + candidate.CENTRE_BACK
             near = [lead.band(middle + candidate.NEAR // 2 - k) for k in range(candidate.NEAR)]
             one.near.append(near)
-            one.sizes.append(max(abs(value) for value in near))
+            one.sizes.append(max(abs(value) for value in near) * PER_BAND)
             level = max(lead.level, usual.FLOOR)
             envelopes.append(lead.at_best / level)
             slope += lead.weight * (lead.steepest(back) / level)
-            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else self.best)
+            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else float(self.best))
             weights += lead.weight
             unrest = lead.restless / level
             restless += unrest
@@ -187,7 +197,7 @@ class QrsTwin:
         steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
         measures = {
             "one": 1.0,
-            "height": math.log(self.best + 0.02),
+            "height": math.log(float(self.best) + 0.02),
             "steepness": math.log(one.slope + 0.02),
             "least": math.log(min(envelopes) + 0.02),
             "most": math.log(max(0.0, *envelopes, 0.0) + 0.02),
@@ -218,18 +228,14 @@ class QrsTwin:
         for shape, seen in enumerate(self.seen):
             if seen <= 0.0:
                 continue
-            for shift in range(2 * candidate.SHIFT + 1):
+            for shift in range(candidate.SHIFTS):
                 total = weights = 0.0
                 for lead, gain, near, points in zip(self.leads, self.gains, one.near, self.shapes[shape], strict=True):
                     if gain <= 0.0:
                         continue
                     part = near[shift : shift + candidate.POINTS]
-                    both, here, there = 0.0, 1e-9, 1e-9
-                    for a, b in zip(part, points, strict=True):
-                        both += a * b
-                        here += a * a
-                        there += b * b
-                    total += lead.weight * (both / math.sqrt(here * there))
+                    size = math.sqrt(sum(a * a for a in part) + 1e-9) * math.sqrt(_both(points, points) + 1e-9)
+                    total += lead.weight * (_both(part, points) / size)
                     weights += lead.weight
                 likeness = total / weights
                 if likeness > one.fit:
@@ -239,17 +245,18 @@ class QrsTwin:
         return counted
 
     def _learn(self, one: _Candidate) -> None:
-        which = one.shape
-        if which < 0 or one.fit < candidate.SAME:
-            which = 0 if self.seen[0] <= self.seen[1] else 1
-            self.shapes[which] = [near[candidate.SHIFT : candidate.SHIFT + candidate.POINTS] for near in one.near]
-            self.seen[which] = 1.0
-        else:
-            share = max(candidate.LEARN, 1.0 / (self.seen[which] + 1.0))
-            for near, points in zip(one.near, self.shapes[which], strict=True):
-                for k in range(candidate.POINTS):
-                    points[k] += share * (near[k + one.shift] - points[k])
-            self.seen[which] = min(self.seen[which] + 1.0, candidate.OFTEN)
+        which, shift = one.shape, one.shift
+        fresh = which < 0 or one.fit < candidate.SAME
+        if fresh:
+            which, shift = 0 if self.seen[0] <= self.seen[1] else 1, candidate.SHIFT
+        share = 1.0 if fresh else max(candidate.LEARN, 1.0 / (self.seen[which] + 1.0))
+        for size, near, points in zip(one.sizes, one.near, self.shapes[which], strict=True):
+            for k in range(candidate.POINTS):
+                if size > 0.0:
+                    points[k] = (1.0 - share) * points[k] + share * near[k + shift]
+                elif fresh:
+                    points[k] = 0.0
+        self.seen[which] = 1.0 if fresh else min(self.seen[which] + 1.0, candidate.OFTEN)
         self.seen[1 - which] *= candidate.WANE
 
     def _search_back(self, now: int, silent: int) -> Peak | None:
@@ -296,29 +303,33 @@ class QrsTwin:
         first = max(centre - qrs.FIDUCIAL, self.last_r + qrs.APART)
         last = max(centre + qrs.FIDUCIAL, first)
 
-        def value(t: int) -> float:
-            return self.mv[t][chosen] if t >= 0 else math.nan
-
-        real = [value(t) for t in range(first, last + 1) if not math.isnan(value(t))]
-        mean = sum(real) / len(real) if real else 0.0
-
-        def size(t: int) -> float:
-            return (value(t) - mean) * qrs.UPRIGHT if value(t) > mean else mean - value(t)
-
-        best, where = -1.0, min(max(centre, first), last)
-        for t in range(first, last + 1):
-            if size(t) > best:
-                best, where = size(t), t
-        for t in range(first + 1, where - qrs.WIDE):
-            if size(t) > qrs.FIRST * best and size(t - 1) <= size(t) >= size(t + 1):
-                where = t
-                break
+        window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first, last + 1)]
+        whole = [None if math.isnan(value) else microvolts(value) for value in window]
+        real = [value for value in whole if value is not None]
+        where = min(max(centre, first), last)
+        if real:
+            mean = float(np.rint(np.float32(sum(real)) / np.float32(len(real))))
+            sizes = [np.float32(-1.0) if value is None else _deflection(value - mean) for value in whole]
+            top = sizes.index(max(sizes))
+            for i in range(1, top - qrs.WIDE):
+                if sizes[i] > np.float32(qrs.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
+                    top = i
+                    break
+            where = first + top
         self.last_r = where
         return where, chosen
 
 
-def _microvolts(mv: float) -> int:
-    return int(min(max(np.rint(mv * 1000.0), -LIMIT_UV), LIMIT_UV))
+def _deflection(value: float) -> np.float32:
+    return np.float32(value) * np.float32(qrs.UPRIGHT) if value > 0.0 else np.float32(-value)
+
+
+def _both(near: Sequence[float], points: Sequence[float]) -> float:
+    """Sum of products, in the kernel's order."""
+    sums = [0.0] * 4
+    for k in range(candidate.POINTS):
+        sums[k % 4 if k < candidate.POINTS // 4 * 4 else 0] += near[k] * points[k]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
 def _median(values: Sequence[float]) -> float:

@@ -6,55 +6,60 @@ last values, and sums windows where the kernel keeps running sums. Both must agr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from detector import qrs, usual
-from detector.envelope import BASE, CENTRE, FINE, PER_BAND, PER_SLOPE, SCALE, SPAN, STEEPEST
+from detector.envelope import BASE, CENTRE, FINE, LIMIT_UV, PER_SLOPE, SCALE, SPAN, STEEPEST
 from detector.resample import SCALE as PER_SECOND
 
 
-def resample(mv: npt.NDArray[np.float64], rate_mhz: int) -> npt.NDArray[np.float64]:
+def resample(
+    samples: npt.NDArray[np.int16], mv_per_bit: float, rate_mhz: int, invalid: int = -32768
+) -> npt.NDArray[np.float32]:
     """One lead at `RATE`.
 
     Parameters
     ----------
-    mv : float64, shape (instants,)
-        Millivolts; NaN where there is no reading.
+    samples : int16, shape (instants,)
+        `invalid` where there is no reading.
+    mv_per_bit : float
     rate_mhz : int
         Its sampling rate in millihertz.
+    invalid : int, optional
 
     Returns
     -------
-    float64, shape (ticks,)
+    float32, shape (ticks,)
         As many ticks as the samples complete.
     """
-    out = []
-    count = len(mv)
-    tick = 0
-    if rate_mhz <= PER_SECOND:
-        while tick * rate_mhz <= (count - 1) * PER_SECOND:
-            right = -(-tick * rate_mhz // PER_SECOND)  # first sample at or behind the tick
-            share = (tick * rate_mhz - (right - 1) * PER_SECOND) / PER_SECOND
-            new = mv[right]
-            out.append(new if share == 1.0 else mv[right - 1] + share * (new - mv[right - 1]))
-            tick += 1
-        return np.array(out)
-    while (2 * tick + 1) * rate_mhz <= (2 * count - 1) * PER_SECOND:
-        left, right = (2 * tick - 1) * rate_mhz, (2 * tick + 1) * rate_mhz
-        first, last = max(0, (left + PER_SECOND) // (2 * PER_SECOND)), (right + PER_SECOND - 1) // (2 * PER_SECOND)
-        total = 0.0
-        width = 0
-        for i in range(first, last + 1):
-            inside = min(right, (2 * i + 1) * PER_SECOND) - max(left, (2 * i - 1) * PER_SECOND)
-            if inside > 0:
-                total += mv[i] * inside
-                width += inside
-        out.append(total / width)
-        tick += 1
-    return np.array(out)
+    divisor = math.gcd(rate_mhz, PER_SECOND)
+    r, s = rate_mhz // divisor, PER_SECOND // divisor
+    whole = samples.tolist()
+    out: list[float] = []
+    while True:
+        tick = len(out)
+        if r <= s:
+            last = -(-tick * r // s)
+            weights = {i: s - abs(tick * r - i * s) for i in (last - 1, last)}
+        else:
+            left, right = (2 * tick - 1) * r, (2 * tick + 1) * r
+            first, last = (left + s) // (2 * s), (right + s - 1) // (2 * s)
+            weights = {i: min(right, (2 * i + 1) * s) - max(left, (2 * i - 1) * s) for i in range(first, last + 1)}
+        if last >= len(whole):
+            return np.array(out, np.float32)
+        touched = [(whole[max(i, 0)], weight) for i, weight in weights.items() if weight > 0]
+        total = float(sum(value * weight for value, weight in touched))
+        lost = any(value == invalid for value, _ in touched)
+        out.append(math.nan if lost else total * (mv_per_bit / (2.0 * r if r > s else 1.0 * s)))
+
+
+def microvolts(mv: float) -> int:
+    """Whole microvolts of a tick (a float32 value), within what the filters take."""
+    return int(min(max(np.rint(np.float32(mv) * np.float32(1000.0)), -LIMIT_UV), LIMIT_UV))
 
 
 @dataclass
@@ -66,7 +71,7 @@ class LeadTwin:
     d: list[int] = field(default_factory=lambda: [0] * 80)
     run: int = 0
     hold: int = 0
-    envelope: float = 0.0
+    envelope: np.float32 = np.float32(0.0)
     level: float = usual.START
     noise: float = 0.0
     weight: float = 1.0
@@ -88,7 +93,7 @@ class LeadTwin:
         if not valid:
             self.hold += 1
             self.run = 0
-            self.envelope = 0.0
+            self.envelope = np.float32(0.0)
             self.b.append(0)
             self.d.append(0)
             return
@@ -105,13 +110,16 @@ class LeadTwin:
         # The slope of the signal less its baseline, CENTRE steps ago.
         slope = BASE * (b[-1 - CENTRE] - b[-2 - CENTRE]) - (sum(b[-BASE:]) - sum(b[-BASE - 1 : -1]))
         self.b = b
-        self.d.append(min(max(slope >> FINE, -STEEPEST), STEEPEST))
-        self.envelope = float(np.sqrt(np.float32(sum(d * d for d in self.d[-SPAN:]))) * SCALE)
+        self.d.append(min(max(slope // int(FINE), -int(STEEPEST)), int(STEEPEST)))
+        square = [np.float32(d) * np.float32(d) for d in self.d[-SPAN:]]
+        four = [(square[k] + square[k + 1]) + (square[k + 2] + square[k + 3]) for k in (0, 4, 8)]
+        total = (four[0] + four[1]) + (four[2] + square[12])
+        self.envelope = np.sqrt(total) * np.float32(SCALE)
 
-    def band(self, back: int) -> float:
-        """Microvolts without baseline so many steps ago."""
+    def band(self, back: int) -> int:
+        """The signal without baseline so many steps ago, in `PER_BAND` µV."""
         end = len(self.b) - back
-        return (BASE * self.b[end - 1 - CENTRE] - sum(self.b[end - BASE : end])) * PER_BAND
+        return BASE * self.b[end - 1 - CENTRE] - sum(self.b[end - BASE : end])
 
     def steepest(self, back: int) -> float:
         """Largest slope of the envelope so many steps ago."""

@@ -52,6 +52,6 @@ EPOCH_STATE = np.dtype(
 
 #: The last `RING` ticks of the analysed leads in mV (tick t at t % RING); NaN where there was no reading.
 SIGNAL = np.dtype(
-    [("end", "i8"), ("mv", "f4", (RING, LEADS))],  # end: first tick not yet written
+    [("end", "i8"), ("mv", "f4", (LEADS, RING))],  # end: first tick not yet written
     align=True,
 )

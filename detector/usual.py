@@ -60,17 +60,42 @@ def forget(usual: Row) -> None:
 @kernel
 def median(values: Array, count: int) -> float:
     """Median of the first min(count, KEPT) of `values`."""
-    n = min(count, KEPT)
-    ordered = np.empty(KEPT)
-    for i in range(n):
-        j = i
-        while j > 0 and ordered[j - 1] > values[i]:
-            ordered[j] = ordered[j - 1]
-            j -= 1
-        ordered[j] = values[i]
-    if n == 0:
-        return 0.0
-    return float(ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2]))
+    if count >= KEPT:
+        return _median_of_eight(values)
+    for i in range(count):
+        below = equal = 0
+        for k in range(count):
+            below += values[k] < values[i]
+            equal += values[k] == values[i]
+        if below <= (count - 1) // 2 and below + equal > (count - 1) // 2:
+            if count % 2 or below + equal > count // 2:
+                return float(values[i])
+            above = np.inf
+            for k in range(count):
+                if values[k] > values[i]:
+                    above = min(above, values[k])
+            return float(0.5 * (values[i] + above))
+    return 0.0
+
+
+@kernel
+def _median_of_eight(v: Array) -> float:
+    """Mean of the two middle ones of eight, by comparing in pairs: no branch, no memory."""
+    a, b = min(v[0], v[1]), max(v[0], v[1])
+    c, d = min(v[2], v[3]), max(v[2], v[3])
+    e, f = min(v[4], v[5]), max(v[4], v[5])
+    g, h = min(v[6], v[7]), max(v[6], v[7])
+    # Two sorted fours: the least and the greatest of each pair of pairs, then the two between them.
+    a, c = min(a, c), max(a, c)
+    b, d = min(b, d), max(b, d)
+    b, c = min(b, c), max(b, c)
+    e, g = min(e, g), max(e, g)
+    f, h = min(f, h), max(f, h)
+    f, g = min(f, g), max(f, g)
+    # Of a < b < c < d and e < f < g < h the four lowest are the lower ones of a-h, b-g, c-f, d-e.
+    low = max(max(min(a, h), min(b, g)), max(min(c, f), min(d, e)))
+    high = min(min(max(a, h), max(b, g)), min(max(c, f), max(d, e)))
+    return float(0.5 * (low + high))
 
 
 @kernel
@@ -104,3 +129,6 @@ def fade(usual: Row, silent: int) -> None:
     lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(usual.beats, usual.n_beats), FLOOR)
     if usual.level > lowest:
         usual.level = max(usual.level * FADE, lowest)
+
+
+assert KEPT == 8, "the median is one of eight"

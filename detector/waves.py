@@ -74,7 +74,7 @@ def _copy(signal: Row, first: int, lead: int, out: Array) -> int:
         tick = first + i
         value = np.float64(np.nan)
         if tick >= 0 and tick < signal.end and tick > signal.end - RING:
-            value = np.float64(signal.mv[tick & (RING - 1), lead])
+            value = np.float64(signal.mv[lead, tick & (RING - 1)])
         if np.isfinite(value):
             if not seen:
                 out[:i] = value

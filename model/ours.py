@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import candidate, detector, resample
+from detector import desk as desks
+from detector import detector, resample
 from detector.jit import kernel
 from detector.types import EPOCH, LEADS, RATE, Array, Row
 
-STEP_S: Final = 0.25  # of signal at once, as in the reference frame
+STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
 INVALID: Final = -32768  # the sample that stands for no reading
 MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
 
@@ -76,7 +77,7 @@ def _advance(
         if first >= end:
             continue
         row = table[bed]
-        detector.update(row, samples[bed, first:end], mv_per_bit[bed], INVALID, desk)
+        detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
         for i in range(row.n_peaks):
             peak = row.peaks[i]
             out = found[bed, counts[bed]]
@@ -101,9 +102,9 @@ class Beds:
     def __init__(self, strips: Sequence[Strip]) -> None:
         self._lengths = np.array([len(strip.samples) for strip in strips], np.int64)
         self._sizes = np.array([max(int(strip.rate_hz * STEP_S), 1) for strip in strips], np.int64)
-        self._samples = np.full((len(strips), int(self._lengths.max()), LEADS), INVALID, np.int16)
+        self._samples = np.full((len(strips), LEADS, int(self._lengths.max())), INVALID, np.int16)
         for bed, strip in enumerate(strips):
-            self._samples[bed, : len(strip.samples)] = strip.samples
+            self._samples[bed, :, : len(strip.samples)] = strip.samples.T
         self._mv_per_bit = np.array([strip.mv_per_bit for strip in strips])
         self._rates_mhz = [round(strip.rate_hz * 1000) for strip in strips]
         longest_s = max(len(strip.samples) / strip.rate_hz for strip in strips)
@@ -122,7 +123,7 @@ class Beds:
             Seconds for which no lead of the bed was readable.
         """
         table = np.zeros(len(self._lengths), detector.DETECTOR)
-        desk = candidate.desk()[0]
+        desk = desks.new()[0]
         for row, rate_mhz in zip(table, self._rates_mhz, strict=True):
             detector.begin(row, rate_mhz, 0)
         counts = np.zeros(len(table), np.int64)

@@ -20,7 +20,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 CLASSES: Final = 5
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
@@ -114,15 +114,14 @@ def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
     table : BED, shape (beds,)
     jobs : JOB, shape (jobs,)
         Each at most one second.
-    samples : int16, shape (instants, LEADS)
-    desk : detector.candidate.DESK
+    samples : int16, shape (LEADS, instants)
+    desk : detector.desk.DESK
         Room to work in.
     """
     for i in range(len(jobs)):
         job = jobs[i]
         bed = table[job.row]
-        stretch = samples[job.first : job.first + job.count]
-        detector.update(bed.detector, stretch, bed.intake.mv_per_bit, INVALID, desk)
+        detector.update(bed.detector, samples, job.first, job.count, bed.intake.mv_per_bit, INVALID, desk)
 
 
 @kernel

@@ -67,7 +67,7 @@ def _is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int
         least = np.inf
         greatest = -np.inf
         for t in range(max(tick - HALF_QRS, signal.end - RING), min(tick + HALF_QRS, found) + 1):
-            value = signal.mv[t & (RING - 1), lead]
+            value = signal.mv[lead, t & (RING - 1)]
             if np.isfinite(value):
                 least = min(least, value)
                 greatest = max(greatest, value)

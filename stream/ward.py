@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import candidate
+from detector import desk as desks
 from detector.types import LEADS
 from model.reader import Reader
 from stream import bed as beds
@@ -72,7 +72,7 @@ class Ward:
         self._signature = _signature(reader)
         self._limits = pack(limits or Limits())
         self._table = np.zeros(FIRST_ROWS, beds.BED)
-        self._desk = candidate.desk()
+        self._desk = desks.new()
         self._rows: dict[str, int] = {}
         self._free = list(range(FIRST_ROWS - 1, -1, -1))
         self._queued: dict[str, int] = {}  # ms of signal in each bed's queues
@@ -188,7 +188,7 @@ class Ward:
         if not np.array_equal(units, place["mv_per_bit"], equal_nan=True):
             self._run()  # what is queued counts in the old steps
             place["mv_per_bit"] = units
-        self._queue(row, frame.bed, self._columns(row, frame)[verdict.skip :], frame.rate_mhz)
+        self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
         intake.settle(place, frame, verdict.missing)
 
     def _admit(self, frame: Frame) -> int:
@@ -222,34 +222,36 @@ class Ward:
         piece = rate_mhz // 1000
         while missing > 0:
             count = min(missing, piece)
-            self._queue(row, bed, np.full((count, LEADS), INVALID, np.int16), rate_mhz)
+            self._queue(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mhz)
             missing -= count
         self._flush()
 
     def _columns(self, row: int, frame: Frame) -> npt.NDArray[np.int16]:
-        """The analysed leads of a frame, shape (instants, LEADS)."""
+        """The analysed leads of a frame, shape (LEADS, instants)."""
         samples = frame.samples
-        out = np.full((len(samples), LEADS), INVALID, np.int16)
+        out = np.full((LEADS, len(samples)), INVALID, np.int16)
         for lead, column in enumerate(self._table[row]["intake"]["column"]):
             if column >= 0:
-                out[:, lead] = samples[:, column]
+                out[lead] = samples[:, column]
         return out
 
     def _queue(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mhz: int) -> None:
-        millis = len(stretch) * 1_000_000 // rate_mhz + 1
+        millis = stretch.shape[1] * 1_000_000 // rate_mhz + 1
         if self._queued.get(bed, 0) + millis > QUEUE_MS:
             self._flush()
         self._queued[bed] = self._queued.get(bed, 0) + millis
-        self._jobs.append((row, self._length, len(stretch)))
+        self._jobs.append((row, self._length, stretch.shape[1]))
         self._stretches.append(stretch)
-        self._length += len(stretch)
+        self._length += stretch.shape[1]
 
     # --- the kernels -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         """Detect in everything queued."""
         if self._jobs:
-            beds.detect(self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches), self._desk[0])
+            beds.detect(
+                self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches, axis=1), self._desk[0]
+            )
             self._jobs, self._stretches, self._length = [], [], 0
 
     def _flush(self) -> None:

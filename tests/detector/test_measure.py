@@ -18,7 +18,7 @@ def ring(mv: Any, end: int | None = None) -> Any:
     signal = np.zeros(1, SIGNAL)[0]
     signal["mv"][:] = np.nan
     end = len(mv) if end is None else end
-    signal["mv"][np.arange(end) % RING] = np.asarray(mv, np.float32)[:end, None]
+    signal["mv"][:, np.arange(end) % RING] = np.asarray(mv, np.float32)[:end]
     signal["end"] = end
     return signal
 

@@ -8,25 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector import desk as desks
 from detector import reference_filters, resample
-from detector.types import LEADS, RATE, RING, SIGNAL
+from detector.types import LEADS, RATE
 
 INVALID = -32768
 
 
 def ticks(samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int]) -> npt.NDArray[np.float32]:
     """All ticks of a recording of one lead, fed in pieces of these lengths in turn."""
-    state, signal = np.zeros(1, resample.INPUT), np.zeros(1, SIGNAL)
+    state, desk = np.zeros(1, resample.INPUT), desks.new()
     resample.begin(state[0], rate_mhz, 0, 0)
-    both = np.stack([samples] * LEADS, axis=1)
+    both = np.stack([samples] * LEADS)
     out = []
-    first = end = turn = 0
+    first = turn = 0
     while first < len(samples):
-        step = cuts[turn % len(cuts)]
-        resample.resample(state[0], signal[0], both[first : first + step], np.full(LEADS, 0.001), INVALID)
-        new = int(signal[0]["end"])
-        out.append(signal[0]["mv"][np.arange(end, new) % RING, 0].copy())
-        first, end, turn = first + step, new, turn + 1
+        step = min(cuts[turn % len(cuts)], len(samples) - first)
+        count = resample.resample(state[0], both, first, step, np.full(LEADS, 0.001), INVALID, desk[0])
+        out.append(desk[0]["lead"][0]["mv"][:count].copy())
+        assert desk[0]["lead"][0]["blank"] == np.isnan(out[-1]).sum()
+        first, turn = first + step, turn + 1
     return np.concatenate(out)
 
 
@@ -41,8 +42,7 @@ def test_the_twin_agrees_however_the_samples_are_cut(rate: int, cut: list[int], 
     samples = random.integers(-2000, 2000, random.integers(2, 900)).astype(np.int16)
     if holes:
         samples[random.random(len(samples)) < 0.1] = INVALID
-    mv = np.where(samples == INVALID, np.nan, samples * 0.001)
-    expected = reference_filters.resample(mv, rate).astype(np.float32)
+    expected = reference_filters.resample(samples, 0.001, rate, INVALID)
     np.testing.assert_array_equal(ticks(samples, rate, cut), expected)
 
 

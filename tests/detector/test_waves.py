@@ -26,7 +26,7 @@ def ring(mv: Any, end: int | None = None) -> Any:
     signal["mv"][:] = np.nan
     end = len(mv) if end is None else end
     ticks = np.arange(max(end - RING, 0), end)
-    signal["mv"][ticks % RING] = np.asarray(mv, np.float32)[ticks, None]
+    signal["mv"][:, ticks % RING] = np.asarray(mv, np.float32)[ticks]
     signal["end"] = end
     return signal
 

@@ -45,6 +45,6 @@ def play(mv: npt.NDArray[np.float32], peaks: npt.NDArray[np.int64], extra: int =
     for peak in peaks:
         end = min(int(peak) + AFTER + extra, len(mv))
         ticks = np.arange(int(signal["end"]), end)
-        signal["mv"][ticks % RING] = mv[ticks]
+        signal["mv"][:, ticks % RING] = mv[ticks].T
         signal["end"] = max(end, int(signal["end"]))
         yield signal, int(peak)

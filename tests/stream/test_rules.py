@@ -63,8 +63,8 @@ class Bed:
 
     def _peak(self, tick: int, label: str, height: float) -> None:
         self.signal["end"] = self.tick + 1
-        self.signal["mv"][np.arange(tick - 30, self.tick + 1) % RING] = 0.0
-        self.signal["mv"][tick % RING] = height
+        self.signal["mv"][:, np.arange(tick - 30, self.tick + 1) % RING] = 0.0
+        self.signal["mv"][:, tick % RING] = height
         state = np.array(self.lead, np.int8)
         self._keep(
             rules.on_peak(self.memory, self.limits, self.signal, state, tick, self.tick, tick, self.tick, self.out, 0)

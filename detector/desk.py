@@ -1,0 +1,62 @@
+"""The place to work in: what a call of the detector needs while it lasts, and nothing that belongs to a bed.
+
+One desk serves all beds of a worker in turn. It keeps no state of theirs; the weights of the resampler's rates, which
+it does keep, follow from the rates alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.candidate import CANDIDATE, COUNT, LIKENESS, LIKENESS_SQUARED, SHIFTS, WEIGHTS
+from detector.envelope import STEPS, WORK
+from detector.quality import COUNTED
+from detector.resample import PHASES, RATES, SAMPLES
+from detector.types import CHUNK, LEADS
+
+PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
+BACK: Final = 40  # steps of the feature before this call's, for the peaks of `detector.qrs`
+WINDOW: Final = 64  # ticks of signal in which an R peak is looked for, and one to each side
+JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
+
+TRACK = np.dtype(
+    [
+        ("mv", "f4", (CHUNK + 1,)),  # the ticks of this call; NaN: no reading
+        ("blank", "i8"),  # how many of them have none
+        ("uv", "f4", (PAST + CHUNK + 1,)),  # the same in whole microvolts behind those of before, the last reading held
+        ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
+        ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
+        ("counted", COUNTED),
+        ("work", WORK),
+    ],
+    align=True,
+)
+
+DESK = np.dtype(
+    [
+        ("phases", PHASES, (RATES,)),
+        ("samples", SAMPLES),
+        ("lead", TRACK, (LEADS,)),
+        ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
+        ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
+        ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
+        ("feature", "f4", (BACK + STEPS,)),
+        ("judged", CANDIDATE, (JUDGED,)),
+        ("n_judged", "i8"),
+        ("weights", "f8", (COUNT,)),  # `WEIGHTS`
+        ("most", "f8"),  # that likeness can add to a score
+    ],
+    align=True,
+)
+
+
+def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
+    """A place to work in, shape (1,), with the weights a candidate is judged by."""
+    made = np.zeros(1, DESK)
+    made["weights"] = weights
+    likeness = np.linspace(-1.0, 1.0, 201)
+    made["most"] = np.max(weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * np.abs(likeness))
+    return made
