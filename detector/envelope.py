@@ -176,7 +176,7 @@ def largest(values: Array) -> float:
 
 @whole_numbers
 def band(work: Row, first: int, out: Array) -> None:
-    """The signal without baseline at the steps from `first` of this call on, as many as `out` takes, in `PER_BAND` µV."""
+    """The signal without baseline from step `first` of this call on, as many steps as `out` takes, in `PER_BAND` µV."""
     before = work.b[HELD + first - BASE : HELD + first]
     total = np.float32(0.0)
     for i in range(BASE):

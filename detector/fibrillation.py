@@ -1,11 +1,14 @@
 """How much the last five seconds look like ventricular fibrillation or flutter.
 
-Every half second each lead is measured over a window of 5 s at 50 Hz, without its baseline, in five ways:
+Every half second each lead is measured over a window of 5 s at 50 Hz. Most of what a monitor sees is told by one
+measure that costs next to nothing: organised beats are short and steep with rest between them, fibrillation never
+rests. It is the share of tenths of a second in which the signal moves less than a quarter of what it moves at its
+peaks. Only where a lead rests too little to be told by this is it measured without its baseline, in five ways:
 
 * *leakage*: what is left when the signal is added to itself half a mean period later. Small for one broad wave after
   the other, near 1 for complexes with rest between them (VF filter; Kuo and Dillman 1978).
-* *quiet*: share of time in which the slope is small against its own peaks. Organised beats are short and steep with
-  rest between them, fibrillation never rests (the idea of TCSC; Arafat et al. 2011, here on the slope).
+* *quiet*: share of time in which the slope is small against its own peaks, from sample to sample (the idea of TCSC;
+  Arafat et al. 2011, here on the slope).
 * *unsteadiness*: the greatest deflection of each second, least over largest. Beats of one rhythm are alike,
   fibrillation waxes and wanes.
 * *period*: lag of the greatest autocorrelation, 0.1 to 0.58 s. Fibrillation and flutter run at 150 to 500 a minute.
@@ -14,7 +17,8 @@ Every half second each lead is measured over a window of 5 s at 50 Hz, without i
 They go into one logistic score a lead (as Li, Rajagopalan and Clifford 2014 do with a support vector machine), and
 the readable leads' scores are averaged: QRS complexes in one lead outweigh an artefact in the other, since the heart
 does not fibrillate in one lead only. A lead that was lost for more than a tenth of the window says nothing; without
-any lead the likelihood is 0. The signal itself is kept and measured in integers, so nothing drifts.
+any lead the likelihood is 0. The signal itself is kept and measured in integers, so nothing drifts and every order of
+summing gives the same.
 
 A lead whose signal is mostly rough is noise, whatever the score. The score's constants come from the development
 records: logistic regression over records of vfdb,
@@ -27,23 +31,31 @@ from typing import Final
 
 import numpy as np
 
+from detector.desk import PAST
 from detector.jit import kernel
-from detector.types import LEADS, RATE, Array, Row
+from detector.types import EPOCH, LEADS, RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
+SAMPLES: Final = EPOCH // STEP  # of an epoch
 RATE_OUT: Final = RATE // STEP
 WINDOW: Final = 5 * RATE_OUT  # samples looked at: 5 s, less is too few waves, more is too late
 SECOND: Final = RATE_OUT  # samples over which each greatest deflection is taken
 BASE: Final = 50  # samples of the baseline's mean (1 s): removes what is slower than about 0.6 Hz
+EPOCHS: Final = WINDOW // SAMPLES  # of the window
 EVERY: Final = 125  # ticks between two measurements (0.5 s)
-KEPT: Final = 256  # samples kept, a power of two
-LOST_SHARE: Final = 10  # a lead may have been without reading for one in so many samples of the window
+HALF: Final = EVERY // EPOCH  # epochs between them
+HALVES: Final = EPOCHS // HALF  # of the window
+KEPT: Final = WINDOW + BASE  # samples kept: the window, and the baseline of its first sample
+LANES: Final = 64  # epochs whose movement is kept, whole vectors; those behind the window never rest
+LOST_MOST: Final = 5  # epochs of the window a lead may have been without reading
 SMALLEST_UV: Final = 30  # mean deflection below which a lead is flat and says nothing
 SHORTEST: Final = 5  # samples of the shortest period looked for: 0.1 s, 600 a minute
 LONGEST: Final = 29  # and of the longest: 0.58 s, 103 a minute; slower is no fibrillation
 HALF_MOST: Final = 40  # samples of the longest half period in the leakage: bounds the work on a bare baseline
 SLOPE_MEAN: Final = 5  # samples over which the slope is averaged: 0.1 s, a QRS complex is one hump
 REST: Final = 4  # the slope is quiet below one in so many of the mean of its peaks
+REST_MOST: Final = 33  # epochs of rest in the window beyond which nothing fibrillates
+MOVES_UV: Final = 100  # mean of the seconds' greatest movements below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
 LEAKAGE, QUIET, STEADY, PERIOD, SIZE, CONSTANT = -13.5, -15.5, -8.0, -5.8, 1.72, 4.1
@@ -53,47 +65,106 @@ ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibri
 
 LEAD = np.dtype(
     [
-        ("sum", "i8"),  # µV of the sample being gathered
-        ("missing", "i8"),  # ticks of it without a reading
-        ("x", "i8", (64,)),  # the last samples, µV * STEP
-        ("base", "i8"),  # their sum over BASE
-        ("y", "i8", (KEPT,)),  # without baseline, µV * STEP * BASE
-        ("lost", "i1", (KEPT,)),
+        ("lost", "i8"),  # a bit for each epoch of the window, the newest lowest: 1 without reading
+        ("good", "i4", (HALF,)),  # samples with a reading in each epoch of this half second
+        ("last", "i4"),  # the last sample, µV * STEP
+        ("peak", "i4", (HALVES,)),  # the greatest movement in each half second, µV * STEP
+        ("move", "i4", (LANES,)),  # how far the signal went in each epoch of the window, µV * STEP
+        ("x", "i4", (KEPT,)),  # the samples of the window and before it, µV * STEP
     ],
     align=True,
 )
-FIBRILLATION = np.dtype([("lead", LEAD, (LEADS,)), ("n", "i8"), ("likelihood", "f8")], align=True)
+FIBRILLATION = np.dtype(
+    [
+        ("lead", LEAD, (LEADS,)),
+        ("n", "i8"),  # half seconds seen
+        ("here", "u4"),  # place of the next epoch's first sample
+        ("epoch", "u4"),  # place of that epoch in its half second
+        ("half", "u4"),  # place of that among the window's
+        ("likelihood", "f8"),
+    ],
+    align=True,
+)
 
-_UNIT: Final = STEP * BASE
+_SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV: sums of a window fit into 32 bits ...
+_UNIT: Final = STEP * BASE / 2**_SHIFT
+_LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
+UNLIKELY: Final = float(1.0 / (1.0 + np.exp(-SURE_NOT)))  # where every lead rests
+_EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
+_NEVER: Final = 2**31 - 1  # a movement no rest is above
 
 
 @kernel
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n = 0
+    state.here = 0
+    state.epoch = 0
+    state.half = 0
     state.likelihood = 0.0
     for lead in range(LEADS):
         track = state.lead[lead]
-        track.sum = 0
-        track.missing = 0
-        track.lost[:] = 1
+        track.lost = _EVER
+        track.good[:] = 0
+        track.last = 0
+        track.peak[:] = 0
+        track.move[:] = _NEVER
+        track.move[:EPOCHS] = 0
+        track.x[:] = 0
 
 
 @kernel
-def take(state: Row, first: int, count: int, desk: Row, done: int) -> None:
-    for k in range(count):
-        tick = first + k
+def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
+    """A stretch of ticks within one epoch.
+
+    Parameters
+    ----------
+    state : FIBRILLATION
+    tick : int
+        The first; the one after the last of the call before. An epoch begins at every multiple of `EPOCH`.
+    count : int
+        1 to `EPOCH`, not beyond the epoch's end.
+    desk : detector.desk.DESK
+        `desk.lead[lead].uv` holds the last reading of each lead in each tick, `valid` whether it was readable.
+    done : int
+        Ticks of that call before this stretch.
+    """
+    here = state.here
+    ends = count == EPOCH
+    if ends:
         for lead in range(LEADS):
             track = state.lead[lead]
-            track.sum += int(desk.lead[lead].uv[32 + done + k])
-            if not desk.lead[lead].valid[done + k]:
-                track.missing += 1
-        if tick % STEP == STEP - 1:
-            for lead in range(LEADS):
-                _close(state.lead[lead], state.n)
-            state.n += 1
-        if tick % EVERY == EVERY - 1:
-            state.likelihood = _likelihood(state)
+            uv = desk.lead[lead].uv[PAST + done : PAST + done + EPOCH]
+            valid = desk.lead[lead].valid[done : done + EPOCH]
+            good = 0
+            for i in range(SAMPLES):
+                good += valid[STEP * i + STEP - 1]
+            track.good[state.epoch] = good
+            if good == 0 and track.lost == _EVER:
+                continue
+            for i in range(SAMPLES):
+                total = np.float32(0.0)  # of whole numbers
+                for k in range(STEP):
+                    total += uv[STEP * i + k]
+                track.x[here + i] = np.int32(total)
+    else:
+        first = tick % EPOCH
+        for lead in range(LEADS):
+            track = state.lead[lead]
+            if first == 0:
+                track.good[state.epoch] = 0
+                for i in range(SAMPLES):
+                    track.x[here + i] = 0
+            for i in range(count):
+                track.x[here + (first + i) // STEP] += np.int32(desk.lead[lead].uv[PAST + done + i])
+                if (first + i) % STEP == STEP - 1:
+                    track.good[state.epoch] += desk.lead[lead].valid[done + i]
+        ends = first + count == EPOCH
+    if ends:
+        state.epoch += 1
+        state.here += SAMPLES
+        if state.epoch == HALF:
+            _measure(state)
 
 
 @kernel
@@ -103,49 +174,135 @@ def judge(state: Row) -> float:
 
 
 @kernel
-def _close(track: Row, n: int) -> None:
-    """A sample is complete: take the baseline off the one half a baseline before it."""
-    here = n & (KEPT - 1)
-    lost = 2 * track.missing > STEP
-    if track.lost[(n - 1) & (KEPT - 1)] and not lost:  # as if the lead had always been here: no step
-        track.x[:] = track.sum
-        track.base = BASE * track.sum
-    track.base += track.sum - track.x[(n - BASE) & 63]
-    track.x[n & 63] = track.sum
-    track.y[here] = BASE * track.x[(n - BASE // 2) & 63] - track.base
-    track.lost[here] = lost
-    track.sum = 0
-    track.missing = 0
+def _measure(state: Row) -> None:
+    """Half a second is complete."""
+    state.n += 1
+    state.likelihood = 0.0
+    at = np.uint32(state.here - HALF * SAMPLES)
+    for lead in range(LEADS):
+        _move(state.lead[lead], at, state.half)
+    if state.here == KEPT:
+        state.here = 0
+    if state.n >= HALVES:
+        state.likelihood = _likelihood(state)
+    state.epoch = 0
+    state.half += 1
+    if state.half == HALVES:
+        state.half = 0
+
+
+@kernel
+def _move(track: Row, at: int, half: int) -> None:
+    """How far the signal went in each epoch of the half second that begins at `at`."""
+    good = track.good[0] + track.good[1] + track.good[2] + track.good[3] + track.good[4]
+    if good < HALF * SAMPLES or track.lost & 1:
+        if good == 0 and track.lost == _EVER:
+            return
+        _bridge(track, at)
+    else:
+        track.lost = (track.lost << HALF) & _EVER
+    x = track.x
+    peak = np.int32(0)
+    before = track.last
+    for epoch in range(HALF):
+        move = np.int32(0)
+        for i in range(SAMPLES):
+            value = x[at + epoch * SAMPLES + i]
+            move = np.int32(move + abs(np.int32(value - before)))
+            before = value
+        track.move[half * HALF + epoch] = move
+        peak = max(peak, move)
+    track.last = before
+    track.peak[half] = peak
+
+
+@kernel
+def _bridge(track: Row, at: int) -> None:
+    """A lost epoch stays where the signal was; what follows goes on as if the lead had always been here: no step."""
+    for epoch in range(HALF):
+        first = at + epoch * SAMPLES
+        before = track.last if epoch == 0 else track.x[first - 1]
+        lost = 2 * track.good[epoch] < SAMPLES
+        if lost:
+            for i in range(SAMPLES):
+                track.x[first + i] = before
+        elif track.lost & 1:
+            jump = track.x[first] - before
+            track.last += jump
+            for i in range(KEPT):
+                if i < first or i >= at + HALF * SAMPLES:
+                    track.x[i] = track.x[first] if track.lost == _EVER else track.x[i] + jump
+        track.lost = (track.lost << 1) & _EVER | lost
 
 
 @kernel
 def _likelihood(state: Row) -> float:
-    if state.n < WINDOW:
-        return 0.0
-    y = np.empty(WINDOW, np.int64)
     total = 0.0
     leads = 0
+    resting = True
     for lead in range(LEADS):
         track = state.lead[lead]
-        lost = 0
-        for i in range(WINDOW):
-            at = (state.n - WINDOW + i) & (KEPT - 1)
-            y[i] = track.y[at]
-            lost += track.lost[at]
-        if lost * LOST_SHARE > WINDOW:
-            continue
-        least, largest, mean = _deflections(y)
-        if mean < SMALLEST_UV:
+        if _is_lost(track.lost):
             continue
         score = SURE_NOT
-        if roughness(y) <= ROUGH:
-            score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + LEAKAGE * leakage(y) + QUIET * quiet(y)
-            # The period is dear to find; where even the shortest could not raise the score over the least, it is not.
-            if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
-                score += PERIOD * period(y)
+        if not rests(track):
+            resting = False
+            y = _without_baseline(track, state.here)
+            least, largest, mean = _deflections(y)
+            if mean < SMALLEST_UV:
+                continue
+            if roughness(y) <= ROUGH:
+                score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + LEAKAGE * leakage(y)
+                score += QUIET * quiet(y)
+                # The period is dear to find; where even the shortest leaves the score at the least, it is not.
+                if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
+                    score += PERIOD * period(y)
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
-    return float(1.0 / (1.0 + np.exp(-total / leads))) if leads > 0 else 0.0
+    if leads == 0:
+        return 0.0
+    return UNLIKELY if resting else float(1.0 / (1.0 + np.exp(-total / leads)))
+
+
+@kernel
+def rests(track: Row) -> bool:
+    """Whether the lead rests so long between its beats that it does not fibrillate."""
+    peaks = 0
+    for i in range(0, HALVES, 2):  # of each second by the clock; the current one has its older half from 5 s ago
+        peaks += max(track.peak[i], track.peak[i + 1])
+    seconds = HALVES // 2
+    if peaks < MOVES_UV * STEP * seconds:
+        return False
+    limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
+    resting = np.int32(0)
+    for i in range(LANES):
+        resting = np.int32(resting + (track.move[i] < limit))
+    return resting > REST_MOST
+
+
+@kernel
+def _is_lost(mask: int) -> bool:
+    """Whether more epochs than `LOST_MOST` of the window were without reading."""
+    for _ in range(LOST_MOST):
+        mask &= mask - 1  # without its lowest 1; of nothing there is nothing left
+    return mask > 0
+
+
+@kernel
+def _without_baseline(track: Row, oldest: int) -> Array:
+    """The window less its baseline, in 1 / `_UNIT` µV; `oldest`: where the samples kept begin."""
+    x = np.empty(KEPT, np.int32)
+    x[: KEPT - oldest] = track.x[oldest:]
+    x[KEPT - oldest :] = track.x[:oldest]
+    y = np.empty(WINDOW, np.int32)
+    base = np.int64(0)
+    for i in range(BASE):
+        base += x[i]
+    for i in range(WINDOW):  # the baseline's mean lies around the sample: it is taken half a baseline late
+        base += np.int64(x[i + BASE]) - x[i]
+        value = (np.int64(BASE) * x[i + BASE // 2] - base) >> _SHIFT
+        y[i] = min(max(value, -_LARGEST), _LARGEST)
+    return y
 
 
 @kernel
@@ -155,9 +312,9 @@ def _deflections(y: Array) -> tuple[float, float, float]:
     largest = 0.0
     mean = 0.0
     for first in range(0, WINDOW, SECOND):
-        greatest = 0
+        greatest = np.int32(0)
         for i in range(first, first + SECOND):
-            greatest = max(greatest, abs(y[i]))
+            greatest = max(greatest, np.int32(abs(y[i])))
         value = greatest / _UNIT
         least = min(least, value)
         largest = max(largest, value)
@@ -168,28 +325,28 @@ def _deflections(y: Array) -> tuple[float, float, float]:
 @kernel
 def roughness(y: Array) -> float:
     """Mean magnitude of the second difference over that of the first."""
-    slope = 1
-    bend = 0
+    slope = np.int32(1)
+    bend = np.int32(0)
     for i in range(2, WINDOW):
-        slope += abs(y[i] - y[i - 1])
-        bend += abs(y[i] - 2 * y[i - 1] + y[i - 2])
+        slope = np.int32(slope + abs(np.int32(y[i] - y[i - 1])))
+        bend = np.int32(bend + abs(np.int32(y[i] - 2 * y[i - 1] + y[i - 2])))
     return float(bend / slope)
 
 
 @kernel
 def leakage(y: Array) -> float:
     """What the VF filter lets through: 0 for a sine, near 1 for narrow complexes and for noise."""
-    size = 0
-    change = 0
+    size = np.int32(0)
+    change = np.int32(0)
     for i in range(1, WINDOW):
-        size += abs(y[i])
-        change += abs(y[i] - y[i - 1])
+        size = np.int32(size + abs(y[i]))
+        change = np.int32(change + abs(np.int32(y[i] - y[i - 1])))
     half = min(max(int(np.pi * size / max(change, 1) + 0.5), 1), HALF_MOST)
-    through = 0
-    whole = 1
+    through = np.int32(0)
+    whole = np.int32(1)
     for i in range(half, WINDOW):
-        through += abs(y[i] + y[i - half])
-        whole += abs(y[i]) + abs(y[i - half])
+        through = np.int32(through + abs(np.int32(y[i] + y[i - half])))
+        whole = np.int32(whole + np.int32(abs(y[i]) + abs(y[i - half])))
     return float(through / whole)
 
 
@@ -197,25 +354,24 @@ def leakage(y: Array) -> float:
 def quiet(y: Array) -> float:
     """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
     first = SLOPE_MEAN + 1
-    slopes = np.zeros(WINDOW, np.int64)
-    running = 0
+    slope = np.empty(WINDOW, np.int32)
+    mean = np.zeros(WINDOW, np.int32)
     for i in range(2, WINDOW):
-        running += abs(y[i] - y[i - 2])
-        if i >= SLOPE_MEAN + 2:
-            running -= abs(y[i - SLOPE_MEAN] - y[i - SLOPE_MEAN - 2])
-        if i >= first:
-            slopes[i] = running
+        slope[i] = abs(np.int32(y[i] - y[i - 2]))
+    for i in range(first, WINDOW):
+        mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = 0
+        greatest = np.int32(0)
         for i in range(start, start + SECOND):
-            greatest = max(greatest, slopes[i])
+            greatest = max(greatest, mean[i])
         peaks += greatest
-    still = 0
+    seconds = WINDOW // SECOND
+    limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
+    still = np.int32(0)
     for i in range(first, WINDOW):
-        if slopes[i] * REST * (WINDOW // SECOND) < peaks:
-            still += 1
-    return still / (WINDOW - first)
+        still = np.int32(still + (mean[i] < limit))
+    return float(still / (WINDOW - first))
 
 
 @kernel

@@ -104,9 +104,7 @@ class QrsTwin:
                     lead.restless = (1.0 - qrs.UNREST) * lead.restless + qrs.UNREST * float(lead.envelope)
         peak = None
         late = now - self.best_at >= qrs.WAIT
-        if self.best == 0.0:
-            self._follow(now, feature)
-        elif feature > self.best:
+        if self.best == 0.0 or feature > self.best:
             self._follow(now, feature)
         elif late or feature < np.float32(qrs.BEGUN) * self.best:
             closed = late or bool(feature < np.float32(qrs.DROP) * self.best)

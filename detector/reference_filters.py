@@ -71,7 +71,7 @@ class LeadTwin:
     d: list[int] = field(default_factory=lambda: [0] * 80)
     run: int = 0
     hold: int = 0
-    envelope: np.float32 = np.float32(0.0)
+    envelope: np.float32 = field(default_factory=np.float32)
     level: float = usual.START
     noise: float = 0.0
     weight: float = 1.0

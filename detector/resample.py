@@ -233,8 +233,8 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     invalid : int
         The sample value that stands for "no reading".
     desk : detector.desk.DESK
-        `desk.lead[lead].mv` gets the ticks, NaN where there is no reading, and `blank` how many of those there are; of a
-        lead with no reading at all only that.
+        `desk.lead[lead].mv` gets the ticks, NaN where there is no reading, and `blank` how many of those there
+        are; of a lead with no reading at all only that.
     """
     if count == 0:
         return 0
@@ -256,5 +256,5 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     return ticks
 
 
-assert 1_000_000 <= 4 * SCALE, "a row is longer than there is room for"
+assert 4 * SCALE >= 1_000_000, "a row is longer than there is room for"
 assert CHUNK + 1 <= PERIOD, "a call's ticks must fit into the rows"

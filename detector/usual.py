@@ -93,8 +93,8 @@ def _median_of_eight(v: Array) -> float:
     f, h = min(f, h), max(f, h)
     f, g = min(f, g), max(f, g)
     # Of a < b < c < d and e < f < g < h the four lowest are the lower ones of a-h, b-g, c-f, d-e.
-    low = max(max(min(a, h), min(b, g)), max(min(c, f), min(d, e)))
-    high = min(min(max(a, h), max(b, g)), min(max(c, f), max(d, e)))
+    low = max(min(a, h), min(b, g), min(c, f), min(d, e))
+    high = min(max(a, h), max(b, g), max(c, f), max(d, e))
     return float(0.5 * (low + high))
 
 

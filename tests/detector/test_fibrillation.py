@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector import desk as desks
 from detector import fibrillation
+from detector.desk import PAST
 from detector.jit import kernel
-from detector.types import LEADS, RATE
+from detector.types import EPOCH, LEADS, RATE
 
 Signal = npt.NDArray[np.int64]
 SECONDS = 20
+WHOLE = np.empty(0, np.int64)  # cut at epochs alone
 
 
 @kernel
-def run(state: npt.NDArray[np.void], uv: Signal, valid: npt.NDArray[np.bool_], out: npt.NDArray[np.float64]) -> None:
-    for tick in range(len(uv)):
-        fibrillation.take(state[0], tick, uv[tick], valid[tick])
-        out[tick] = fibrillation.judge(state[0])
+def run(
+    state: npt.NDArray[np.void],
+    uv: Signal,
+    valid: npt.NDArray[np.bool_],
+    cuts: npt.NDArray[np.int64],
+    out: npt.NDArray[np.float64],
+    desk: Any,
+) -> None:
+    """Run it over stretches that end at `cuts` and at epochs; `out` at each tick."""
+    tick = turn = 0
+    while tick < len(uv):
+        end = min(tick - tick % EPOCH + EPOCH, len(uv))
+        if turn < len(cuts) and cuts[turn] <= end:
+            end = cuts[turn]
+            turn += 1
+        if end == tick:
+            continue
+        for i in range(end - tick):
+            for lead in range(LEADS):
+                desk.lead[lead].uv[PAST + i] = uv[tick + i, lead]
+                desk.lead[lead].valid[i] = valid[tick + i, lead]
+        fibrillation.take(state[0], tick, end - tick, desk, 0)
+        out[tick:end] = fibrillation.judge(state[0])
+        out[tick : end - 1] = out[tick - 1] if tick > 0 else 0.0
+        tick = end
 
 
-def likelihood(*leads: Signal, lost: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
-    """At each tick; leads not given, and ticks `lost`, are unreadable."""
+def likelihood(
+    *leads: Signal, lost: npt.NDArray[np.bool_] | None = None, cuts: list[int] | None = None
+) -> npt.NDArray[np.float64]:
+    """At each tick; leads not given, and ticks `lost`, are unreadable; cut at epochs and at `cuts`."""
     n = len(leads[0])
     uv, valid, out = np.zeros((n, LEADS), np.int64), np.zeros((n, LEADS), np.bool_), np.zeros(n)
     for lead, signal in enumerate(leads):
@@ -34,7 +62,7 @@ def likelihood(*leads: Signal, lost: npt.NDArray[np.bool_] | None = None) -> npt
         valid[lost] = False
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
-    run(state, uv, valid, out)
+    run(state, uv, valid, WHOLE if cuts is None else np.array(cuts, np.int64), out, desks.new()[0])
     return out
 
 
@@ -125,6 +153,24 @@ def test_the_baseline_does_not_matter(offset: int, seed: int) -> None:
     np.testing.assert_array_equal(likelihood(signal), likelihood(signal + offset))
 
 
+def strange(seed: int) -> tuple[Signal, npt.NDArray[np.bool_]]:
+    """Fibrillation, beats and steps in turn, and ticks in which the lead is lost."""
+    rng = np.random.default_rng(seed)
+    parts = [fibrillating(seed), beating(70, 90), np.full(SECONDS * RATE, 3000), 40_000 - fibrillating(seed + 1)]
+    turns = np.repeat(rng.integers(0, len(parts), SECONDS * 2), RATE // 2)
+    lost = np.repeat(rng.random(SECONDS * 10) < 0.06, EPOCH) ^ (rng.random(SECONDS * RATE) < 0.03)
+    return np.choose(turns, parts), lost
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), steps=st.lists(st.integers(1, 25), min_size=1, max_size=40))
+def test_the_cutting_does_not_matter(seed: int, steps: list[int]) -> None:
+    signal, lost = strange(seed)
+    cuts = np.cumsum(np.resize(steps, SECONDS * RATE))
+    cut = likelihood(signal, -signal, lost=lost, cuts=cuts[cuts < len(signal)].tolist())
+    np.testing.assert_array_equal(cut, likelihood(signal, -signal, lost=lost))
+
+
 def test_leads_are_equals() -> None:
     a, b = fibrillating(1), fibrillating(2, 400.0)
     np.testing.assert_array_equal(likelihood(a, b), likelihood(b, a))
@@ -135,7 +181,7 @@ def test_a_new_start_forgets() -> None:
     fibrillation.begin(state[0])
     uv = np.stack([fibrillating(), fibrillating()], axis=1)
     out = np.zeros(len(uv))
-    run(state, uv, np.ones((len(uv), LEADS), np.bool_), out)
+    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out)
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
     assert fibrillation.judge(state[0]) == 0.0
