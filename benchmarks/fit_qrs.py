@@ -150,15 +150,15 @@ class Heard:
     measures: Floats
     beat: npt.NDArray[np.bool_]
     counts: float
-    table: BeatTable
+    table: BeatTable | None
     delays_ms: Floats
 
 
-def hear(run: Run, weights: Floats) -> Heard:
-    """Run a record and learn what it teaches."""
+def hear(run: Run, weights: Floats, *, judged: bool) -> Heard:
+    """Run a record and learn what it teaches; only the last round is judged, which takes by far the longest."""
     seen, found = listen(run, weights)
     beat, used = label(run, seen)
-    table = judge(run.case, np.sort(found[:, 0]))["from 5:00"]
+    table = judge(run.case, np.sort(found[:, 0]))["from 5:00"] if judged else None
     return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
 
 
@@ -185,7 +185,11 @@ _RUNS: list[Run] = []
 
 
 def _hear(job: tuple[int, Floats]) -> Heard:
-    return hear(_RUNS[job[0]], job[1])
+    return hear(_RUNS[job[0]], job[1], judged=False)
+
+
+def _judge(job: tuple[int, Floats]) -> Heard:
+    return hear(_RUNS[job[0]], job[1], judged=True)
 
 
 def _load(folders: list[Path], names: Sequence[str]) -> int:
@@ -213,7 +217,7 @@ def tables(runs: Sequence[Run], heard: dict[int, Heard]) -> dict[str, dict[str, 
     out = {}
     for name in dict.fromkeys(run.name for run in runs):
         some = [heard[i] for i, run in enumerate(runs) if run.name == name and i in heard]
-        table = gross(one.table for one in some)
+        table = gross(one.table for one in some if one.table)
         delays = np.concatenate([one.delays_ms for one in some])
         out[name] = {
             "se": table.qrs_se.percent,
@@ -258,23 +262,22 @@ def main() -> None:
                 taught = [i for i, run in enumerate(runs) if run.case.record not in out]
                 kept = [i for i, run in enumerate(runs) if run.case.record in out]
                 weights = fit(pool, taught, first_weights(), tick)
-                heard.update(zip(kept, pool.map(_hear, [(i, weights) for i in kept], chunksize=4), strict=True))
+                heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
             if heard:
                 result["cross-validated"] = tables(runs, heard)
             weights = fit(pool, everything, first_weights(), tick)
         else:
             weights = WEIGHTS
-        final = dict(zip(everything, pool.map(_hear, [(i, weights) for i in everything], chunksize=4), strict=True))
+        final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)
     result["weights"] = {name: round(float(weight), 3) for name, weight in zip(MEASURES, weights, strict=True)}
-    worst = sorted(everything, key=lambda i: -final[i].table.false_negatives - final[i].table.false_positives)
+    wrong = {i: (one.table.false_negatives, one.table.false_positives) for i, one in final.items() if one.table}
+    worst = sorted(everything, key=lambda i: -sum(wrong[i]))
     for title in ("cross-validated", "all records"):
         for name, row in result.get(title, {}).items():
             figures = "  ".join(f"{key} {value:.2f}" for key, value in row.items())
             console.print(f"{title}  {name:18} {figures}", highlight=False)
-    told = [
-        (i, final[i].table.false_negatives, final[i].table.false_positives) for i in worst if runs[i].counts == CLEAN
-    ]
+    told = [(i, *wrong[i]) for i in worst if runs[i].counts == CLEAN]
     console.print("worst: " + "  ".join(f"{runs[i].case.record} {fn}+{fp}" for i, fn, fp in told[:20]), highlight=False)
     console.print(", ".join(f"{value}" for value in result["weights"].values()), highlight=False)
     if given.json:

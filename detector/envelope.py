@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel, whole_numbers
-from detector.types import CHUNK, Array, Row
+from detector.types import CHUNK, Array, Row, Single
 
 STRIDE: Final = 2  # ticks a step
 BASE: Final = 17  # steps of the baseline's boxcar (136 ms): what is slower than a wide QRS is baseline
@@ -166,7 +166,7 @@ def steepest(work: Row, at: int) -> float:
 
 
 @whole_numbers
-def largest(values: Array) -> float:
+def largest(values: Array) -> Single:
     """Greatest magnitude of whole numbers."""
     greatest = np.float32(0.0)
     for i in range(len(values)):

@@ -54,8 +54,8 @@ LONGEST: Final = 29  # and of the longest: 0.58 s, 103 a minute; slower is no fi
 HALF_MOST: Final = 40  # samples of the longest half period in the leakage: bounds the work on a bare baseline
 SLOPE_MEAN: Final = 5  # samples over which the slope is averaged: 0.1 s, a QRS complex is one hump
 REST: Final = 4  # the slope is quiet below one in so many of the mean of its peaks
-REST_MOST: Final = 33  # epochs of rest in the window beyond which nothing fibrillates
-MOVES_UV: Final = 100  # mean of the seconds' greatest movements below which a lead may be flat: rest is its nature
+REST_MOST: Final = 30  # epochs of rest in the window beyond which nothing fibrillates: no alert of the records is lost
+MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
 LEAKAGE, QUIET, STEADY, PERIOD, SIZE, CONSTANT = -13.5, -15.5, -8.0, -5.8, 1.72, 4.1
@@ -141,6 +141,8 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
                 good += valid[STEP * i + STEP - 1]
             track.good[state.epoch] = good
             if good == 0 and track.lost == _EVER:
+                for i in range(SAMPLES):
+                    track.x[here + i] = track.last
                 continue
             for i in range(SAMPLES):
                 total = np.float32(0.0)  # of whole numbers
@@ -159,6 +161,9 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
                 track.x[here + (first + i) // STEP] += np.int32(desk.lead[lead].uv[PAST + done + i])
                 if (first + i) % STEP == STEP - 1:
                     track.good[state.epoch] += desk.lead[lead].valid[done + i]
+            if first + count == EPOCH and track.good[state.epoch] == 0 and track.lost == _EVER:
+                for i in range(SAMPLES):  # as above: a lead that is not there leaves no trace of how it was cut
+                    track.x[here + i] = track.last
         ends = first + count == EPOCH
     if ends:
         state.epoch += 1
@@ -192,7 +197,7 @@ def _measure(state: Row) -> None:
 
 
 @kernel
-def _move(track: Row, at: int, half: int) -> None:
+def _move(track: Row, at: np.uint32, half: int) -> None:
     """How far the signal went in each epoch of the half second that begins at `at`."""
     good = track.good[0] + track.good[1] + track.good[2] + track.good[3] + track.good[4]
     if good < HALF * SAMPLES or track.lost & 1:
@@ -217,7 +222,7 @@ def _move(track: Row, at: int, half: int) -> None:
 
 
 @kernel
-def _bridge(track: Row, at: int) -> None:
+def _bridge(track: Row, at: np.uint32) -> None:
     """A lost epoch stays where the signal was; what follows goes on as if the lead had always been here: no step."""
     for epoch in range(HALF):
         first = at + epoch * SAMPLES
@@ -266,18 +271,23 @@ def _likelihood(state: Row) -> float:
 
 @kernel
 def rests(track: Row) -> bool:
-    """Whether the lead rests so long between its beats that it does not fibrillate."""
-    peaks = 0
+    """Whether the lead rests so long between its beats that it does not fibrillate.
+
+    What it moves at its peaks is the second least of five seconds' greatest movements: the shock and the artefacts of
+    three seconds do not make fibrillation look like rest.
+    """
+    least = second = np.int32(_NEVER)
     for i in range(0, HALVES, 2):  # of each second by the clock; the current one has its older half from 5 s ago
-        peaks += max(track.peak[i], track.peak[i + 1])
-    seconds = HALVES // 2
-    if peaks < MOVES_UV * STEP * seconds:
+        peak = max(track.peak[i], track.peak[i + 1])
+        second = min(second, max(least, peak))
+        least = min(least, peak)
+    if second < MOVES_UV * STEP:
         return False
-    limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
+    limit = np.int32((second + REST - 1) // REST)
     resting = np.int32(0)
     for i in range(LANES):
         resting = np.int32(resting + (track.move[i] < limit))
-    return resting > REST_MOST
+    return bool(resting > REST_MOST)
 
 
 @kernel
@@ -312,9 +322,9 @@ def _deflections(y: Array) -> tuple[float, float, float]:
     largest = 0.0
     mean = 0.0
     for first in range(0, WINDOW, SECOND):
-        greatest = np.int32(0)
+        greatest = 0
         for i in range(first, first + SECOND):
-            greatest = max(greatest, np.int32(abs(y[i])))
+            greatest = max(greatest, abs(y[i]))
         value = greatest / _UNIT
         least = min(least, value)
         largest = max(largest, value)
@@ -337,11 +347,11 @@ def roughness(y: Array) -> float:
 def leakage(y: Array) -> float:
     """What the VF filter lets through: 0 for a sine, near 1 for narrow complexes and for noise."""
     size = np.int32(0)
-    change = np.int32(0)
+    change = np.int32(1)
     for i in range(1, WINDOW):
         size = np.int32(size + abs(y[i]))
         change = np.int32(change + abs(np.int32(y[i] - y[i - 1])))
-    half = min(max(int(np.pi * size / max(change, 1) + 0.5), 1), HALF_MOST)
+    half = min(max(int(np.pi * size / change + 0.5), 1), HALF_MOST)
     through = np.int32(0)
     whole = np.int32(1)
     for i in range(half, WINDOW):
@@ -362,7 +372,7 @@ def quiet(y: Array) -> float:
         mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = np.int32(0)
+        greatest = 0
         for i in range(start, start + SECOND):
             greatest = max(greatest, mean[i])
         peaks += greatest

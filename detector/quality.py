@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel, whole_numbers
-from detector.types import CHUNK, EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row
+from detector.types import CHUNK, EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
@@ -90,7 +90,7 @@ def count(counted: Row, uv: Array) -> None:
 
 
 @whole_numbers
-def sum_of(values: Array) -> float:
+def sum_of(values: Array) -> Single:
     """Sum of whole numbers."""
     total = np.float32(0.0)
     for i in range(len(values)):
@@ -145,7 +145,7 @@ def lose(quality: Row) -> None:
 
 
 @kernel
-def _remember(quality: Row, low: float, high: float, rough: float, move: float, stuck: float) -> None:
+def _remember(quality: Row, low: Single, high: Single, rough: Single, move: Single, stuck: Single) -> None:
     """Put an epoch in the place of that a second ago."""
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]

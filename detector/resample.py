@@ -253,7 +253,7 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid, before == 0)
         track.blank = _make(phases, desk.samples, base, row, mv_per_bit[lead] / phases.width, invalid, track.mv[:ticks])
     state.ticks += ticks
-    return ticks
+    return int(ticks)
 
 
 assert 4 * SCALE >= 1_000_000, "a row is longer than there is room for"

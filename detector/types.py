@@ -13,6 +13,8 @@ import numpy as np
 #: A row of a structured array, and an array, as a kernel sees them.
 Row = Any
 Array = Any
+#: A float32, which mypy does not take for a float.
+Single = Any
 
 RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
 LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm

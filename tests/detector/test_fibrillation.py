@@ -131,6 +131,18 @@ def test_beats_in_one_lead_outweigh_an_artefact_in_the_other() -> None:
     assert likelihood(fibrillating(), beating(80, 90)).max() < 0.5
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), first=st.integers(0, SECONDS * RATE), size=st.integers(4_000, 400_000))
+def test_a_shock_does_not_make_fibrillation_look_like_rest(seed: int, first: int, size: int) -> None:
+    signal = fibrillating(seed)
+    signal[first : first + RATE // 5] += size
+    state = np.zeros(1, fibrillation.FIBRILLATION)
+    fibrillation.begin(state[0])
+    both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0])
+    assert not fibrillation.rests(state[0]["lead"][0])
+
+
 def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
     lost = np.zeros(SECONDS * RATE, np.bool_)
     lost[10 * RATE : 12 * RATE] = True
@@ -181,7 +193,7 @@ def test_a_new_start_forgets() -> None:
     fibrillation.begin(state[0])
     uv = np.stack([fibrillating(), fibrillating()], axis=1)
     out = np.zeros(len(uv))
-    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out)
+    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0])
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
     assert fibrillation.judge(state[0]) == 0.0
