@@ -101,10 +101,11 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
     if track.blank == ticks:
         mv[:] = np.nan
-    at = state.tick & (RING - 1)
-    before = min(ticks, RING - at)
-    _copy(mv[:before], ring[at:])
-    _copy(mv[before:], ring)
+    if track.blank < ticks or last.same > -RING:  # else the ring is blank all round
+        at = state.tick & (RING - 1)
+        before = min(ticks, RING - at)
+        _copy(mv[:before], ring[at:])
+        _copy(mv[before:], ring)
     _copy(last.uv, track.uv)
     _copy(last.there, track.there)
     if track.blank == ticks:

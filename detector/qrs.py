@@ -23,7 +23,7 @@ import numpy as np
 from detector.candidate import CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import BACK, JUDGED, WINDOW
-from detector.envelope import FRONT, LAG, LIMIT_UV, SETTLE, STRIDE, clear, feed, load, rest, store
+from detector.envelope import FRONT, HELD, LAG, LIMIT_UV, SETTLE, STRIDE, clear, feed, load, rest, store
 from detector.jit import kernel
 from detector.quality import sum_of
 from detector.types import LEADS, RING, Array, Row
@@ -131,7 +131,8 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     for i in range(BACK):
         desk.feature[i] = state.feature[i]
     for lead in range(LEADS):
-        load(state.lead[lead], desk.lead[lead].work)
+        if state.usual[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
+            load(state.lead[lead], desk.lead[lead].work)
     start = 0
     while start < steps:
         end = _alike(desk, start, steps)
@@ -148,7 +149,8 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
         count = _decide(state, desk, signal, first, start, end, peaks, count)
         start = end
     for lead in range(LEADS):
-        store(state.lead[lead], desk.lead[lead].work, steps)
+        if state.usual[lead].hold < HELD + steps:
+            store(state.lead[lead], desk.lead[lead].work, steps)
     for i in range(BACK):
         state.feature[i] = desk.feature[steps + i]
     return count

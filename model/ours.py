@@ -1,4 +1,4 @@
-"""The online detector over many beds at once, as the ward runs it: one call of compiled code a step, on one core."""
+"""The online detector over many beds at once, as the ward runs it: beds in turn, a frame of each, on one core."""
 
 from __future__ import annotations
 
@@ -58,36 +58,37 @@ class Strip:
 
 
 @kernel
-def _advance(
+def _run(
     table: Array,
     samples: Array,
     lengths: Array,
     sizes: Array,
-    step: int,
+    steps: int,
     mv_per_bit: Array,
     found: Array,
     counts: Array,
     unreadable: Array,
     desk: Row,
 ) -> None:
-    """Give every bed its step of signal and keep what it found."""
-    for bed in range(len(table)):
-        first = step * sizes[bed]
-        end = min(first + sizes[bed], lengths[bed])
-        if first >= end:
-            continue
-        row = table[bed]
-        detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
-        for i in range(row.n_peaks):
-            peak = row.peaks[i]
-            out = found[bed, counts[bed]]
-            out.sample = resample.sample_of(row.input, peak.tick)
-            out.delay_ms = (peak.found - peak.tick) * 1000.0 / RATE
-            counts[bed] += 1
-        for i in range(row.n_epochs):
-            if row.epochs[i].readable == 0:
-                unreadable[bed] += 1
-        detector.empty(row)
+    """Give the beds their signal, a step of each in turn, and keep what is found."""
+    for step in range(steps):
+        for bed in range(len(table)):
+            first = step * sizes[bed]
+            end = min(first + sizes[bed], lengths[bed])
+            if first >= end:
+                continue
+            row = table[bed]
+            detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
+            for i in range(row.n_peaks):
+                peak = row.peaks[i]
+                out = found[bed, counts[bed]]
+                out.sample = resample.sample_of(row.input, peak.tick)
+                out.delay_ms = (peak.found - peak.tick) * 1000.0 / RATE
+                counts[bed] += 1
+            for i in range(row.n_epochs):
+                if row.epochs[i].readable == 0:
+                    unreadable[bed] += 1
+            detector.empty(row)
 
 
 class Beds:
@@ -128,18 +129,17 @@ class Beds:
             detector.begin(row, rate_mhz, 0)
         counts = np.zeros(len(table), np.int64)
         unreadable = np.zeros(len(table), np.int64)
-        for step in range(self._steps):
-            _advance(
-                table,
-                self._samples,
-                self._lengths,
-                self._sizes,
-                step,
-                self._mv_per_bit,
-                self._found,
-                counts,
-                unreadable,
-                desk,
-            )
+        _run(
+            table,
+            self._samples,
+            self._lengths,
+            self._sizes,
+            self._steps,
+            self._mv_per_bit,
+            self._found,
+            counts,
+            unreadable,
+            desk,
+        )
         found = [self._found[bed, :count] for bed, count in enumerate(counts)]
         return found, unreadable.astype(np.float64) * (EPOCH / RATE)
