@@ -6,9 +6,12 @@ left 0; whoever puts a frame on Kafka sets it.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from typing import Final, Literal
+
+import numpy as np
 
 from replay.records import Record
 from stream.errors import RecordError, SettingsError
@@ -16,6 +19,8 @@ from stream.frames import MAX_BED, MAX_SECONDS, Frame
 
 FRAME_MS: Final = 250  # the design's reference: short against any alarm's delay, long enough for cheap transport
 MIN_FRAME_MS: Final = 50  # the design's range; below, the overhead of a message exceeds its samples
+
+HELD_MS: Final = 600  # longer than any beat takes from its R peak to its class, shorter than what makes a flat line
 
 Clock = Literal["wall", "record"]
 
@@ -86,6 +91,15 @@ def frames(
             start += instants
 
     return cut()  # so that the checks above are made now and not at the first frame
+
+
+def held(record: Record) -> Record:
+    """The record with its last reading held for `HELD_MS`, as an electrode that still lies there.
+
+    What is said of a beat is said some time behind it: without this the last beat of a recording would not be told.
+    """
+    tail = np.repeat(record.samples[-1:], HELD_MS * record.rate_mhz // 1_000_000, axis=0)
+    return dataclasses.replace(record, samples=np.concatenate([record.samples, tail]))
 
 
 def frame_instants(frame_ms: int, rate_mhz: int) -> int:

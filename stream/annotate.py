@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from model.reader import Reader
-from replay.framing import frames, origin_us
+from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
 from stream.annotations import write_alerts, write_annotations
 from stream.errors import RecordError, TelebeatError
@@ -59,10 +59,10 @@ class Said:
 
 
 def analyse(record: Record, ward: Ward) -> Said:
-    """Run one record through a ward; it becomes one of its beds, and is forgotten at the end."""
+    """Run one record, its end held, through a ward; it becomes one of its beds, and is forgotten at the end."""
     said = Said([], [], [])
     try:
-        for frame in frames(record, record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
+        for frame in frames(held(record), record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
             ward.detect([frame])
             output = ward.judge()
             for batch in output.batches:

@@ -55,6 +55,7 @@ def replay(
     Stop it with Ctrl-C: what was sent is flushed.
     """
     from replay import faults, pacing, player
+    from replay.framing import held
     from replay.records import wanted
     from stream.errors import SettingsError
     from stream.settings import load_kafka
@@ -72,7 +73,10 @@ def replay(
     chosen = wanted(records, names)
     settings = load_kafka()
     some = beds or (None if chosen or script else player.BEDS)
-    patients = player.assign(_load(chosen, script or [], data_dir, database, some), some, bed_prefix, start)
+    loaded = _load(chosen, script or [], data_dir, database, some)
+    if not loop:
+        loaded = [held(record) for record in loaded]
+    patients = player.assign(loaded, some, bed_prefix, start)
     _run(lambda report: player.play(patients, plan, settings, report), patients, plan)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.framing import frame_instants, frames, origin_us, sample_us
+from replay.framing import HELD_MS, frame_instants, frames, held, origin_us, sample_us
 from replay.records import Record
 from stream.errors import RecordError, SettingsError
 from stream.frames import check, decode, encode
@@ -33,6 +33,16 @@ def test_once_gives_the_record_and_no_more(given_record: Record, frame_ms: int, 
         expected += frame.instants
     assert all(f.instants == cut[0].instants for f in cut[:-1])
     assert cut[0].instants * 1000 <= frame_ms * given_record.rate_mhz / 1000
+
+
+@given(records())
+@settings(deadline=None)
+def test_a_record_ends_with_its_last_reading_held(given_record: Record) -> None:
+    longer = held(given_record)
+    length = len(given_record.samples)
+    np.testing.assert_array_equal(longer.samples[:length], given_record.samples)
+    assert (longer.samples[length:] == given_record.samples[-1]).all()
+    assert longer.seconds - given_record.seconds == pytest.approx(HELD_MS / 1000, abs=1000 / given_record.rate_mhz)
 
 
 @given(records(longest=400), st.integers(50, 1000), st.floats(0, 1))
