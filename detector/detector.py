@@ -188,7 +188,8 @@ def _close(state: Row, desk: Row, ticks: int, end: int) -> None:
         if track.blank == ticks and end - min(same, 0) >= EPOCH:
             quality.lose(state.quality[lead])
         else:
-            gap = gap and _count_and_close(state, track, lead, ticks, end)
+            blank = _count_and_close(state, track, lead, ticks, end)
+            gap = gap and blank
         epoch.lead[lead] = state.quality[lead].state
         if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
             epoch.readable = 1

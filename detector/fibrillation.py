@@ -3,7 +3,8 @@
 Every half second each lead is measured over a window of 5 s at 50 Hz. Most of what a monitor sees is told by one
 measure that costs next to nothing: organised beats are short and steep with rest between them, fibrillation never
 rests. It is the share of tenths of a second in which the signal moves less than a quarter of what it moves at its
-peaks. Only where a lead rests too little to be told by this is it measured without its baseline, in five ways:
+peaks, over the window and over its last 2 s: after a short run of fast beats those show that it is over. Only where a
+lead rests too little to be told by this is it measured without its baseline, in five ways:
 
 * *leakage*: what is left when the signal is added to itself half a mean period later. Small for one broad wave after
   the other, near 1 for complexes with rest between them (VF filter; Kuo and Dillman 1978).
@@ -21,8 +22,8 @@ any lead the likelihood is 0. The signal itself is kept and measured in integers
 summing gives the same.
 
 A lead whose signal is mostly rough is noise, whatever the score. The score's constants come from the development
-records: logistic regression over records of vfdb,
-cudb, mitdb, svdb, cinc2015 and cpsc2021, each record with fibrillation weighing the same.
+records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, each record with
+fibrillation weighing the same; `python -m benchmarks.fit_fibrillation` fits them anew by subject and compares.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ HALF_MOST: Final = 40  # samples of the longest half period in the leakage: boun
 SLOPE_MEAN: Final = 5  # samples over which the slope is averaged: 0.1 s, a QRS complex is one hump
 REST: Final = 4  # the slope is quiet below one in so many of the mean of its peaks
 REST_MOST: Final = 30  # epochs of rest in the window beyond which nothing fibrillates: no alert of the records is lost
+LATE: Final = 4  # half seconds at the window's end that may show alone that beats are back, or that it was a short run
+LATE_MOST: Final = 13  # epochs of rest in them beyond which it is so: fewer cost an alert of vfdb
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
@@ -97,20 +100,14 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 @kernel
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
-    state.n = 0
-    state.here = 0
-    state.epoch = 0
-    state.half = 0
+    state.n, state.here, state.epoch, state.half = 0, 0, 0, 0
     state.likelihood = 0.0
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
-        track.good[:] = 0
         track.last = 0
-        track.peak[:] = 0
-        track.move[:] = _NEVER
-        track.move[:EPOCHS] = 0
-        track.x[:] = 0
+        track.good[:], track.peak[:], track.x[:] = 0, 0, 0
+        track.move[:], track.move[:EPOCHS] = _NEVER, 0
 
 
 @kernel
@@ -155,15 +152,13 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
             track = state.lead[lead]
             if first == 0:
                 track.good[state.epoch] = 0
-                for i in range(SAMPLES):
-                    track.x[here + i] = 0
+                track.x[here : here + SAMPLES] = 0
             for i in range(count):
                 track.x[here + (first + i) // STEP] += np.int32(desk.lead[lead].uv[PAST + done + i])
                 if (first + i) % STEP == STEP - 1:
                     track.good[state.epoch] += desk.lead[lead].valid[done + i]
             if first + count == EPOCH and track.good[state.epoch] == 0 and track.lost == _EVER:
-                for i in range(SAMPLES):  # as above: a lead that is not there leaves no trace of how it was cut
-                    track.x[here + i] = track.last
+                track.x[here : here + SAMPLES] = track.last  # as above: how it was cut leaves no trace
         ends = first + count == EPOCH
     if ends:
         state.epoch += 1
@@ -182,18 +177,13 @@ def judge(state: Row) -> float:
 def _measure(state: Row) -> None:
     """Half a second is complete."""
     state.n += 1
-    state.likelihood = 0.0
-    at = np.uint32(state.here - HALF * SAMPLES)
     for lead in range(LEADS):
-        _move(state.lead[lead], at, state.half)
+        _move(state.lead[lead], np.uint32(state.here - HALF * SAMPLES), state.half)
     if state.here == KEPT:
         state.here = 0
-    if state.n >= HALVES:
-        state.likelihood = _likelihood(state)
+    state.likelihood = _likelihood(state) if state.n >= HALVES else 0.0
     state.epoch = 0
-    state.half += 1
-    if state.half == HALVES:
-        state.half = 0
+    state.half = (state.half + 1) % HALVES
 
 
 @kernel
@@ -206,13 +196,12 @@ def _move(track: Row, at: np.uint32, half: int) -> None:
         _bridge(track, at)
     else:
         track.lost = (track.lost << HALF) & _EVER
-    x = track.x
     peak = np.int32(0)
     before = track.last
     for epoch in range(HALF):
         move = np.int32(0)
         for i in range(SAMPLES):
-            value = x[at + epoch * SAMPLES + i]
+            value = track.x[at + epoch * SAMPLES + i]
             move = np.int32(move + abs(np.int32(value - before)))
             before = value
         track.move[half * HALF + epoch] = move
@@ -247,13 +236,13 @@ def _likelihood(state: Row) -> float:
     resting = True
     for lead in range(LEADS):
         track = state.lead[lead]
-        if _is_lost(track.lost):
+        if is_lost(track.lost):
             continue
         score = SURE_NOT
-        if not rests(track):
+        if not rests(track, state.half):
             resting = False
-            y = _without_baseline(track, state.here)
-            least, largest, mean = _deflections(y)
+            y = without_baseline(track, state.here)
+            least, largest, mean = deflections(y)
             if mean < SMALLEST_UV:
                 continue
             if roughness(y) <= ROUGH:
@@ -270,8 +259,8 @@ def _likelihood(state: Row) -> float:
 
 
 @kernel
-def rests(track: Row) -> bool:
-    """Whether the lead rests so long between its beats that it does not fibrillate.
+def rests(track: Row, half: int) -> bool:
+    """Whether the lead rests so long between its beats that it does not fibrillate, or no longer.
 
     What it moves at its peaks is the second least of five seconds' greatest movements: the shock and the artefacts of
     three seconds do not make fibrillation look like rest.
@@ -287,11 +276,18 @@ def rests(track: Row) -> bool:
     resting = np.int32(0)
     for i in range(LANES):
         resting = np.int32(resting + (track.move[i] < limit))
-    return bool(resting > REST_MOST)
+    if resting > REST_MOST:
+        return True
+    resting = np.int32(0)
+    for back in range(LATE):
+        first = (half - back if half >= back else half - back + HALVES) * HALF
+        for i in range(HALF):
+            resting = np.int32(resting + (track.move[first + i] < limit))
+    return bool(resting > LATE_MOST)
 
 
 @kernel
-def _is_lost(mask: int) -> bool:
+def is_lost(mask: int) -> bool:
     """Whether more epochs than `LOST_MOST` of the window were without reading."""
     for _ in range(LOST_MOST):
         mask &= mask - 1  # without its lowest 1; of nothing there is nothing left
@@ -299,7 +295,7 @@ def _is_lost(mask: int) -> bool:
 
 
 @kernel
-def _without_baseline(track: Row, oldest: int) -> Array:
+def without_baseline(track: Row, oldest: int) -> Array:
     """The window less its baseline, in 1 / `_UNIT` µV; `oldest`: where the samples kept begin."""
     x = np.empty(KEPT, np.int32)
     x[: KEPT - oldest] = track.x[oldest:]
@@ -316,7 +312,7 @@ def _without_baseline(track: Row, oldest: int) -> Array:
 
 
 @kernel
-def _deflections(y: Array) -> tuple[float, float, float]:
+def deflections(y: Array) -> tuple[float, float, float]:
     """Least, largest and mean of the seconds' greatest deflections, µV."""
     least = 1e18
     largest = 0.0
@@ -387,26 +383,20 @@ def quiet(y: Array) -> float:
 @kernel
 def period(y: Array) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    values = np.empty(WINDOW)
-    backwards = np.zeros(WINDOW + LONGEST + 1)  # with room for lags that reach before the first sample
-    products = np.zeros(LONGEST + 1)
-    energy = 1.0
+    early = np.int64(1)  # energy of the window without its last `lag` samples, and without its first
     for i in range(WINDOW):
-        values[i] = y[i] / _UNIT
-        backwards[WINDOW - 1 - i] = values[i]
-        energy += values[i] * values[i]
-    for i in range(WINDOW):  # all lags side by side: no sum waits for another
-        for lag in range(LONGEST + 1):
-            products[lag] += values[i] * backwards[WINDOW - 1 - i + lag]
-    early = energy  # of the window without its last `lag` samples, and without its first
-    late = energy
+        early += np.int64(y[i]) * np.int64(y[i])
+    late = early
     best = -2.0
     where = SHORTEST
     for lag in range(1, LONGEST + 1):
-        early -= values[WINDOW - lag] * values[WINDOW - lag]
-        late -= values[lag - 1] * values[lag - 1]
+        early -= np.int64(y[WINDOW - lag]) * np.int64(y[WINDOW - lag])
+        late -= np.int64(y[lag - 1]) * np.int64(y[lag - 1])
         if lag >= SHORTEST:
-            likeness = products[lag] / np.sqrt(max(early * late, 1.0))
+            product = np.int64(0)
+            for i in range(WINDOW - lag):
+                product += np.int64(y[i]) * np.int64(y[i + lag])
+            likeness = product / np.sqrt(float(early) * float(late))
             if likeness > best:
                 best = likeness
                 where = lag

@@ -140,7 +140,7 @@ def test_a_shock_does_not_make_fibrillation_look_like_rest(seed: int, first: int
     fibrillation.begin(state[0])
     both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
     run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0])
-    assert not fibrillation.rests(state[0]["lead"][0])
+    assert not fibrillation.rests(state[0]["lead"][0], (int(state[0]["half"]) - 1) % fibrillation.HALVES)
 
 
 def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
@@ -181,6 +181,45 @@ def test_the_cutting_does_not_matter(seed: int, steps: list[int]) -> None:
     cuts = np.cumsum(np.resize(steps, SECONDS * RATE))
     cut = likelihood(signal, -signal, lost=lost, cuts=cuts[cuts < len(signal)].tolist())
     np.testing.assert_array_equal(cut, likelihood(signal, -signal, lost=lost))
+
+
+def rests_plainly(signal: Signal) -> bool:
+    """What `fibrillation.rests` says after whole half seconds, plainly."""
+    samples = signal.reshape(-1, fibrillation.STEP).sum(axis=1)
+    moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // fibrillation.STEP).sum(axis=1)
+    epochs = np.arange(len(moves))[-fibrillation.EPOCHS :]
+    peak = sorted(moves[epochs[epochs // 10 % 5 == second]].max() for second in range(5))[1]
+    resting = moves[epochs] * fibrillation.REST < peak
+    late = resting[-fibrillation.LATE * fibrillation.HALF :]
+    enough = bool(resting.sum() > fibrillation.REST_MOST or late.sum() > fibrillation.LATE_MOST)
+    return bool(peak >= fibrillation.MOVES_UV * fibrillation.STEP) and enough
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), halves=st.integers(10, 2 * SECONDS), gain=st.sampled_from([-1, 1, 3]))
+def test_rest_is_what_its_plain_twin_says(seed: int, halves: int, gain: int) -> None:
+    signal = gain * strange(seed)[0][: halves * fibrillation.EVERY]
+    state = np.zeros(1, fibrillation.FIBRILLATION)
+    fibrillation.begin(state[0])
+    both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0])
+    assert fibrillation.rests(state[0]["lead"][0], (halves - 1) % fibrillation.HALVES) == rests_plainly(signal)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), tick=st.integers(1, SECONDS * RATE // EPOCH - 1))
+def test_a_restored_state_goes_on_as_if_nothing_had_been(seed: int, tick: int) -> None:
+    signal, lost = strange(seed)
+    uv, valid = np.stack([signal, -signal], axis=1), np.stack([~lost, ~lost], axis=1)
+    state = np.zeros(1, fibrillation.FIBRILLATION)
+    fibrillation.begin(state[0])
+    out = np.zeros(len(signal))
+    middle = tick * EPOCH
+    run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], desks.new()[0])
+    kept = state.copy()
+    run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], desks.new()[0])
+    whole = likelihood(signal, -signal, lost=lost)
+    np.testing.assert_array_equal(out[middle + EPOCH - 1 :: EPOCH], whole[middle + EPOCH - 1 :: EPOCH])
 
 
 def test_leads_are_equals() -> None:
