@@ -17,10 +17,9 @@ import pytest
 
 from detector.types import BEATS, EPOCHS, LEADS
 from model import dataset
-from model.lstm import step
+from model.lstm import read_words
 from model.reader import CLASSES, spell
-from model.state import HIDDEN
-from model.words import FIELDS
+from model.words import FIELDS, RR
 from replay.records import Record, find_records, read_record
 from stream.errors import RecordError
 from stream.frames import INVALID, Frame
@@ -288,15 +287,23 @@ def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     leads = min(len(record.leads), LEADS)
     samples[:, :leads] = record.samples[:, :leads]
     units[:leads] = record.units_per_bit[:leads]
-    found, texts, _, levels = dataset.listen(dataset.Strip(record.rate_mhz / 1000, samples, units))
+    found, texts, values, levels = dataset.listen(dataset.Strip(record.rate_mhz / 1000, samples, units))
     weights = reader().weights
-    h, c = np.zeros(HIDDEN, np.float32), np.zeros(HIDDEN, np.float32)
-    read: list[Any] = []
-    for sample, text, level in zip(found, texts, levels, strict=True):
-        words, probabilities = np.empty(LEADS + FIELDS, np.int64), np.zeros(len(CLASSES), np.float32)
-        spell(weights.vocabulary, text, level, words)
-        step(weights.layers, words, h, c, probabilities)
-        best = int(np.argmax(probabilities))
-        read.append((int(sample), CLASSES[best], round(float(probabilities[best]), 4)))
+    words = np.empty((len(found), LEADS + FIELDS), np.int64)
+    for said, text, level in zip(words, texts, levels, strict=True):
+        spell(weights.vocabulary, text, level, said)
+    follows = np.isfinite(values[:, RR])
+    both = read_words(weights.layers, words, follows)
     beats = all_of(heard(stretch))[0]
-    assert read == [(beat.sample, beat.label, beat.probability) for beat in beats]
+    assert [(int(sample), *best(row)) for sample, row in zip(found, both.first, strict=True)] == [
+        (beat.sample, beat.label, beat.probability) for beat in beats
+    ]
+    revisions = [revision for output in heard(stretch) for batch in output.batches for revision in batch.revisions]
+    assert [
+        (int(sample), *best(row)) for sample, row, on in zip(found, both.last, follows[1:], strict=False) if on
+    ] == [(revision.sample, revision.label, revision.probability) for revision in revisions]
+
+
+def best(probabilities: Any) -> tuple[str, float]:
+    label = int(np.argmax(probabilities))
+    return CLASSES[label], round(float(probabilities[label]), 4)
