@@ -187,10 +187,11 @@ def test_the_command_filters_counts_and_speaks_json(recorded: KafkaSettings) -> 
 
 def test_lines_for_people_name_bed_condition_and_values(recorded: KafkaSettings) -> None:
     said = run(recorded, "alerts", "beats", "--since", "begin", "--until-end")
-    assert len(said.splitlines()) == 6
+    assert len(said.splitlines()) == 7
     assert "ventricular tachycardia" in said
     assert "rate_per_min 182" in said
     assert "99%" in said
+    assert "last word S  75%" in said
 
 
 def test_a_bed_that_is_no_file_name_is_refused_before_anything_is_written(tmp_path: Path) -> None:
