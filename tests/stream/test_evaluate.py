@@ -262,7 +262,7 @@ def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
     told = json.loads(numbers.read_text())
     assert [row["record"] for row in told["records"]] == [f"scripted/p{k}" for k in (1, 2, 3, 4)]
     assert told["online_equals_offline"] == {"beats_that_differ": 0, "records": 4}
-    assert len(told["same_weights"]) == 7
+    assert len(told["same_weights"]) == 8
     assert told["arms"] == []
     assert sorted(path.name for path in (kept / "scripted").iterdir()) == [f"p{k}.tb" for k in (1, 2, 3, 4)]
     assert png.read_bytes().startswith(b"\x89PNG")
