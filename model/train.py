@@ -63,7 +63,7 @@ class TrainingConfig:
         Of the running mean of the weights, per step; the mean is what is judged and kept.
     held_out : float
         Share of subjects that decide when to stop; 0: all are taught, for all `epochs`. The shipped recipe has none:
-        seven hearts chose round 10 in one fold and 23 in the next, and teaching them gained more than stopping by them.
+        seven hearts chose round 10 in one fold and 23 in the next, too few to choose by and too many not to teach.
     """
 
     seed: int = 7
