@@ -110,11 +110,11 @@ def describe(
     early = say_when(state, rr, values)
     if rr > 0.0:
         learn_pause(state, early)
+    say_atria(state, signal, peak_tick, measures, good, values)
     group = -1
     if best >= 0:
         values[LEAD] = 2.0 if good.all() else np.float64(best)
         breadth = _say_form(measures, good, values)
-        say_atria(state, signal, peak_tick, measures, good, values)
         group, nearest, slip = nearest_kind(state, ys, good)
         if state.normal > 0:
             _say_likeness(ys, good, state.groups[state.normal - 1], breadth, values)
@@ -130,8 +130,6 @@ def describe(
         merge(state, group)
         state.normal = choose_normal(state) + 1
     remember_interval(state, rr)
-    state.earlier[1] = state.earlier[0]
-    state.earlier[0] = peak_tick + 1
     state.last_early = early
     state.peak = peak_tick
     state.beats += 1

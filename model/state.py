@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from detector.types import LEADS
+from detector.waves import P_SPAN
 
 HIDDEN: Final = 64  # room for the LSTM's units, and for a beat's embedding; the shipped model may use fewer
 SCORES: Final = 5  # classes of beat (`model.reader.CLASSES`)
@@ -17,7 +18,9 @@ GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of 
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
 
 PACES: Final = 64  # lengths of RR that are counted: sixteenths of an octave from 0.25 to 4 s
-EARLIER: Final = 2  # R peaks kept: with a premature beat every other time, the one before the last is of the same kind
+EARLIER: Final = (
+    2  # beats whose P wave is kept: with a premature beat every other time, the one before the last is of the same kind
+)
 USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.sentence`)
 
 # A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
@@ -46,7 +49,6 @@ LANGUAGE = np.dtype(
     [
         ("beats", "i8"),  # read so far
         ("peak", "i8"),  # tick of the last R peak
-        ("earlier", "i8", (EARLIER,)),  # ticks of the last R peaks, the last first; stored + 1 so that zero means none
         ("rr", "f4", (MEMORY,)),  # last RR intervals, s, in a ring by `intervals`
         ("intervals", "i8"),  # RR intervals so far
         ("fast", "f4"),  # mean log2 RR over about 6 beats
@@ -60,6 +62,8 @@ LANGUAGE = np.dtype(
         ("changed", "f4"),  # mean square of them
         ("long_jitter", "f4"),  # as `jitter`, over about 60 beats
         ("paces", "f4", (PACES,)),  # how many RR intervals were of each length, those long past counting less
+        ("p", "f4", (EARLIER, LEADS, P_SPAN)),  # what came before the QRS of the last beats, mV, the last first
+        ("p_there", "i4", (EARLIER, LEADS)),  # 1 where it could be read
         ("p_again", "f4"),  # mean likeness of the P wave to those of the beats before
         ("p_seen", "i4"),  # beats in it
         ("last_early", "f4"),  # log2 of the last RR over the own RR
