@@ -98,6 +98,7 @@ def _copy(source: Array, target: Array) -> None:
 def rest(front: Row, work: Row, first: int, end: int) -> None:
     """Steps [first, end) without a reading."""
     front.run = 0
+    work.x[2 + first : 2 + end] = 0.0
     work.b[HELD + first : HELD + end] = 0.0
     work.d[SLOPES + first : SLOPES + end] = 0.0
     work.envelope[first:end] = 0.0

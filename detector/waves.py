@@ -104,8 +104,16 @@ def _smooth(raw: Array, out: Array) -> None:
 
 
 @kernel
-def _p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) -> bool:
-    """The stretch before the QRS, smoothed, over the line between its ends; False when it cannot be read."""
+def p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) -> bool:
+    """The stretch before the QRS, smoothed, over the line between its ends; False when it cannot be read.
+
+    Parameters
+    ----------
+    signal, peak_tick, lead, onset
+        As for `p_alike`.
+    out : float64, shape (P_SPAN,)
+        mV.
+    """
     raw = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
     smooth = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
     if _copy(signal, peak_tick + onset - P_BEFORE - _MARGIN, lead, raw) > MISSING:
@@ -140,7 +148,7 @@ def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) 
     """
     own = np.empty(P_SPAN, np.float64)
     other = np.empty(P_SPAN, np.float64)
-    if not _p_stretch(signal, peak_tick, lead, onset, own):
+    if not p_stretch(signal, peak_tick, lead, onset, own):
         return float(np.nan)
     energy = 0.0
     for i in range(P_SPAN):
@@ -148,7 +156,7 @@ def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) 
     total = 0.0
     count = 0
     for k in range(min(len(earlier), COMPARED)):
-        if earlier[k] < max(peak_tick - MEMORY, 0) or not _p_stretch(signal, earlier[k], lead, onset, other):
+        if earlier[k] < max(peak_tick - MEMORY, 0) or not p_stretch(signal, earlier[k], lead, onset, other):
             continue
         common = power = 0.0
         for i in range(P_SPAN):

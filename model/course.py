@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from detector.types import LEADS
 from model.dataset import UNTAUGHT
 from model.network import Network, NetworkConfig
 
@@ -58,18 +59,21 @@ class Course(ABC):
     ----------
     words : sequence of int64 (T, W)
         Of each sequence.
-    labels : sequence of integer (T,)
-        Class of each step, or `UNTAUGHT`.
+    labels : sequence of integer (T, 2)
+        What each step is taught to say, or `UNTAUGHT`: as the first word on it, as the last on the step before.
     held_out : sized
         What decides when to stop; nothing when it is empty.
     line : type
         A frozen dataclass with at least ``epoch``, ``loss`` and ``score``: a line of the learning curve.
+    ordered : int
+        Fields before the first whose words have an order: the shape words.
     network_type : type
         The network that learns.
     """
 
     line: ClassVar[type[Any]]
     network_type: type[Network] = Network
+    ordered: int = LEADS
     words: Sequence[npt.NDArray[np.int64]]
     labels: Sequence[npt.NDArray[Any]]
     held_out: Sized
@@ -89,7 +93,9 @@ class Course(ABC):
         self.folder = folder
         self.report = report
         self.rng = np.random.default_rng(config.seed)
-        network_config = NetworkConfig(sizes, config.embedding, config.hidden, config.dropout, classes)
+        network_config = NetworkConfig(
+            sizes, config.embedding, config.hidden, config.dropout, classes, self.ordered, config.blend, config.again
+        )
         self.network = self.network_type(network_config)
         self.mean = self.network_type(network_config)
         self.mean.load_state_dict(self.network.state_dict())
@@ -147,23 +153,24 @@ class Course(ABC):
         """Gradient steps over some sequences side by side; summed loss and weight of their beats."""
         longest = max(len(self.words[i]) for i in lanes)
         words = np.zeros((len(lanes), longest, len(self.sizes)), np.int64)
-        labels = np.full((len(lanes), longest), UNTAUGHT, np.int64)
+        labels = np.full((len(lanes), longest, 2), UNTAUGHT, np.int64)
         for lane, i in enumerate(lanes):
             words[lane, : len(self.words[i])] = self.blur(self.words[i])
             labels[lane, : len(self.words[i])] = self.labels[i]
         class_weights = torch.tensor(self.config.class_weights)
-        state = self.network.start(len(lanes))
+        memory = self.network.start(len(lanes))
         self.network.train()
         total = beats = 0.0
         for start in range(0, longest, self.config.chunk):
             part = torch.from_numpy(labels[:, start : start + self.config.chunk])
-            scores, state = self.network(torch.from_numpy(words[:, start : start + self.config.chunk]), state)
-            state = (state[0].detach(), state[1].detach())
+            first, last, memory = self.network(torch.from_numpy(words[:, start : start + self.config.chunk]), memory)
+            memory = memory.cut()
             count = float((part != UNTAUGHT).sum())
             if not count:
                 continue
+            scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
             loss = functional.cross_entropy(
-                scores.flatten(0, 1), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
+                scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
             )
             self.optimizer.zero_grad()
             torch.autograd.backward(loss / (len(lanes) * self.config.chunk))

@@ -23,7 +23,7 @@ from model.letters import TEXT
 from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
-from model.words import FIELDS
+from model.words import FIELDS, RR
 from replay.records import read_record
 from stream.errors import RecordError
 
@@ -43,6 +43,9 @@ DS1: Final = (
 )
 #: Paced records of mitdb: they teach what paced beats are, but EC57 does not score them.
 PACED: Final = frozenset({"102", "104", "107", "217"})
+#: Databases that teach but are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, where
+#: an early beat is no premature one.
+ONLY_TAUGHT: Final = frozenset({"cpsc2021"})
 UNTAUGHT: Final = -1
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 MISSING: Final = -32768  # the sample that stands for no reading
@@ -108,9 +111,15 @@ class Passage:
         return "mitdb/201" if (self.database, self.record) == ("mitdb", "202") else f"{self.database}/{self.record}"
 
     @property
+    def follows(self) -> npt.NDArray[np.bool_]:
+        """Whether each beat came soon enough after the one before to have the last word on it."""
+        told: npt.NDArray[np.bool_] = np.isfinite(self.values[:, RR])
+        return told
+
+    @property
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
-        return not (self.database == "mitdb" and self.record in PACED)
+        return self.database not in ONLY_TAUGHT and not (self.database == "mitdb" and self.record in PACED)
 
 
 def read_strip(path: Path) -> Strip:

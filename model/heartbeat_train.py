@@ -41,6 +41,8 @@ RECIPE: Final = TrainingConfig(
     embedding=48,
     hidden=64,
     dropout=0.2,
+    blend=0.0,
+    again=0,
     slip=0.1,
     hush=0.02,
     mute=0.0,
@@ -153,6 +155,7 @@ class HeartbeatTrainer(Course):
     """
 
     line = Line
+    ordered = 1
 
     def __init__(
         self,
@@ -218,8 +221,8 @@ class HeartbeatTrainer(Course):
 
 
 def _at_the_end(length: int, label: int) -> npt.NDArray[Any]:
-    labels = np.full(length, UNTAUGHT, np.int64)
-    labels[-1] = label
+    labels = np.full((length, 2), UNTAUGHT, np.int64)
+    labels[-1, 0] = label
     return labels
 
 

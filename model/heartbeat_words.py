@@ -148,8 +148,11 @@ def read_sentences(
 
 @kernel
 def _read(layers: Layers, words: Array, lengths: Array, probabilities: Array) -> None:
+    last = np.empty(layers.head_bias.shape[0], np.float32)
     for beat in range(words.shape[0]):
+        before = np.zeros(layers.bias.shape[0], np.float32)
+        scores = np.zeros(layers.head_bias.shape[0], np.float32)
         h = np.zeros(layers.recurrent.shape[0], np.float32)
         c = np.zeros(layers.recurrent.shape[0], np.float32)
         for place in range(lengths[beat]):
-            step(layers, words[beat, place], h, c, probabilities[beat])
+            step(layers, words[beat, place], h, c, before, scores, probabilities[beat], last)

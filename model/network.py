@@ -1,6 +1,10 @@
-"""The network that reads the sentences of beats: embeddings -> LSTM -> dropout -> dense.
+"""The network that reads the sentences of beats: embeddings -> LSTM -> dropout -> dense, and a last word a beat later.
 
 Training only; at the bedside `model.lstm` runs the same weights in numba.
+
+A beat is named twice. The first word falls when the beat is read and is what alarms act on. The last word falls when
+the next beat has been read, which knows the pause behind the beat: the first word's scores, corrected by a second dense
+layer that is given the state and the embeddings of both beats.
 
 Shapes: B sequences (beds), T beats, W words a beat, E embedding, H hidden, C classes.
 """
@@ -8,6 +12,7 @@ Shapes: B sequences (beds), T beats, W words a beat, E embedding, H hidden, C cl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +36,13 @@ class NetworkConfig:
         Share of units dropped behind embedding, LSTM and dense layer.
     classes : int
         C; the bedside's are `model.reader.CLASSES`.
+    ordered : int
+        From which field on levels have an order.
+    blend : float
+        How far, in levels, the embeddings of an ordered field are blended with their neighbours': what is said of one
+        level then holds for those beside it, too.
+    again : int
+        A, units of the dense layer behind the last word; 0: nothing is named twice.
     """
 
     sizes: tuple[int, ...]
@@ -38,6 +50,32 @@ class NetworkConfig:
     hidden: int = 48
     dropout: float = 0.3
     classes: int = CLASSES
+    ordered: int = 0
+    blend: float = 0.0
+    again: int = 0
+
+
+class Memory(NamedTuple):
+    """What is carried from beat to beat.
+
+    Attributes
+    ----------
+    h, c : (1, B, H)
+        State of the LSTM.
+    x : (B, E)
+        The last beat's words, embedded.
+    scores : (B, C)
+        Its first word.
+    """
+
+    h: Tensor
+    c: Tensor
+    x: Tensor
+    scores: Tensor
+
+    def cut(self) -> Memory:
+        """The same, without a way back for the gradient."""
+        return Memory(*(part.detach() for part in self))
 
 
 class Network(nn.Module):
@@ -47,36 +85,76 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.offsets = torch.tensor([sum(config.sizes[:i]) for i in range(len(config.sizes))])
+        self.blend = blend(config)
         self.embed = nn.EmbeddingBag(sum(config.sizes), config.embedding, mode="sum")
         self.bias = nn.Parameter(torch.zeros(config.embedding))
         self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
         self.dense = nn.Linear(config.hidden + config.embedding, config.hidden)
         self.head = nn.Linear(config.hidden, config.classes)
+        self.again = nn.Linear(config.hidden + 2 * config.embedding, config.again) if config.again else None
+        self.last = nn.Linear(config.again, config.classes) if config.again else None
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=1.0 / len(config.sizes) ** 0.5)
         with torch.no_grad():  # remember by default: the forget gate starts open
             self.lstm.get_parameter("bias_ih_l0")[config.hidden : 2 * config.hidden] = 1.0
 
-    def forward(self, words: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(B, T, W) words and the state (1, B, H) twice -> (B, T, C) scores and the next state."""
-        beats = (words + self.offsets).flatten(0, 1)  # (B T, W)
-        x = torch.relu(self.embed(beats).unflatten(0, words.shape[:2]) + self.bias)  # (B, T, E)
-        x = self.dropout(x)
-        y, state = self.lstm(x, state)  # (B, T, H)
-        both = torch.cat([self.dropout(y), x], dim=2)  # the beat itself beside what went before
-        return self.head(self.dropout(torch.relu(self.dense(both)))), state
+    def forward(self, words: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
+        """(B, T, W) words and the memory -> first and last words, and the next memory.
 
-    def start(self, sequences: int) -> tuple[Tensor, Tensor]:
-        """The state of beds that have had no beat."""
-        zero = torch.zeros(1, sequences, self.config.hidden)
-        return zero, zero.clone()
+        Both are (B, T, C) scores; the last words at T are those on the beat before T.
+        """
+        beats = (words + self.offsets).flatten(0, 1)  # (B T, W)
+        x = nn.functional.embedding_bag(beats, self.table(), mode="sum").reshape(*words.shape[:2], -1)
+        x = torch.relu(x + self.bias)  # (B, T, E)
+        x = self.dropout(x)
+        y, h, c = self.remember(x, memory)  # (B, T, H)
+        y = self.dropout(y)
+        both = torch.cat([y, x], dim=2)  # the beat itself beside what went before
+        first = self.head(self.dropout(torch.relu(self.dense(both))))  # (B, T, C)
+        last = torch.cat([memory.scores.unsqueeze(1), first[:, :-1]], dim=1)
+        if self.again is not None and self.last is not None:
+            before = torch.cat([memory.x.unsqueeze(1), x[:, :-1]], dim=1)  # (B, T, E)
+            last = last + self.last(self.dropout(torch.relu(self.again(torch.cat([both, before], dim=2)))))
+        return first, last, Memory(h, c, x[:, -1], first[:, -1])
+
+    def table(self) -> Tensor:
+        """(words, E) the embedding of each word."""
+        table: Tensor = self.blend @ self.embed.weight
+        return table
+
+    def remember(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, E) embedded beats -> (B, T, H) what the LSTM makes of them, and its next state."""
+        y, (h, c) = self.lstm(x, (memory.h, memory.c))
+        return y, h, c
+
+    def start(self, sequences: int) -> Memory:
+        """The memory of beds that have had no beat."""
+        config = self.config
+        zero = torch.zeros(1, sequences, config.hidden)
+        return Memory(
+            zero, zero.clone(), torch.zeros(sequences, config.embedding), torch.zeros(sequences, config.classes)
+        )
+
+
+def blend(config: NetworkConfig) -> Tensor:
+    """(words, words) shares of the words in each other's embedding; "cannot be told", a field's last, has none."""
+    shares = torch.eye(sum(config.sizes))
+    first = 0
+    for field, size in enumerate(config.sizes):
+        if field >= config.ordered and config.blend > 0.0:
+            place = torch.arange(size - 1)
+            near = torch.exp(-0.5 * ((place[:, None] - place) / config.blend) ** 2)
+            told = slice(first, first + size - 1)
+            shares[told, told] = near / near.norm(dim=1, keepdim=True)
+        first += size
+    return shares
 
 
 class Forgetful(Network):
-    """The same without memory: each beat is read as a bed's first. For ablations."""
+    """The same without the LSTM's memory: each beat is read as a bed's first. For ablations."""
 
-    def forward(self, words: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(B, T, W) words -> (B, T, C) scores; the state is as it was."""
-        alone = words.flatten(0, 1).unsqueeze(1)  # (B T, 1, W)
-        scores, _ = super().forward(alone, self.start(len(alone)))
-        return scores.reshape(*words.shape[:2], -1), state
+    def remember(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """Each beat from a state of nothing; the state is as it was."""
+        alone = x.flatten(0, 1).unsqueeze(1)  # (B T, 1, E)
+        y, _ = self.lstm(alone)
+        return y.reshape(*x.shape[:2], -1), memory.h, memory.c

@@ -8,14 +8,37 @@ import numpy as np
 
 from detector.jit import kernel
 from detector.types import RATE, Array, Row
-from model.state import MEMORY
-from model.words import JITTER, LAST_OWN, RR, RR_FAST, RR_LAST, RR_LONG, RR_OWN, RR_SLOW, RR_USUAL
+from model.state import MEMORY, PACES
+from model.words import (
+    JITTER,
+    LAST_OWN,
+    PAIR_HALF,
+    RR,
+    RR_BEFORE,
+    RR_FAST,
+    RR_HALF,
+    RR_LAST,
+    RR_LONG,
+    RR_OWN,
+    RR_REST,
+    RR_SLOW,
+    RR_USUAL,
+    SHORTER,
+    TURNS,
+    UNREST,
+)
 
 FAST: Final = 0.16  # weight of a new interval in the fast memory, about 6 beats
 SLOW: Final = 0.02  # in the slow one, about 50 beats
 OWN: Final = 0.08  # in the own regular RR, about 12 beats
 OWN_STEP: Final = 0.1  # most that one interval moves it by (log2), so that a premature beat or a pause hardly counts
-UNREST: Final = 0.08  # in the mean change, about 12 beats
+RESTLESS: Final = 0.08  # in the mean change, about 12 beats
+LONG: Final = 0.016  # in the mean change of long memory, about 60 beats
+TURN: Final = 0.12  # in the mean product of two changes, about 8 beats
+MINUTES: Final = 0.998  # weight an RR interval keeps per beat among those counted: about 500 beats, six minutes
+REST: Final = 0.85  # share of RR intervals shorter than the one at rest: a run or bigeminy does not move it
+PACE_FROM: Final = -2.0  # log2 of s of the shortest counted
+PACE_STEP: Final = 0.0625  # log2 by which they are told apart: 4 %
 LONGEST: Final = 4.0  # s; longer intervals are no rhythm (gap, lead off)
 LEAST_UNREST: Final = 0.04  # log2: a heart of steady pace varies by 3 % with the breath
 
@@ -47,8 +70,50 @@ def say_when(state: Row, rr: float, values: Array) -> float:
     values[RR_OWN] = early
     values[RR_USUAL] = early / max(1.25 * np.float64(state.unrest), LEAST_UNREST)
     values[RR_LONG] = log_rr - np.log2(_percentile80(state.rr, state.intervals))
+    _say_minutes(state, log_rr, values)
+    if state.before_rr > 0.0 and state.last_rr > 0.0:
+        values[RR_BEFORE] = log_rr - np.log2(np.float64(state.before_rr))
+    if state.changed > 0.0:
+        values[TURNS] = -np.float64(state.turned) / np.float64(state.changed)
+    values[UNREST] = np.log2(max(np.float64(state.long_jitter), 0.001))
     values[JITTER] = np.log2(max(np.float64(state.jitter), 0.001))
     return float(early)
+
+
+@kernel
+def _pace(log_rr: float) -> int:
+    """Place of an RR interval among those that are counted."""
+    return int(min(max(np.floor((log_rr - PACE_FROM) / PACE_STEP), 0.0), PACES - 1.0))
+
+
+@kernel
+def _quantile(paces: Array, total: float, share: float) -> float:
+    """log2 of the RR interval that so much of those counted are shorter than."""
+    below = 0.0
+    for i in range(PACES):
+        count = np.float64(paces[i])
+        if below + count >= share * total and count > 0.0:
+            return float(PACE_FROM + PACE_STEP * (i + (share * total - below) / count))
+        below += count
+    return float(PACE_FROM + PACE_STEP * PACES)
+
+
+@kernel
+def _say_minutes(state: Row, log_rr: float, values: Array) -> None:
+    """The words of an RR interval against all those of the last minutes."""
+    total = 0.0
+    for i in range(PACES):
+        total += np.float64(state.paces[i])
+    half = _quantile(state.paces, total, 0.5)
+    values[RR_HALF] = log_rr - half
+    values[RR_REST] = log_rr - _quantile(state.paces, total, REST)
+    here = _pace(log_rr)
+    shorter = 0.5 * np.float64(state.paces[here])
+    for i in range(here):
+        shorter += np.float64(state.paces[i])
+    values[SHORTER] = shorter / total
+    if state.last_rr > 0.0:
+        values[PAIR_HALF] = np.log2(0.5 * (np.exp2(log_rr) + np.float64(state.last_rr))) - half
 
 
 @kernel
@@ -80,7 +145,16 @@ def remember_interval(state: Row, rr: float) -> None:
             state.own += max(OWN, 1.0 / n) * min(max(log_rr - np.float64(state.own), -OWN_STEP), OWN_STEP)
             if state.last_rr > 0.0:
                 change = min(abs(log_rr - np.log2(np.float64(state.last_rr))), 1.0)
-                state.jitter += max(UNREST, 1.0 / n) * (change - np.float64(state.jitter))
+                state.jitter += max(RESTLESS, 1.0 / n) * (change - np.float64(state.jitter))
+                state.long_jitter += max(LONG, 1.0 / n) * (change - np.float64(state.long_jitter))
+                step = min(max(log_rr - np.log2(np.float64(state.last_rr)), -1.0), 1.0)
+                state.turned += TURN * (step * np.float64(state.change) - np.float64(state.turned))
+                state.changed += TURN * (step * step - np.float64(state.changed))
+                state.change = step
+        for i in range(PACES):
+            state.paces[i] *= MINUTES
+        state.paces[_pace(log_rr)] += 1.0
         state.rr[state.intervals % MEMORY] = rr
         state.intervals += 1
+    state.before_rr = state.last_rr
     state.last_rr = rr

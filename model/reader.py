@@ -57,9 +57,12 @@ def read_beat(
     signal: Any,
     peak_tick: int,
     lead_states: npt.NDArray[np.int8],
-    probabilities: npt.NDArray[np.float32],
+    first: npt.NDArray[np.float32],
+    last: npt.NDArray[np.float32],
 ) -> int:
     """Read one beat; called once for each, in order, at tick ``peak_tick + AFTER``.
+
+    It gets its first word, and the beat before it its last, provided that it came within `model.pace.LONGEST`.
 
     Parameters
     ----------
@@ -72,8 +75,10 @@ def read_beat(
         The R peak, at 250 Hz.
     lead_states : int8 (LEADS,)
         GOOD ... OFF at the beat; leads from FLAT on are not read.
-    probabilities : float32 (5,), out
-        Of `CLASSES`; they sum to 1.
+    first : float32 (5,), out
+        The first word on this beat: probabilities of `CLASSES`; they sum to 1.
+    last : float32 (5,), out
+        The last word on the beat before, likewise; all zero where there is none.
 
     Returns
     -------
@@ -86,7 +91,9 @@ def read_beat(
     words = np.empty(LEADS + FIELDS, np.int64)
     best = describe(state, signal, peak_tick, lead_states, texts, values, levels)
     spell(weights.vocabulary, texts, levels, words)
-    step(weights.layers, words, state.h, state.c, probabilities)
+    step(weights.layers, words, state.h, state.c, state.before, state.scores, first, last)
+    if state.last_rr <= 0.0:
+        last[:] = 0.0
     return int(words[best]) if best >= 0 else weights.vocabulary.norms.shape[0]
 
 
@@ -124,7 +131,7 @@ class BeatReader:
     --------
     >>> reader = BeatReader(Reader.load())
     >>> signal = np.zeros(1, SIGNAL)[0]
-    >>> token, probabilities = reader.update(signal, 100, np.zeros(2, np.int8))
+    >>> token, first, last = reader.update(signal, 100, np.zeros(2, np.int8))
     """
 
     #: Ticks behind the R peak at which `update` may be called at the earliest.
@@ -136,11 +143,11 @@ class BeatReader:
 
     def update(
         self, signal: Any, peak_tick: int, lead_states: npt.NDArray[np.int8]
-    ) -> tuple[int, npt.NDArray[np.float32]]:
-        """Read the next beat; see `read_beat`. Returns its shape word and the probabilities of `CLASSES`."""
-        probabilities = np.zeros(len(CLASSES), np.float32)
-        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, lead_states, probabilities)
-        return int(token), probabilities
+    ) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Read the next beat; see `read_beat`. Returns its shape word, its first word, the last on the one before."""
+        first, last = np.zeros((2, len(CLASSES)), np.float32)
+        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, lead_states, first, last)
+        return int(token), first, last
 
     def state(self) -> npt.NDArray[np.void]:
         """Copy of the bed's state: one record of `model.state.LANGUAGE`."""

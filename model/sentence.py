@@ -13,6 +13,7 @@ import numpy as np
 from detector.jit import kernel
 from detector.measure import MEASURES, SPAN, measure_window, window
 from detector.types import LEADS, SATURATED, Array, Row
+from model.atria import say_atria
 from model.kinds import (
     KNOWN,
     LATE,
@@ -109,6 +110,7 @@ def describe(
     early = say_when(state, rr, values)
     if rr > 0.0:
         learn_pause(state, early)
+    say_atria(state, signal, peak_tick, measures, good, values)
     group = -1
     if best >= 0:
         values[LEAD] = 2.0 if good.all() else np.float64(best)

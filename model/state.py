@@ -10,11 +10,17 @@ from typing import Final
 import numpy as np
 
 from detector.types import LEADS
+from detector.waves import P_SPAN
 
-HIDDEN: Final = 64  # room for the LSTM's units; the shipped model may use fewer
+HIDDEN: Final = 64  # room for the LSTM's units, and for a beat's embedding; the shipped model may use fewer
+SCORES: Final = 5  # classes of beat (`model.reader.CLASSES`)
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
 
+PACES: Final = 64  # lengths of RR that are counted: sixteenths of an octave from 0.25 to 4 s
+EARLIER: Final = (
+    2  # beats whose P wave is kept: with a premature beat every other time, the one before the last is of the same kind
+)
 USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.sentence`)
 
 # A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
@@ -50,6 +56,16 @@ LANGUAGE = np.dtype(
         ("own", "f4"),  # the patient's own RR, log2 s: moves only by regular intervals
         ("jitter", "f4"),  # mean |log2 of successive RR ratio|
         ("last_rr", "f4"),  # s, 0 for none
+        ("before_rr", "f4"),  # s, the one before that, 0 for none
+        ("change", "f4"),  # log2 of the last RR over the one before
+        ("turned", "f4"),  # mean product of successive changes over about 8 beats
+        ("changed", "f4"),  # mean square of them
+        ("long_jitter", "f4"),  # as `jitter`, over about 60 beats
+        ("paces", "f4", (PACES,)),  # how many RR intervals were of each length, those long past counting less
+        ("p", "f4", (EARLIER, LEADS, P_SPAN)),  # what came before the QRS of the last beats, mV, the last first
+        ("p_there", "i4", (EARLIER, LEADS)),  # 1 where it could be read
+        ("p_again", "f4"),  # mean likeness of the P wave to those of the beats before
+        ("p_seen", "i4"),  # beats in it
         ("last_early", "f4"),  # log2 of the last RR over the own RR
         ("last_group", "i4"),  # of the last beat, -1 for none; stored + 1 so that zero means none
         ("before_group", "i4"),  # of the beat before that, likewise
@@ -60,6 +76,8 @@ LANGUAGE = np.dtype(
         ("spare", "i4"),  # fills the row: a snapshot has no undefined bytes
         ("usual_beats", "i4"),  # beats in them
         ("groups", GROUP, (GROUPS,)),
+        ("before", "f4", (HIDDEN,)),  # the last beat's words, embedded
+        ("scores", "f4", (SCORES,)),  # its first word, as scores of the classes
         ("h", "f4", (HIDDEN,)),
         ("c", "f4", (HIDDEN,)),
     ],

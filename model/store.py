@@ -27,7 +27,7 @@ from model.vocabulary import SYMBOLS, TABLE, Vocabulary
 from model.words import WORDS
 from stream.errors import ModelError
 
-VERSION: Final = 1
+VERSION: Final = 2
 SHIPPED: Final = Path(__file__).parent / "weights" / "telebeat.safetensors"
 
 _DTYPES: Final = {"vocabulary.columns": np.int32, "layers.offsets": np.int64} | {
@@ -118,9 +118,9 @@ def _unfit(weights: Weights) -> str | None:
     if v.columns.shape != (TABLE,) or v.columns.min() < -1 or v.columns.max() >= len(v.idf):
         return f"the table of n-grams is not one of {SYMBOLS} letters"
     sizes = sizes_of(len(v.norms))
-    embedding, hidden, dense = len(n.bias), len(n.recurrent), len(n.dense_bias)
-    if not 0 < hidden <= HIDDEN:
-        return f"{hidden} hidden units, the bed's row has room for {HIDDEN}"
+    embedding, hidden, dense, again = len(n.bias), len(n.recurrent), len(n.dense_bias), len(n.again_bias)
+    if not 0 < max(hidden, embedding) <= HIDDEN:
+        return f"{hidden} hidden units and {embedding} of embedding, the bed's row has room for {HIDDEN}"
     if n.offsets.tolist() != [sum(sizes[:i]) for i in range(len(sizes))]:
         return "the fields of a sentence are not those of the language"
     shapes = {
@@ -133,6 +133,10 @@ def _unfit(weights: Weights) -> str | None:
         "dense_bias": (dense,),
         "head": (dense, len(CLASSES)),
         "head_bias": (len(CLASSES),),
+        "again": (hidden + 2 * embedding, again),
+        "again_bias": (again,),
+        "last": (again, len(CLASSES)),
+        "last_bias": (len(CLASSES),),
     }
     for name, shape in shapes.items():
         array = getattr(n, name)

@@ -18,7 +18,7 @@ from stream.annotations import write_alerts, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
-from stream.wire import Alert, Beat, Mark
+from stream.wire import Alert, Beat, Mark, Revision
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
 
@@ -54,19 +54,21 @@ class Said:
     """All that a ward says of one record."""
 
     beats: list[Beat]
+    revisions: list[Revision]
     marks: list[Mark]
     alerts: list[Alert]
 
 
 def analyse(record: Record, ward: Ward) -> Said:
     """Run one record, its end held, through a ward; it becomes one of its beds, and is forgotten at the end."""
-    said = Said([], [], [])
+    said = Said([], [], [], [])
     try:
         for frame in frames(held(record), record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
             ward.detect([frame])
             output = ward.judge()
             for batch in output.batches:
                 said.beats.extend(batch.beats)
+                said.revisions.extend(batch.revisions)
                 said.marks.extend(batch.marks)
             said.alerts.extend(output.alerts)
     finally:
@@ -94,7 +96,7 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     started = time.perf_counter()
     record = read_record(path)
     said = analyse(record, ward)
-    write_annotations(out, record.name, record.rate_mhz / 1000, said.beats, said.marks)
+    write_annotations(out, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
     write_alerts(out, record.name, said.alerts)
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
     return Annotated(record.name, record.seconds, time.perf_counter() - started, len(said.beats), raised)

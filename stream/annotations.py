@@ -14,7 +14,7 @@ import numpy as np
 import wfdb
 
 from stream.errors import RecordError
-from stream.wire import Alert, Beat, Mark, encode_alert
+from stream.wire import Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
 
@@ -26,8 +26,15 @@ _ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
 _BEAT: Final = 4
 
 
-def write_annotations(folder: Path, bed: str, rate_hz: float, beats: Iterable[Beat], marks: Iterable[Mark]) -> Path:
-    """Write ``FOLDER/BED.tb``.
+def write_annotations(
+    folder: Path,
+    bed: str,
+    rate_hz: float,
+    beats: Iterable[Beat],
+    revisions: Iterable[Revision],
+    marks: Iterable[Mark],
+) -> Path:
+    """Write ``FOLDER/BED.tb``: each beat by the last word on it, or by the first where there is no other.
 
     Parameters
     ----------
@@ -37,7 +44,7 @@ def write_annotations(folder: Path, bed: str, rate_hz: float, beats: Iterable[Be
         Letters, digits, ``_`` and ``-``.
     rate_hz : float
         Sampling rate in which the samples count; it is written into the file.
-    beats, marks : iterable of Beat, Mark
+    beats, revisions, marks : iterable of Beat, Revision, Mark
         In any order.
 
     Raises
@@ -45,7 +52,8 @@ def write_annotations(folder: Path, bed: str, rate_hz: float, beats: Iterable[Be
     RecordError
         If the file cannot be written.
     """
-    rows = [(beat.sample, _BEAT, beat.label, "", 0) for beat in beats]
+    last = {revision.sample: revision.label for revision in revisions}
+    rows = [(beat.sample, _BEAT, last.get(beat.sample, beat.label), "", 0) for beat in beats]
     rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
     rows.sort()
     path = folder / f"{bed}.{ANNOTATOR}"

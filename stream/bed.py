@@ -2,6 +2,10 @@
 
 `detect` runs the signal; `judge` then walks the time it covered, in order: a peak counts at the tick at which it was
 found, a beat is read at R + 300 ms, the rules run at the end of every epoch. Neither sees where a frame ended.
+
+A beat's first word falls when it is read, and the rules act on it. When the next beat is read, within
+`model.pace.LONGEST`, it has the last word; a beat that no other follows so soon, or before the bed starts anew, keeps
+its first.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 CLASSES: Final = 5
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
@@ -58,6 +62,7 @@ BED = np.dtype(
         ("pending", PENDING, (BEATS,)),  # found but not yet read
         ("n_pending", "i8"),
         ("last_beat", "i8"),  # sample of the last beat read; -1: none
+        ("last_tick", "i8"),  # its R peak
         ("lead_state", "i1", (LEADS,)),  # of each lead at the last epoch judged
     ],
     align=True,
@@ -73,6 +78,18 @@ BEAT = np.dtype(
         ("rr", "i8"),  # samples since the last beat; 0: the first
         ("found", "i8"),  # ticks from R peak to detection
         ("known", "i8"),  # ticks from R peak to class
+    ],
+    align=True,
+)
+
+#: The last word on a beat, once the next has been read.
+REVISION = np.dtype(
+    [
+        ("row", "i8"),
+        ("sample", "i8"),  # of the beat
+        ("label", "i8"),
+        ("probability", "f4"),
+        ("known", "i8"),  # ticks from its R peak to this word
     ],
     align=True,
 )
@@ -125,7 +142,9 @@ def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
 
 
 @kernel
-def judge(table: Array, rows: Array, weights: Any, beats: Array, marks: Array, moves: Array, counts: Array) -> None:
+def judge(
+    table: Array, rows: Array, weights: Any, beats: Array, revisions: Array, marks: Array, moves: Array, counts: Array
+) -> None:
     """Judge each of these beds up to its newest tick.
 
     Parameters
@@ -133,46 +152,57 @@ def judge(table: Array, rows: Array, weights: Any, beats: Array, marks: Array, m
     table : BED, shape (beds,)
     rows : int64, shape (rows,)
     weights : model.reader.Weights
-    beats, marks, moves : BEAT, rhythm.MARK, conditions.TRANSITION
+    beats, revisions, marks, moves : BEAT, REVISION, rhythm.MARK, conditions.TRANSITION
         Where events go; large enough (`room`).
-    counts : int64, shape (3,)
+    counts : int64, shape (4,)
         How many of each there are already; updated.
     """
-    probabilities = np.zeros(CLASSES, np.float32)
+    first = np.zeros(CLASSES, np.float32)
+    last = np.zeros(CLASSES, np.float32)
     for i in range(len(rows)):
         bed = table[rows[i]]
-        b, m, t = counts[0], counts[1], counts[2]
-        _judge_bed(bed, weights, probabilities, beats, marks, moves, counts)
+        b, r, m, t = counts[0], counts[1], counts[2], counts[3]
+        _judge_bed(bed, weights, first, last, beats, revisions, marks, moves, counts)
         for k in range(b, counts[0]):
             beats[k].row = rows[i]
-        for k in range(m, counts[1]):
+        for k in range(r, counts[1]):
+            revisions[k].row = rows[i]
+        for k in range(m, counts[2]):
             marks[k].row = rows[i]
-        for k in range(t, counts[2]):
+        for k in range(t, counts[3]):
             moves[k].row = rows[i]
 
 
 @kernel
 def _judge_bed(
-    bed: Row, weights: Any, probabilities: Array, beats: Array, marks: Array, moves: Array, counts: Array
+    bed: Row,
+    weights: Any,
+    first_word: Array,
+    last_word: Array,
+    beats: Array,
+    revisions: Array,
+    marks: Array,
+    moves: Array,
+    counts: Array,
 ) -> None:
     state = bed.detector
     peak = 0
     for e in range(state.n_epochs):
         epoch = state.epochs[e]
-        peak = _advance(bed, epoch.tick, peak, weights, probabilities, beats, marks, moves, counts)
+        peak = _advance(bed, epoch.tick, peak, weights, first_word, last_word, beats, revisions, marks, moves, counts)
         first = resample.sample_of(state.input, epoch.tick - EPOCH + 1)
         now = resample.sample_of(state.input, epoch.tick)
         fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
-        counts[2] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[2])
+        counts[3] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[3])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
             if fibrillating:
-                counts[1] = rhythm.mark(marks, counts[1], rhythm.VF_ENDS, now, 0)
+                counts[2] = rhythm.mark(marks, counts[2], rhythm.VF_ENDS, now, 0)
             else:
-                counts[1] = rhythm.mark(marks, counts[1], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
-        counts[1] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[1])
+                counts[2] = rhythm.mark(marks, counts[2], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
+        counts[2] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[2])
         for lead in range(LEADS):
             bed.lead_state[lead] = epoch.lead[lead]
-    _advance(bed, state.tick - 1, peak, weights, probabilities, beats, marks, moves, counts)
+    _advance(bed, state.tick - 1, peak, weights, first_word, last_word, beats, revisions, marks, moves, counts)
     detector.empty(state)
 
 
@@ -182,8 +212,10 @@ def _advance(
     until: int,
     peak: int,
     weights: Any,
-    probabilities: Array,
+    first_word: Array,
+    last_word: Array,
     beats: Array,
+    revisions: Array,
     marks: Array,
     moves: Array,
     counts: Array,
@@ -201,7 +233,7 @@ def _advance(
             new.found = found
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
-            counts[2] = rules.on_peak(
+            counts[3] = rules.on_peak(
                 bed.rules,
                 bed.limits,
                 state.signal,
@@ -211,47 +243,72 @@ def _advance(
                 new.sample,
                 now,
                 moves,
-                counts[2],
+                counts[3],
             )
             bed.n_pending += 1
             peak += 1
         elif due <= until:
-            _read(bed, due, weights, probabilities, beats, marks, moves, counts)
+            _read(bed, due, weights, first_word, last_word, beats, revisions, marks, moves, counts)
         else:
             return peak
 
 
 @kernel
-def _read(
-    bed: Row, due: int, weights: Any, probabilities: Array, beats: Array, marks: Array, moves: Array, counts: Array
-) -> None:
-    """Read the oldest pending beat at tick `due`."""
-    state = bed.detector
-    first = bed.pending[0]
-    out = beats[counts[0]]
-    out.token = read_beat(bed.language, weights, state.signal, first.tick, bed.lead_state, probabilities)
+def _likeliest(probabilities: Array) -> int:
+    """The class of the greatest probability, the first of equals."""
     label = 0
     for k in range(1, CLASSES):
         if probabilities[k] > probabilities[label]:
             label = k
+    return label
+
+
+@kernel
+def _read(
+    bed: Row,
+    due: int,
+    weights: Any,
+    first_word: Array,
+    last_word: Array,
+    beats: Array,
+    revisions: Array,
+    marks: Array,
+    moves: Array,
+    counts: Array,
+) -> None:
+    """Read the oldest pending beat at tick `due`: the rules act on it, and the beat before gets its last word."""
+    state = bed.detector
+    first = bed.pending[0]
+    out = beats[counts[0]]
+    out.token = read_beat(bed.language, weights, state.signal, first.tick, bed.lead_state, first_word, last_word)
+    label = _likeliest(first_word)
     out.label = label
-    out.probability = probabilities[label]
+    out.probability = first_word[label]
     out.sample = first.sample
     out.rr = first.sample - bed.last_beat if bed.last_beat >= 0 else 0
     out.found = first.found - first.tick
     out.known = due - first.tick
-    bed.last_beat = first.sample
     counts[0] += 1
+    settled = _likeliest(last_word)
+    if bed.last_beat >= 0 and last_word[settled] > 0.0:
+        revision = revisions[counts[1]]
+        revision.sample = bed.last_beat
+        revision.label = settled
+        revision.probability = last_word[settled]
+        revision.known = due - bed.last_tick
+        counts[1] += 1
+    bed.last_beat = first.sample
+    bed.last_tick = first.tick
     now = resample.sample_of(state.input, due)
-    counts[2] = rules.on_beat(bed.rules, bed.limits, label, first.tick, first.sample, now, moves, counts[2])
-    counts[1] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, marks, counts[1])
+    counts[3] = rules.on_beat(bed.rules, bed.limits, label, first.tick, first.sample, now, moves, counts[3])
+    counts[2] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, marks, counts[2])
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]
     bed.n_pending -= 1
 
 
-def room(rows: int) -> tuple[int, int, int]:
-    """Upper bounds of the beats, marks and transitions that one `judge` of so many beds can write."""
+def room(rows: int) -> tuple[int, int, int, int]:
+    """Upper bounds of the beats, revisions, marks and transitions that one `judge` of so many beds can write."""
     read = 2 * BEATS * rows  # what was pending and what is queued
     epochs = EPOCHS * rows
-    return read, 2 * (read + epochs), 2 * conditions.RULES * (BEATS * rows + read + epochs)
+    return read, read, 2 * (read + epochs), 2 * conditions.RULES * (BEATS * rows + read + epochs)

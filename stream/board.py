@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.tail import Event
-from stream.wire import Alert, Beat, Mark
+from stream.wire import Alert, Beat, Mark, Revision
 
 LETTERS: Final = 24  # last beats shown: half a minute at rest still fits a line of a terminal
 RATE_BEATS: Final = 8  # RR intervals the shown rate is the mean of, as bedside monitors do
@@ -114,6 +114,8 @@ class Board:
                 bed.rhythm = "ventricular fibrillation"
             elif what.symbol == "]":
                 bed.rhythm = ""
+        elif isinstance(what, Revision):
+            pass  # the board shows what alarms act on
         elif what.state == "raised":
             self.alerts[what.rule] += 1
             bed.active[what.id] = what

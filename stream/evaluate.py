@@ -20,8 +20,9 @@ import numpy.typing as npt
 from model.dataset import DS1, Passage, passage
 from model.ec57 import RecordScore, Score, score_files
 from model.evaluation import baselines
-from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, read_alone, withheld
+from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
+from model.lstm import BothWords, read_words
 from model.reader import CLASSES, Reader
 from replay.records import find_records, read_record
 from stream.annotate import analyse
@@ -46,34 +47,32 @@ class Heard:
         What training is given: at the beats that were found, and at those of the reference.
     samples : int64 (n,)
         R peaks of the ward's beats.
-    labels : tuple of str
-    probabilities : float64 (n,)
-        Of the label, as the ward publishes it.
-    found_ms, known_ms : float64 (n,)
-        From the R peak to its detection, and to its class.
+    first, last : sequence of (str, float)
+        The first and the last word on each beat and its probability, as the ward publishes them; the last is the first
+        where no beat followed.
+    found_ms, known_ms, last_ms : float64 (n,)
+        From the R peak to its detection, to the first word and to the last; NaN where there is no last.
     seconds : float
     """
 
     passage: Passage
     oracle: Passage
     samples: npt.NDArray[np.int64]
-    labels: tuple[str, ...]
-    probabilities: npt.NDArray[np.float64]
+    first: Sequence[tuple[str, float]]
+    last: Sequence[tuple[str, float]]
     found_ms: npt.NDArray[np.float64]
     known_ms: npt.NDArray[np.float64]
+    last_ms: npt.NDArray[np.float64]
     seconds: float
 
-    def differences(self, reading: Probabilities) -> int:
-        """Beats whose place, label or published probability is not that of a reading of the passage."""
+    def differences(self, read: BothWords) -> int:
+        """Beats whose place, or a word on them as it was published, is not that of a reading of the passage."""
         if len(self.samples) != len(self.passage.samples):
             return max(len(self.samples), len(self.passage.samples))
-        labels = np.array([CLASSES[k] for k in reading.argmax(axis=1)])
-        published = np.array([round(float(p), 4) for p in reading.max(axis=1, initial=0.0)])
-        same = (
-            (self.samples == self.passage.samples)
-            & (np.array(self.labels, labels.dtype) == labels)
-            & (self.probabilities == published)
-        )
+        same = self.samples == self.passage.samples
+        for published, reading in ((self.first, read.first), (self.last, read.last)):
+            ours = [(CLASSES[int(row.argmax())], round(float(row.max()), 4)) for row in reading]
+            same &= np.array([a == b for a, b in zip(published, ours, strict=True)], np.bool_)
         return int((~same).sum())
 
 
@@ -134,15 +133,18 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
     said = analyse(record, ward)
     folder = out / path.parent.name
     folder.mkdir(parents=True, exist_ok=True)
-    write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.marks)
+    write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
+    last = {revision.sample: revision for revision in said.revisions}
+    words = [last.get(beat.sample, beat) for beat in said.beats]
     return Heard(
         passage(path.parent, path.name, annotator=annotator),
         passage(path.parent, path.name, annotator=annotator, oracle=True),
         np.array([beat.sample for beat in said.beats], np.int64),
-        tuple(beat.label for beat in said.beats),
-        np.array([beat.probability for beat in said.beats]),
+        [(beat.label, beat.probability) for beat in said.beats],
+        [(word.label, word.probability) for word in words],
         np.array([beat.found_ms for beat in said.beats]),
         np.array([beat.known_ms for beat in said.beats]),
+        np.array([last[beat.sample].known_ms if beat.sample in last else np.nan for beat in said.beats]),
         record.seconds,
     )
 
@@ -318,7 +320,8 @@ def evaluate(
 
     weights = reader.weights
     plain = [one.passage for one in heard]
-    readings = {key(p): read_passage(p, weights) for p in plain}
+    both = {key(p): read_passage(p, weights) for p in plain}
+    readings = {name: words.last for name, words in both.items()}
     rows = []
     for one, path in zip(heard, paths, strict=True):
         p = one.passage
@@ -332,30 +335,34 @@ def evaluate(
             start_s=start_s,
         )
         accuracy = judge([p], readings, start_s).figures.accuracy
-        rows.append(Row(name, standing(p, reader.card), score, accuracy, one.differences(readings[name])))
+        rows.append(Row(name, standing(p, reader.card), score, accuracy, one.differences(both[name])))
     judged = judge(plain, readings, start_s)
 
     def line(name: str, meaning: str, read: Callable[[Passage], Probabilities], passages: Sequence[Passage]) -> Line:
         return Line.of(name, meaning, judge(passages, {key(p): read(p) for p in passages}, start_s))
 
+    def first(p: Passage) -> Probabilities:
+        return both[key(p)].first
+
     def without(ablation: Ablation) -> Callable[[Passage], Probabilities]:
-        return lambda p: read_passage(withheld(p, ablation), weights)
+        return lambda p: read_passage(withheld(p, ablation), weights).last
 
     same = [
-        Line.of("as it is", "the model on the beats that were found", judged),
+        Line.of("as it is", "the model on the beats that were found, by the last word on each", judged),
+        line("first word", "what alarms act on: nothing later than 300 ms after the R peak", first, plain),
         line("no text", "shape words withheld", without(Ablation(text=False)), plain),
         line("no RR words", "words that speak of time withheld", without(Ablation(silent=RR_WORDS)), plain),
         line("no kinds", "words of the patient's kinds of beat withheld", without(Ablation(silent=KIND_WORDS)), plain),
         line(
             "no state",
             "the LSTM's state reset before every beat",
-            lambda p: read_alone(weights.layers, words_of(p, weights.vocabulary)),
+            lambda p: read_words(weights.layers, words_of(p, weights.vocabulary), p.follows, alone=True).last,
             plain,
         ),
         line(
             "oracle beats",
             "beats of the reference instead of detected ones",
-            lambda p: read_passage(p, weights),
+            lambda p: read_passage(p, weights).last,
             [one.oracle for one in heard],
         ),
         line("rules", "baseline: RR and template rules, no network", baselines.rules, plain),
@@ -378,8 +385,9 @@ def standing(p: Passage, card: Mapping[str, Any]) -> str:
 def _delays(heard: Sequence[Heard]) -> dict[str, float]:
     """Percentiles over all beats of all records, ms."""
     told = {}
-    for name in ("found_ms", "known_ms"):
+    for name in ("found_ms", "known_ms", "last_ms"):
         times = np.concatenate([np.zeros(0), *(getattr(one, name) for one in heard)])
+        times = times[np.isfinite(times)]
         for percentile in (50, 99, 100):
             if len(times):
                 told[f"{name.removesuffix('_ms')}_p{percentile}"] = float(np.percentile(times, percentile))

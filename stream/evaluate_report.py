@@ -239,12 +239,14 @@ def _made(found: Evaluation) -> Section:
         same = "Every beat has the place, label and probability that training's path gives it."
     delays = found.delays
     told = (
-        f"From the R peak to its class: median {delays['known_p50']:.0f} ms, p99 {delays['known_p99']:.0f} ms, at most "
-        f"{delays['known_p100']:.0f} ms of signal; to its detection: median {delays['found_p50']:.0f} ms, p99 "
+        f"From the R peak to its first word: median {delays['known_p50']:.0f} ms, p99 {delays['known_p99']:.0f} ms, at "
+        f"most {delays['known_p100']:.0f} ms of signal; to its detection: median {delays['found_p50']:.0f} ms, p99 "
         f"{delays['found_p99']:.0f} ms."
         if delays
         else "No beat was found."
     )
+    if "last_p50" in delays:
+        told += f" To its last word: median {delays['last_p50']:.0f} ms, at most {delays['last_p100']:.0f} ms."
     rows = [[name, str(value)] for name, value in about.items()]
     return Section(
         "How it was made",

@@ -20,7 +20,7 @@ from stream import kafka, topics, wire
 from stream.errors import KafkaError, SettingsError
 from stream.settings import KafkaSettings
 
-REMEMBERED: Final = 8192  # of each bed: more than an hour of beats, where a restart repeats seconds
+REMEMBERED: Final = 16384  # of each bed: more than an hour of beats, each named twice, where a restart repeats seconds
 POLL_MS: Final = 200  # how soon a deadline is noticed when nothing comes
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 KINDS: Final = {"alerts": topics.ALERTS, "beats": topics.BEATS}
@@ -35,13 +35,13 @@ class Event(NamedTuple):
         Whose.
     rate_hz : float
         Sampling rate at which `what` counts samples.
-    what : Alert, Beat or Mark
+    what : Alert, Beat, Revision or Mark
         The thing itself.
     """
 
     bed: str
     rate_hz: float
-    what: wire.Alert | wire.Beat | wire.Mark
+    what: wire.Alert | wire.Beat | wire.Revision | wire.Mark
 
 
 class Unreadable(NamedTuple):
@@ -121,7 +121,7 @@ async def follow(
 
 
 def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
-    """The events in one record of a topic of this kind (see `KINDS`); of a batch the beats before the marks."""
+    """The events in one record of a topic of this kind (see `KINDS`); of a batch beats, last words, then marks."""
     try:
         if kind == "alerts":
             alert = wire.decode_alert(record.value)
@@ -129,7 +129,7 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
         batch = wire.decode_batch(record.value)
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
-    said: tuple[wire.Beat | wire.Mark, ...] = (*batch.beats, *batch.marks)
+    said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*batch.beats, *batch.revisions, *batch.marks)
     return [Event(batch.bed, batch.rate_mhz / 1000, what) for what in said]
 
 
@@ -140,7 +140,9 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._said: dict[str, dict[bytes | wire.Beat | wire.Mark, None]] = {}  # a dict is a set with an order
+        self._said: dict[
+            str, dict[bytes | wire.Beat | wire.Revision | wire.Mark, None]
+        ] = {}  # a dict is a set with an order
 
     def first(self, event: Event) -> bool:
         """Whether this was not among the last `REMEMBERED` things said of its bed; remembers it."""
@@ -160,6 +162,7 @@ class Collection:
     def __init__(self) -> None:
         self._alerts: dict[str, list[wire.Alert]] = {}
         self._beats: dict[str, list[wire.Beat]] = {}
+        self._revisions: dict[str, list[wire.Revision]] = {}
         self._marks: dict[str, list[wire.Mark]] = {}
         self._rates: dict[str, float] = {}
 
@@ -171,6 +174,8 @@ class Collection:
         self._rates[event.bed] = event.rate_hz
         if isinstance(event.what, wire.Beat):
             self._beats.setdefault(event.bed, []).append(event.what)
+        elif isinstance(event.what, wire.Revision):
+            self._revisions.setdefault(event.bed, []).append(event.what)
         else:
             self._marks.setdefault(event.bed, []).append(event.what)
 
@@ -192,8 +197,9 @@ class Collection:
         paths = []
         for bed in beds:
             if "beats" in kinds and bed in self._rates:
-                beats, marks = self._beats.get(bed, []), self._marks.get(bed, [])
-                paths.append(write_annotations(folder, bed, self._rates[bed], beats, marks))
+                beats, revisions = self._beats.get(bed, []), self._revisions.get(bed, [])
+                marks = self._marks.get(bed, [])
+                paths.append(write_annotations(folder, bed, self._rates[bed], beats, revisions, marks))
             if "alerts" in kinds:
                 paths.append(write_alerts(folder, bed, self._alerts.get(bed, [])))
         return paths

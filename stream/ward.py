@@ -20,7 +20,7 @@ from stream import catalogue, conditions, intake, rhythm
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import Limits, pack
-from stream.wire import LABELS, Alert, Batch, Beat, Mark, Rule
+from stream.wire import LABELS, Alert, Batch, Beat, Mark, Revision, Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
 TICK_MS: Final = 4.0  # length of a tick
@@ -265,20 +265,24 @@ class Ward:
         rows = np.array([self._rows[name] for name in names])
         room = beds.room(len(rows))
         found = np.empty(room[0], beds.BEAT)
-        marks = np.empty(room[1], rhythm.MARK)
-        moves = np.empty(room[2], conditions.TRANSITION)
-        counts = np.zeros(3, np.int64)
-        beds.judge(self._table, rows, self._weights, found, marks, moves, counts)
+        revisions = np.empty(room[1], beds.REVISION)
+        marks = np.empty(room[2], rhythm.MARK)
+        moves = np.empty(room[3], conditions.TRANSITION)
+        counts = np.zeros(4, np.int64)
+        beds.judge(self._table, rows, self._weights, found, revisions, marks, moves, counts)
         self._queued.clear()
         name_of = dict(zip(rows.tolist(), names, strict=True))
         collector = self._collector
         for beat in found[: counts[0]]:
             row = int(beat["row"])
             collector.beat(name_of[row], self._rate(row), beat)
-        for mark in marks[: counts[1]]:
+        for revision in revisions[: counts[1]]:
+            row = int(revision["row"])
+            collector.revise(name_of[row], self._rate(row), revision)
+        for mark in marks[: counts[2]]:
             row = int(mark["row"])
             collector.mark(name_of[row], self._rate(row), mark)
-        for move in moves[: counts[2]]:
+        for move in moves[: counts[3]]:
             row = int(move["row"])
             self._alert(name_of[row], row, move)
 
@@ -329,6 +333,7 @@ class Collector:
     def __init__(self) -> None:
         self.output = Output()
         self._beats: dict[tuple[str, int], list[Beat]] = {}
+        self._revisions: dict[tuple[str, int], list[Revision]] = {}
         self._marks: dict[tuple[str, int], list[Mark]] = {}
 
     def beat(self, bed: str, rate_mhz: int, beat: Any) -> None:
@@ -342,6 +347,17 @@ class Collector:
                 rr_ms=round(int(beat["rr"]) * 1e6 / rate_mhz, 2),
                 found_ms=int(beat["found"]) * TICK_MS,
                 known_ms=int(beat["known"]) * TICK_MS,
+            )
+        )
+
+    def revise(self, bed: str, rate_mhz: int, revision: Any) -> None:
+        """Add a `bed.REVISION`."""
+        self._revisions.setdefault((bed, rate_mhz), []).append(
+            Revision(
+                sample=int(revision["sample"]),
+                label=LABELS[int(revision["label"])],
+                probability=round(float(revision["probability"]), 4),
+                known_ms=int(revision["known"]) * TICK_MS,
             )
         )
 
@@ -359,12 +375,13 @@ class Collector:
 
     def take(self) -> Output:
         """Everything gathered since the last call."""
-        for key in dict.fromkeys([*self._beats, *self._marks]):
-            beats_, marks = self._beats.get(key, []), self._marks.get(key, [])
-            self.output.batches.append(Batch(key[0], key[1], tuple(beats_), tuple(marks)))
+        for key in dict.fromkeys([*self._beats, *self._marks]):  # a revision comes with the beat that gave rise to it
+            beats_, revisions = self._beats.get(key, []), self._revisions.get(key, [])
+            batch = Batch(key[0], key[1], tuple(beats_), tuple(revisions), tuple(self._marks.get(key, [])))
+            self.output.batches.append(batch)
         output = self.output
         self.output = Output()
-        self._beats, self._marks = {}, {}
+        self._beats, self._revisions, self._marks = {}, {}, {}
         return output
 
 

@@ -1,4 +1,4 @@
-"""What the monitor says on Kafka: beats, marks and alerts, and how they are written.
+"""What the monitor says on Kafka: beats, last words on them, marks and alerts, and how they are written.
 
 `ecg.beats` carries MessagePack behind a version byte (there are many), `ecg.alerts` JSON (people and other systems
 read it). Neither holds anything but what the samples, the settings and the device's clock determine, so two runs over
@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
 LABELS: Final = ("N", "S", "V", "F", "Q")
@@ -45,7 +45,7 @@ class Rule(enum.IntEnum):
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):
-    """One classified heartbeat.
+    """One classified heartbeat, with the first word on it: what alarms act on.
 
     Attributes
     ----------
@@ -72,6 +72,30 @@ class Beat(msgspec.Struct, frozen=True, array_like=True):
     known_ms: float
 
 
+class Revision(msgspec.Struct, frozen=True, array_like=True):
+    """The last word on a beat, said once the next has been read: what annotation files hold.
+
+    Each beat has one at most, behind its `Beat`, and in the batch of the beat that followed it; a beat that none
+    followed within 4 s has none, and the first word stands.
+
+    Attributes
+    ----------
+    sample : int
+        R peak of the beat it is about.
+    label : str
+        One of `LABELS`; most often the first word again.
+    probability : float
+        Of that label, 0 to 1, four decimals.
+    known_ms : float
+        Signal time from that R peak to this word, ms.
+    """
+
+    sample: int
+    label: str
+    probability: float
+    known_ms: float
+
+
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF)."""
 
@@ -82,11 +106,12 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Beats and marks of one bed, in the order in which they were decided."""
+    """Beats, last words and marks of one bed, each in the order in which they were decided."""
 
     bed: str
     rate_mhz: int
     beats: tuple[Beat, ...]
+    revisions: tuple[Revision, ...]
     marks: tuple[Mark, ...]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from detector.types import LEADS
 from model.dataset import Passage
-from model.evaluation.ablation import Ablation, read_alone, withheld
+from model.evaluation.ablation import Ablation, withheld
 from model.letters import TEXT, text_of
+from model.lstm import BothWords, read_words
 from model.network import Forgetful, Network
 from model.pace import LONGEST
-from model.train import Round, Trainer, TrainingConfig, read_words, texts_of, words_of
+from model.train import Round, Trainer, TrainingConfig, texts_of, words_of
 from model.vocabulary import TABLE, Vocabulary, vectorizer_of
 from model.words import RR, RR_OWN, WORDS, level_of
 
@@ -36,7 +37,7 @@ class AblatedTrainer(Trainer):
         self.ablation = ablation
         self.network_type = Network if ablation.memory else Forgetful
         self.counted: Counted | None = None
-        super().__init__(passages, config, None, report)
+        super().__init__(passages, config if ablation.again else replace(config, again=0), None, report)
 
     def fields(self, config: TrainingConfig) -> tuple[int, ...]:
         """Those of the language, and the future's."""
@@ -60,11 +61,9 @@ class AblatedTrainer(Trainer):
                 words[told, lead] = self.counted.words(passage.texts[told, lead])
         return np.hstack([words, future_words(passage)]) if self.ablation.future else words
 
-    def read(self, passage: Passage) -> npt.NDArray[np.float32]:
-        """Probabilities of a passage."""
-        layers = self.weights().layers
-        words = self.say(passage)
-        return read_words(layers, words) if self.ablation.memory else read_alone(layers, words)
+    def read(self, passage: Passage) -> BothWords:
+        """Both words on a passage."""
+        return read_words(self.weights().layers, self.say(passage), passage.follows, alone=not self.ablation.memory)
 
 
 def future_words(passage: Passage) -> npt.NDArray[np.int64]:

@@ -7,22 +7,21 @@ without them, and a network trained without them never learns of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from detector.jit import kernel
 from model.dataset import Passage
 from model.letters import ISOELECTRIC
-from model.lstm import Layers, step
 from model.words import WORDS
 
 #: Words that speak of time: when the beat came, and how early and how long before the next its kind comes.
 RR_WORDS: Final = tuple(
     word.name
     for word in WORDS
-    if word.name == "rr" or word.name.startswith("rr/") or word.name in ("last/own", "jitter", "early", "pause")
+    if word.name == "rr"
+    or word.name.startswith("rr/")
+    or word.name in ("last/own", "shorter", "pair/half", "turns", "unrest", "jitter", "early", "pause")
 )
 #: Words that speak of the patient's kinds of beat.
 KIND_WORDS: Final = tuple(
@@ -44,6 +43,8 @@ class Ablation:
         Measured words withheld.
     memory : bool
         The network's state is carried from beat to beat.
+    again : bool
+        The last word is corrected once the next beat has been read; else it is the first.
     future : bool
         Words of the RR interval behind the beat, which no bedside can have in time.
     """
@@ -52,6 +53,7 @@ class Ablation:
     tfidf: bool = True
     silent: tuple[str, ...] = ()
     memory: bool = True
+    again: bool = True
     future: bool = False
 
 
@@ -69,21 +71,3 @@ def withheld(passage: Passage, ablation: Ablation) -> Passage:
             field = next(i for i, word in enumerate(WORDS) if word.name == name)
             levels[:, field] = WORDS[field].levels
     return replace(passage, texts=texts, levels=levels)
-
-
-@kernel
-def _read_alone(layers: Layers, words: Any, probabilities: Any) -> None:
-    """Read every beat as a bed's first."""
-    h = np.zeros(layers.recurrent.shape[0], np.float32)
-    c = np.zeros(layers.recurrent.shape[0], np.float32)
-    for t in range(words.shape[0]):
-        h[:] = 0.0
-        c[:] = 0.0
-        step(layers, words[t], h, c, probabilities[t])
-
-
-def read_alone(layers: Layers, words: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Words of beats (n, W) -> probabilities (n, C), the state reset before each beat."""
-    probabilities = np.empty((len(words), len(layers.head_bias)), np.float32)
-    _read_alone(layers, words, probabilities)
-    return probabilities

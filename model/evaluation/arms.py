@@ -57,7 +57,7 @@ def _network(name: str, meaning: str, ablation: Ablation, *, oracle: bool = Fals
     def fit(passages: Sequence[Passage], config: TrainingConfig, report: Report) -> Read:
         trainer = AblatedTrainer(passages, config, ablation, report)
         trainer.run()
-        return trainer.read
+        return lambda passage: trainer.read(passage).last
 
     return Arm(name, meaning, fit, oracle)
 
@@ -70,6 +70,7 @@ ARMS: Final = (
     _network("no-rr", "no word that speaks of time", Ablation(silent=RR_WORDS)),
     _network("no-kinds", "no word of the patient's kinds of beat", Ablation(silent=KIND_WORDS)),
     _network("no-state", "the LSTM's state is reset before every beat", Ablation(memory=False)),
+    _network("first-word", "the first word only: nothing is corrected a beat later", Ablation(again=False)),
     _network("oracle-beats", "beats of the reference instead of detected ones", WHOLE, oracle=True),
     _network("future-rr", "the RR interval behind the beat is told, too", Ablation(future=True)),
     Arm("rules", "baseline: RR and template rules", lambda *_: baselines.rules, network=False),

@@ -78,7 +78,7 @@ def tail(
 
 
 def json_line(event: tails.Event) -> str:
-    """An alert as it is on the topic; a beat or mark as an object with its bed and sampling rate."""
+    """An alert as it is on the topic; a beat, last word or mark as an object with its bed and sampling rate."""
     import msgspec
 
     from stream import wire
@@ -106,6 +106,8 @@ def line(event: tails.Event) -> str:
     clock = elapsed(what.sample / event.rate_hz)
     if isinstance(what, wire.Mark):
         return f"[dim]{clock}[/] {bed} [magenta]{escape(what.symbol)} {escape(what.aux)}[/]"
+    if isinstance(what, wire.Revision):
+        return f"[dim]{clock} {bed} last word {what.label} {what.probability:4.0%}[/]"
     colour = {"V": "bold red", "S": "yellow", "F": "magenta", "Q": "dim"}.get(what.label, "default")
     return (
         f"[dim]{clock}[/] {bed} [{colour}]{what.label}[/] {what.probability:4.0%}  "

@@ -176,32 +176,43 @@ def _cross_validate(
     from rich.table import Table
 
     from model.ec57 import gross
-    from model.train import cross_validate, figures
+    from model.train import BothTables, cross_validate, figures
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
-    table = Table(*("subjects", *names), title=f"EC57, gross, detected beats, {parts}-fold by subject")
-    everything: dict[str, Any] = {}
+    title = f"EC57, gross, detected beats, {parts}-fold by subject"
+    table = Table("subjects", "word", *names, title=title)
+    everything = BothTables({}, {})
 
-    def row(name: str, tables: dict[str, Any]) -> None:
-        values = figures(gross(tables.values()))
-        table.add_row(name, *(f"{value:.1f}" for value in values))
-        console.print(f"{name}: " + "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True)))
+    def row(name: str, tables: BothTables) -> None:
+        for word, some in tables._asdict().items():
+            values = figures(gross(some.values()))
+            table.add_row(name, word, *(f"{value:.1f}" for value in values))
+            told = "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True))
+            console.print(f"{name}, {word} word: {told}")
 
-    def report(number: int, tables: dict[str, Any]) -> None:
-        everything.update(tables)
+    def report(number: int, tables: BothTables) -> None:
+        everything.first.update(tables.first)
+        everything.last.update(tables.last)
         row(f"part {number + 1}", tables)
 
     results = cross_validate(heard, config, parts, report)
     for database in config.databases:
-        row(database, {name: t for name, t in everything.items() if name.startswith(f"{database}/")})
+        of = [{k: t for k, t in some.items() if k.startswith(f"{database}/")} for some in everything]
+        if of[0]:
+            row(database, BothTables(*of))
     row("all", everything)
-    spread = np.std([figures(gross(tables.values())) for tables in results], axis=0, ddof=1)
-    table.add_row("spread (SD of parts)", *(f"{value:.1f}" for value in spread))
-    console.print(table)
-    if json_file is not None:
-        numbers = {
-            "records": {name: t.counts.tolist() for name, t in sorted(everything.items())},
-            "gross": dict(zip(names, figures(gross(everything.values())), strict=True)),
+    numbers: dict[str, Any] = {}
+    for word in BothTables._fields:
+        folds = [figures(gross(getattr(tables, word).values())) for tables in results]
+        spread = np.std(folds, axis=0, ddof=1)
+        table.add_row("spread (SD of parts)", word, *(f"{value:.1f}" for value in spread))
+        some = getattr(everything, word)
+        numbers[word] = {
+            "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
+            "gross": dict(zip(names, figures(gross(some.values())), strict=True)),
+            "folds": [dict(zip(names, values, strict=True)) for values in folds],
             "spread": dict(zip(names, spread.tolist(), strict=True)),
         }
+    console.print(table)
+    if json_file is not None:
         json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")

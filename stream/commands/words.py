@@ -33,18 +33,17 @@ def words(
     from detector.types import LEADS
     from model.dataset import listen, read_strip
     from model.letters import text_of
-    from model.lstm import read_sequence
+    from model.lstm import read_words
     from model.reader import CLASSES, Reader, spell
-    from model.words import FIELDS, WORDS
+    from model.words import FIELDS, RR, WORDS
 
     reader = Reader.load(model)
     strip = read_strip(_find(record, data_dir))
-    samples, texts, _, levels = listen(strip)
+    samples, texts, values, levels = listen(strip)
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):
         spell(reader.weights.vocabulary, texts[i], levels[i], said[i])
-    probabilities = np.empty((len(samples), len(CLASSES)), np.float32)
-    read_sequence(reader.weights.layers, said, probabilities)
+    both = read_words(reader.weights.layers, said, np.isfinite(values[:, RR]))
 
     first = int(np.searchsorted(samples, start * strip.rate_hz))
     chosen = range(first, min(first + beats, len(samples)))
@@ -62,20 +61,23 @@ def words(
             table.add_row(f"shape {lead + 1}", *(str(said[i, lead]) for i in chosen))
         for field, word in enumerate(WORDS):
             table.add_row(word.name, *(level(field, i) for i in chosen))
-        table.add_row("class", *(CLASSES[int(probabilities[i].argmax())] for i in chosen))
+        table.add_row("first word", *(CLASSES[int(both.first[i].argmax())] for i in chosen))
+        table.add_row("last word", *(CLASSES[int(both.last[i].argmax())] for i in chosen))
     else:
         shown = [
             field
             for field, word in enumerate(WORDS)
             if word.name in ("rr", "rr/last", "rr/own", "width", "apart/usual", "p/usual", "share", "again")
         ]
-        table = Table("s", "class", "p", "shapes", "lead 1", "lead 2", "some measured words", title=record)
+        table = Table("s", "first", "p", "last", "p", "shapes", "lead 1", "lead 2", "some measured words", title=record)
         for i in chosen:
-            best = int(probabilities[i].argmax())
+            first, last = int(both.first[i].argmax()), int(both.last[i].argmax())
             table.add_row(
                 f"{samples[i] / strip.rate_hz:.2f}",
-                CLASSES[best],
-                f"{probabilities[i, best]:.2f}",
+                CLASSES[first],
+                f"{both.first[i, first]:.2f}",
+                CLASSES[last],
+                f"{both.last[i, last]:.2f}",
                 " ".join(str(said[i, lead]) for lead in range(LEADS)),
                 *(text_of(texts[i, lead]) for lead in range(LEADS)),
                 "  ".join(f"{WORDS[field].name} {level(field, i)}" for field in shown),

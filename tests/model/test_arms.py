@@ -17,13 +17,14 @@ from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations
 from model.evaluation import baselines
 from model.evaluation.ablated import FUTURE, SCALE, AblatedTrainer, future_words
-from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation, read_alone, withheld
+from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation, withheld
 from model.evaluation.arms import ARMS, digest, run
 from model.evaluation.judging import judge, key, spread, summary
+from model.lstm import read_words
 from model.network import Forgetful, Network, NetworkConfig
 from model.reader import CLASSES
 from model.store import sizes_of
-from model.train import Trainer, export, read_passage, read_words, words_of
+from model.train import Trainer, export, read_passage, words_of
 from model.words import WORDS
 from tests.model.test_training import arrays_equal, config, passage_of
 
@@ -45,7 +46,7 @@ def whole(passages: list[Passage]) -> Trainer:
 def test_the_whole_language_is_what_the_shipped_trainer_learns(passages: list[Passage], whole: Trainer) -> None:
     same = AblatedTrainer(passages, config(), WHOLE)
     assert arrays_equal(same.run(), whole.weights())
-    assert np.array_equal(same.read(passages[0]), read_passage(passages[0], whole.weights()))
+    assert arrays_equal([same.read(passages[0])], [read_passage(passages[0], whole.weights())])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_withheld_words_are_gone_and_all_others_stay(
 
 
 def test_rr_words_are_all_that_speak_of_time() -> None:
-    assert {"rr", "rr/own", "rr/usual", "jitter", "last/own"} <= set(RR_WORDS)
+    assert {"rr", "rr/own", "rr/usual", "jitter", "last/own", "shorter", "turns"} <= set(RR_WORDS)
     assert set(KIND_WORDS) <= {word.name for word in WORDS}
     assert len(KIND_WORDS) == 7
 
@@ -75,20 +76,23 @@ def test_without_state_no_beat_knows_of_another() -> None:
 
     torch.manual_seed(0)
     sizes = sizes_of(12)
-    network = Forgetful(NetworkConfig(sizes, 16, 12)).eval()
+    network = Forgetful(NetworkConfig(sizes, 16, 12, again=8)).eval()
     words = np.random.default_rng(0).integers(0, sizes, (40, len(sizes)))
     order = np.random.default_rng(1).permutation(40)
     layers = export(network, None).layers  # type: ignore[arg-type]
-    alone = read_alone(layers, words)
-    assert np.array_equal(alone[order], read_alone(layers, words[order]))
-    assert np.array_equal(alone[:1], read_words(layers, words[:1]))
-    assert not np.allclose(alone, read_words(layers, words))
+    follows = np.ones(40, np.bool_)
+    alone = read_words(layers, words, follows, alone=True)
+    assert np.array_equal(alone.first[order], read_words(layers, words[order], follows, alone=True).first)
+    assert np.array_equal(alone.first[:1], read_words(layers, words[:1], follows).first)
+    assert not np.allclose(alone.first, read_words(layers, words, follows).first)
     with torch.no_grad():
-        scores, state = network(torch.from_numpy(words)[None], network.start(1))
-        remembering = Network.forward(network, torch.from_numpy(words)[None], network.start(1))[0]
-    np.testing.assert_allclose(alone, torch.softmax(scores[0], 1).numpy(), rtol=0, atol=1e-5)
-    assert not np.allclose(scores, remembering)
-    assert not state[0].any()
+        first, last, memory = network(torch.from_numpy(words)[None], network.start(1))
+        remembering = Network.remember(network, torch.randn(1, 40, 16), network.start(1))[0]
+        forgetting = network.remember(torch.randn(1, 40, 16), network.start(1))[0]
+    np.testing.assert_allclose(alone.first, torch.softmax(first[0], 1).numpy(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(alone.last[:-1], torch.softmax(last[0, 1:], 1).numpy(), rtol=0, atol=1e-5)
+    assert remembering.shape == forgetting.shape
+    assert not memory.h.any()
 
 
 def test_future_words_tell_the_interval_behind(passages: list[Passage]) -> None:

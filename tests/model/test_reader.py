@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.types import AFTER, LEADS, OFF, RING, SIGNAL
+from detector.types import AFTER, LEADS, OFF, RATE, RING, SIGNAL
 from model.letters import TEXT
+from model.pace import LONGEST
 from model.reader import CLASSES, BeatReader, Reader
 from model.sentence import describe
 from model.state import LANGUAGE
@@ -21,10 +22,10 @@ KINDS = st.text("NSV", min_size=3, max_size=25)
 INTERVALS = st.lists(st.integers(60, 400), min_size=25, max_size=25)
 
 
-def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, bytes]]:
+def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, bytes, bytes]]:
     reader = BeatReader(READER)
     beats = (reader.update(signal, peak, lead_states) for signal, peak in play(mv, peaks, extra))
-    return [(token, probabilities.tobytes()) for token, probabilities in beats]
+    return [(token, first.tobytes(), last.tobytes()) for token, first, last in beats]
 
 
 def words(mv: Any, peaks: Any) -> Any:
@@ -55,10 +56,12 @@ def test_a_result_for_every_beat(kinds: str, rr: list[int]) -> None:
     reader = BeatReader(READER)
     mv, peaks = heart(kinds, rr[: len(kinds)])
     for signal, peak in play(mv, peaks):
-        token, probabilities = reader.update(signal, peak, GOOD_LEADS)
+        token, first, last = reader.update(signal, peak, GOOD_LEADS)
         assert 0 <= token < READER.shapes
-        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
-        assert (probabilities >= 0).all()
+        assert first.sum() == pytest.approx(1.0, abs=1e-5)
+        assert last.sum() == pytest.approx(float(peak != peaks[0]), abs=1e-5)
+        assert (first >= 0).all()
+        assert (last >= 0).all()
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,10 +72,10 @@ def test_restore_goes_on_bit_for_bit(kinds: str, rr: list[int], cut: int) -> Non
     for number, (signal, peak) in enumerate(play(mv, peaks)):
         if number == cut:
             second.restore(first.state())
-        token, probabilities = first.update(signal, peak, GOOD_LEADS)
+        told = first.update(signal, peak, GOOD_LEADS)
         if number >= cut:
-            other, others = second.update(signal, peak, GOOD_LEADS)
-            assert (token, probabilities.tobytes()) == (other, others.tobytes())
+            again = second.update(signal, peak, GOOD_LEADS)
+            assert [np.asarray(part).tobytes() for part in told] == [np.asarray(part).tobytes() for part in again]
             assert first.state().tobytes() == second.state().tobytes()
 
 
@@ -113,23 +116,34 @@ def test_bad_signal_has_a_result(pieces: list[tuple[float, int, bool]], lead_sta
     states = np.array([lead_state, 0], np.int8)
     reader = BeatReader(READER)
     for signal, peak in play(mv, peaks):
-        token, probabilities = reader.update(signal, peak, states)
+        token, first, last = reader.update(signal, peak, states)
         assert 0 <= token <= READER.shapes
-        assert np.isfinite(probabilities).all()
-        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        assert np.isfinite(first).all()
+        assert np.isfinite(last).all()
+        assert first.sum() == pytest.approx(1.0, abs=1e-5)
 
 
 def test_leads_off_have_a_token_of_their_own() -> None:
     off = np.full(LEADS, OFF, np.int8)
     mv, peaks = heart("NNN", 200)
-    assert [token for token, _ in read(mv, peaks, lead_states=off)] == [READER.shapes] * 3
-    assert all(token < READER.shapes for token, _ in read(mv, peaks))
+    assert [token for token, *_ in read(mv, peaks, lead_states=off)] == [READER.shapes] * 3
+    assert all(token < READER.shapes for token, *_ in read(mv, peaks))
 
 
 def test_empty_ring_has_a_result() -> None:
-    token, probabilities = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, GOOD_LEADS)
+    token, first, last = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, GOOD_LEADS)
     assert token == READER.shapes
-    assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+    assert first.sum() == pytest.approx(1.0, abs=1e-5)
+    assert not last.any()
+
+
+def test_a_beat_that_none_follows_soon_keeps_its_first_word() -> None:
+    soon, late = int(LONGEST * RATE), int(LONGEST * RATE) + 1
+    for gap, said in ((soon, 1.0), (late, 0.0)):
+        mv, peaks = heart("NNNNN", [200, 200, 200, gap, 200])
+        reader = BeatReader(READER)
+        last = [reader.update(signal, peak, GOOD_LEADS)[2].sum() for signal, peak in play(mv, peaks)]
+        assert last == pytest.approx([0.0, 1.0, 1.0, said, 1.0], abs=1e-5)
 
 
 @settings(max_examples=10, deadline=None)
@@ -138,12 +152,12 @@ def test_beds_do_not_touch_each_other(order: list[int], seed: int) -> None:
     hearts = [heart("NNVNNSNN", 170 + 20 * i, seed=seed + i) for i in range(4)]
     alone = [read(*one) for one in hearts]
     readers = [BeatReader(READER) for _ in hearts]
-    together: list[list[tuple[int, bytes]]] = [[] for _ in hearts]
+    together: list[list[tuple[int, bytes, bytes]]] = [[] for _ in hearts]
     for rows in zip(*(list(map(_copied, play(*one))) for one in hearts), strict=True):
         for i in order:
             signal, peak = rows[i]
-            token, probabilities = readers[i].update(signal, peak, GOOD_LEADS)
-            together[i].append((token, probabilities.tobytes()))
+            token, first, last = readers[i].update(signal, peak, GOOD_LEADS)
+            together[i].append((token, first.tobytes(), last.tobytes()))
     assert together == alone
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from detector.types import LEADS
 from model.dataset import TAUGHT, UNTAUGHT, Passage, Strip, changed, listen
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
-from model.lstm import read_sequence
+from model.lstm import read_words
 from model.reader import CLASSES
 from model.store import sizes_of
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
+from model.words import RR
 from tests.model.hearts import heart
 
 pytestmark = pytest.mark.train
@@ -48,7 +50,16 @@ def passages() -> list[Passage]:
 def config(**changes: Any) -> Any:
     from model.train import TrainingConfig
 
-    small = {"shapes": 12, "terms": 128, "embedding": 16, "hidden": 12, "epochs": 3, "lanes": 3, "held_out": 0.3}
+    small = {
+        "shapes": 12,
+        "terms": 128,
+        "embedding": 16,
+        "hidden": 12,
+        "again": 10,
+        "epochs": 3,
+        "lanes": 3,
+        "held_out": 0.3,
+    }
     return TrainingConfig(**(small | changes))
 
 
@@ -80,13 +91,46 @@ def test_step_equals_torch() -> None:
 
     torch.manual_seed(3)
     sizes = sizes_of(12)
-    network = Network(NetworkConfig(sizes, 24, 20)).eval()
-    words = np.random.default_rng(0).integers(0, sizes, (300, len(sizes)))
-    probabilities = np.empty((300, len(CLASSES)), np.float32)
-    read_sequence(export(network, None).layers, words, probabilities)  # type: ignore[arg-type]
+    random = np.random.default_rng(0)
+    words = random.integers(0, sizes, (300, len(sizes)))
+    follows = random.random(300) < 0.9
+    for again in (0, 18):
+        network = Network(NetworkConfig(sizes, 24, 20, again=again)).eval()
+        both = read_words(export(network, None).layers, words, follows)  # type: ignore[arg-type]
+        with torch.no_grad():
+            first, last, _ = network(torch.from_numpy(words)[None], network.start(1))
+        known = torch.softmax(first[0], 1).numpy()
+        np.testing.assert_allclose(both.first, known, rtol=0, atol=1e-5)
+        known[:-1][follows[1:]] = torch.softmax(last[0, 1:], 1).numpy()[follows[1:]]
+        np.testing.assert_allclose(both.last, known, rtol=0, atol=1e-5)
+
+
+def test_chunks_go_on_where_the_last_ended() -> None:
+    import torch
+
+    from model.network import Network, NetworkConfig
+
+    torch.manual_seed(4)
+    sizes = sizes_of(12)
+    network = Network(NetworkConfig(sizes, 24, 20, again=18)).eval()
+    words = torch.from_numpy(np.random.default_rng(1).integers(0, sizes, (2, 90, len(sizes))))
     with torch.no_grad():
-        scores, _ = network(torch.from_numpy(words)[None], network.start(1))
-    np.testing.assert_allclose(probabilities, torch.softmax(scores[0], 1).numpy(), rtol=0, atol=1e-5)
+        whole = network(words, network.start(2))
+        one = network(words[:, :37], network.start(2))
+        other = network(words[:, 37:], one[2])
+    for k in range(2):
+        torch.testing.assert_close(torch.cat([one[k], other[k]], dim=1), whole[k])
+
+
+def test_the_last_word_is_taught_by_the_beat_that_follows(passages: list[Passage]) -> None:
+    from model.train import taught_labels
+
+    passage = replace(passages[0], values=passages[0].values.copy())
+    passage.values[9, RR] = np.nan
+    labels = taught_labels(passage)
+    assert np.array_equal(labels[:, 0], passage.labels)
+    assert labels[0, 1] == labels[9, 1] == UNTAUGHT
+    assert np.array_equal(np.delete(labels[1:, 1], 8), np.delete(passage.labels[:-1], 8))
 
 
 def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: Path) -> None:
@@ -127,7 +171,7 @@ def test_it_learns(passages: list[Passage]) -> None:
     from model.train import Trainer, read_passage
 
     weights = Trainer(passages[:5], config(epochs=20, held_out=0.0)).run()
-    answer = read_passage(passages[5], weights).argmax(axis=1)
+    answer = read_passage(passages[5], weights).last.argmax(axis=1)
     known = passages[5].labels != UNTAUGHT
     assert (answer == passages[5].labels)[known].mean() > 0.85  # five in seven are normal
 

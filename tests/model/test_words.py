@@ -111,7 +111,9 @@ def test_tfidf_and_shape_word_equal_their_plain_twins(text: np.ndarray) -> None:
     assert distances[shape_word(v, text)] <= distances.min() + 1e-9
 
 
-def plain_step(n: Layers, words: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, ...]:
+def plain_step(
+    n: Layers, words: np.ndarray, h: np.ndarray, c: np.ndarray, before: np.ndarray, said: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The network as its formulas are printed."""
 
     def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -122,8 +124,8 @@ def plain_step(n: Layers, words: np.ndarray, h: np.ndarray, c: np.ndarray) -> tu
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
     scores = np.maximum(np.concatenate([h, x]) @ n.dense + n.dense_bias, 0) @ n.head + n.head_bias
-    shares = np.exp(scores - scores.max())
-    return shares / shares.sum(), h, c
+    last = np.maximum(np.concatenate([h, x, before]) @ n.again + n.again_bias, 0) @ n.last + n.last_bias + said
+    return [np.exp(s - s.max()) / np.exp(s - s.max()).sum() for s in (scores, last)], [h, c, x, scores]
 
 
 @settings(max_examples=20, deadline=None)
@@ -132,12 +134,12 @@ def test_step_equals_its_plain_twin(seed: int) -> None:
     n = READER.weights.layers
     rng = np.random.default_rng(seed)
     sizes = np.diff([*n.offsets, len(n.embed)])
-    h, c = np.zeros(len(n.recurrent), np.float32), np.zeros(len(n.recurrent), np.float32)
-    plain_h, plain_c = h.astype(np.float64), c.astype(np.float64)
-    probabilities = np.empty(len(n.head_bias), np.float32)
+    kept = [np.zeros(len(part), np.float32) for part in (n.recurrent, n.recurrent, n.bias, n.head_bias)]
+    plain = [part.astype(np.float64) for part in kept]
+    first, last = np.empty((2, len(n.head_bias)), np.float32)
     for _ in range(10):
         words = rng.integers(0, sizes)
-        step(n, words, h, c, probabilities)
-        expected, plain_h, plain_c = plain_step(n, words, plain_h, plain_c)
-        np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-4)
-        np.testing.assert_allclose(h, plain_h, rtol=0, atol=1e-4)
+        step(n, words, kept[0], kept[1], kept[2], kept[3], first, last)
+        expected, plain = plain_step(n, words, plain[0], plain[1], plain[2], plain[3])
+        for ours, theirs in zip((first, last, *kept), (*expected, *plain), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)

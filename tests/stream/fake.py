@@ -130,7 +130,7 @@ class FakeWard:
         state.next_sample = frame.first_sample + frame.instants
         state.device_us = frame.device_time_us + frame.instants * 10**9 // frame.rate_mhz
         if beats:
-            self._said.batches.append(Batch(frame.bed, frame.rate_mhz, tuple(beats), ()))
+            self._said.batches.append(Batch(frame.bed, frame.rate_mhz, tuple(beats), (), ()))
 
     def _alert(self, bed: str, rule: Rule, onset: int, decided: int, cleared: int | None) -> Alert:
         return Alert(

@@ -301,10 +301,15 @@ def test_twelve_of_the_longest_names_are_the_same_device() -> None:
 
 
 def test_a_thousand_beds_need_no_gigabytes() -> None:
-    beats, marks, moves = bed.room(1000)
-    size = beats * bed.BEAT.itemsize + moves * conditions.TRANSITION.itemsize + marks * 32
+    beats, revisions, marks, moves = bed.room(1000)
+    size = (
+        beats * bed.BEAT.itemsize
+        + revisions * bed.REVISION.itemsize
+        + moves * conditions.TRANSITION.itemsize
+        + marks * 32
+    )
     assert size < 300e6
-    assert bed.room(2000)[2] == 2 * moves
+    assert bed.room(2000)[3] == 2 * moves
 
 
 def test_an_alert_is_raised_before_it_is_cleared_in_the_file(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from detector.types import LEADS
 from model.dataset import DS1, Passage, Strip, listen, passage, read_strip, records_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
+from model.lstm import BothWords
 from model.reader import CLASSES, Reader
 from model.train import read_passage, words_of
 from replay import script, script_files
@@ -67,31 +68,41 @@ def ward() -> Ward:
     return Ward(READER)
 
 
-def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], Passage]:
-    """The ward's beats as its kernel tells them, and what training is given."""
+def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any], Passage]:
+    """The ward's beats and last words as its kernel tells them, and what training is given."""
     beats: list[Any] = []
-    tell = wards.Collector.beat
+    revisions: list[Any] = []
+    tell, revise = wards.Collector.beat, wards.Collector.revise
 
     def keep(self: Any, bed: str, rate_mhz: int, beat: Any) -> None:
         beats.append(beat.copy())
         tell(self, bed, rate_mhz, beat)
 
+    def keep_last(self: Any, bed: str, rate_mhz: int, revision: Any) -> None:
+        revisions.append(revision.copy())
+        revise(self, bed, rate_mhz, revision)
+
     with monkeypatch.context() as patch:
         patch.setattr(wards.Collector, "beat", keep)
+        patch.setattr(wards.Collector, "revise", keep_last)
         analyse(read_record(path), Ward(READER))
-    return beats, passage(path.parent, path.name)
+    return beats, revisions, passage(path.parent, path.name)
 
 
 def assert_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit: an LSTM's answer depends on every word of every beat before."""
-    beats, given = both_ways(path, monkeypatch)
+    beats, revisions, given = both_ways(path, monkeypatch)
     reading = read_passage(given, READER.weights)
-    words = words_of(given, READER.weights.vocabulary)
-    assert [int(beat["sample"]) for beat in beats] == given.samples.tolist()
-    assert [int(beat["label"]) for beat in beats] == reading.argmax(axis=1).tolist()
-    assert [float(beat["probability"]) for beat in beats] == reading.max(axis=1).tolist()
-    for beat, said in zip(beats, words, strict=True):
-        assert int(beat["token"]) in said[:LEADS]
+    followed = np.append(given.follows[1:], False)
+    for said, places, words in (
+        (beats, given.samples, reading.first),
+        (revisions, given.samples[followed], reading.last[followed]),
+    ):
+        assert [int(one["sample"]) for one in said] == places.tolist()
+        assert [int(one["label"]) for one in said] == words.argmax(axis=1).tolist()
+        assert [float(one["probability"]) for one in said] == words.max(axis=1).tolist()
+    for beat, tokens in zip(beats, words_of(given, READER.weights.vocabulary), strict=True):
+        assert int(beat["token"]) in tokens[:LEADS]
     assert len(beats) > 0
 
 
@@ -128,10 +139,12 @@ def test_words_that_differ_are_counted(data: Path, ward: Ward, tmp_path: Path) -
     heard = hear(data / "scripted" / "p1", tmp_path, ward)
     reading = read_passage(heard.passage, READER.weights)
     assert heard.differences(reading) == 0
-    other = reading.copy()
-    other[7] = other[7][::-1]
-    other[9] = 0.2
-    assert heard.differences(other) == 2
+    first, last = reading.first.copy(), reading.last.copy()
+    first[7] = first[7][::-1]
+    first[9] = 0.2
+    last[9] = 0.2
+    last[11] = last[11][::-1]
+    assert heard.differences(BothWords(first, last)) == 3
 
 
 def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path) -> None:
@@ -142,7 +155,7 @@ def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path)
     assert (tmp_path / "ours/scripted/p2.tb").read_bytes() == (tmp_path / "annotated/p2.tb").read_bytes()
     written = read(tmp_path / "annotated", "p2", "tb", 360)
     beats = [(s, c) for s, c in zip(written.samples.tolist(), written.symbols, strict=True) if c in CLASSES]
-    assert beats == list(zip(heard.samples.tolist(), heard.labels, strict=True))
+    assert beats == list(zip(heard.samples.tolist(), [label for label, _ in heard.last], strict=True))
 
 
 def test_the_score_is_that_of_telebeat_score(data: Path, ward: Ward, tmp_path: Path) -> None:
@@ -170,6 +183,7 @@ def test_the_score_is_that_of_telebeat_score(data: Path, ward: Ward, tmp_path: P
     assert found.differences == 0
     assert {row.standing for row in found.rows} == {NEW}
     assert found.delays["known_p50"] >= 300
+    assert found.delays["last_p50"] > 300 + found.delays["known_p50"]
 
 
 def test_records_without_a_reference_are_refused(data: Path, tmp_path: Path) -> None:
@@ -248,7 +262,7 @@ def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
     told = json.loads(numbers.read_text())
     assert [row["record"] for row in told["records"]] == [f"scripted/p{k}" for k in (1, 2, 3, 4)]
     assert told["online_equals_offline"] == {"beats_that_differ": 0, "records": 4}
-    assert len(told["same_weights"]) == 7
+    assert len(told["same_weights"]) == 8
     assert told["arms"] == []
     assert sorted(path.name for path in (kept / "scripted").iterdir()) == [f"p{k}.tb" for k in (1, 2, 3, 4)]
     assert png.read_bytes().startswith(b"\x89PNG")

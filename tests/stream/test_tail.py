@@ -19,6 +19,7 @@ from stream.errors import KafkaError, SettingsError
 from stream.settings import KafkaSettings
 
 RATE_MHZ = 360_000
+LAST = wire.Revision(100, "S", 0.75, 1120.0)
 
 
 def beat(sample: int, label: str = "N") -> wire.Beat:
@@ -45,8 +46,13 @@ def alert(bed: str, onset: int, state: str = "raised", rule: str = "ventricular_
     )
 
 
-def batch(bed: str, beats: list[wire.Beat], marks: list[wire.Mark] | None = None) -> bytes:
-    return wire.encode_batch(wire.Batch(bed, RATE_MHZ, tuple(beats), tuple(marks or ())))
+def batch(
+    bed: str,
+    beats: list[wire.Beat],
+    marks: list[wire.Mark] | None = None,
+    revisions: list[wire.Revision] | None = None,
+) -> bytes:
+    return wire.encode_batch(wire.Batch(bed, RATE_MHZ, tuple(beats), tuple(revisions or ()), tuple(marks or ())))
 
 
 async def put(settings: KafkaSettings, name: str, values: list[bytes], partition: int = 0) -> None:
@@ -140,7 +146,7 @@ def recorded(kafka: KafkaSettings) -> KafkaSettings:
 
     async def fill() -> None:
         await topics.create(kafka)
-        beats = [batch("a", [beat(100), beat(400, "V")], [wire.Mark(90, "+", "(N")]), batch("b", [beat(60)])]
+        beats = [batch("a", [beat(100), beat(400, "V")], [wire.Mark(90, "+", "(N")], [LAST]), batch("b", [beat(60)])]
         await put(kafka, topics.BEATS, [*beats, beats[0]])
         await put(kafka, topics.ALERTS, [wire.encode_alert(alert("a", 100, "cleared"))], partition=1)
         await put(kafka, topics.ALERTS, [wire.encode_alert(alert("a", 100))] * 2, partition=0)
@@ -155,17 +161,21 @@ def test_the_command_writes_the_files_of_annotate(recorded: KafkaSettings, tmp_p
     assert (tmp_path / "got" / "a.alerts.jsonl").read_bytes() == expected
     assert (tmp_path / "got" / "b.alerts.jsonl").read_bytes() == b""
     (tmp_path / "direct").mkdir()
-    write_annotations(tmp_path / "direct", "a", 360.0, [beat(100), beat(400, "V")], [wire.Mark(90, "+", "(N")])
+    write_annotations(tmp_path / "direct", "a", 360.0, [beat(100), beat(400, "V")], [LAST], [wire.Mark(90, "+", "(N")])
     assert (tmp_path / "got" / "a.tb").read_bytes() == (tmp_path / "direct" / "a.tb").read_bytes()
     read = wfdb.rdann(str(tmp_path / "got" / "a"), "tb")
-    assert (list(read.sample), read.symbol) == ([90, 100, 400], ["+", "N", "V"])
+    assert (list(read.sample), read.symbol) == ([90, 100, 400], ["+", "S", "V"])
 
 
 def test_the_command_filters_counts_and_speaks_json(recorded: KafkaSettings) -> None:
     everything = ("--since", "begin", "--until-end", "--json")
     lines = [json.loads(text) for text in run(recorded, "beats", *everything).splitlines()]
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert {(text["bed"], text["sample"]) for text in lines} == {("a", 100), ("a", 400), ("a", 90), ("b", 60)}
+    assert [(text["label"], text["known_ms"]) for text in lines if text["sample"] == 100] == [
+        ("N", 320.0),
+        ("S", 1120.0),
+    ]
     only = [json.loads(text) for text in run(recorded, "beats", *everything, "--bed", "b").splitlines()]
     assert [text["sample"] for text in only] == [60]
     assert len(run(recorded, "beats", *everything, "--count", "2").splitlines()) == 2
@@ -177,10 +187,11 @@ def test_the_command_filters_counts_and_speaks_json(recorded: KafkaSettings) -> 
 
 def test_lines_for_people_name_bed_condition_and_values(recorded: KafkaSettings) -> None:
     said = run(recorded, "alerts", "beats", "--since", "begin", "--until-end")
-    assert len(said.splitlines()) == 6
+    assert len(said.splitlines()) == 7
     assert "ventricular tachycardia" in said
     assert "rate_per_min 182" in said
     assert "99%" in said
+    assert "last word S  75%" in said
 
 
 def test_a_bed_that_is_no_file_name_is_refused_before_anything_is_written(tmp_path: Path) -> None:

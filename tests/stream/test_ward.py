@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -16,13 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.pace import LONGEST
 from replay.framing import frames, origin_us
 from replay.records import Record
 from replay.script import load
 from stream.errors import SnapshotError
 from stream.frames import Frame
 from stream.ward import Ward
-from stream.wire import Beat, Mark
+from stream.wire import Beat, Mark, Revision
 from tests.stream.wards import Said, cut, reader, through
 
 SCRIPT = """
@@ -43,13 +45,16 @@ def scripted() -> Record:
     return load(SCRIPT).record
 
 
+Told = tuple[list[Beat], list[Revision], list[Mark], list[bytes]]
+
+
 @functools.cache
-def whole() -> tuple[list[Beat], list[Mark], list[bytes]]:
+def whole() -> Told:
     return through([[frame] for frame in cut(scripted(), [90])]).of("bed")
 
 
 def test_the_script_is_told_as_it_happens() -> None:
-    beats, _, lines = whole()
+    beats, _, _, lines = whole()
     rules = Counter(msgspec.json.decode(line)["rule"] for line in lines)
     assert {"asystole", "ventricular_tachycardia", "lead_off", "unmonitored"} <= rules.keys()
     assert rules["asystole"] == 2  # raised and cleared, once
@@ -57,6 +62,19 @@ def test_the_script_is_told_as_it_happens() -> None:
     for line in lines:
         alert = msgspec.json.decode(line)
         assert alert["onset_sample"] <= alert["decided_sample"]
+
+
+def test_every_beat_that_is_followed_soon_has_one_last_word() -> None:
+    beats, revisions, _, _ = whole()
+    rate = scripted().rate_mhz / 1000
+    soon = [(b, after) for b, after in pairwise(beats) if after.sample - b.sample <= LONGEST * rate - 2]
+    last = {revision.sample: revision for revision in revisions}
+    assert len(last) == len(revisions)
+    assert {b.sample for b, _ in soon} <= last.keys() <= {b.sample for b in beats[:-1]}
+    assert len(beats) - len(revisions) > 1  # the asystole
+    for b, after in soon:
+        assert last[b.sample].known_ms == pytest.approx(after.rr_ms + after.known_ms, abs=8)
+        assert last[b.sample].known_ms > b.known_ms
 
 
 lengths = st.lists(st.integers(1, 1000), min_size=1, max_size=10)
@@ -77,7 +95,7 @@ def test_neither_frames_nor_calls_matter(lengths: list[int], sizes: list[int]) -
     assert through(grouped(cut(scripted(), lengths), sizes)).of("bed") == whole()
 
 
-def crash(record: Record, at: int) -> tuple[list[Beat], list[Mark], list[bytes]]:
+def crash(record: Record, at: int) -> Told:
     """The output when the ward dies before frame `at` and another goes on from the snapshot."""
     all_frames = cut(record, [90])
     first, second = Ward(reader()), Ward(reader())
@@ -125,9 +143,9 @@ def test_beds_do_not_touch_each_other() -> None:
         rounds.append(group)
     said = through(rounds)
     for bed in (0, 1, 2, 4, 5, 6, 8, 20, 39):
-        beats, marks, lines = said.of(beds[bed])
-        assert (beats, marks) == whole()[:2], beds[bed]
-        assert len(lines) == len(whole()[2])
+        *annotated, lines = said.of(beds[bed])
+        assert annotated == list(whole()[:3]), beds[bed]
+        assert len(lines) == len(whole()[3])
     assert said.events["duplicate"] > 0
     assert said.events["gap"] > 0
 
@@ -259,7 +277,7 @@ def test_twelve_leads_are_read_by_their_names() -> None:
 def test_frames_of_the_player_are_the_same_signal() -> None:
     record = scripted()
     played = frames(record, "bed", origin_us=origin_us(record, "record"))
-    assert through([f] for f in played).of("bed")[:2] == whole()[:2]
+    assert through([f] for f in played).of("bed")[:3] == whole()[:3]
 
 
 def test_a_bug_met_by_one_bed_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

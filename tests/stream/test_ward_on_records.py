@@ -17,16 +17,15 @@ import pytest
 
 from detector.types import BEATS, EPOCHS, LEADS
 from model import dataset
-from model.lstm import step
+from model.lstm import read_words
 from model.reader import CLASSES, spell
-from model.state import HIDDEN
-from model.words import FIELDS
+from model.words import FIELDS, RR
 from replay.records import Record, find_records, read_record
 from stream.errors import RecordError
 from stream.frames import INVALID, Frame
 from stream.settings import data_dirs
 from stream.ward import Output, Ward
-from stream.wire import Alert, Beat
+from stream.wire import Alert, Beat, Revision
 from tests.detector.recordings import each_source, strips
 from tests.stream.wards import Said, cut, reader, through
 
@@ -110,6 +109,10 @@ def all_of(outputs: Sequence[Output]) -> tuple[list[Beat], list[Alert]]:
     return beats, [alert for output in outputs for alert in output.alerts]
 
 
+def last_words(outputs: Sequence[Output]) -> list[Revision]:
+    return [revision for output in outputs for batch in output.batches for revision in batch.revisions]
+
+
 def whole(stretch: Stretch) -> Said:
     said = Said()
     for output in heard(stretch):
@@ -179,9 +182,12 @@ def test_what_is_said_needs_nothing_later(stretch: Stretch) -> None:
     random = np.random.default_rng(stretch.first_s)
     near = 2 + hz / 250  # samples that a tick needs beyond the one that names it
     beats, alerts = all_of(heard(stretch))
+    revisions = last_words(heard(stretch))
     moments = [alert.decided_sample for alert in alerts]
     moments += [
-        int(beat.sample + beat.known_ms * hz / 1000) for beat in random.permutation(np.array(beats, object))[:4]
+        int(word.sample + word.known_ms * hz / 1000)
+        for words in (beats, revisions)
+        for word in random.permutation(np.array(words, object))[:3]
     ]
     for moment in random.permutation(np.array(moments))[:10]:
         changed = record.samples.copy()
@@ -195,14 +201,15 @@ def test_what_is_said_needs_nothing_later(stretch: Stretch) -> None:
         other_beats, other_alerts = all_of(some)
         assert decided(other_alerts, int(moment)) == decided(alerts, int(moment))
         assert known(other_beats, int(moment), hz) == known(beats, int(moment), hz)
+        assert known(last_words(some), int(moment), hz) == known(revisions, int(moment), hz)
 
 
 def decided(alerts: Sequence[Alert], moment: int) -> list[Alert]:
     return [alert for alert in alerts if alert.state == "raised" and alert.decided_sample <= moment]
 
 
-def known(beats: Sequence[Beat], moment: int, hz: float) -> list[Beat]:
-    return [beat for beat in beats if beat.sample + beat.known_ms * hz / 1000 <= moment]
+def known(words: Sequence[Beat | Revision], moment: int, hz: float) -> list[Beat | Revision]:
+    return [word for word in words if word.sample + word.known_ms * hz / 1000 <= moment]
 
 
 @each
@@ -214,12 +221,14 @@ def test_what_is_known_is_said_at_once(stretch: Stretch) -> None:
     ward = Ward(reader())
     for frame in framed(record, 40):
         first, last = frame.first_sample, frame.first_sample + frame.instants
-        beats, alerts = all_of([after([frame], ward)])
+        output = after([frame], ward)
+        beats, alerts = all_of([output])
         for alert in alerts:
             if alert.state == "raised":
                 assert first - near <= alert.decided_sample <= last + near, alert
-        for beat in beats:
-            assert first - near <= beat.sample + beat.known_ms * hz / 1000 <= last + near, beat
+        words: list[Beat | Revision] = [*beats, *last_words([output])]
+        for word in words:
+            assert first - near <= word.sample + word.known_ms * hz / 1000 <= last + near, word
 
 
 @each
@@ -288,15 +297,22 @@ def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     leads = min(len(record.leads), LEADS)
     samples[:, :leads] = record.samples[:, :leads]
     units[:leads] = record.units_per_bit[:leads]
-    found, texts, _, levels = dataset.listen(dataset.Strip(record.rate_mhz / 1000, samples, units))
+    found, texts, values, levels = dataset.listen(dataset.Strip(record.rate_mhz / 1000, samples, units))
     weights = reader().weights
-    h, c = np.zeros(HIDDEN, np.float32), np.zeros(HIDDEN, np.float32)
-    read: list[Any] = []
-    for sample, text, level in zip(found, texts, levels, strict=True):
-        words, probabilities = np.empty(LEADS + FIELDS, np.int64), np.zeros(len(CLASSES), np.float32)
-        spell(weights.vocabulary, text, level, words)
-        step(weights.layers, words, h, c, probabilities)
-        best = int(np.argmax(probabilities))
-        read.append((int(sample), CLASSES[best], round(float(probabilities[best]), 4)))
+    words = np.empty((len(found), LEADS + FIELDS), np.int64)
+    for said, text, level in zip(words, texts, levels, strict=True):
+        spell(weights.vocabulary, text, level, said)
+    follows = np.isfinite(values[:, RR])
+    both = read_words(weights.layers, words, follows)
     beats = all_of(heard(stretch))[0]
-    assert read == [(beat.sample, beat.label, beat.probability) for beat in beats]
+    assert [(int(sample), *best(row)) for sample, row in zip(found, both.first, strict=True)] == [
+        (beat.sample, beat.label, beat.probability) for beat in beats
+    ]
+    assert [
+        (int(sample), *best(row)) for sample, row, on in zip(found, both.last, follows[1:], strict=False) if on
+    ] == [(revision.sample, revision.label, revision.probability) for revision in last_words(heard(stretch))]
+
+
+def best(probabilities: Any) -> tuple[str, float]:
+    label = int(np.argmax(probabilities))
+    return CLASSES[label], round(float(probabilities[label]), 4)

@@ -10,7 +10,7 @@ from model.reader import Reader
 from replay.records import Record
 from stream.frames import Frame, check
 from stream.ward import Output, Ward
-from stream.wire import Alert, Beat, Mark, encode_alert
+from stream.wire import Alert, Beat, Mark, Revision, encode_alert
 
 
 @functools.cache
@@ -39,6 +39,7 @@ class Said:
 
     def __init__(self) -> None:
         self.beats: dict[str, list[Beat]] = {}
+        self.revisions: dict[str, list[Revision]] = {}
         self.marks: dict[str, list[Mark]] = {}
         self.alerts: dict[str, list[Alert]] = {}
         self.events: Counter[str] = Counter()
@@ -46,13 +47,20 @@ class Said:
     def add(self, output: Output) -> None:
         for batch in output.batches:
             self.beats.setdefault(batch.bed, []).extend(batch.beats)
+            self.revisions.setdefault(batch.bed, []).extend(batch.revisions)
             self.marks.setdefault(batch.bed, []).extend(batch.marks)
         for alert in output.alerts:
             self.alerts.setdefault(alert.bed, []).append(alert)
         self.events.update(output.events)
 
-    def of(self, bed: str) -> tuple[list[Beat], list[Mark], list[bytes]]:
-        return self.beats.get(bed, []), self.marks.get(bed, []), [encode_alert(a) for a in self.alerts.get(bed, [])]
+    def of(self, bed: str) -> tuple[list[Beat], list[Revision], list[Mark], list[bytes]]:
+        revisions = self.revisions.get(bed, [])
+        return (
+            self.beats.get(bed, []),
+            revisions,
+            self.marks.get(bed, []),
+            [encode_alert(a) for a in self.alerts.get(bed, [])],
+        )
 
 
 def through(groups: Iterable[Sequence[Frame]], ward: Ward | None = None) -> Said:
