@@ -57,7 +57,7 @@ SLOPE_MEAN: Final = 5  # samples over which the slope is averaged: 0.1 s, a QRS 
 REST: Final = 4  # the slope is quiet below one in so many of the mean of its peaks
 REST_MOST: Final = 30  # epochs of rest in the window beyond which nothing fibrillates: no alert of the records is lost
 LATE: Final = 4  # half seconds at the window's end that may show alone that beats are back, or that it was a short run
-LATE_MOST: Final = 13  # epochs of rest in them beyond which it is so: fewer cost an alert of vfdb
+LATE_MOST: Final = 16  # epochs of rest in them beyond which it is so: fewer silence a true alarm of cinc2015
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
