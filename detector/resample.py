@@ -37,7 +37,8 @@ INPUT = np.dtype(
         ("count", "i8"),  # samples taken since
         ("tick0", "i8"),  # tick that lies on `origin`
         ("ticks", "i8"),  # ticks written since
-        ("past", "i2", (LEADS, PAST)),  # the newest samples
+        ("past", "i2", (LEADS, PAST)),  # the newest samples ...
+        ("mv_per_bit", "f8", (LEADS,)),  # ... in steps of so many mV
     ],
     align=True,
 )
@@ -72,6 +73,7 @@ def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
     state.tick0 = tick0
     state.ticks = 0
     state.past[:] = 0
+    state.mv_per_bit[:] = 0.0
 
 
 @kernel
@@ -196,6 +198,14 @@ def _blank(value: Array, at: Array, weight: Array, invalid: int, out: Array) -> 
 
 
 @kernel
+def _restep(past: Array, ratio: float, invalid: int) -> None:
+    """Say the newest samples in other steps: the device has changed its own."""
+    for i in range(PAST):
+        if past[i] != invalid:
+            past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))
+
+
+@kernel
 def _make(phases: Row, samples: Row, base: int, row: int, scale: float, invalid: int, out: Array) -> int:
     """Make a lead's ticks; how many have no reading.
 
@@ -248,8 +258,12 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         track = desk.lead[lead]
         if np.isnan(mv_per_bit[lead]):
             state.past[lead, :] = invalid
+            state.mv_per_bit[lead] = 0.0
             track.blank = ticks
             continue
+        if state.mv_per_bit[lead] != mv_per_bit[lead]:
+            _restep(state.past[lead], state.mv_per_bit[lead] / mv_per_bit[lead], invalid)
+            state.mv_per_bit[lead] = mv_per_bit[lead]
         _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid, before == 0)
         track.blank = _make(phases, desk.samples, base, row, mv_per_bit[lead] / phases.width, invalid, track.mv[:ticks])
     state.ticks += ticks

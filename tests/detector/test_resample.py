@@ -63,3 +63,17 @@ def test_a_tick_names_the_sample_nearest_to_it(rate: int, origin: int, tick0: in
     resample.begin(state[0], rate, origin, tick0)
     sample = resample.sample_of(state[0], tick0 + ahead)
     assert abs((sample - origin) * resample.SCALE - ahead * rate) * 2 <= resample.SCALE
+
+
+@pytest.mark.parametrize("rate_hz", [128, 360])
+def test_a_device_that_changes_its_steps_leaves_no_trace(rate_hz: int) -> None:
+    samples = np.rint(1000 * np.sin(np.arange(2 * rate_hz) / rate_hz * 12)).astype(np.int16)
+    state, desk = np.zeros(1, resample.INPUT), desks.new()
+    resample.begin(state[0], rate_hz * 1000, 0, 0)
+    got = []
+    for first, steps, gain in ((0, rate_hz, 1), (rate_hz, rate_hz, 4)):
+        both = np.stack([samples * gain] * LEADS).astype(np.int16)
+        units = np.full(LEADS, 0.001 / gain)
+        count = resample.resample(state[0], both, first, steps, units, INVALID, desk[0])
+        got.append(desk[0]["lead"][0]["mv"][:count].copy())
+    np.testing.assert_allclose(np.concatenate(got), ticks(samples, rate_hz * 1000, [50]), atol=1e-6)
