@@ -82,6 +82,8 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
         Room to work in.
     """
     ticks = resample.resample(state.input, samples, first, count, mv_per_bit, invalid, desk)
+    if ticks == 0:
+        return
     for lead in range(LEADS):
         _take(state, desk.lead[lead], lead, ticks)
     _watch(state, desk, ticks)
@@ -167,7 +169,7 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
             last.same = max(last.same, 0) + ticks
         elif blank == ticks:
             last.same = min(last.same, 0) - ticks
-        elif ticks > 0:
+        else:
             there = desk.lead[lead].there[PAST : PAST + ticks]
             run = 1
             while there[ticks - 1 - run] == there[ticks - 1]:
@@ -227,8 +229,7 @@ def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
         there[i] = valid[2 * i] & valid[2 * i + 1]
     if odd and steps > 0:
         work.valid[0] = track.valid[0] & last.half
-    if ticks > 0:
-        last.half = track.valid[ticks - 1]
+    last.half = track.valid[ticks - 1]
 
 
 @kernel
