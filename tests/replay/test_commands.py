@@ -61,8 +61,8 @@ def played(cluster: KafkaSettings) -> dict[str, list[Frame]]:
 
 def test_several_records(cluster: KafkaSettings, folder: Path) -> None:
     result = telebeat("replay", "--data-dir", folder, "--records", "3", "other/a", "1,2", "--speed", "max")
-    assert "32 frames (32 confirmed)" in " ".join(result.stderr.split())
-    assert {bed: len(cut) for bed, cut in played(cluster).items()} == dict.fromkeys(["3", "a", "1", "2"], 8)
+    assert "44 frames (44 confirmed)" in " ".join(result.stderr.split())  # of 2 s each, and 0.6 s held
+    assert {bed: len(cut) for bed, cut in played(cluster).items()} == dict.fromkeys(["3", "a", "1", "2"], 11)
 
 
 def test_without_wishes(cluster: KafkaSettings, folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_more_beds_than_records(cluster: KafkaSettings, folder: Path) -> None:
     )
     beds = played(cluster)
     assert sorted(beds) == ["a-1", "a-2", "a-3"]
-    assert all([f.first_sample for f in cut] == [200, 200, 250, 300, 350] for cut in beds.values())
+    assert all([f.first_sample for f in cut] == [200, 200, *range(250, 501, 50)] for cut in beds.values())
 
 
 def test_scripted_patients(cluster: KafkaSettings, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_scripted_patients(cluster: KafkaSettings, tmp_path: Path) -> None:
     telebeat("replay", "--script", file, "--script", name, "--speed", "max")
     beds = played(cluster)
     assert len(beds) == 2
-    assert sum(f.instants for f in beds["own"]) == 2500
+    assert sum(f.instants for f in beds["own"]) == 2500 + 150
 
 
 @pytest.mark.parametrize(
