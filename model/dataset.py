@@ -24,6 +24,7 @@ from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.words import FIELDS, RR
+from replay.framing import HELD_MS
 from replay.records import read_record
 from stream.errors import RecordError
 
@@ -197,8 +198,10 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     epochs: list[tuple[int, npt.NDArray[np.int8]]] = []
     ticks: list[int] = []
     texts, values, levels = [], [], []
-    for start in range(0, len(strip.samples), size):
-        peaks, states = detector.update(strip.samples[start : start + size])
+    tail = HELD_MS * round(strip.rate_hz * 1000) // 1_000_000
+    played = np.concatenate([strip.samples, np.repeat(strip.samples[-1:], tail, axis=0)])  # as `replay.framing.held`
+    for start in range(0, len(played), size):
+        peaks, states = detector.update(played[start : start + size])
         if beats is None:
             waiting += [(int(peak["tick"]), int(peak["found"])) for peak in peaks]
         epochs += [(int(epoch["tick"]), epoch["lead"].copy()) for epoch in states]
