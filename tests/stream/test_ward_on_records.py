@@ -20,6 +20,7 @@ from model import dataset
 from model.lstm import read_words
 from model.reader import CLASSES, spell
 from model.words import FIELDS, RR
+from replay.framing import held
 from replay.records import Record, find_records, read_record
 from stream.errors import RecordError
 from stream.frames import INVALID, Frame
@@ -304,13 +305,15 @@ def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
         spell(weights.vocabulary, text, level, said)
     follows = np.isfinite(values[:, RR])
     both = read_words(weights.layers, words, follows)
-    beats = all_of(heard(stretch))[0]
+    ward = Ward(reader())
+    outputs = [after([frame], ward) for frame in framed(held(record))]
+    beats = all_of(outputs)[0]
     assert [(int(sample), *best(row)) for sample, row in zip(found, both.first, strict=True)] == [
         (beat.sample, beat.label, beat.probability) for beat in beats
     ]
     assert [
         (int(sample), *best(row)) for sample, row, on in zip(found, both.last, follows[1:], strict=False) if on
-    ] == [(revision.sample, revision.label, revision.probability) for revision in last_words(heard(stretch))]
+    ] == [(revision.sample, revision.label, revision.probability) for revision in last_words(outputs)]
 
 
 def best(probabilities: Any) -> tuple[str, float]:
