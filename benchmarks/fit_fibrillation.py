@@ -31,7 +31,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from detector import desk as desks
-from detector import fibrillation
+from detector import fibrillation, waviness
 from detector.desk import PAST
 from detector.detector import Detector
 from detector.jit import kernel
@@ -93,17 +93,17 @@ def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measure
             track = state.lead[lead]
             if fibrillation.is_lost(track.lost):
                 continue
-            y = fibrillation.without_baseline(track, state.here)
-            least, largest, mean = fibrillation.deflections(y)
+            y = waviness.without_baseline(track, state.here)
+            least, largest, mean = waviness.deflections(y)
             if fibrillation.rests(track, k % fibrillation.HALVES):
                 says[k, lead] = RESTS
             elif mean >= fibrillation.SMALLEST_UV:
-                says[k, lead] = ROUGH if fibrillation.roughness(y) > fibrillation.ROUGH else SPEAKS
+                says[k, lead] = ROUGH if waviness.roughness(y) > fibrillation.ROUGH else SPEAKS
                 measures[k, lead, 0] = np.log2(mean)
                 measures[k, lead, 1] = least / largest
-                measures[k, lead, 2] = fibrillation.leakage(y)
-                measures[k, lead, 3] = fibrillation.quiet(y)
-                measures[k, lead, 4] = fibrillation.period(y)
+                measures[k, lead, 2] = waviness.leakage(y)
+                measures[k, lead, 3] = waviness.quiet(y)
+                measures[k, lead, 4] = waviness.period(y)
 
 
 def hear(path: Path, database: str) -> Heard:

@@ -19,7 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from detector.envelope import PER_BAND, SPAN, band, largest, steepest
+from detector.arrays import largest
+from detector.envelope import PER_BAND, SPAN, band, steepest
 from detector.jit import kernel, whole_numbers
 from detector.types import LEADS, Array, Row
 from detector.usual import FLOOR

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from detector import desk as desks
 from detector import fibrillation, qrs, quality, resample
+from detector.arrays import copy
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import kernel
@@ -106,10 +107,10 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     if track.blank < ticks or last.same > -RING:  # else the ring is blank all round
         at = state.tick & (RING - 1)
         before = min(ticks, RING - at)
-        _copy(mv[:before], ring[at:])
-        _copy(mv[before:], ring)
-    _copy(last.uv, track.uv)
-    _copy(last.there, track.there)
+        copy(mv[:before], ring[at:])
+        copy(mv[before:], ring)
+    copy(last.uv, track.uv)
+    copy(last.there, track.there)
     if track.blank == ticks:
         uv[:] = last.uv[PAST - 1]
         there[:] = 0
@@ -123,8 +124,8 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
                     there[i] = 0
                     uv[i] = held
                 held = uv[i]
-    _copy(track.uv[ticks : ticks + PAST], last.uv)
-    _copy(track.there[ticks : ticks + PAST], last.there)
+    copy(track.uv[ticks : ticks + PAST], last.uv)
+    copy(track.there[ticks : ticks + PAST], last.there)
 
 
 @kernel
@@ -132,12 +133,6 @@ def _to_microvolts(mv: Array, uv: Array) -> None:
     """Whole microvolts within what the filters take."""
     for i in range(len(mv)):
         uv[i] = np.rint(min(max(mv[i] * np.float32(1000.0), np.float32(-LIMIT_UV)), np.float32(LIMIT_UV)))
-
-
-@kernel
-def _copy(source: Array, target: Array) -> None:
-    for i in range(len(source)):
-        target[i] = source[i]
 
 
 @kernel
@@ -158,7 +153,7 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
             elif track.blank == 0:
                 track.valid[done:end] = 1
             else:
-                _copy(track.there[PAST + done : PAST + end], track.valid[done:])
+                copy(track.there[PAST + done : PAST + end], track.valid[done:])
         fibrillation.take(state.fibrillation, tick, end - done, desk, done)
         done = end
         if (state.tick + end) % EPOCH == 0:

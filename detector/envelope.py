@@ -17,8 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from detector.arrays import copy, largest
 from detector.jit import kernel, whole_numbers
-from detector.types import CHUNK, Array, Row, Single
+from detector.types import CHUNK, Array, Row
 
 STRIDE: Final = 2  # ticks a step
 BASE: Final = 17  # steps of the baseline's boxcar (136 ms): what is slower than a wide QRS is baseline
@@ -75,23 +76,17 @@ def clear(front: Row) -> None:
 @kernel
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
-    _copy(front.x, work.x)
-    _copy(front.b, work.b)
-    _copy(front.d, work.d)
+    copy(front.x, work.x)
+    copy(front.b, work.b)
+    copy(front.d, work.d)
 
 
 @kernel
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
-    _copy(work.x[steps : steps + 2], front.x)
-    _copy(work.b[steps : steps + HELD], front.b)
-    _copy(work.d[steps : steps + SLOPES], front.d)
-
-
-@kernel
-def _copy(source: Array, target: Array) -> None:
-    for i in range(len(source)):
-        target[i] = source[i]
+    copy(work.x[steps : steps + 2], front.x)
+    copy(work.b[steps : steps + HELD], front.b)
+    copy(work.d[steps : steps + SLOPES], front.d)
 
 
 @kernel
@@ -164,15 +159,6 @@ def _envelope(work: Row, first: int, end: int) -> None:
 def steepest(work: Row, at: int) -> float:
     """Largest slope that went into the envelope at step `at` of this call, in units of the envelope."""
     return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)
-
-
-@whole_numbers
-def largest(values: Array) -> Single:
-    """Greatest magnitude of whole numbers."""
-    greatest = np.float32(0.0)
-    for i in range(len(values)):
-        greatest = max(greatest, abs(values[i]))
-    return greatest
 
 
 @whole_numbers

@@ -22,12 +22,13 @@ import numpy as np
 
 from detector.candidate import CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
 from detector.candidate import begin as begin_shape
-from detector.desk import BACK, JUDGED, WINDOW
-from detector.envelope import FRONT, HELD, LAG, LIMIT_UV, SETTLE, STRIDE, clear, feed, load, rest, store
+from detector.desk import BACK, JUDGED
+from detector.envelope import FRONT, HELD, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
+from detector.feature import LEARNED, alike, features, gains
 from detector.jit import kernel
-from detector.quality import sum_of
-from detector.types import LEADS, RING, Array, Row
-from detector.usual import FLOOR, KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
+from detector.r_peak import FIDUCIAL, locate
+from detector.types import LEADS, Array, Row
+from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
 
 WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
@@ -37,15 +38,8 @@ SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate i
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FADE_AFTER: Final = 250  # steps without a beat after which the levels fade (2 s)
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
-LEARNED: Final = 3  # beats after which a lead is heard before those that have had none
 UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
 UNREST: Final = 0.04  # share of a look: half in 0.5 s
-FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
-UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
-FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
-WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
-APART: Final = 20  # ticks between two R peaks at least (80 ms)
-CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 LATEST: Final = 2 * (SEARCH_LIMIT + WAIT) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
@@ -135,7 +129,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
             load(state.lead[lead], desk.lead[lead].work)
     start = 0
     while start < steps:
-        end = _alike(desk, start, steps)
+        end = alike(desk, start, steps)
         for lead in range(LEADS):
             front, usual, work = state.lead[lead], state.usual[lead], desk.lead[lead].work
             if work.valid[start]:
@@ -157,62 +151,12 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
 
 
 @kernel
-def _alike(desk: Row, start: int, steps: int) -> int:
-    """Where the stretch from `start` on ends in which no lead comes or goes."""
-    end = steps
-    for lead in range(LEADS):
-        valid = desk.lead[lead].work.valid[start:steps]
-        there = 0
-        for i in range(len(valid)):
-            there += valid[i]
-        if there > 0 and there < len(valid):
-            change = 1
-            while valid[change] == valid[0]:
-                change += 1
-            end = min(end, start + change)
-    return end
-
-
-@kernel
-def _gains(state: Row, desk: Row) -> None:
-    """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
-    learned = False
-    for lead in range(LEADS):
-        learned = learned or (state.lead[lead].run > 0 and state.usual[lead].n_beats >= LEARNED)
-    total = 0.0
-    for lead in range(LEADS):
-        usual = state.usual[lead]
-        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
-            total += usual.weight
-    for lead in range(LEADS):
-        usual = state.usual[lead]
-        desk.gain[lead] = 0.0
-        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
-            desk.gain[lead] = usual.weight / max(usual.level, FLOOR) / total
-
-
-@kernel
-def _features(desk: Row, start: int, end: int) -> None:
-    """The feature of the steps [start, end) of this call, by the gains there are."""
-    feature = desk.feature[BACK + start : BACK + end]
-    envelope, gain = desk.lead[0].work.envelope[start:end], desk.gain[0]
-    for i in range(len(feature)):
-        feature[i] = gain * envelope[i]
-    for lead in range(1, LEADS):
-        gain = desk.gain[lead]
-        if gain > np.float32(0.0):
-            envelope = desk.lead[lead].work.envelope[start:end]
-            for i in range(len(feature)):
-                feature[i] += gain * envelope[i]
-
-
-@kernel
 def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
     """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
 
     The feature is computed as far ahead as the gains will not change, and again behind each beat, which changes them.
     """
-    _gains(state, desk)
+    gains(state, desk)
     rested = index = ready = start
     while index < end:
         fades = max(state.last, state.first) + FADE_AFTER + 1 - origin
@@ -220,11 +164,11 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
         if index >= fades:
             for lead in range(LEADS):
                 fade(state.usual[lead], origin + index - state.last)
-            _gains(state, desk)
+            gains(state, desk)
             ready = index
             stop = index + 1
         if ready < stop:
-            _features(desk, ready, stop)
+            features(desk, ready, stop)
             ready = stop
         index = _scan(state, desk, origin, index, stop)
         if index < stop:
@@ -232,7 +176,7 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             rested = index + 1
             if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
                 count += 1
-                _gains(state, desk)
+                gains(state, desk)
                 ready = index + 1
             index += 1
     _rest(state, desk, origin, rested, end)
@@ -305,7 +249,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             if found:
                 candidate = state.candidate
                 peak.strength = candidate.score
-                _locate(state, desk, signal, candidate.at, peak)
+                locate(state, desk, signal, candidate.at, peak)
                 learn(state.shape, candidate)
                 _accept(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
             if found or closed:
@@ -318,7 +262,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             if state.kept > -SEARCHED:
                 found = True
                 peak.strength = state.kept
-                _locate(state, desk, signal, state.kept_at, peak)
+                locate(state, desk, signal, state.kept_at, peak)
                 _accept(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
             state.kept = UNLIKELY
     if found:
@@ -421,79 +365,4 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
         accept(state.usual[lead], envelope[lead], size[lead], after_pause)
 
 
-@kernel
-def _locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
-    """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
-
-    It is the largest deflection; in a wide complex an earlier one that is nearly as large.
-    """
-    chosen = -1
-    for lead in range(LEADS):
-        if state.lead[lead].run > 0:
-            if chosen < 0 or state.usual[lead].weight > CLEARLY * state.usual[chosen].weight:
-                chosen = lead
-    chosen = max(chosen, 0)
-    centre = STRIDE * at + STRIDE - 1 - LAG
-    first = max(centre - FIDUCIAL, state.last_r + APART)
-    last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
-    where = min(max(centre, first), last)
-    sizes = desk.window[: last - first + 1]
-    if _deflections(signal.mv[chosen], first, sizes):
-        most = np.float32(-1.0)
-        for i in range(len(sizes)):
-            most = max(most, sizes[i])
-        top = 0
-        while sizes[top] < most:
-            top += 1
-        for i in range(1, top - WIDE):
-            if sizes[i] > np.float32(FIRST) * most and sizes[i - 1] <= sizes[i] and sizes[i + 1] <= sizes[i]:
-                top = i
-                break
-        where = first + top
-    state.last_r = where
-    peak.tick = where
-    peak.lead = chosen
-
-
-@kernel
-def _deflections(ring: Array, first: int, out: Array) -> bool:
-    """How far the ticks from `first` on lie from their mean, in whole µV, an R wave before an S wave; False: none is.
-
-    A tick without a reading lies nowhere.
-    """
-    at = first & (RING - 1)
-    before = min(len(out), RING - at)
-    _whole(ring[at:], out[:before])
-    _whole(ring, out[before:])
-    missing = 0
-    for i in range(len(out)):
-        missing += np.isnan(out[i])
-    if missing == len(out):
-        return False
-    total = np.float32(0.0)
-    if missing == 0:
-        total = sum_of(out)
-    else:
-        for i in range(len(out)):
-            total += np.float32(0.0) if np.isnan(out[i]) else out[i]
-    mean = np.rint(total / np.float32(len(out) - missing))
-    for i in range(len(out)):
-        value = out[i] - mean
-        out[i] = value * np.float32(UPRIGHT) if value > np.float32(0.0) else -value
-    if missing > 0:
-        for i in range(len(out)):
-            if np.isnan(out[i]):
-                out[i] = np.float32(-1.0)
-    return True
-
-
-@kernel
-def _whole(mv: Array, out: Array) -> None:
-    for i in range(len(out)):
-        value = np.rint(mv[i] * np.float32(1000.0))
-        out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
-
-
 assert 2 * WAIT <= BACK, "too little of the feature is kept"
-assert 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
-assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from detector.arrays import sum_of
 from detector.jit import kernel, whole_numbers
 from detector.types import CHUNK, EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
 
@@ -90,10 +91,10 @@ def count(counted: Row, uv: Array) -> None:
 
 
 @whole_numbers
-def sum_of(values: Array) -> Single:
-    """Sum of whole numbers."""
+def _sum_of_epoch(values: Array) -> Single:
+    """The same of an epoch: a number of values that is known beforehand takes half the time."""
     total = np.float32(0.0)
-    for i in range(len(values)):
+    for i in range(EPOCH):
         total += values[i]
     return total
 
@@ -122,9 +123,9 @@ def close(quality: Row, counted: Row, end: int, uv: Array, there: Array, missing
         for i in range(EPOCH):
             stuck += counted.stuck[first + i] if there[i] else np.float32(0.0)
     elif counted.any_stuck:
-        stuck = sum_of(counted.stuck[first : first + EPOCH])
-    rough_now = min(sum_of(rough), np.float32(MOST))
-    move_now = min(sum_of(move), np.float32(MOST))
+        stuck = _sum_of_epoch(counted.stuck[first : first + EPOCH])
+    rough_now = min(_sum_of_epoch(rough), np.float32(MOST))
+    move_now = min(_sum_of_epoch(move), np.float32(MOST))
     low = np.float32(-FAR)
     high = np.float32(FAR)
     if move_now <= EPOCH * STILL_UV:  # else it moves by more than that

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector import candidate, qrs, usual
+from detector import candidate, qrs, r_peak, usual
 from detector.envelope import LAG, PER_BAND, SETTLE
+from detector.feature import LEARNED
 from detector.reference_filters import LeadTwin, microvolts
 
 
@@ -115,8 +116,8 @@ class QrsTwin:
         return peak or self._search_back(now, silent)
 
     def _gain(self) -> None:
-        learned = any(lead.run > 0 and len(lead.beats) >= qrs.LEARNED for lead in self.leads)
-        heard = [lead.run > 0 and (len(lead.beats) >= qrs.LEARNED or not learned) for lead in self.leads]
+        learned = any(lead.run > 0 and len(lead.beats) >= LEARNED for lead in self.leads)
+        heard = [lead.run > 0 and (len(lead.beats) >= LEARNED or not learned) for lead in self.leads]
         total = 0.0
         for lead, usable in zip(self.leads, heard, strict=True):
             total += lead.weight if usable else 0.0
@@ -278,7 +279,7 @@ class QrsTwin:
         self.kept = None
         self.n += 1
         for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
-            if lead.run <= (SETTLE if self.n > qrs.LEARNED else 0):
+            if lead.run <= (SETTLE if self.n > LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
                 lead.beats = [envelope] * usual.KEPT
@@ -294,12 +295,12 @@ class QrsTwin:
     def _locate(self, at: int) -> tuple[int, int]:
         chosen = -1
         for i, lead in enumerate(self.leads):
-            if lead.run and (chosen < 0 or lead.weight > qrs.CLEARLY * self.leads[chosen].weight):
+            if lead.run and (chosen < 0 or lead.weight > r_peak.CLEARLY * self.leads[chosen].weight):
                 chosen = i
         chosen = max(chosen, 0)
         centre = 2 * at + 1 - LAG
-        first = max(centre - qrs.FIDUCIAL, self.last_r + qrs.APART)
-        last = max(centre + qrs.FIDUCIAL, first)
+        first = max(centre - r_peak.FIDUCIAL, self.last_r + r_peak.APART)
+        last = max(centre + r_peak.FIDUCIAL, first)
 
         window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first, last + 1)]
         whole = [None if math.isnan(value) else microvolts(value) for value in window]
@@ -309,8 +310,8 @@ class QrsTwin:
             mean = float(np.rint(np.float32(sum(real)) / np.float32(len(real))))
             sizes = [np.float32(-1.0) if value is None else _deflection(value - mean) for value in whole]
             top = sizes.index(max(sizes))
-            for i in range(1, top - qrs.WIDE):
-                if sizes[i] > np.float32(qrs.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
+            for i in range(1, top - r_peak.WIDE):
+                if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
                     top = i
                     break
             where = first + top
@@ -319,7 +320,7 @@ class QrsTwin:
 
 
 def _deflection(value: float) -> np.float32:
-    return np.float32(value) * np.float32(qrs.UPRIGHT) if value > 0.0 else np.float32(-value)
+    return np.float32(value) * np.float32(r_peak.UPRIGHT) if value > 0.0 else np.float32(-value)
 
 
 def _both(near: Sequence[float], points: Sequence[float]) -> float:

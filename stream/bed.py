@@ -10,14 +10,14 @@ its first.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
 from detector import detector, resample
 from detector.jit import kernel
 from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, Array, Row
-from model.reader import read_beat
+from model.reader import Weights, read_beat
 from model.state import LANGUAGE
 from stream import conditions, rhythm, rules
 from stream.frames import INVALID
@@ -94,6 +94,35 @@ REVISION = np.dtype(
     align=True,
 )
 
+#: Which of `Events.counts` counts what.
+BEATS_READ, REVISED, MARKED, MOVED = range(4)
+FIRST, LAST = range(2)  # words on a beat
+
+
+class Events(NamedTuple):
+    """What `judge` says of beds: rows of what kind, and how many of each there are."""
+
+    beats: Any  #: BEAT
+    revisions: Any  #: REVISION
+    marks: Any  #: rhythm.MARK
+    moves: Any  #: conditions.TRANSITION
+    counts: Any  #: int64, shape (4,)
+    words: Any  #: float32, shape (2, CLASSES): room for the two words of a beat
+
+    @classmethod
+    def of(cls, rows: int) -> Self:
+        """Room for all that one `judge` of so many beds can say."""
+        beats, revisions, marks, moves = room(rows)
+        return cls(
+            np.empty(beats, BEAT),
+            np.empty(revisions, REVISION),
+            np.empty(marks, rhythm.MARK),
+            np.empty(moves, conditions.TRANSITION),
+            np.zeros(4, np.int64),
+            np.zeros((2, CLASSES), np.float32),
+        )
+
+
 #: Stretches of samples for `detect`: row, first index in the buffer, instants.
 JOB = np.dtype([("row", "i8"), ("first", "i8"), ("count", "i8")], align=True)
 
@@ -104,10 +133,7 @@ def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     detector.begin(bed.detector, rate_mhz, sample)
     conditions.begin(bed.rules, bed.detector.tick, sample)
     rhythm.begin(bed.rhythm)
-    bed.rules.leads = leads
-    bed.n_pending = 0
-    bed.last_beat = -1
-    bed.lead_state[:] = GOOD
+    _await(bed, leads)
 
 
 @kernel
@@ -116,6 +142,12 @@ def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     detector.begin(bed.detector, rate_mhz, sample)
     conditions.restart(bed.rules, bed.detector.tick, sample)
     rhythm.restart(bed.rhythm)
+    _await(bed, leads)
+
+
+@kernel
+def _await(bed: Row, leads: int) -> None:
+    """No beat has been found or read yet."""
     bed.rules.leads = leads
     bed.n_pending = 0
     bed.last_beat = -1
@@ -142,9 +174,7 @@ def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
 
 
 @kernel
-def judge(
-    table: Array, rows: Array, weights: Any, beats: Array, revisions: Array, marks: Array, moves: Array, counts: Array
-) -> None:
+def judge(table: Array, rows: Array, weights: Weights, events: Events) -> None:
     """Judge each of these beds up to its newest tick.
 
     Parameters
@@ -152,76 +182,51 @@ def judge(
     table : BED, shape (beds,)
     rows : int64, shape (rows,)
     weights : model.reader.Weights
-    beats, revisions, marks, moves : BEAT, REVISION, rhythm.MARK, conditions.TRANSITION
-        Where events go; large enough (`room`).
-    counts : int64, shape (4,)
-        How many of each there are already; updated.
+    events : Events
+        Made for as many rows; none is in it yet.
     """
-    first = np.zeros(CLASSES, np.float32)
-    last = np.zeros(CLASSES, np.float32)
+    counts = events.counts
     for i in range(len(rows)):
-        bed = table[rows[i]]
-        b, r, m, t = counts[0], counts[1], counts[2], counts[3]
-        _judge_bed(bed, weights, first, last, beats, revisions, marks, moves, counts)
-        for k in range(b, counts[0]):
-            beats[k].row = rows[i]
-        for k in range(r, counts[1]):
-            revisions[k].row = rows[i]
-        for k in range(m, counts[2]):
-            marks[k].row = rows[i]
-        for k in range(t, counts[3]):
-            moves[k].row = rows[i]
+        beats, revised, marked, moved = counts[BEATS_READ], counts[REVISED], counts[MARKED], counts[MOVED]
+        _judge_bed(table[rows[i]], weights, events)
+        for k in range(beats, counts[BEATS_READ]):
+            events.beats[k].row = rows[i]
+        for k in range(revised, counts[REVISED]):
+            events.revisions[k].row = rows[i]
+        for k in range(marked, counts[MARKED]):
+            events.marks[k].row = rows[i]
+        for k in range(moved, counts[MOVED]):
+            events.moves[k].row = rows[i]
 
 
 @kernel
-def _judge_bed(
-    bed: Row,
-    weights: Any,
-    first_word: Array,
-    last_word: Array,
-    beats: Array,
-    revisions: Array,
-    marks: Array,
-    moves: Array,
-    counts: Array,
-) -> None:
+def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
+    marks, moves, counts = events.marks, events.moves, events.counts
     state = bed.detector
     peak = 0
     for e in range(state.n_epochs):
         epoch = state.epochs[e]
-        peak = _advance(bed, epoch.tick, peak, weights, first_word, last_word, beats, revisions, marks, moves, counts)
+        peak = _advance(bed, epoch.tick, peak, weights, events)
         first = resample.sample_of(state.input, epoch.tick - EPOCH + 1)
         now = resample.sample_of(state.input, epoch.tick)
         fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
-        counts[3] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[3])
+        counts[MOVED] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[MOVED])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
             if fibrillating:
-                counts[2] = rhythm.mark(marks, counts[2], rhythm.VF_ENDS, now, 0)
+                counts[MARKED] = rhythm.mark(marks, counts[MARKED], rhythm.VF_ENDS, now, 0)
             else:
-                counts[2] = rhythm.mark(marks, counts[2], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
-        counts[2] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[2])
+                counts[MARKED] = rhythm.mark(marks, counts[MARKED], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
+        counts[MARKED] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[MARKED])
         for lead in range(LEADS):
             bed.lead_state[lead] = epoch.lead[lead]
-    _advance(bed, state.tick - 1, peak, weights, first_word, last_word, beats, revisions, marks, moves, counts)
+    _advance(bed, state.tick - 1, peak, weights, events)
     detector.empty(state)
 
 
 @kernel
-def _advance(
-    bed: Row,
-    until: int,
-    peak: int,
-    weights: Any,
-    first_word: Array,
-    last_word: Array,
-    beats: Array,
-    revisions: Array,
-    marks: Array,
-    moves: Array,
-    counts: Array,
-) -> int:
+def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) -> int:
     """Take the peaks found and the beats due up to tick `until`, in order of time; the number of peaks taken."""
-    state = bed.detector
+    state, counts = bed.detector, events.counts
     while True:
         due = bed.pending[0].tick + AFTER if bed.n_pending > 0 else until + 1
         if bed.n_pending > 0:
@@ -233,7 +238,7 @@ def _advance(
             new.found = found
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
-            counts[3] = rules.on_peak(
+            counts[MOVED] = rules.on_peak(
                 bed.rules,
                 bed.limits,
                 state.signal,
@@ -242,13 +247,13 @@ def _advance(
                 found,
                 new.sample,
                 now,
-                moves,
-                counts[3],
+                events.moves,
+                counts[MOVED],
             )
             bed.n_pending += 1
             peak += 1
         elif due <= until:
-            _read(bed, due, weights, first_word, last_word, beats, revisions, marks, moves, counts)
+            _read(bed, due, weights, events)
         else:
             return peak
 
@@ -264,22 +269,12 @@ def _likeliest(probabilities: Array) -> int:
 
 
 @kernel
-def _read(
-    bed: Row,
-    due: int,
-    weights: Any,
-    first_word: Array,
-    last_word: Array,
-    beats: Array,
-    revisions: Array,
-    marks: Array,
-    moves: Array,
-    counts: Array,
-) -> None:
+def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     """Read the oldest pending beat at tick `due`: the rules act on it, and the beat before gets its last word."""
-    state = bed.detector
+    state, counts = bed.detector, events.counts
+    first_word, last_word = events.words[FIRST], events.words[LAST]
     first = bed.pending[0]
-    out = beats[counts[0]]
+    out = events.beats[counts[BEATS_READ]]
     out.token = read_beat(bed.language, weights, state.signal, first.tick, bed.lead_state, first_word, last_word)
     label = _likeliest(first_word)
     out.label = label
@@ -288,20 +283,22 @@ def _read(
     out.rr = first.sample - bed.last_beat if bed.last_beat >= 0 else 0
     out.found = first.found - first.tick
     out.known = due - first.tick
-    counts[0] += 1
+    counts[BEATS_READ] += 1
     settled = _likeliest(last_word)
     if bed.last_beat >= 0 and last_word[settled] > 0.0:
-        revision = revisions[counts[1]]
+        revision = events.revisions[counts[REVISED]]
         revision.sample = bed.last_beat
         revision.label = settled
         revision.probability = last_word[settled]
         revision.known = due - bed.last_tick
-        counts[1] += 1
+        counts[REVISED] += 1
     bed.last_beat = first.sample
     bed.last_tick = first.tick
     now = resample.sample_of(state.input, due)
-    counts[3] = rules.on_beat(bed.rules, bed.limits, label, first.tick, first.sample, now, moves, counts[3])
-    counts[2] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, marks, counts[2])
+    counts[MOVED] = rules.on_beat(
+        bed.rules, bed.limits, label, first.tick, first.sample, now, events.moves, counts[MOVED]
+    )
+    counts[MARKED] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, events.marks, counts[MARKED])
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]
     bed.n_pending -= 1

@@ -263,26 +263,22 @@ class Ward:
         if not names:
             return
         rows = np.array([self._rows[name] for name in names])
-        room = beds.room(len(rows))
-        found = np.empty(room[0], beds.BEAT)
-        revisions = np.empty(room[1], beds.REVISION)
-        marks = np.empty(room[2], rhythm.MARK)
-        moves = np.empty(room[3], conditions.TRANSITION)
-        counts = np.zeros(4, np.int64)
-        beds.judge(self._table, rows, self._weights, found, revisions, marks, moves, counts)
+        events = beds.Events.of(len(rows))
+        beds.judge(self._table, rows, self._weights, events)
+        counts = events.counts
         self._queued.clear()
         name_of = dict(zip(rows.tolist(), names, strict=True))
         collector = self._collector
-        for beat in found[: counts[0]]:
+        for beat in events.beats[: counts[beds.BEATS_READ]]:
             row = int(beat["row"])
             collector.beat(name_of[row], self._rate(row), beat)
-        for revision in revisions[: counts[1]]:
+        for revision in events.revisions[: counts[beds.REVISED]]:
             row = int(revision["row"])
             collector.revise(name_of[row], self._rate(row), revision)
-        for mark in marks[: counts[2]]:
+        for mark in events.marks[: counts[beds.MARKED]]:
             row = int(mark["row"])
             collector.mark(name_of[row], self._rate(row), mark)
-        for move in moves[: counts[3]]:
+        for move in events.moves[: counts[beds.MOVED]]:
             row = int(move["row"])
             self._alert(name_of[row], row, move)
 

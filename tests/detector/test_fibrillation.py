@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import desk as desks
-from detector import fibrillation
+from detector import fibrillation, waviness
 from detector.desk import PAST
 from detector.jit import kernel
 from detector.types import EPOCH, LEADS, RATE
@@ -185,14 +185,14 @@ def test_the_cutting_does_not_matter(seed: int, steps: list[int]) -> None:
 
 def rests_plainly(signal: Signal) -> bool:
     """What `fibrillation.rests` says after whole half seconds, plainly."""
-    samples = signal.reshape(-1, fibrillation.STEP).sum(axis=1)
-    moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // fibrillation.STEP).sum(axis=1)
+    samples = signal.reshape(-1, waviness.STEP).sum(axis=1)
+    moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // waviness.STEP).sum(axis=1)
     epochs = np.arange(len(moves))[-fibrillation.EPOCHS :]
     peak = sorted(moves[epochs[epochs // 10 % 5 == second]].max() for second in range(5))[1]
-    resting = moves[epochs] * fibrillation.REST < peak
+    resting = moves[epochs] * waviness.REST < peak
     late = resting[-fibrillation.LATE * fibrillation.HALF :]
     enough = bool(resting.sum() > fibrillation.REST_MOST or late.sum() > fibrillation.LATE_MOST)
-    return bool(peak >= fibrillation.MOVES_UV * fibrillation.STEP) and enough
+    return bool(peak >= fibrillation.MOVES_UV * waviness.STEP) and enough
 
 
 @settings(max_examples=40, deadline=None)
@@ -240,14 +240,14 @@ def test_a_new_start_forgets() -> None:
 
 @pytest.mark.parametrize(("hz", "seconds"), [(3.0, 0.333), (5.0, 0.2)])
 def test_period_finds_the_wave(hz: float, seconds: float) -> None:
-    t = np.arange(fibrillation.WINDOW) / fibrillation.RATE_OUT
+    t = np.arange(waviness.WINDOW) / waviness.RATE_OUT
     wave = np.rint(1e5 * np.sin(2 * np.pi * hz * t)).astype(np.int64)
-    assert fibrillation.period(wave) == pytest.approx(seconds, abs=0.02)
-    assert fibrillation.leakage(wave) < 0.25
+    assert waviness.period(wave) == pytest.approx(seconds, abs=0.02)
+    assert waviness.leakage(wave) < 0.25
 
 
 def test_quiet_is_the_share_of_rest() -> None:
-    spikes = np.zeros(fibrillation.WINDOW, np.int64)
+    spikes = np.zeros(waviness.WINDOW, np.int64)
     spikes[::50] = 10_000
-    assert fibrillation.quiet(spikes) > 0.8
-    assert fibrillation.leakage(spikes) > 0.9
+    assert waviness.quiet(spikes) > 0.8
+    assert waviness.leakage(spikes) > 0.9

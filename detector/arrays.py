@@ -1,0 +1,36 @@
+"""What the kernels do with arrays all over: copy them, add them up, find the greatest.
+
+Written as loops, since a slice assignment or a reduction of NumPy's costs numba a call or an allocation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.jit import kernel, whole_numbers
+from detector.types import Array, Single
+
+
+@kernel
+def copy(source: Array, target: Array) -> None:
+    """Put one array into the beginning of another."""
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@whole_numbers
+def sum_of(values: Array) -> Single:
+    """Sum of whole numbers."""
+    total = np.float32(0.0)
+    for i in range(len(values)):
+        total += values[i]
+    return total
+
+
+@whole_numbers
+def largest(values: Array) -> Single:
+    """Greatest magnitude of whole numbers."""
+    greatest = np.float32(0.0)
+    for i in range(len(values)):
+        greatest = max(greatest, abs(values[i]))
+    return greatest

@@ -1,0 +1,107 @@
+"""Where the R peak of a beat lies that has been found: to the tick, in the signal itself.
+
+The envelope that finds a beat is blunt. Annotators put a beat's mark on the largest deflection they see in the first
+lead that shows it, an R wave before an S wave, and on the first peak of a complex that is notched and wide.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.arrays import sum_of
+from detector.desk import WINDOW
+from detector.envelope import LAG, LIMIT_UV, STRIDE
+from detector.jit import kernel
+from detector.types import LEADS, RING, Array, Row
+
+FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
+UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
+FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
+WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
+APART: Final = 20  # ticks between two R peaks at least (80 ms)
+CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
+
+
+@kernel
+def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
+    """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
+
+    It is the largest deflection; in a wide complex an earlier one that is nearly as large.
+
+    Parameters
+    ----------
+    state, desk, signal : QRS, DESK, SIGNAL
+    at : int
+    peak : PEAK, out
+    """
+    chosen = -1
+    for lead in range(LEADS):
+        if state.lead[lead].run > 0:
+            if chosen < 0 or state.usual[lead].weight > CLEARLY * state.usual[chosen].weight:
+                chosen = lead
+    chosen = max(chosen, 0)
+    centre = STRIDE * at + STRIDE - 1 - LAG
+    first = max(centre - FIDUCIAL, state.last_r + APART)
+    last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
+    where = min(max(centre, first), last)
+    sizes = desk.window[: last - first + 1]
+    if _deflections(signal.mv[chosen], first, sizes):
+        most = np.float32(-1.0)
+        for i in range(len(sizes)):
+            most = max(most, sizes[i])
+        top = 0
+        while sizes[top] < most:
+            top += 1
+        for i in range(1, top - WIDE):
+            if sizes[i] > np.float32(FIRST) * most and sizes[i - 1] <= sizes[i] and sizes[i + 1] <= sizes[i]:
+                top = i
+                break
+        where = first + top
+    state.last_r = where
+    peak.tick = where
+    peak.lead = chosen
+
+
+@kernel
+def _deflections(ring: Array, first: int, out: Array) -> bool:
+    """How far the ticks from `first` on lie from their mean, in whole µV, an R wave before an S wave; False: none is.
+
+    A tick without a reading lies nowhere.
+    """
+    at = first & (RING - 1)
+    before = min(len(out), RING - at)
+    _whole(ring[at:], out[:before])
+    _whole(ring, out[before:])
+    missing = 0
+    for i in range(len(out)):
+        missing += np.isnan(out[i])
+    if missing == len(out):
+        return False
+    total = np.float32(0.0)
+    if missing == 0:
+        total = sum_of(out)
+    else:
+        for i in range(len(out)):
+            total += np.float32(0.0) if np.isnan(out[i]) else out[i]
+    mean = np.rint(total / np.float32(len(out) - missing))
+    for i in range(len(out)):
+        value = out[i] - mean
+        out[i] = value * np.float32(UPRIGHT) if value > np.float32(0.0) else -value
+    if missing > 0:
+        for i in range(len(out)):
+            if np.isnan(out[i]):
+                out[i] = np.float32(-1.0)
+    return True
+
+
+@kernel
+def _whole(mv: Array, out: Array) -> None:
+    for i in range(len(out)):
+        value = np.rint(mv[i] * np.float32(1000.0))
+        out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
+
+
+assert 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert FIDUCIAL < LAG, "the R peak would lie ahead"

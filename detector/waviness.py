@@ -1,0 +1,139 @@
+"""Five measures of a window of a lead: of one wave after the other, or of complexes with rest between them?
+
+They are what `detector.fibrillation` judges by where the lead hardly rests; its introduction says what each is of. All
+are taken from the signal without its baseline, in whole numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import RATE, Array, Row
+
+STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
+RATE_OUT: Final = RATE // STEP
+WINDOW: Final = 5 * RATE_OUT  # samples looked at: 5 s, less is too few waves, more is too late
+SECOND: Final = RATE_OUT  # samples over which each greatest deflection is taken
+BASE: Final = 50  # samples of the baseline's mean (1 s): removes what is slower than about 0.6 Hz
+KEPT: Final = WINDOW + BASE  # samples kept: the window, and the baseline of its first sample
+SHORTEST: Final = 5  # samples of the shortest period looked for: 0.1 s, 600 a minute
+LONGEST: Final = 29  # and of the longest: 0.58 s, 103 a minute; slower is no fibrillation
+HALF_MOST: Final = 40  # samples of the longest half period in the leakage: bounds the work on a bare baseline
+SLOPE_MEAN: Final = 5  # samples over which the slope is averaged: 0.1 s, a QRS complex is one hump
+REST: Final = 4  # the slope is quiet below one in so many of the mean of its peaks
+
+_SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV: sums of a window fit into 32 bits ...
+_UNIT: Final = STEP * BASE / 2**_SHIFT
+_LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
+
+
+@kernel
+def without_baseline(track: Row, oldest: int) -> Array:
+    """The window less its baseline, in 1 / `_UNIT` µV; `oldest`: where the samples kept begin."""
+    x = np.empty(KEPT, np.int32)
+    x[: KEPT - oldest] = track.x[oldest:]
+    x[KEPT - oldest :] = track.x[:oldest]
+    y = np.empty(WINDOW, np.int32)
+    base = np.int64(0)
+    for i in range(BASE):
+        base += x[i]
+    for i in range(WINDOW):  # the baseline's mean lies around the sample: it is taken half a baseline late
+        base += np.int64(x[i + BASE]) - x[i]
+        value = (np.int64(BASE) * x[i + BASE // 2] - base) >> _SHIFT
+        y[i] = min(max(value, -_LARGEST), _LARGEST)
+    return y
+
+
+@kernel
+def deflections(y: Array) -> tuple[float, float, float]:
+    """Least, largest and mean of the seconds' greatest deflections, µV."""
+    least = 1e18
+    largest = 0.0
+    mean = 0.0
+    for first in range(0, WINDOW, SECOND):
+        greatest = 0
+        for i in range(first, first + SECOND):
+            greatest = max(greatest, abs(y[i]))
+        value = greatest / _UNIT
+        least = min(least, value)
+        largest = max(largest, value)
+        mean += value * SECOND / WINDOW
+    return least, largest, mean
+
+
+@kernel
+def roughness(y: Array) -> float:
+    """Mean magnitude of the second difference over that of the first."""
+    slope = np.int32(1)
+    bend = np.int32(0)
+    for i in range(2, WINDOW):
+        slope = np.int32(slope + abs(np.int32(y[i] - y[i - 1])))
+        bend = np.int32(bend + abs(np.int32(y[i] - 2 * y[i - 1] + y[i - 2])))
+    return float(bend / slope)
+
+
+@kernel
+def leakage(y: Array) -> float:
+    """What the VF filter lets through: 0 for a sine, near 1 for narrow complexes and for noise."""
+    size = np.int32(0)
+    change = np.int32(1)
+    for i in range(1, WINDOW):
+        size = np.int32(size + abs(y[i]))
+        change = np.int32(change + abs(np.int32(y[i] - y[i - 1])))
+    half = min(max(int(np.pi * size / change + 0.5), 1), HALF_MOST)
+    through = np.int32(0)
+    whole = np.int32(1)
+    for i in range(half, WINDOW):
+        through = np.int32(through + abs(np.int32(y[i] + y[i - half])))
+        whole = np.int32(whole + np.int32(abs(y[i]) + abs(y[i - half])))
+    return float(through / whole)
+
+
+@kernel
+def quiet(y: Array) -> float:
+    """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
+    first = SLOPE_MEAN + 1
+    slope = np.empty(WINDOW, np.int32)
+    mean = np.zeros(WINDOW, np.int32)
+    for i in range(2, WINDOW):
+        slope[i] = abs(np.int32(y[i] - y[i - 2]))
+    for i in range(first, WINDOW):
+        mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
+    peaks = 0
+    for start in range(0, WINDOW, SECOND):
+        greatest = 0
+        for i in range(start, start + SECOND):
+            greatest = max(greatest, mean[i])
+        peaks += greatest
+    seconds = WINDOW // SECOND
+    limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
+    still = np.int32(0)
+    for i in range(first, WINDOW):
+        still = np.int32(still + (mean[i] < limit))
+    return float(still / (WINDOW - first))
+
+
+@kernel
+def period(y: Array) -> float:
+    """Seconds of lag at which the signal resembles itself most."""
+    early = np.int64(1)  # energy of the window without its last `lag` samples, and without its first
+    for i in range(WINDOW):
+        early += np.int64(y[i]) * np.int64(y[i])
+    late = early
+    best = -2.0
+    where = SHORTEST
+    for lag in range(1, LONGEST + 1):
+        early -= np.int64(y[WINDOW - lag]) * np.int64(y[WINDOW - lag])
+        late -= np.int64(y[lag - 1]) * np.int64(y[lag - 1])
+        if lag >= SHORTEST:
+            product = np.int64(0)
+            for i in range(WINDOW - lag):
+                product += np.int64(y[i]) * np.int64(y[i + lag])
+            likeness = product / np.sqrt(float(early) * float(late))
+            if likeness > best:
+                best = likeness
+                where = lag
+    return where / RATE_OUT
