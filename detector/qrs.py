@@ -36,7 +36,7 @@ BEGUN: Final = 0.95  # share of its height to which it must fall before a sure c
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
-FADE_AFTER: Final = 250  # steps without a beat after which the levels fade (2 s)
+FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
 UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
 UNREST: Final = 0.04  # share of a look: half in 0.5 s
@@ -57,6 +57,7 @@ QRS = np.dtype(
         ("candidate", CANDIDATE),
         ("last", "i8"),  # step of the last beat's feature
         ("last_r", "i8"),  # tick of its R peak
+        ("sure", "i8"),  # step of the last beat that no search back was needed for
         ("last_slope", "f8"),
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
@@ -91,6 +92,7 @@ def begin(state: Row) -> None:
     state.candidate.score = UNLIKELY
     state.last = _LONG_AGO
     state.last_r = _LONG_AGO
+    state.sure = _LONG_AGO
     state.last_slope = 1.0
     state.rr[:] = 0.0
     state.n_rr = 0
@@ -159,11 +161,11 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
     gains(state, desk)
     rested = index = ready = start
     while index < end:
-        fades = max(state.last, state.first) + FADE_AFTER + 1 - origin
+        fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
         stop = min(end, fades)
         if index >= fades:
             for lead in range(LEADS):
-                fade(state.usual[lead], origin + index - state.last)
+                fade(state.usual[lead], origin + index - state.sure)
             gains(state, desk)
             ready = index
             stop = index + 1
@@ -350,19 +352,20 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
     searched : bool
         Found by the search back.
     """
-    after_pause = not searched and at - state.last > FADE_AFTER
+    after_pause = not searched and at - state.sure > FADE_AFTER
     if state.n > 0:
         state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
         state.n_rr += 1
         state.expected = median(state.rr, state.n_rr)
     state.last = at
+    state.sure = state.sure if searched else at
     state.last_slope = slope
     state.kept = UNLIKELY
     state.n += 1
     for lead in range(LEADS):
         if state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
-        accept(state.usual[lead], envelope[lead], size[lead], after_pause)
+        accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
 
 
 assert 2 * WAIT <= BACK, "too little of the feature is kept"

@@ -64,7 +64,7 @@ class QrsTwin:
         self.best = np.float32(0.0)
         self.best_at = 0
         self.candidate: _Candidate | None = None
-        self.last = self.last_r = -(10**9)
+        self.last = self.last_r = self.sure = -(10**9)
         self.last_slope = 1.0
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
@@ -91,9 +91,9 @@ class QrsTwin:
         for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
             lead.feed(sum(map(microvolts, pair)) if one and other else 0, one and other)
         self._gain()
-        silent = now - self.last
-        if silent > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
-            self._fade(silent)
+        unsure = now - self.sure
+        if unsure > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
+            self._fade(unsure)
             self._gain()
         feature = self.gains[0] * self.leads[0].envelope
         for lead, gain in zip(self.leads[1:], self.gains[1:], strict=True):
@@ -113,7 +113,7 @@ class QrsTwin:
             if peak or closed:
                 self.best = np.float32(0.0)
                 self._follow(now, feature)
-        return peak or self._search_back(now, silent)
+        return peak or self._search_back(now, now - self.last)
 
     def _gain(self) -> None:
         learned = any(lead.run > 0 and len(lead.beats) >= LEARNED for lead in self.leads)
@@ -271,11 +271,12 @@ class QrsTwin:
         return Peak(where, 2 * now + 1, one.score, chosen)
 
     def _accept(self, one: _Candidate, *, searched: bool) -> None:
-        faded = not searched and one.at - self.last > qrs.FADE_AFTER
+        faded = not searched and one.at - self.sure > qrs.FADE_AFTER
         if self.n:
             self.rr.append(min(float(one.at - self.last), qrs.LONGEST))
             self.expected = _median(self.rr)
         self.last, self.last_slope = one.at, one.slope
+        self.sure = self.sure if searched else one.at
         self.kept = None
         self.n += 1
         for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
@@ -286,7 +287,8 @@ class QrsTwin:
                 lead.sizes = [size] * usual.KEPT
             lead.beats.append(envelope)
             lead.sizes.append(size)
-            lead.level = _median(lead.beats)
+            level = _median(lead.beats)
+            lead.level = min(lead.level, level) if searched else level
             lead.size = _median(lead.sizes)
             if len(lead.beats) > usual.WEIGHED:
                 ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)

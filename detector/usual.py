@@ -107,8 +107,11 @@ def refuse(usual: Row, envelope: float) -> None:
 
 
 @kernel
-def accept(usual: Row, envelope: float, size: float, after_pause: bool) -> None:
-    """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual."""
+def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched: bool) -> None:
+    """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual.
+
+    One that was `searched` for does not raise the level again: it fades on until beats are found without.
+    """
     if after_pause and envelope < 0.5 * median(usual.beats, usual.n_beats):
         usual.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
         usual.sizes[:] = size
@@ -116,7 +119,8 @@ def accept(usual: Row, envelope: float, size: float, after_pause: bool) -> None:
     usual.beats[usual.n_beats % KEPT] = envelope
     usual.sizes[usual.n_beats % KEPT] = size
     usual.n_beats += 1
-    usual.level = median(usual.beats, usual.n_beats)
+    level = median(usual.beats, usual.n_beats)
+    usual.level = min(usual.level, level) if searched else level
     usual.size = median(usual.sizes, usual.n_beats)
     if usual.n_beats > WEIGHED:
         ratio = usual.level / (usual.noise + CLEAN * usual.level + 1e-9)

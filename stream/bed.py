@@ -24,7 +24,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 CLASSES: Final = 5
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
