@@ -15,10 +15,11 @@ from stream.broker import Broker
 from stream.errors import KafkaError
 from stream.settings import KafkaSettings
 
-# The same examples in every run of CI, new ones at every desk.
-hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# The same examples in every run, new ones with `pytest --hypothesis-profile new`. No test has a time to keep: the first
+# example may have to wait for a kernel to be compiled.
+hypothesis.settings.register_profile("same", derandomize=True, print_blob=True, deadline=None)
+hypothesis.settings.register_profile("new", print_blob=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 # A suite started in the background inherits a deaf ear for Ctrl-C, and so would the programs it tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from detector.r_peak import UPRIGHT
 from replay import records, script_files
 from replay.script import RAIL_MV, Scripted, builtin, load, read, render
 from replay.script_language import RATES, Script
@@ -105,7 +106,8 @@ def test_truth_sits_on_the_largest_deflection_of_the_first_lead(seed: int, rhyth
     for time in beats(scripted)[1:-1]:
         sample = round(time * 360)
         around = np.abs(rest[sample - reach : sample + reach + 1])
-        assert around[reach - 4 : reach + 5].max() >= 0.8 * around.max()
+        # An R wave goes before a Q or S wave that is hardly larger, with the script as with the detector.
+        assert around[reach - 4 : reach + 5].max() >= around.max() / UPRIGHT
 
 
 @given(seeds, st.integers(101, 300), st.integers(1, 3))
