@@ -1,7 +1,8 @@
 """The one number that is near 1 at every beat: the leads' envelopes, each in units of its own recent beats.
 
 They are averaged with weights by the square of their signal-to-noise ratio, so that a noisy lead is hardly heard, and
-one that is lost not at all.
+one that is lost not at all. Nor is one that shows no beats while another does: an electrode that has come off still
+picks up hum or the breath, which is no flat line, and nothing in it speaks for a beat.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from detector.jit import kernel
 from detector.types import LEADS, Row
 from detector.usual import FLOOR
 
+LOUD: Final = 15.0  # µV a step, half of `FLOOR`: an envelope that no QRS worth hearing stays below, and hum does
+LOUD_EVERY: Final = 4  # steps between two looks at whether a lead is loud: a QRS is one for 13
+SILENT: Final = 188  # steps by which another lead must have been loud later: longer than any RR expected (1.5 s)
 LEARNED: Final = 3  # beats after which a lead is heard before those that have had none
 
 
@@ -36,20 +40,67 @@ def alike(desk: Row, start: int, steps: int) -> int:
 
 
 @kernel
+def is_heard(state: Row, lead: int) -> bool:
+    """Whether a lead has a reading, and is not silent where another shows beats."""
+    return bool(state.lead[lead].run > 0 and not state.silent[lead])
+
+
+@kernel
+def tell_silent(state: Row) -> None:
+    """Which leads have been silent too long while another was loud, by `state.loud` as it is."""
+    for lead in range(LEADS):
+        state.silent[lead] = 0
+        if state.lead[lead].run > 0:
+            for other in range(LEADS):
+                if state.lead[other].run > 0 and state.loud[other] - state.loud[lead] > SILENT:
+                    state.silent[lead] = 1
+
+
+@kernel
+def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int:
+    """Follow when each lead is loud over the steps [start, end) of this call, in which no lead comes or goes.
+
+    Returns the first step from which `tell_silent` says something else than it did, or `end`.
+    """
+    running = 0
+    for lead in range(LEADS):
+        running += state.lead[lead].run > 0
+    for index in range(start + LOUD_EVERY - 1 - (origin + start) % LOUD_EVERY, end, LOUD_EVERY):
+        for lead in range(LEADS):
+            if state.lead[lead].run > 0 and desk.lead[lead].work.envelope[index] > np.float32(LOUD):
+                state.loud[lead] = origin + index
+        if running > 1 and _changes(state):
+            return index
+    return end
+
+
+@kernel
+def _changes(state: Row) -> bool:
+    for lead in range(LEADS):
+        silent = False
+        for other in range(LEADS):
+            late = state.loud[other] - state.loud[lead] > SILENT
+            silent = silent or (late and state.lead[other].run > 0)
+        if state.lead[lead].run > 0 and silent != (state.silent[lead] != 0):
+            return True
+    return False
+
+
+@kernel
 def gains(state: Row, desk: Row) -> None:
     """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
     learned = False
     for lead in range(LEADS):
-        learned = learned or (state.lead[lead].run > 0 and state.usual[lead].n_beats >= LEARNED)
+        learned = learned or (is_heard(state, lead) and state.usual[lead].n_beats >= LEARNED)
     total = 0.0
     for lead in range(LEADS):
         usual = state.usual[lead]
-        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
+        if is_heard(state, lead) and (usual.n_beats >= LEARNED or not learned):
             total += usual.weight
     for lead in range(LEADS):
         usual = state.usual[lead]
         desk.gain[lead] = 0.0
-        if state.lead[lead].run > 0 and (usual.n_beats >= LEARNED or not learned):
+        if is_heard(state, lead) and (usual.n_beats >= LEARNED or not learned):
             desk.gain[lead] = usual.weight / max(usual.level, FLOOR) / total
 
 

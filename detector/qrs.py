@@ -24,7 +24,7 @@ from detector.candidate import CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNL
 from detector.candidate import begin as begin_shape
 from detector.desk import BACK, JUDGED
 from detector.envelope import FRONT, HELD, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
-from detector.feature import LEARNED, alike, features, gains
+from detector.feature import LEARNED, alike, features, follow_loud, gains, is_heard, tell_silent
 from detector.jit import kernel
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row
@@ -48,6 +48,8 @@ QRS = np.dtype(
     [
         ("lead", FRONT, (LEADS,)),
         ("usual", USUAL, (LEADS,)),
+        ("loud", "i8", (LEADS,)),  # last step looked at in which a lead was loud
+        ("silent", "u1", (LEADS,)),  # whether it has been silent too long, while another was loud
         ("shape", SHAPE),
         ("feature", "f4", (BACK,)),  # of the last steps, newest last
         ("best", "f4"),  # highest feature of the peak being followed; 0: none
@@ -83,6 +85,8 @@ def begin(state: Row) -> None:
         usual = state.usual[lead]
         usual.hold = 0
         forget(usual)
+    state.loud[:] = 0
+    state.silent[:] = 0
     begin_shape(state.shape)
     state.feature[:] = 0.0
     state.best = 0.0
@@ -158,11 +162,18 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
 
     The feature is computed as far ahead as the gains will not change, and again behind each beat, which changes them.
     """
+    tell_silent(state)
     gains(state, desk)
+    turns = follow_loud(state, desk, origin, start, end)
     rested = index = ready = start
     while index < end:
+        if index == turns:
+            tell_silent(state)
+            gains(state, desk)
+            turns = follow_loud(state, desk, origin, index + 1, end)
+            ready = index
         fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
-        stop = min(end, fades)
+        stop = min(turns, fades)
         if index >= fades:
             for lead in range(LEADS):
                 fade(state.usual[lead], origin + index - state.sure)
@@ -321,7 +332,8 @@ def _refuse(state: Row, candidate: Row) -> None:
         state.kept_envelope[:] = state.at_best
         state.kept_size[:] = candidate.size
     for lead in range(LEADS):
-        refuse(state.usual[lead], state.at_best[lead])
+        if is_heard(state, lead):
+            refuse(state.usual[lead], state.at_best[lead])
 
 
 @kernel
@@ -363,7 +375,7 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
     state.kept = UNLIKELY
     state.n += 1
     for lead in range(LEADS):
-        if state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
+        if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
         accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
 

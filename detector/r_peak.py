@@ -13,6 +13,7 @@ import numpy as np
 from detector.arrays import sum_of
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
+from detector.feature import is_heard
 from detector.jit import kernel
 from detector.types import LEADS, RING, Array, Row
 
@@ -38,7 +39,7 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     """
     chosen = -1
     for lead in range(LEADS):
-        if state.lead[lead].run > 0:
+        if is_heard(state, lead):
             if chosen < 0 or state.usual[lead].weight > CLEARLY * state.usual[chosen].weight:
                 chosen = lead
     chosen = max(chosen, 0)

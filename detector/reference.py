@@ -14,7 +14,7 @@ import numpy as np
 
 from detector import candidate, qrs, r_peak, usual
 from detector.envelope import LAG, PER_BAND, SETTLE
-from detector.feature import LEARNED
+from detector.feature import LEARNED, SILENT
 from detector.reference_filters import LeadTwin, microvolts
 
 
@@ -89,7 +89,9 @@ class QrsTwin:
             return None
         now = len(self.mv) // 2 - 1
         for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
-            lead.feed(sum(map(microvolts, pair)) if one and other else 0, one and other)
+            lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
+        for lead in self.leads:
+            lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
         self._gain()
         unsure = now - self.sure
         if unsure > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
@@ -116,8 +118,8 @@ class QrsTwin:
         return peak or self._search_back(now, now - self.last)
 
     def _gain(self) -> None:
-        learned = any(lead.run > 0 and len(lead.beats) >= LEARNED for lead in self.leads)
-        heard = [lead.run > 0 and (len(lead.beats) >= LEARNED or not learned) for lead in self.leads]
+        learned = any(lead.heard and len(lead.beats) >= LEARNED for lead in self.leads)
+        heard = [lead.heard and (len(lead.beats) >= LEARNED or not learned) for lead in self.leads]
         total = 0.0
         for lead, usable in zip(self.leads, heard, strict=True):
             total += lead.weight if usable else 0.0
@@ -160,8 +162,9 @@ class QrsTwin:
         if self.kept is None or one.score > self.kept.score:
             self.kept = one
         for lead in self.leads:
-            lead.refused.append(lead.at_best)
-            lead.noise = _median(lead.refused)
+            if lead.heard:
+                lead.refused.append(lead.at_best)
+                lead.noise = _median(lead.refused)
         return None
 
     def _weigh(self, one: _Candidate, now: int) -> None:
@@ -280,7 +283,7 @@ class QrsTwin:
         self.kept = None
         self.n += 1
         for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
-            if lead.run <= (SETTLE if self.n > LEARNED else 0):
+            if lead.silent or lead.run <= (SETTLE if self.n > LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
                 lead.beats = [envelope] * usual.KEPT
@@ -297,7 +300,7 @@ class QrsTwin:
     def _locate(self, at: int) -> tuple[int, int]:
         chosen = -1
         for i, lead in enumerate(self.leads):
-            if lead.run and (chosen < 0 or lead.weight > r_peak.CLEARLY * self.leads[chosen].weight):
+            if lead.heard and (chosen < 0 or lead.weight > r_peak.CLEARLY * self.leads[chosen].weight):
                 chosen = i
         chosen = max(chosen, 0)
         centre = 2 * at + 1 - LAG

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from detector import qrs, usual
 from detector.envelope import BASE, CENTRE, FINE, LIMIT_UV, PER_SLOPE, SCALE, SPAN, STEEPEST
+from detector.feature import LOUD, LOUD_EVERY
 from detector.resample import SCALE as PER_SECOND
 
 
@@ -81,6 +82,8 @@ class LeadTwin:
     sizes: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     at_best: float = 0.0
+    loud: int = 0
+    silent: bool = False
 
     def forget(self) -> None:
         """Forget the lead's beats."""
@@ -88,7 +91,7 @@ class LeadTwin:
         self.restless = usual.UNREST_START * usual.START
         self.beats, self.sizes, self.refused = [], [], []
 
-    def feed(self, x: int, valid: bool) -> None:
+    def feed(self, step: int, x: int, valid: bool) -> None:
         """One step: the sum of its two ticks in µV."""
         if not valid:
             self.hold += 1
@@ -115,6 +118,13 @@ class LeadTwin:
         four = [(square[k] + square[k + 1]) + (square[k + 2] + square[k + 3]) for k in (0, 4, 8)]
         total = (four[0] + four[1]) + (four[2] + square[12])
         self.envelope = np.sqrt(total) * np.float32(SCALE)
+        if step % LOUD_EVERY == LOUD_EVERY - 1 and self.envelope > np.float32(LOUD):
+            self.loud = step
+
+    @property
+    def heard(self) -> bool:
+        """Whether there is a reading, and it is not silent where another lead shows beats."""
+        return self.run > 0 and not self.silent
 
     def band(self, back: int) -> int:
         """The signal without baseline so many steps ago, in `PER_BAND` µV."""

@@ -117,6 +117,28 @@ def test_the_only_lead_is_heard_again_after_it_was_off_for_long(others: int) -> 
     assert (strip.whole.peaks["tick"] > 35 * RATE).sum() >= (beats > 35 * RATE).sum() - 1
 
 
+@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("from_s", [0.0, 20.0])
+@pytest.mark.parametrize("shows", ["hum", "breath", "weak noise", "small pulses", "strong hum"])
+def test_a_lead_without_beats_does_not_silence_the_other(dead: int, from_s: float, shows: str) -> None:
+    """An electrode that is off picks up something, so its lead is not flat: the other lead's beats are all found."""
+    mv, beats = ecg(60.0, 75)
+    time = np.arange(len(mv)) / RATE
+    random = np.random.default_rng(1)
+    picked_up = {
+        "hum": 0.015 * np.sin(2 * np.pi * 50.0 * time),
+        "strong hum": 0.3 * np.sin(2 * np.pi * 60.0 * time),
+        "breath": 0.05 * np.sin(2 * np.pi * 0.25 * time) + 0.002 * random.standard_normal(len(time)),
+        "weak noise": 0.005 * random.standard_normal(len(time)),
+        "small pulses": 0.05 * (time % 0.3 < 0.08),
+    }[shows]
+    mv[time >= from_s, dead] = picked_up[time >= from_s]
+    found = Strip("dead", RATE, np.full(2, 0.001), counts(mv, 0.001)).whole.peaks["tick"]
+    hit = np.abs(found[:, None] - beats).min(axis=0) <= 13
+    assert hit.sum() >= len(hit) - 3, np.flatnonzero(~hit)
+    assert hit[beats > (from_s + 4.0) * RATE].all()
+
+
 def test_the_ends_of_a_signal_are_no_special_place() -> None:
     """A strip of any length, down to one sample and none, gives the start of what a longer one gives."""
     mv, _ = ecg(8.0, 80, noise_mv=0.03)

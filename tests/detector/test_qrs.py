@@ -48,7 +48,9 @@ def test_the_twin_agrees_on_every_beat(seed: int) -> None:
     random = np.random.default_rng(seed)
     mv, _ = ecg(25, random.uniform(35, 180), noise_mv=random.uniform(0, 0.3), seed=seed)
     mv *= random.uniform(0.1, 5, 2)
-    for _ in range(3):  # lead off, flat, another amplitude
+    for _ in range(3):  # a lead without beats, lead off, flat, another amplitude
+        first = random.integers(0, len(mv))
+        mv[first : first + random.integers(RATE, 8 * RATE), random.integers(0, 2)] *= 0.01
         first = random.integers(0, len(mv))
         mv[first : first + random.integers(1, 12 * RATE), random.integers(0, 2)] = np.nan
         first = random.integers(0, len(mv))
