@@ -18,8 +18,8 @@ lead rests too little to be told by this is it measured without its baseline, in
 They go into one logistic score a lead (as Li, Rajagopalan and Clifford 2014 do with a support vector machine), and
 the readable leads' scores are averaged: QRS complexes in one lead outweigh an artefact in the other, since the heart
 does not fibrillate in one lead only. A lead that was lost for more than a tenth of the window says nothing; without
-any lead the likelihood is 0. The signal itself is kept and measured in integers, so nothing drifts and every order of
-summing gives the same.
+any lead nothing is known, which is not the same as no fibrillation. The signal itself is kept and measured in integers,
+so nothing drifts and every order of summing gives the same.
 
 A lead whose signal is mostly rough is noise, whatever the score. The score's constants come from the development
 records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, each record with
@@ -66,6 +66,7 @@ MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be f
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
 LEAKAGE, QUIET, STEADY, PERIOD, SIZE, CONSTANT = -13.5, -15.5, -8.0, -5.8, 1.72, 4.1
+UNKNOWN: Final = -1.0  # the likelihood where nothing is known: no window yet, or no lead could be read for most of it
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
 SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
 ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibrillation; above it a lead shows noise
@@ -102,7 +103,7 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.epoch, state.half = 0, 0, 0, 0
-    state.likelihood = 0.0
+    state.likelihood = UNKNOWN
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
@@ -170,7 +171,7 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
 
 @kernel
 def judge(state: Row) -> float:
-    """Likelihood of fibrillation or flutter, 0 to 1, as of the last half second."""
+    """Likelihood of fibrillation or flutter, 0 to 1, as of the last half second; `UNKNOWN` where nothing is."""
     return float(state.likelihood)
 
 
@@ -182,7 +183,7 @@ def _measure(state: Row) -> None:
         _move(state.lead[lead], np.uint32(state.here - HALF * SAMPLES), state.half)
     if state.here == KEPT:
         state.here = 0
-    state.likelihood = _likelihood(state) if state.n >= HALVES else 0.0
+    state.likelihood = _likelihood(state) if state.n >= HALVES else UNKNOWN
     state.epoch = 0
     state.half = (state.half + 1) % HALVES
 
@@ -233,12 +234,13 @@ def _bridge(track: Row, at: np.uint32) -> None:
 @kernel
 def _likelihood(state: Row) -> float:
     total = 0.0
-    leads = 0
+    known = leads = 0
     resting = True
     for lead in range(LEADS):
         track = state.lead[lead]
         if is_lost(track.lost):
             continue
+        known += 1
         score = SURE_NOT
         if not rests(track, state.half):
             resting = False
@@ -254,7 +256,9 @@ def _likelihood(state: Row) -> float:
                     score += PERIOD * period(y)
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
-    if leads == 0:
+    if known == 0:
+        return UNKNOWN
+    if leads == 0:  # a flat line
         return 0.0
     return UNLIKELY if resting else float(1.0 / (1.0 + np.exp(-total / leads)))
 

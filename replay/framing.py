@@ -20,7 +20,7 @@ from stream.frames import MAX_BED, MAX_SECONDS, Frame
 FRAME_MS: Final = 250  # the design's reference: short against any alarm's delay, long enough for cheap transport
 MIN_FRAME_MS: Final = 50  # the design's range; below, the overhead of a message exceeds its samples
 
-HELD_MS: Final = 600  # longer than any beat takes from its R peak to its class, shorter than what makes a flat line
+HELD_MS: Final = 600  # longer than a beat takes to its class but by search back, shorter than what makes a flat line
 
 Clock = Literal["wall", "record"]
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from detector import detector, resample
 from detector.jit import kernel
-from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, Array, Row
+from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, RATE, Array, Row
+from model.pace import LONGEST
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE
 from stream import conditions, rhythm, rules
@@ -26,6 +27,7 @@ from stream.limits import LIMITS
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
 LAYOUT: Final = 6
 CLASSES: Final = 5
+BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
 
@@ -138,10 +140,14 @@ def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
 
 @kernel
 def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
-    """The stream goes on at `sample` with nothing before it to build on; alerts stay as they are."""
+    """The stream goes on at `sample` with nothing before it to build on; alerts stay as they are.
+
+    Ticks do not count what lies between: the last beat is moved so far back that no RR interval is told from it.
+    """
     detector.begin(bed.detector, rate_mhz, sample)
     conditions.restart(bed.rules, bed.detector.tick, sample)
     rhythm.restart(bed.rhythm)
+    bed.language.peak = bed.detector.tick - BROKEN
     _await(bed, leads)
 
 

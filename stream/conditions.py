@@ -39,6 +39,8 @@ MEMORY = np.dtype(
         ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
         ("r_sample", "i8", (HISTORY,)),  # the same in samples
         ("n", "i8"),
+        ("hidden", "i8"),  # ticks since the last of them in which no lead could be read
+        ("hidden_last", "i8"),  # the last such tick
         ("quiet", "i8"),  # tick since which a readable signal has shown no beat
         ("quiet_sample", "i8"),
         ("from_beat", "i1"),  # whether that tick is an R peak
@@ -90,6 +92,8 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     for rule in range(RULES):
         memory.rule[rule].since = -1
     memory.n = 0
+    memory.hidden = 0
+    memory.hidden_last = 0
     memory.quiet = tick
     memory.quiet_sample = sample
     memory.from_beat = 0

@@ -64,10 +64,11 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     first = frame.first_sample
     instants = frame.instants
     expected = int(intake["next_sample"])
-    if frame.rate_mhz != intake["rate_mhz"]:
-        return Verdict((Event.RATE_CHANGED,), anew=True)
-    if ",".join(frame.leads).encode() != intake["leads"]:
-        return Verdict((Event.LEADS_CHANGED,), anew=True)
+    other_rate = frame.rate_mhz != intake["rate_mhz"]
+    if other_rate or ",".join(frame.leads).encode() != intake["leads"]:
+        if frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["device_us"]:
+            return _old(intake, frame)  # from before the change, sent again
+        return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
     if first + instants <= expected:
         return _old(intake, frame)
     intake["stale"] = 0

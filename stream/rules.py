@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import LEADS, NOISY, RATE, RING, Array, Row
+from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from stream import rules_signal
 from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
 from stream.wire import Rule
@@ -116,6 +116,15 @@ def _is_fast(memory: Row, limit: float) -> bool:
 
 
 @kernel
+def _take_out_hidden(memory: Row, tick: int) -> None:
+    """Shorten the RR interval that ends at `tick` by the time in which no beat could be seen: it is no bradycardia."""
+    behind = min(memory.hidden, max(memory.hidden_last - tick, 0))  # hidden after this beat, which was found later
+    for i in range(HISTORY):
+        memory.r[i] += memory.hidden - behind
+    memory.hidden = behind
+
+
+@kernel
 def on_peak(
     memory: Row,
     limits: Row,
@@ -147,6 +156,7 @@ def on_peak(
     """
     if _is_small(memory, signal, lead_state, tick, found):
         return count
+    _take_out_hidden(memory, tick)
     memory.r[memory.n % HISTORY] = tick
     memory.r_sample[memory.n % HISTORY] = sample
     memory.n += 1
@@ -222,6 +232,8 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     """A tenth of a second has passed; `onset` and `now` are the samples of its first and last tick."""
     tick = epoch.tick
     if not epoch.readable:
+        memory.hidden += EPOCH
+        memory.hidden_last = tick
         memory.quiet = tick  # nothing can be said of beats: the wait begins again once the signal is back
         memory.quiet_sample = now
         memory.from_beat = 0
@@ -252,6 +264,10 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
 @kernel
 def _fibrillation(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
     state = memory.rule[VENTRICULAR_FIBRILLATION]
+    if epoch.vf < 0.0:  # neither for it nor against it: the time does not count
+        memory.vf_last += EPOCH
+        state.since += EPOCH if state.since >= 0 else 0
+        return count
     if epoch.vf >= LIKELY:
         if state.since < 0:
             state.since = epoch.tick

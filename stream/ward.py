@@ -15,6 +15,7 @@ import numpy.typing as npt
 from detector import desk as desks
 from detector.types import LEADS
 from model.reader import Reader
+from model.state import LANGUAGE
 from stream import bed as beds
 from stream import catalogue, conditions, intake, rhythm
 from stream.errors import SnapshotError
@@ -213,6 +214,8 @@ class Ward:
             for rule in Rule:
                 self._clear(frame.bed, rule, end)
             intake.adopt(bed["intake"], frame)
+        if {intake.Event.LEADS_CHANGED, intake.Event.RESTART} & set(verdict.events):
+            bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
 

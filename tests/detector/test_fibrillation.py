@@ -45,7 +45,7 @@ def run(
                 desk.lead[lead].valid[i] = valid[tick + i, lead]
         fibrillation.take(state[0], tick, end - tick, desk, 0)
         out[tick:end] = fibrillation.judge(state[0])
-        out[tick : end - 1] = out[tick - 1] if tick > 0 else 0.0
+        out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN
         tick = end
 
 
@@ -147,14 +147,14 @@ def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
     lost = np.zeros(SECONDS * RATE, np.bool_)
     lost[10 * RATE : 12 * RATE] = True
     out = likelihood(fibrillating(), lost=lost)
-    assert out[11 * RATE] == 0.0
+    assert out[11 * RATE] == fibrillation.UNKNOWN
     assert out[9 * RATE] > 0.5
     assert likelihood(fibrillating(), fibrillating(1))[11 * RATE] > 0.5
 
 
 def test_it_is_silent_before_a_window_is_full() -> None:
     out = likelihood(fibrillating())
-    assert out[: 5 * RATE - 1].max() == 0.0
+    assert (out[: 5 * RATE - 1] == fibrillation.UNKNOWN).all()
     assert out[6 * RATE] > 0.5
 
 
@@ -235,7 +235,7 @@ def test_a_new_start_forgets() -> None:
     run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0])
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
-    assert fibrillation.judge(state[0]) == 0.0
+    assert fibrillation.judge(state[0]) == fibrillation.UNKNOWN
 
 
 @pytest.mark.parametrize(("hz", "seconds"), [(3.0, 0.333), (5.0, 0.2)])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.fibrillation import UNKNOWN
 from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, LEADS, NOISY, OFF, RATE, RING, SATURATED, SIGNAL
 from stream import conditions, rules
 from stream.limits import Limits, pack
@@ -286,6 +287,50 @@ def test_fibrillation_is_held_then_raised_then_ended() -> None:
     raised, cleared = bed.of(Rule.VENTRICULAR_FIBRILLATION)
     assert raised.onset == pytest.approx(10.0, abs=0.2)
     assert cleared.cleared > raised.decided
+
+
+def test_what_is_unknown_neither_ends_a_fibrillation_nor_begins_one() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 10), 10)
+    bed.vf = 0.9
+    bed.play([], 12.0)
+    bed.vf = UNKNOWN  # the leads were lost for a moment: the window says nothing for five seconds
+    bed.play([], 30.0)
+    assert not bed.active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.vf = 0.9
+    bed.play([], 31.5)
+    assert bed.active(Rule.VENTRICULAR_FIBRILLATION), "what was seen before still counts"
+    bed.vf = UNKNOWN
+    bed.play([], 60.0)
+    assert bed.active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.vf = 0.1
+    bed.play([], 61.5)
+    assert bed.active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.play([], 62.5)
+    assert not bed.active(Rule.VENTRICULAR_FIBRILLATION)
+
+
+@pytest.mark.parametrize("lost_s", [0.3, 2.0, 3.0, 5.0, 20.0])
+@pytest.mark.parametrize("bpm", [75, 170])
+def test_time_without_a_readable_lead_is_no_bradycardia(lost_s: float, bpm: float) -> None:
+    bed = Bed().play(rhythm(bpm, 0.5, 15), 15.1)
+    bed.lead = [OFF] * LEADS
+    bed.play([], 15.1 + lost_s)
+    bed.lead = [GOOD] * LEADS
+    bed.play(rhythm(bpm, 15.3 + lost_s, 40), 40)
+    assert not bed.raised(Rule.EXTREME_BRADYCARDIA)
+    assert bool(bed.raised(Rule.EXTREME_TACHYCARDIA)) == (bpm == 170)
+    assert len(bed.of(Rule.EXTREME_TACHYCARDIA)) <= 1, "the loss does not end it"
+
+
+def test_a_bradycardia_is_told_though_leads_are_lost_between_its_beats() -> None:
+    bed = Bed().play(rhythm(75, 0.5, 10), 10)
+    for beat in range(8):
+        at = 11.0 + 2.0 * beat
+        bed.lead = [GOOD] * LEADS
+        bed.play([(at, "N", 1.0)], at + 1.0)
+        bed.lead = [OFF] * LEADS
+        bed.play([], at + 1.2)
+    assert bed.raised(Rule.EXTREME_BRADYCARDIA)
 
 
 # --- the signal ------------------------------------------------------------------------------------------------------

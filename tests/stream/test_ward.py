@@ -234,6 +234,31 @@ def test_a_device_that_changes_is_read_on(field: str) -> None:
     assert rules(said)["relearning"] == 1
 
 
+@pytest.mark.parametrize("field", ["rate", "leads"])
+def test_a_frame_of_before_a_change_sent_again_changes_nothing(field: str) -> None:
+    """Judged by its time: it must not set the bed back to what the device no longer is."""
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    old = {"rate_mhz": 180_000} if field == "rate" else {"leads": ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")}
+    before = [replace(f, device_time_us=f.device_time_us - 10**9, **old) for f in plain[:20]]
+    once = through([[f] for f in [*before, *plain]])
+    again = through([[f] for f in [*before, *plain[:60], *before[-3:], *plain[60:]]])
+    assert again.of("bed") == once.of("bed")
+    assert again.events["duplicate"] == once.events["duplicate"] + 3
+
+
+def test_a_new_start_tells_no_interval_from_the_beat_before_it() -> None:
+    """Ticks do not count the hour between; the words must not take the next beat for the neighbour of the last."""
+    plain = cut(scripted(), [90])
+    later = [msgspec.structs.replace(f, device_time_us=f.device_time_us + 3_600_000_000) for f in plain[60:]]
+    ward = Ward(reader())
+    for frame in [*plain[:60], *later[:20]]:
+        ward.detect([frame])
+        ward.judge()
+    state = ward._table[0]["language"]
+    assert 0 < state["intervals"] < state["beats"] - 1
+
+
 def test_a_silent_bed_is_told_once_and_ends_with_its_next_frame() -> None:
     plain = cut(scripted(), [90])
     ward = Ward(reader())
