@@ -22,7 +22,7 @@ from detector.jit import kernel
 from detector.types import RING, Array, Row
 
 COMPARED: Final = 3  # beats before this one with which its P wave is compared
-MEMORY: Final = 600  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
+MEMORY: Final = 590  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
 P_BEFORE: Final = 58  # ticks before the QRS onset at which the stretch of the P wave begins (232 ms)
 P_CLEAR: Final = 6  # and at which it ends: the QRS is steep, and its onset not certain
 P_SPAN: Final = P_BEFORE - P_CLEAR
