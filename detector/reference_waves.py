@@ -99,12 +99,12 @@ def _smooth(raw: Signal) -> list[float]:
 
 def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
     """Mean correlation of a P wave's stretch with those before; see `detector.waves.p_alike`."""
-    own = _p_stretch(mv, peak + onset)
+    own = _p_stretch(mv, peak + min(onset, 0))
     if own is None:
         return math.nan
     alike = []
     for before in earlier[: w.COMPARED]:
-        other = _p_stretch(mv, before + onset) if before >= max(peak - w.MEMORY, 0) else None
+        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - w.MEMORY, 0) else None
         if other is not None:
             power = _sum(a * a for a in own) * _sum(b * b for b in other)
             common = _sum(a * b for a, b in zip(own, other, strict=True))
