@@ -1,15 +1,19 @@
 """Where a QRS complex begins and ends, and what is a pacing spike and no part of it.
 
-A rule of slopes (Pan and Tompkins 1985; Laguna, Jané and Caminal 1994) in the form of Page's cumulative sum (1954):
-from the outermost steep flank walk outwards and add up by how much the curve is steeper than a limit; the complex ends
-where that sum is largest. A notch does not end it, as the slopes behind the notch make up for it, and a lone spark of
-noise does not prolong it. The limit is a share of the steepest slope, or more where it is not quiet before the QRS.
-Readers mark the complex a little further out than any slope tells, more so where the flank is slow; the last step
-adds both. The constants are chosen on ludb; `telebeat bench fiducials` says how, and how well it does.
+Every tick near the R peak has a score as the onset, and one as the end, of thirteen measures: how steep the curve is
+in nine stretches around the tick, the short ones next to it and the long ones farther off, and where the tick lies from
+the outermost steep flank and from the R peak. Steepness is told between 0 and 1, a tenth of the steepest slope being
+half way, or more where it is not quiet before the QRS: a slow beginning counts and a tall peak does not count more than
+that. The bound is the mean of the ticks, weighted by their scores, so it lies between two ticks and a doubtful bound
+lies in the middle of where it may be.
+
+The weights are fitted to the marks of ludb (`model.bounds_fit`); `telebeat bench fiducials` chooses them on other
+subjects than it judges and says how well that does.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import numpy as np
@@ -17,26 +21,48 @@ import numpy as np
 from detector.jit import kernel
 from detector.types import Array
 
-REACH_BEFORE: Final = 35  # ticks before the R peak at which a QRS may begin at the earliest (140 ms)
-REACH_AFTER: Final = 50  # ticks behind it at which it must have ended (200 ms)
+#: Ticks from the R peak between which a QRS may begin (-180 to 140 ms: where the "R peak" is a pacing spike or the P
+#: wave of a lead with hardly any QRS, the QRS begins behind it) and between which it may end (0 to 284 ms).
+ONSET_FROM, ONSET_TO = -45, 35
+END_FROM, END_TO = 0, 71
+NARROWEST: Final = 8  # ticks of the narrowest QRS (32 ms): no reader marks a narrower one
+UNTOLD: Final = 10.0  # ticks to both sides of the R peak when there is no slope at all: half a narrow QRS
+
 STEEP_BEFORE: Final = 25  # ticks before the R peak in which its steepest slope may lie (100 ms)
-STEEP_AFTER: Final = 30  # and behind it (120 ms): an R peak on the first hump of a wide complex
-FLANK_AFTER: Final = 40  # ticks behind the R peak in which a last flank may lie (160 ms)
+STEEP_AFTER: Final = 40  # and behind it (160 ms): an R peak on a spike or on the first hump of a wide complex
+FLANK: Final = 0.5  # of the steepest slope: what is steeper belongs to the complex beyond doubt
+FLANK_BEFORE: Final = 30  # ticks before the R peak in which the first flank may lie (120 ms)
+FLANK_AFTER: Final = 44  # and behind it the last one (176 ms)
 QUIET_BEFORE: Final = 45  # ticks before the first flank in which a quiet stretch is looked for (180 ms: the PR segment)
 QUIET: Final = 8  # ticks of a quiet stretch (32 ms)
-GIVE_UP: Final = 6.0  # limits that the sum may fall below its best before the walk ends: six flat ticks, 24 ms
-CAPPED: Final = 2.0  # limits that one slope counts at most: a spark weighs no more than a flat tick
+SHARE: Final = 0.1  # of the steepest slope: half steep where the signal is quiet (0.1 to 0.2 in the literature)
+NOISE: Final = 0.5  # times the mean slope of the quiet stretch on top of that
 
-SHARE: Final = 0.1  # of the steepest slope: the limit where the signal is quiet (0.1 to 0.2 in the literature)
-NOISE: Final = 6.0  # times the mean slope of the quiet stretch: the limit in noise
-FLANK: Final = 0.7  # of the steepest slope: what is steeper belongs to the complex beyond doubt
-PULL: Final = 0.27  # of the way back to the flank: a slow slope was followed too far as often as not
-EARLY: Final = 4.7  # ticks by which readers mark the onset before that (19 ms)
-LATE: Final = 3.9  # ticks by which they mark the end behind it (16 ms)
+#: Bounds of the stretches around a tick in which its measures tell the mean steepness.
+EDGES: Final = (-24, -12, -6, -3, -1, 1, 3, 6, 12, 24)
+REACH: Final = EDGES[-1]
+FROM_FLANK: Final = 12.0  # ticks from the flank that count one
+FROM_PEAK: Final = 20.0  # and from the R peak
+#: What is measured of a tick, in the order of the weights.
+MEASURES: Final = (
+    *(f"steep {a}..{b}" for a, b in itertools.pairwise(EDGES)),
+    "from flank",
+    "off flank",
+    "from peak",
+    "from peak squared",
+)
+COUNT: Final = len(MEASURES)
+#: Steep behind and not before is an onset, the other way round an end; a stretch weighs by its length.
+ONSET_WEIGHTS: Final = np.array([-1.51, -3.75, -3.51, -2.89, -1.72, -0.56, 1.81, 7.17, 6.43, 0.1, -0.84, 0.06, -0.7])
+END_WEIGHTS: Final = np.array([5.56, 5.41, 3.02, 1.61, 1.12, -2.04, -4.34, -7.19, -5.99, -0.05, -1.38, -0.03, -0.21])
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
-SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent
+SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent,
+EXTENT_BEFORE: Final = 35  # which is told from these ticks before the R peak
+EXTENT_AFTER: Final = 50  # and behind it
 SPIKE_HALF: Final = 3  # ticks from its middle at which the curve is back (12 ms; a pacing pulse lasts 0.5 to 2 ms)
+
+_EDGES = np.array(EDGES)
 
 
 @kernel
@@ -46,17 +72,17 @@ def remove_spikes(raw: Array, peak: int) -> int:
     Parameters
     ----------
     raw : float64, shape (n,)
-        A beat's curve in mV at `RATE`, at least `REACH_BEFORE` + 5 ticks before and `REACH_AFTER` behind the R peak.
+        A beat's curve in mV at `RATE`, at least `EXTENT_BEFORE` + 5 ticks before and `EXTENT_AFTER` behind the R peak.
     peak : int
         Index of the R peak.
     """
     lowest = highest = raw[peak]
-    for i in range(peak - REACH_BEFORE, peak + REACH_AFTER):
+    for i in range(peak - EXTENT_BEFORE, peak + EXTENT_AFTER):
         lowest = min(lowest, raw[i])
         highest = max(highest, raw[i])
     least = SPIKE_SHARE * (highest - lowest)
     count = 0
-    for i in range(peak - REACH_BEFORE, peak + 2):
+    for i in range(peak - EXTENT_BEFORE, peak + 2):
         left, right = raw[i - SPIKE_HALF], raw[i + SPIKE_HALF]
         height = abs(raw[i] - 0.5 * (left + right))
         if height <= least:
@@ -70,63 +96,39 @@ def remove_spikes(raw: Array, peak: int) -> int:
 
 
 @kernel
-def slopes_of(y: Array, peak: int, out: Array) -> None:
-    """Magnitude of the slope of `y` over two ticks, where `bounds` looks at it."""
-    for i in range(peak - STEEP_BEFORE - QUIET_BEFORE, peak + REACH_AFTER + 1):
-        out[i] = abs(np.float64(y[i + 1]) - np.float64(y[i - 1]))
-
-
-@kernel
-def _edge(slopes: Array, start: int, stop: int, step: int, limit: float) -> float:
-    """Walk from a flank outwards; where the sum of slope above the limit is largest, between two ticks."""
-    total = 0.0
-    best = -1.0
-    at = start
-    for i in range(start, stop, step):
-        total += min(slopes[i], CAPPED * limit) - limit
-        if total > best:
-            best = total
-            at = i
-        if total < best - GIVE_UP * limit:
-            break
-    inside, outside = slopes[at], slopes[at + step]
-    if inside > limit and outside < limit:
-        return float(at + step * (inside - limit) / (inside - outside))
-    return float(at)
-
-
-@kernel
-def walks(slopes: Array, peak: int, share: float, noise: float, flank: float) -> tuple[float, int, float, int]:
-    """Where the walks outwards end and the flanks they begin at; all at the R peak without any slope.
+def steepness(y: Array, peak: int, sums: Array) -> tuple[int, int]:
+    """How steep a beat's curve is, added up, and its outermost flanks.
 
     Parameters
     ----------
-    slopes : float64, shape (n,)
-        What `slopes_of` makes of a curve with at least `STEEP_BEFORE` + `QUIET_BEFORE` + 1 ticks before the R peak, and
-        `REACH_AFTER` + 2 behind it.
+    y : float32, shape (n,)
+        A beat's curve as `detector.measure.window` makes it: at least `FLANK_BEFORE` + `QUIET_BEFORE` + 1 ticks before
+        the R peak and `END_TO` behind it. Beyond its ends it goes on as steep as it ends.
     peak : int
         Index of the R peak.
-    share, noise, flank : float
-        `SHARE`, `NOISE`, `FLANK`, or others to be tried.
+    sums : float64, shape (n + 2 * REACH + 1,), out
+        ``sums[b + REACH] - sums[a + REACH]`` is the sum of the steepness of ticks a to b - 1.
 
     Returns
     -------
-    begin, first, end, last : float, int, float, int
-        Indices: before the first flank, the first flank, behind the last flank, the last flank.
+    first, last : int
+        Indices of the first and the last flank; both -1, and nothing added up, without any slope.
     """
+    n = len(y)
+    slopes = np.empty(n, np.float64)
+    for i in range(1, n - 1):
+        slopes[i] = abs(np.float64(y[i + 1]) - np.float64(y[i - 1]))
+    slopes[0], slopes[n - 1] = slopes[1], slopes[n - 2]
     steepest = 0.0
-    centre = peak
     for i in range(peak - STEEP_BEFORE, peak + STEEP_AFTER):
-        if slopes[i] > steepest:
-            steepest = slopes[i]
-            centre = i
+        steepest = max(steepest, slopes[i])
     if steepest == 0.0:
-        return float(peak), peak, float(peak), peak
-    first = peak - STEEP_BEFORE
-    while first < centre and slopes[first] <= flank * steepest:
+        return -1, -1
+    first = peak - FLANK_BEFORE
+    while first < peak + STEEP_AFTER and slopes[first] <= FLANK * steepest:
         first += 1
     last = peak + FLANK_AFTER
-    while last > centre and slopes[last] <= flank * steepest:
+    while last > first and slopes[last] <= FLANK * steepest:
         last -= 1
 
     stretch = 0.0
@@ -136,28 +138,77 @@ def walks(slopes: Array, peak: int, share: float, noise: float, flank: float) ->
     for i in range(first - QUIET_BEFORE + QUIET, first - 1):
         stretch += slopes[i] - slopes[i - QUIET]
         quietest = min(quietest, stretch)
-    limit = max(share * steepest, noise * quietest / QUIET)
+    half = SHARE * steepest + NOISE * max(quietest, 0.0) / QUIET
 
-    begin = _edge(slopes, first, peak - REACH_BEFORE, -1, limit)
-    end = _edge(slopes, last, peak + REACH_AFTER, 1, limit)
-    return begin, first, end, last
+    sums[0] = 0.0
+    for k in range(n + 2 * REACH):
+        slope = slopes[min(max(k - REACH, 0), n - 1)]
+        sums[k + 1] = sums[k] + slope / (slope + half)
+    return first, last
 
 
 @kernel
-def bounds(slopes: Array, peak: int) -> tuple[float, float]:
+def measures_of(sums: Array, tick: int, flank: int, peak: int, out: Array) -> None:
+    """The `MEASURES` of a tick; `sums` are those of `steepness`, `flank` is the outermost one on the bound's side."""
+    for k in range(len(EDGES) - 1):
+        a, b = _EDGES[k], _EDGES[k + 1]
+        out[k] = (sums[tick + REACH + b] - sums[tick + REACH + a]) / (b - a)
+    off = (tick - flank) / FROM_FLANK
+    away = (tick - peak) / FROM_PEAK
+    out[COUNT - 4] = off
+    out[COUNT - 3] = abs(off)
+    out[COUNT - 2] = away
+    out[COUNT - 1] = away * away
+
+
+@kernel
+def weight_of(below: float) -> float:
+    """What a tick counts whose score is so much below the best: nearly exp(-below), but the same on every machine."""
+    w = 1.0 / (1.0 + 0.125 * below)
+    w *= w
+    w *= w
+    return w * w
+
+
+@kernel
+def _place(sums: Array, flank: int, peak: int, begin: int, end: int, weights: Array) -> float:
+    """Mean of the ticks from `begin` to `end`, from the R peak, weighted by their scores."""
+    measures = np.empty(COUNT, np.float64)
+    scores = np.empty(end - begin + 1, np.float64)
+    best = -np.inf
+    for n in range(end - begin + 1):
+        measures_of(sums, peak + begin + n, flank, peak, measures)
+        score = 0.0
+        for k in range(COUNT):
+            score += weights[k] * measures[k]
+        scores[n] = score
+        best = max(best, score)
+    total = moment = 0.0
+    for n in range(end - begin + 1):
+        weight = weight_of(best - scores[n])
+        total += weight
+        moment += weight * n
+    return float(begin + moment / total)
+
+
+@kernel
+def bounds(y: Array, peak: int) -> tuple[float, float]:
     """Onset and end of a QRS complex.
 
     Parameters
     ----------
-    slopes, peak
-        As for `walks`.
+    y, peak
+        As for `steepness`.
 
     Returns
     -------
     onset, end : float
-        In ticks from the R peak: -`REACH_BEFORE` ... 0 and 0 ... `REACH_AFTER`.
+        In ticks from the R peak: `ONSET_FROM` ... `ONSET_TO` and `END_FROM` ... `END_TO`, `NARROWEST` apart or more.
     """
-    begin, first, end, last = walks(slopes, peak, SHARE, NOISE, FLANK)
-    onset = begin + PULL * (first - begin) - EARLY - peak
-    offset = end + PULL * (last - end) + LATE - peak
-    return min(max(onset, -float(REACH_BEFORE)), 0.0), max(min(offset, float(REACH_AFTER)), 0.0)
+    sums = np.empty(len(y) + 2 * REACH + 1, np.float64)
+    first, last = steepness(y, peak, sums)
+    if first < 0:
+        return -UNTOLD, UNTOLD
+    onset = _place(sums, first, peak, ONSET_FROM, ONSET_TO, ONSET_WEIGHTS)
+    end = _place(sums, last, peak, END_FROM, END_TO, END_WEIGHTS)
+    return onset, max(end, onset + NARROWEST)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector.bounds import STEEP_AFTER, STEEP_BEFORE, bounds, remove_spikes, slopes_of
+from detector.bounds import STEEP_AFTER, STEEP_BEFORE, bounds, remove_spikes
 from detector.jit import kernel
 from detector.types import RING
 
@@ -30,10 +30,12 @@ J80: Final = 20  # ticks of 80 ms behind the J point
 MEASURES = np.dtype(
     [
         ("valid", "i4"),  # 0: the lead cannot be read here, all else is 0
-        ("onset", "i4"),  # of the QRS, <= 0
+        ("onset", "i4"),  # of the QRS; > 0 where what was taken for the R peak lies before it
         ("offset", "i4"),  # of the QRS (the J point), >= 0
+        ("onset_ms", "f4"),  # both between ticks
+        ("offset_ms", "f4"),
         ("polarity", "i4"),  # 1: mainly upright, -1: mainly negative
-        ("width_ms", "f4"),  # offset - onset, between ticks
+        ("width_ms", "f4"),  # offset_ms - onset_ms
         ("r_mv", "f4"),  # highest point of the QRS
         ("s_mv", "f4"),  # lowest point of the QRS
         ("area_uvs", "f4"),  # sum of |QRS| over its width, µV·s
@@ -102,16 +104,15 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     peak = SPAN_BEFORE
     out.valid = 0
     out.onset = out.offset = out.polarity = out.p_tick = 0
+    out.onset_ms = out.offset_ms = 0.0
     out.width_ms = out.r_mv = out.s_mv = out.area_uvs = out.breadth_ms = 0.0
     out.up = out.down = out.p_mv = out.t_mv = out.st60_mv = out.st80_mv = 0.0
 
-    slopes = np.empty(SPAN, np.float64)
-    slopes_of(y, peak, slopes)
     for i in range(peak - STEEP_BEFORE, peak + STEEP_AFTER):
         slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
         out.up = max(out.up, slope * 125.0)
         out.down = min(out.down, slope * 125.0)
-    begin, end = bounds(slopes, peak)
+    begin, end = bounds(y, peak)
     onset = peak + int(np.rint(begin))
     offset = peak + int(np.rint(end))
 
@@ -131,6 +132,8 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     out.onset = onset - peak
     out.offset = offset - peak
     out.polarity = 1 if highest >= -lowest else -1
+    out.onset_ms = begin * 4.0
+    out.offset_ms = end * 4.0
     out.width_ms = (end - begin) * 4.0
     out.r_mv = highest
     out.s_mv = lowest

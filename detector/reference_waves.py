@@ -30,10 +30,10 @@ def _sum(values: Iterable[float]) -> float:
 def remove_spikes(raw: Signal, peak: int) -> list[float]:
     """The curve without pacing spikes; see `detector.bounds.remove_spikes`."""
     curve = list(raw)
-    near = raw[peak - qrs.REACH_BEFORE : peak + qrs.REACH_AFTER]
+    near = raw[peak - qrs.EXTENT_BEFORE : peak + qrs.EXTENT_AFTER]
     least = qrs.SPIKE_SHARE * (max(near) - min(near))
     half = qrs.SPIKE_HALF
-    for i in range(peak - qrs.REACH_BEFORE, peak + 2):
+    for i in range(peak - qrs.EXTENT_BEFORE, peak + 2):
         far_left, left, middle, right, far_right = (curve[i + k] for k in (-half - 2, -half, 0, half, half + 2))
         height = abs(middle - 0.5 * (left + right))
         beside = max(abs(left - right), abs(left - far_left), abs(right - far_right))
@@ -43,44 +43,39 @@ def remove_spikes(raw: Signal, peak: int) -> list[float]:
 
 
 def bounds(y: Curve, peak: int) -> tuple[float, float]:
-    """Onset and end of the QRS in ticks from R, with the constants as shipped; see `detector.bounds.bounds`."""
-    slope = {
-        i: abs(float(y[i + 1]) - float(y[i - 1]))
-        for i in range(peak - qrs.STEEP_BEFORE - qrs.QUIET_BEFORE, peak + qrs.REACH_AFTER + 1)
-    }
-    centre = max(range(peak - qrs.STEEP_BEFORE, peak + qrs.STEEP_AFTER), key=lambda i: slope[i])
-    steepest = slope[centre]
+    """Onset and end of the QRS in ticks from R, with the weights as shipped; see `detector.bounds.bounds`."""
+    n = len(y)
+    slope = [abs(float(y[i + 1]) - float(y[i - 1])) for i in range(1, n - 1)]
+    slope = [slope[0], *slope, slope[-1]]
+    steepest = max(slope[peak - qrs.STEEP_BEFORE : peak + qrs.STEEP_AFTER])
     if steepest == 0.0:
-        return -qrs.EARLY, qrs.LATE
-    flank = qrs.FLANK * steepest
-    first = min((i for i in range(peak - qrs.STEEP_BEFORE, centre) if slope[i] > flank), default=centre)
-    last = max((i for i in range(centre, peak + qrs.FLANK_AFTER + 1) if slope[i] > flank), default=centre)
+        return -qrs.UNTOLD, qrs.UNTOLD
+    flanks = range(peak - qrs.FLANK_BEFORE, peak + qrs.FLANK_AFTER + 1)
+    steep = [i for i in flanks if slope[i] > qrs.FLANK * steepest]
 
-    begin = first - qrs.QUIET_BEFORE
-    sums = [_sum(slope[begin + k] for k in range(qrs.QUIET))]
-    sums += [slope[i] - slope[i - qrs.QUIET] for i in range(begin + qrs.QUIET, first - 1)]
+    begin = steep[0] - qrs.QUIET_BEFORE
+    sums = [_sum(slope[begin : begin + qrs.QUIET])]
+    sums += [slope[i] - slope[i - qrs.QUIET] for i in range(begin + qrs.QUIET, steep[0] - 1)]
     quietest = min(itertools.accumulate(sums))
-    limit = max(qrs.SHARE * steepest, qrs.NOISE * quietest / qrs.QUIET)
+    half = qrs.SHARE * steepest + qrs.NOISE * max(quietest, 0.0) / qrs.QUIET
 
-    onset = _edge(slope, range(first, peak - qrs.REACH_BEFORE, -1), limit)
-    end = _edge(slope, range(last, peak + qrs.REACH_AFTER), limit)
-    onset = onset + qrs.PULL * (first - onset) - qrs.EARLY - peak
-    end = end + qrs.PULL * (last - end) + qrs.LATE - peak
-    return min(max(onset, -float(qrs.REACH_BEFORE)), 0.0), max(min(end, float(qrs.REACH_AFTER)), 0.0)
+    padded = [slope[0]] * qrs.REACH + slope + [slope[-1]] * qrs.REACH
+    added = list(itertools.accumulate((s / (s + half) for s in padded), initial=0.0))
+    onset = _place(added, steep[0] - peak, peak, range(qrs.ONSET_FROM, qrs.ONSET_TO + 1), qrs.ONSET_WEIGHTS)
+    end = _place(added, steep[-1] - peak, peak, range(qrs.END_FROM, qrs.END_TO + 1), qrs.END_WEIGHTS)
+    return onset, max(end, onset + qrs.NARROWEST)
 
 
-def _edge(slope: dict[int, float], ticks: range, limit: float) -> float:
-    sums = list(itertools.accumulate(min(slope[i], qrs.CAPPED * limit) - limit for i in ticks))
-    if not sums:
-        return float(ticks.start)
-    bests = list(itertools.accumulate(sums, max, initial=-1.0))[1:]
-    ended = [k for k, (total, best) in enumerate(zip(sums, bests, strict=True)) if total < best - qrs.GIVE_UP * limit]
-    seen = sums[: ended[0] + 1] if ended else sums
-    at = ticks[seen.index(max(seen))] if max(seen) > -1.0 else ticks.start
-    inside, outside = slope[at], slope[at + ticks.step]
-    if inside > limit > outside:
-        return at + ticks.step * (inside - limit) / (inside - outside)
-    return float(at)
+def _place(added: Signal, flank: int, peak: int, ticks: range, weights: Iterable[float]) -> float:
+    scores = []
+    for tick in ticks:
+        at = peak + tick + qrs.REACH
+        measures = [(added[at + b] - added[at + a]) / (b - a) for a, b in itertools.pairwise(qrs.EDGES)]
+        off, away = (tick - flank) / qrs.FROM_FLANK, tick / qrs.FROM_PEAK
+        measures += [off, abs(off), away, away * away]
+        scores.append(_sum(w * m for w, m in zip(weights, measures, strict=True)))
+    counts = [qrs.weight_of(max(scores) - score) for score in scores]
+    return ticks.start + _sum(c * n for n, c in enumerate(counts)) / _sum(counts)
 
 
 def _ticks(mv: Curve, first: int, count: int) -> tuple[list[float], int]:
@@ -104,12 +99,12 @@ def _smooth(raw: Signal) -> list[float]:
 
 def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
     """Mean correlation of a P wave's stretch with those before; see `detector.waves.p_alike`."""
-    own = _p_stretch(mv, peak + onset)
+    own = _p_stretch(mv, peak + min(onset, 0))
     if own is None:
         return math.nan
     alike = []
     for before in earlier[: w.COMPARED]:
-        other = _p_stretch(mv, before + onset) if before >= max(peak - w.MEMORY, 0) else None
+        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - w.MEMORY, 0) else None
         if other is not None:
             power = _sum(a * a for a in own) * _sum(b * b for b in other)
             common = _sum(a * b for a, b in zip(own, other, strict=True))

@@ -22,7 +22,7 @@ from detector.jit import kernel
 from detector.types import RING, Array, Row
 
 COMPARED: Final = 3  # beats before this one with which its P wave is compared
-MEMORY: Final = 600  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
+MEMORY: Final = 590  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
 P_BEFORE: Final = 58  # ticks before the QRS onset at which the stretch of the P wave begins (232 ms)
 P_CLEAR: Final = 6  # and at which it ends: the QRS is steep, and its onset not certain
 P_SPAN: Final = P_BEFORE - P_CLEAR
@@ -32,7 +32,7 @@ T_AFTER: Final = 150  # ticks after the R peak at which the T wave is read (600 
 QRS_BEFORE: Final = 40  # ticks before the R peak that are looked at, for the size of the QRS
 T_BEGIN: Final = 15  # ticks behind the J point at which the T wave's window begins (60 ms)
 T_STOP: Final = 112.5  # ticks from R at which it ends at 60 beats a minute (450 ms)
-T_USUAL: Final = 72.5  # ticks from R at which T waves peak at 60 beats a minute (290 ms)
+T_USUAL: Final = 77.5  # ticks from R at which T waves peak at 60 beats a minute (310 ms)
 T_RATE: Final = 0.4  # share by which both change with 1 s of RR: 154 ms of a QT of 400 ms (Sagie 1992, Framingham)
 T_SPREAD: Final = 25.0  # ticks off that at which a deflection weighs half (100 ms)
 T_SHORTEST: Final = 20  # ticks of the window at least (80 ms)
@@ -116,7 +116,8 @@ def p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) ->
     """
     raw = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
     smooth = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
-    if _copy(signal, peak_tick + onset - P_BEFORE - _MARGIN, lead, raw) > MISSING:
+    # What is taken for an R peak before its QRS is a pacing spike: the P wave lies before that.
+    if _copy(signal, peak_tick + min(onset, 0) - P_BEFORE - _MARGIN, lead, raw) > MISSING:
         return False
     _smooth(raw, smooth)
     left, right = smooth[_MARGIN], smooth[_MARGIN + P_SPAN - 1]

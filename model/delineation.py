@@ -186,7 +186,7 @@ def _read_qrs(signal: Any, peaks: Sequence[Any], number: int, lead: int) -> Any:
     readable = window(signal, tick, lead, curve)
     measure_window(curve, measures)
     if readable and measures["valid"]:
-        reading["onset"], reading["end"] = measures["onset"] * TICK_MS, measures["offset"] * TICK_MS
+        reading["onset"], reading["end"] = measures["onset_ms"], measures["offset_ms"]
         reading["p_alike"] = p_alike(signal, tick, np.array(before), lead, int(measures["onset"]))
     return [reading, curve, int(measures["offset"]), np.full(T_WINDOW, np.nan)]
 

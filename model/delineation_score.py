@@ -1,8 +1,8 @@
 """How well measured fiducials agree with readers, and which constants a part of the subjects would choose.
 
 Agreement is told as the mean and standard deviation of the error beside the tolerances of the CSE working party
-(European Heart Journal 6:815, 1985), over all beats and over subjects. The constants of `detector.bounds` and
-`detector.waves` are chosen by cross-validation: from four fifths of the subjects, judged on the others.
+(European Heart Journal 6:815, 1985), over all beats and over subjects. The weights of `detector.bounds` and the
+constants of `detector.waves` are chosen by cross-validation: from four fifths of the subjects, judged on the others.
 """
 
 from __future__ import annotations
@@ -16,21 +16,18 @@ import numpy.typing as npt
 
 from detector import bounds as qrs
 from detector import waves
-from detector.bounds import REACH_AFTER, REACH_BEFORE, slopes_of, walks
 from detector.jit import kernel
-from detector.measure import SPAN, SPAN_BEFORE
 from detector.types import Array, Row
 from detector.waves import T_WAVE, t_in_window
+from model import bounds_fit
 from model.delineation import LEADS_12, TICK_MS, Found, Readings
 
 FOLDS: Final = 5
 TOLERANCE_MS: Final = {"onset": 6.5, "end": 11.6, "t_end": 30.6}  # CSE, standard deviation
 TRUE: Final = {"onset": "true_onset", "end": "true_end", "t_end": "true_t_end"}
 
-#: What the search tries. What is not listed (early, late, pull) follows from these by least squares.
-SHARES: Final = (0.07, 0.1, 0.14)
-NOISES: Final = (4.0, 6.0, 8.0)
-FLANKS: Final = (0.5, 0.6, 0.7)
+FITTED: Final = 3  # of so many beats of a lead one is fitted to: they are nearly the same
+#: What the search tries for the T wave and the P wave.
 T_USUALS: Final = (67.5, 72.5, 77.5)
 T_SHARES: Final = (0.2, 0.25, 0.3, 0.35, 0.4)
 P_LEVELS: Final = tuple(float(level) for level in np.arange(0.4, 0.91, 0.05).round(2))
@@ -125,16 +122,6 @@ def both(first: Readings, second: Readings) -> Readings:
 
 
 @kernel
-def _walks(curves: Array, share: float, noise: float, flank: float, out: Array) -> None:
-    slopes = np.empty(SPAN, np.float64)
-    for n in range(len(curves)):
-        slopes_of(curves[n], SPAN_BEFORE, slopes)
-        begin, first, end, last = walks(slopes, SPAN_BEFORE, share, noise, flank)
-        out[n, 0], out[n, 1], out[n, 2], out[n, 3] = begin, end, first, last
-    out -= SPAN_BEFORE
-
-
-@kernel
 def _t_ends(curves: Array, rr: Array, offsets: Array, usual: float, share: float, wave: Row, out: Array) -> None:
     for n in range(len(curves)):
         if np.isfinite(curves[n, 0]):
@@ -144,7 +131,7 @@ def _t_ends(curves: Array, rr: Array, offsets: Array, usual: float, share: float
 
 
 def cross_validate(found: Sequence[Found], folds: int = FOLDS) -> tuple[Readings, list[dict[str, Any]]]:
-    """Readings whose constants were chosen on other subjects, and the constants each fold chose.
+    """Readings whose weights and constants were chosen on other subjects, and the constants each fold chose.
 
     The last of them, with fold None, is what all subjects together choose.
     """
@@ -152,79 +139,51 @@ def cross_validate(found: Sequence[Found], folds: int = FOLDS) -> tuple[Readings
     curves = np.concatenate([one.curves for one in found])
     t_curves = np.concatenate([one.t_curves for one in found])
     fold = readings["subject"] % folds
-    tried_qrs = _try_qrs(curves)
+    told = {name: bounds_fit.measures(curves, name) for name in bounds_fit.RANGES}
     tried_t = _try_t(readings, t_curves)
     chosen = []
     result = readings.copy()
     level = np.empty(len(readings))
     for number in (*range(folds), None):
         mine = np.ones(len(readings), bool) if number is None else fold != number
-        constants, onset, end = _choose_qrs(readings, tried_qrs, mine)
+        placed = {name: _choose_qrs(readings, told[name], mine, name) for name in told}
         t_constants, t_end = _choose_t(readings, tried_t, mine)
         p_level = _choose_p(readings[mine])
-        chosen.append({"fold": number, **constants, **t_constants, "p_present": p_level})
+        weights = {f"{name}_weights": some for name, (some, _) in placed.items()}
+        chosen.append({"fold": number, **weights, **t_constants, "p_present": p_level})
         if number is not None:
-            result["onset"][~mine] = onset[~mine]
-            result["end"][~mine] = end[~mine]
+            for name, (_, bound) in placed.items():
+                result[name][~mine] = bound[~mine]
             result["t_end"][~mine] = t_end[~mine]
             level[~mine] = p_level
     result["p_alike"] += waves.P_PRESENT - level  # so that every fold is judged by its own level
     return result, chosen
 
 
-def shipped() -> dict[str, float]:
+def shipped() -> dict[str, Any]:
     """The constants as the detector has them, by the names `cross_validate` gives them."""
     return {
-        "share": qrs.SHARE,
-        "noise": qrs.NOISE,
-        "flank": qrs.FLANK,
-        "pull": qrs.PULL,
-        "early": qrs.EARLY,
-        "late": qrs.LATE,
+        "onset_weights": qrs.ONSET_WEIGHTS.tolist(),
+        "end_weights": qrs.END_WEIGHTS.tolist(),
         "t_usual": waves.T_USUAL,
         "t_share": waves.END,
         "p_present": waves.P_PRESENT,
     }
 
 
-def _try_qrs(curves: npt.NDArray[np.float32]) -> dict[tuple[float, float, float], npt.NDArray[np.float64]]:
-    """For each set of constants where the walk ended and the flank it began at: (n, 4), ticks from R."""
-    tried = {}
-    for constants in itertools.product(SHARES, NOISES, FLANKS):
-        tried[constants] = np.empty((len(curves), 4))
-        _walks(curves, *constants, tried[constants])
-    return tried
-
-
 def _choose_qrs(
-    readings: Readings, tried: dict[tuple[float, float, float], npt.NDArray[np.float64]], mine: npt.NDArray[np.bool_]
-) -> tuple[dict[str, float], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The constants with the least squared error on these beats, and the bounds they give for all."""
-    truth = np.stack([readings["true_onset"], readings["true_end"]], axis=1) / TICK_MS
-    use = mine & np.isfinite(truth).all(axis=1) & np.isfinite(readings["onset"])
-    best = np.inf
-    constants: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    solution = np.zeros(3)
-    for some, at in tried.items():
-        back = at[use, 2:] - at[use, :2]
-        ones, none = np.ones(len(back)), np.zeros(len(back))
-        design = np.concatenate(
-            [np.stack([back[:, 0], -ones, none], axis=1), np.stack([back[:, 1], none, ones], axis=1)]
-        )
-        wanted = np.concatenate([truth[use, 0] - at[use, 0], truth[use, 1] - at[use, 1]])
-        told = np.linalg.lstsq(design, wanted, rcond=None)[0]
-        squares = float(np.sum((design @ told - wanted) ** 2))
-        if squares < best:
-            best, constants, solution = squares, some, told
-    at = tried[constants]
-    pull, early, late = (float(value) for value in solution)
-    onset = np.clip(at[:, 0] + pull * (at[:, 2] - at[:, 0]) - early, -REACH_BEFORE, 0)
-    end = np.clip(at[:, 1] + pull * (at[:, 3] - at[:, 1]) + late, 0, REACH_AFTER)
-    missing = ~np.isfinite(readings["onset"])
-    onset, end = np.rint(onset) * TICK_MS, np.rint(end) * TICK_MS
-    onset[missing] = end[missing] = np.nan
-    names = dict(zip(("share", "noise", "flank"), constants, strict=True))
-    return names | {"pull": pull, "early": early, "late": late}, onset, end
+    readings: Readings, told: npt.NDArray[np.float64], mine: npt.NDArray[np.bool_], name: str
+) -> tuple[list[float], npt.NDArray[np.float64]]:
+    """The weights of a bound fitted to some of these beats, and where they place it in all, ms from R."""
+    marked = readings[TRUE[name]] / TICK_MS
+    use = mine & np.isfinite(marked) & np.isfinite(readings[name])
+    begins = np.diff(readings["subject"] * len(LEADS_12) + readings["lead"], prepend=-1) != 0
+    at = np.arange(len(readings))
+    use &= (at - np.maximum.accumulate(np.where(begins, at, 0))) % FITTED == 0
+    weights = bounds_fit.fit(told[use], marked[use], name).round(2)
+    bound = bounds_fit.place(told, weights, name) * TICK_MS
+    bound[~np.isfinite(readings[name])] = np.nan
+    return weights.tolist(), bound
 
 
 def _try_t(readings: Readings, t_curves: npt.NDArray[np.float64]) -> dict[tuple[float, float], npt.NDArray[np.float64]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.bounds import REACH_AFTER, REACH_BEFORE
+from detector.bounds import END_TO, ONSET_FROM, ONSET_TO
 from detector.measure import MEASURES, measure
 from detector.types import AFTER, RING, SIGNAL
 
@@ -93,7 +93,9 @@ def test_bounds_hold_for_any_signal(seed: int, noise: float, missing: float) -> 
     mv = beat() + rng.normal(0, noise, 700)
     mv[rng.random(700) < missing] = np.nan
     m = measured(ring(mv))
-    assert -REACH_BEFORE <= m["onset"] <= 0 <= m["offset"] <= REACH_AFTER
+    assert ONSET_FROM <= m["onset"] <= ONSET_TO
+    assert max(0, m["onset"]) <= m["offset"] <= END_TO
+    assert m["width_ms"] == pytest.approx(m["offset_ms"] - m["onset_ms"], abs=1e-4)
     assert m["s_mv"] <= 0 <= m["r_mv"]
     assert all(np.isfinite(m[name]) for name in MEASURES.names or ())
 

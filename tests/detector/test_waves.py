@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import reference_waves as twin
-from detector.bounds import REACH_AFTER, REACH_BEFORE, bounds, remove_spikes, slopes_of
+from detector.bounds import END_TO, NARROWEST, ONSET_FROM, ONSET_TO, UNTOLD, bounds, remove_spikes
 from detector.measure import MEASURES, SPAN, SPAN_BEFORE, measure
 from detector.types import AFTER, RING, SIGNAL
 from detector.waves import P_PRESENT, T_AFTER, T_WAVE, p_alike, t_wave
@@ -63,9 +63,7 @@ def p_of(signal: Any, peak: int = 600, onset: int = -10) -> float:
 
 
 def bounds_of(y: Any) -> tuple[float, float]:
-    slopes = np.zeros(SPAN)
-    slopes_of(np.asarray(y, np.float32), SPAN_BEFORE, slopes)
-    return bounds(slopes, SPAN_BEFORE)
+    return bounds(np.asarray(y, np.float32), SPAN_BEFORE)
 
 
 def measured(signal: Any, peak: int = 600) -> Any:
@@ -97,7 +95,7 @@ def test_spikes_are_those_of_the_twin(seed: int, noise: float, height: float, at
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, noises, st.integers(60, 400), st.integers(0, 50), st.floats(0.0, 0.05))
+@given(seeds, noises, st.integers(60, 400), st.integers(0, END_TO), st.floats(0.0, 0.05))
 def test_t_waves_are_those_of_the_twin(seed: int, noise: float, rr: int, offset: int, missing: float) -> None:
     mv = rough(seed, noise)
     mv[np.random.default_rng(seed).random(len(mv)) < missing] = np.nan
@@ -108,7 +106,7 @@ def test_t_waves_are_those_of_the_twin(seed: int, noise: float, rr: int, offset:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, noises, st.integers(-35, 0), st.floats(0.0, 0.05))
+@given(seeds, noises, st.integers(ONSET_FROM, ONSET_TO), st.floats(0.0, 0.05))
 def test_p_waves_are_those_of_the_twin(seed: int, noise: float, onset: int, missing: float) -> None:
     mv = rough(seed, noise)
     mv[np.random.default_rng(seed).random(len(mv)) < missing] = np.nan
@@ -146,6 +144,29 @@ def test_times_do_not_follow_the_offset(seed: int, offset: float) -> None:
 
 
 # What is measured
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, noises, st.integers(0, 40))
+def test_the_bounds_enclose_a_qrs(seed: int, noise: float, kept: int) -> None:
+    """Whatever the curve is, and if all but a few ticks of it are flat."""
+    y = rough(seed, noise)[600 - SPAN_BEFORE :][:SPAN].copy()
+    y[SPAN_BEFORE + kept :] = y[SPAN_BEFORE + kept]
+    onset, end = bounds_of(y)
+    assert ONSET_FROM <= onset <= ONSET_TO
+    assert onset + NARROWEST <= end <= END_TO
+
+
+def test_without_slope_nothing_is_told() -> None:
+    assert bounds_of(np.ones(SPAN)) == (-UNTOLD, UNTOLD)
+
+
+@pytest.mark.parametrize("late", [-12, -4, 4, 12, 24])
+def test_a_qrs_beside_its_r_peak_is_found(late: int) -> None:
+    """An R peak on a pacing spike or a P wave: the bounds lie where the QRS does."""
+    at = np.array(bounds_of(bell(SPAN, SPAN_BEFORE, 4)))
+    beside = np.array(bounds_of(bell(SPAN, SPAN_BEFORE + late, 4)))
+    assert beside == pytest.approx(at + late, abs=4.0)
 
 
 @settings(max_examples=20, deadline=None)
@@ -221,7 +242,7 @@ def test_what_came_with_a_frame_behind_it_does_not_matter(seed: int, more: int) 
     assert t_of(early, 1500) == t_of(late, 1500)
     beats = np.array([1300, 1100, 900])
     at_once, with_frame = ring(mv, 1500 + AFTER), ring(mv, 1500 + AFTER + more)
-    assert p_alike(at_once, 1500, beats, 0, -35) == p_alike(with_frame, 1500, beats, 0, -35)
+    assert p_alike(at_once, 1500, beats, 0, ONSET_FROM) == p_alike(with_frame, 1500, beats, 0, ONSET_FROM)
 
 
 # Whatever comes
@@ -231,8 +252,8 @@ def test_what_came_with_a_frame_behind_it_does_not_matter(seed: int, more: int) 
 @given(
     seeds,
     st.sampled_from(["missing", "flat", "clipped", "empty", "huge"]),
-    st.integers(-35, 0),
-    st.integers(0, 50),
+    st.integers(ONSET_FROM, ONSET_TO),
+    st.integers(0, END_TO),
     st.integers(0, 1300),
 )
 def test_any_signal_has_a_result(seed: int, kind: str, onset: int, offset: int, peak: int) -> None:
@@ -255,6 +276,7 @@ def test_any_signal_has_a_result(seed: int, kind: str, onset: int, offset: int, 
     alike = p_of(signal, peak, onset)
     assert np.isnan(alike) or abs(alike) <= 1 + 1e-9
     m = measured(signal, peak)
-    assert -REACH_BEFORE <= m["onset"] <= 0 <= m["offset"] <= REACH_AFTER
+    assert ONSET_FROM <= m["onset"] <= ONSET_TO
+    assert max(0, m["onset"]) <= m["offset"] <= END_TO
     if kind in ("flat", "empty"):
         assert t["valid"] == m["valid"] == 0

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from detector.bounds import COUNT
 from detector.types import RATE
 from model import delineation as d
 from model import delineation_peer
@@ -127,6 +128,7 @@ def test_constants_are_chosen_on_other_subjects() -> None:
     readings, chosen = score.cross_validate(some, folds=4)
     assert [c["fold"] for c in chosen] == [0, 1, 2, 3, None]
     assert set(chosen[0]) == {"fold", *score.shipped()}
+    assert len(chosen[0]["onset_weights"]) == len(chosen[0]["end_weights"]) == COUNT
     wide = readings["subject"] == 0
     assert np.nanmean(score.errors(readings[wide], "width")) < -15
     assert np.nanmean(score.errors(readings[~wide], "width")) > 2
