@@ -29,6 +29,9 @@ def train(
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the cross-validated scores here")] = None,
+    heard_dir: Annotated[
+        Path | None, typer.Option("--heard", help="keep here what was heard in records; it is not heard again")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="processes that listen to records")] = 2,
 ) -> None:
     """Train the beat language on detected beats, or cross-validate it by subject.
@@ -51,7 +54,7 @@ def train(
     chosen = configured(TrainingConfig(), config)
     began = time.monotonic()
     data = folder_of(data_dir, chosen.databases)
-    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs)
+    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs, shelf=heard_dir)
     if cross_validate is not None:
         _cross_validate(console, heard, chosen, cross_validate, json_file)
         return
@@ -104,23 +107,33 @@ def records_in(data: Path, databases: tuple[str, ...]) -> list[Path]:
 
 
 def listen(
-    console: Console, config: TrainingConfig, data: Path, records: Sequence[Path], jobs: int, *, oracle: bool = False
+    console: Console,
+    config: TrainingConfig,
+    data: Path,
+    records: Sequence[Path],
+    jobs: int,
+    *,
+    oracle: bool = False,
+    shelf: Path | None = None,
 ) -> list[Passage]:
-    """Records in all variants through the online code, with a progress bar; `oracle`: at the reference's beats."""
+    """Records in all variants through the online code, with a progress bar.
+
+    `oracle`: at the reference's beats. `shelf`: a folder where what was heard is kept (`model.shelf`).
+    """
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
     from multiprocessing import get_context
 
     from rich.progress import Progress
 
-    from model.dataset import passage
+    from model.shelf import kept_passage
 
     work = [(path.parent, path.name, kind) for path in records for kind in config.variants]
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            one = partial(passage, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
+            one = partial(kept_passage, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
             for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
                 heard.append(result)
                 progress.advance(task)
