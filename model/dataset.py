@@ -18,6 +18,7 @@ import wfdb
 from detector.detector import Detector
 from detector.leads import choose
 from detector.types import AFTER, LEADS, RATE
+from model.compose import compose
 from model.ec57 import CLASS_OF, Annotations, Period, pair, read
 from model.letters import TEXT
 from model.reader import CLASSES
@@ -52,6 +53,8 @@ STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 MISSING: Final = -32768  # the sample that stands for no reading
 MICROVOLT: Final = 1e-3  # mV per step of signals that were changed: far below any amplifier's noise
 NOISE_DB: Final = (0.0, 18.0)  # range of signal-to-noise ratio of noisy variants
+COMPOSED: Final = "composed"  # the variant with other beats
+COMPOSED_SWAP, COMPOSED_PACE = 0.4, 0.3  # share of them that have their leads exchanged, their pace changed besides
 PACE: Final = (0.88, 1.14)  # range of the factor on the heart's pace of variants with a changed rate
 
 
@@ -163,7 +166,7 @@ def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng:
         units[rng.integers(LEADS)] = np.nan
         return strip if np.isnan(units).all() else Strip(strip.rate_hz, strip.samples, units)
     if kind == "noise" and noise is not None:
-        mv = np.where(strip.samples == MISSING, np.nan, strip.samples * strip.units)
+        mv = _mv_of(strip)
         for lead in range(LEADS):
             if np.isnan(mv[:, lead]).all():
                 continue
@@ -173,9 +176,29 @@ def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng:
             added -= added.mean()
             ratio = 10 ** (-rng.uniform(*NOISE_DB) / 20)
             mv[:, lead] += added * ratio * np.nanstd(np.diff(mv[:, lead])) / np.std(np.diff(added))
-        steps = np.where(np.isnan(mv), MISSING, np.clip(np.rint(np.nan_to_num(mv) / MICROVOLT), -32767, 32767))
-        return Strip(strip.rate_hz, steps.astype(np.int16), np.full(LEADS, MICROVOLT))
+        return _strip_of(mv, strip.rate_hz)
     return strip
+
+
+def composed(strip: Strip, reference: Annotations, rng: np.random.Generator) -> tuple[Strip, Annotations]:
+    """A strip with other beats, composed of its own (`model.compose`), and their annotation; as it is if that fails."""
+    if rng.random() < COMPOSED_SWAP:
+        strip = changed(strip, "swap", None, rng)
+    if rng.random() < COMPOSED_PACE:
+        strip = changed(strip, "pace", None, rng)
+    played = compose(_mv_of(strip), strip.rate_hz, reference, rng)
+    return (_strip_of(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)
+
+
+def _mv_of(strip: Strip) -> npt.NDArray[np.float64]:
+    mv: npt.NDArray[np.float64] = np.where(strip.samples == MISSING, np.nan, strip.samples * strip.units)
+    return mv
+
+
+def _strip_of(mv: npt.NDArray[np.float64], rate_hz: float) -> Strip:
+    """Millivolts (n, LEADS) as steps of a size that no amplifier is as fine as; a lead without readings is none."""
+    steps = np.where(np.isnan(mv), MISSING, np.clip(np.rint(np.nan_to_num(mv) / MICROVOLT), -32767, 32767))
+    return Strip(rate_hz, steps.astype(np.int16), np.where(np.isnan(mv).all(axis=0), np.nan, MICROVOLT))
 
 
 def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
@@ -236,7 +259,7 @@ def passage(
     annotator: str = "atr",
     oracle: bool = False,
 ) -> Passage:
-    """One record of a database folder in one variant (`changed`), listened to and labelled.
+    """One record of a database folder in one variant (`changed`, `composed`), listened to and labelled.
 
     With `oracle` its beats are those of the reference, not those the detector finds.
 
@@ -249,8 +272,11 @@ def passage(
     rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
     noise = noise_of(noise_folder) if kind == "noise" and noise_folder is not None else None
     reference = read(folder, record, annotator, original.rate_hz)
+    strip = changed(original, kind, noise, rng)
+    if kind == COMPOSED:
+        strip, reference = composed(original, reference, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
-    samples, texts, values, levels = listen(changed(original, kind, noise, rng), beats)
+    samples, texts, values, levels = listen(strip, beats)
     found = Annotations.of(samples, "N" * len(samples))
     pairs = pair(reference, found, Period.of(original.rate_hz, start_s=0.0))
     labels = np.full(len(samples), UNTAUGHT, np.int8)
@@ -268,7 +294,7 @@ def passage(
         levels,
         labels,
         reference,
-        len(original.samples),
+        len(strip.samples),
     )
 
 

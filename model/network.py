@@ -85,7 +85,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.offsets = torch.tensor([sum(config.sizes[:i]) for i in range(len(config.sizes))])
-        self.blend = blend(config)
+        self.blend = Blend(config)
         self.embed = nn.EmbeddingBag(sum(config.sizes), config.embedding, mode="sum")
         self.bias = nn.Parameter(torch.zeros(config.embedding))
         self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
@@ -119,8 +119,7 @@ class Network(nn.Module):
 
     def table(self) -> Tensor:
         """(words, E) the embedding of each word."""
-        table: Tensor = self.blend @ self.embed.weight
-        return table
+        return self.blend(self.embed.weight)
 
     def remember(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, E) embedded beats -> (B, T, H) what the LSTM makes of them, and its next state."""
@@ -136,18 +135,39 @@ class Network(nn.Module):
         )
 
 
-def blend(config: NetworkConfig) -> Tensor:
-    """(words, words) shares of the words in each other's embedding; "cannot be told", a field's last, has none."""
-    shares = torch.eye(sum(config.sizes))
-    first = 0
-    for field, size in enumerate(config.sizes):
-        if field >= config.ordered and config.blend > 0.0:
-            place = torch.arange(size - 1)
-            near = torch.exp(-0.5 * ((place[:, None] - place) / config.blend) ** 2)
-            told = slice(first, first + size - 1)
-            shares[told, told] = near / near.norm(dim=1, keepdim=True)
-        first += size
-    return shares
+class Blend:
+    """Blends the embeddings of each ordered field's levels with their neighbours'.
+
+    "Cannot be told", a field's last word, is blended with nothing. Fields are padded to the size of the largest, so
+    that all are blended at once.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        sizes = torch.tensor(config.sizes[config.ordered :]) if config.blend > 0.0 else torch.zeros(0).long()
+        self.fields = len(sizes)
+        self.first = sum(config.sizes) - int(sizes.sum())  # words before it are left as they are
+        if not self.fields:
+            return
+        place = torch.arange(int(sizes.max()))
+        starts = self.first + torch.cumsum(sizes, 0) - sizes
+        #: (fields, places) the word in each place, and whether there is one.
+        self.words = torch.minimum(starts[:, None] + place, torch.tensor(sum(config.sizes) - 1))
+        self.there = place < sizes[:, None]
+        near = torch.exp(-0.5 * ((place[:, None] - place) / config.blend) ** 2)
+        told = place < sizes[:, None] - 1
+        shares = near * (told[:, :, None] & told[:, None, :])
+        shares = shares / shares.norm(dim=2, keepdim=True).clamp_min(1e-9)
+        untold = (self.there & ~told).float()
+        #: (fields, places, places) shares of the words in each other's embedding.
+        self.shares = shares + torch.diag_embed(untold)
+
+    def __call__(self, table: Tensor) -> Tensor:
+        """(words, E) -> (words, E)."""
+        if not self.fields:
+            return table
+        padded = table[self.words.flatten()].reshape(*self.words.shape, -1)
+        blended = torch.bmm(self.shares, padded)[self.there]
+        return torch.cat([table[: self.first], blended])
 
 
 class Forgetful(Network):

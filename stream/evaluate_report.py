@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model.ec57 import LABELS, Score
@@ -64,6 +66,21 @@ def overview(found: Evaluation) -> Figure:
         ],
         f"telebeat evaluate: {len(found.rows)} records, detected beats, {beats}",
     )
+
+
+def write_comparison(file: Path, found: Evaluation) -> None:
+    """Every line of the comparisons as CSV: what was asked of whom, its figures and the SD of the folds."""
+    rows = []
+    for how, lines in (("same weights", found.same_weights), ("taught anew", found.arms)):
+        for line in lines:
+            figures = {k: v for k, v in line.figures.items() if not isinstance(v, dict)}
+            spreads = {f"{k}_sd": line.spread(k) if line.folds else None for k in figures}
+            told = {k: "" if v is None else round(v, 4) for k, v in (figures | spreads).items()}
+            rows.append({"how": how, "name": line.name, "meaning": line.meaning, "folds": len(line.folds), **told})
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _summary(found: Evaluation) -> Section:

@@ -112,30 +112,51 @@ def run(
     report : callable
         Called with each round of a network's training.
     """
-    said = digest(passages) if folder is not None else ""
-    for taught, judged, chosen in folds(passages, config, parts):
-        kept = folder / f"{arm.name}-{chosen.seed - config.seed + 1}of{parts}.npz" if folder is not None else None
-        stamp = f"{said} {fingerprint(chosen)} {arm.name}"
-        reading = _kept(kept, stamp)
+    kept = Readings(folder, passages, parts) if folder is not None else None
+    for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
+        reading = kept.take(arm.name, number, chosen) if kept is not None else None
         if reading is None:
             read = arm.fit(taught, chosen, report)
             reading = {key(p): read(p) for p in judged}
             if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                part = kept.with_suffix(".part.npz")
-                np.savez_compressed(part, **reading, stamp=np.array(stamp))  # type: ignore[arg-type]
-                part.replace(kept)
+                kept.put(arm.name, number, chosen, reading)
         yield reading
 
 
-def _kept(path: Path | None, stamp: str) -> Reading | None:
-    """Readings that were kept, if they are of the same stamp."""
-    if path is None or not path.exists():
-        return None
-    with np.load(path) as arrays:
-        if str(arrays["stamp"]) != stamp:
+class Readings:
+    """Each fold's readings in a folder, good as long as arm, configuration and passages are the same.
+
+    `telebeat train --cross-validate` puts its own there as those of the arm ``whole``, which they are.
+    """
+
+    def __init__(self, folder: Path, passages: Sequence[Passage], parts: int) -> None:
+        self._folder = folder
+        self._said = digest(passages)
+        self._parts = parts
+
+    def take(self, arm: str, fold: int, config: TrainingConfig) -> Reading | None:
+        """Readings of a fold by an arm of this name, or None."""
+        path = self._path(arm, fold)
+        if not path.exists():
             return None
-        return {name: arrays[name] for name in arrays.files if name != "stamp"}
+        with np.load(path) as arrays:
+            if str(arrays["stamp"]) != self._stamp(arm, config):
+                return None
+            return {name: arrays[name] for name in arrays.files if name != "stamp"}
+
+    def put(self, arm: str, fold: int, config: TrainingConfig, reading: Reading) -> None:
+        """Keep them."""
+        path = self._path(arm, fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez_compressed(part, **reading, stamp=np.array(self._stamp(arm, config)))  # type: ignore[arg-type]
+        part.replace(path)
+
+    def _path(self, arm: str, fold: int) -> Path:
+        return self._folder / f"{arm}-{fold + 1}of{self._parts}.npz"
+
+    def _stamp(self, arm: str, config: TrainingConfig) -> str:
+        return f"{self._said} {fingerprint(config)} {arm}"
 
 
 def digest(passages: Sequence[Passage]) -> str:

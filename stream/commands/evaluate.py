@@ -35,6 +35,7 @@ def evaluate(
     model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the comparisons here, as a table.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw an overview here.")] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="Keep the annotation files in this folder, one of each database within.")
@@ -53,6 +54,12 @@ def evaluate(
     ] = None,
     work: Annotated[
         Path | None, typer.Option(help="Keep each fold's readings here; the same command goes on from there.")
+    ] = None,
+    heard_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--heard", help="Keep here what was heard in records, as `telebeat train` does, with --ablations."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that listen to records.")] = 2,
 ) -> None:
@@ -96,10 +103,12 @@ def evaluate(
         }
         found = evaluate(heard, paths, kept, reader, annotator=reference_annotator, start_s=start_s, about=about)
     if chosen:
-        found = _ablate(loud, found, chosen, paths if names or database else None, data_dir, config, folds, work, jobs)
+        named = paths if names or database else None
+        found = _ablate(loud, found, chosen, named, data_dir, config, folds, work, heard_dir, jobs)
     report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
     for file, save in (
         (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
+        (csv_file, lambda file: evaluate_report.write_comparison(file, found)),
         (png, lambda file: evaluate_report.overview(found).savefig(file, dpi=100)),
     ):
         if file is not None:
@@ -169,6 +178,7 @@ def _ablate(
     config: Path | None,
     parts: int,
     work: Path | None,
+    shelf: Path | None,
     jobs: int,
 ) -> Evaluation:
     """Teach and judge the arms on what `telebeat train` would listen to, or on the records that were named."""
@@ -190,7 +200,7 @@ def _ablate(
         data = paths[0].parent.parent
     start_s = float(found.about["from_s"])
     heard = {
-        oracle: listen(console, settings, data, paths, jobs, oracle=oracle)
+        oracle: listen(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
         for oracle in sorted({arm.oracle for arm in arms})
     }
     subjects = {p.subject for p in next(iter(heard.values())) if p.scored}

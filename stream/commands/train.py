@@ -29,6 +29,12 @@ def train(
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the cross-validated scores here")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`")
+    ] = None,
+    heard_dir: Annotated[
+        Path | None, typer.Option("--heard", help="keep here what was heard in records; it is not heard again")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="processes that listen to records")] = 2,
 ) -> None:
     """Train the beat language on detected beats, or cross-validate it by subject.
@@ -51,9 +57,9 @@ def train(
     chosen = configured(TrainingConfig(), config)
     began = time.monotonic()
     data = folder_of(data_dir, chosen.databases)
-    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs)
+    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs, shelf=heard_dir)
     if cross_validate is not None:
-        _cross_validate(console, heard, chosen, cross_validate, json_file)
+        _cross_validate(console, heard, chosen, cross_validate, json_file, work)
         return
     _train(console, heard, chosen, out)
     console.print(f"{time.monotonic() - began:.0f} s in all")
@@ -104,23 +110,33 @@ def records_in(data: Path, databases: tuple[str, ...]) -> list[Path]:
 
 
 def listen(
-    console: Console, config: TrainingConfig, data: Path, records: Sequence[Path], jobs: int, *, oracle: bool = False
+    console: Console,
+    config: TrainingConfig,
+    data: Path,
+    records: Sequence[Path],
+    jobs: int,
+    *,
+    oracle: bool = False,
+    shelf: Path | None = None,
 ) -> list[Passage]:
-    """Records in all variants through the online code, with a progress bar; `oracle`: at the reference's beats."""
+    """Records in all variants through the online code, with a progress bar.
+
+    `oracle`: at the reference's beats. `shelf`: a folder where what was heard is kept (`model.shelf`).
+    """
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
     from multiprocessing import get_context
 
     from rich.progress import Progress
 
-    from model.dataset import passage
+    from model.shelf import kept_passage
 
     work = [(path.parent, path.name, kind) for path in records for kind in config.variants]
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            one = partial(passage, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
+            one = partial(kept_passage, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
             for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
                 heard.append(result)
                 progress.advance(task)
@@ -168,7 +184,12 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
 
 
 def _cross_validate(
-    console: Console, heard: Sequence[Passage], config: TrainingConfig, parts: int, json_file: Path | None
+    console: Console,
+    heard: Sequence[Passage],
+    config: TrainingConfig,
+    parts: int,
+    json_file: Path | None,
+    work: Path | None,
 ) -> None:
     import json
 
@@ -176,6 +197,7 @@ def _cross_validate(
     from rich.table import Table
 
     from model.ec57 import gross
+    from model.evaluation.arms import ARMS, Readings
     from model.train import BothTables, cross_validate, figures
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
@@ -195,7 +217,13 @@ def _cross_validate(
         everything.last.update(tables.last)
         row(f"part {number + 1}", tables)
 
-    results = cross_validate(heard, config, parts, report)
+    kept = Readings(work, heard, parts) if work is not None else None
+
+    def keep(number: int, chosen: TrainingConfig, words: dict[str, Any]) -> None:
+        if kept is not None:
+            kept.put(ARMS[0].name, number, chosen, words)
+
+    results = cross_validate(heard, config, parts, report, keep)
     for database in config.databases:
         of = [{k: t for k, t in some.items() if k.startswith(f"{database}/")} for some in everything]
         if of[0]:

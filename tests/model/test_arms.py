@@ -18,13 +18,13 @@ from model.ec57 import Annotations
 from model.evaluation import baselines
 from model.evaluation.ablated import FUTURE, SCALE, AblatedTrainer, future_words
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation, withheld
-from model.evaluation.arms import ARMS, digest, run
+from model.evaluation.arms import ARMS, Readings, digest, run
 from model.evaluation.judging import judge, key, spread, summary
 from model.lstm import read_words
 from model.network import Forgetful, Network, NetworkConfig
 from model.reader import CLASSES
 from model.store import sizes_of
-from model.train import Trainer, export, read_passage, words_of
+from model.train import Trainer, TrainingConfig, cross_validate, export, read_passage, words_of
 from model.words import WORDS
 from tests.model.test_training import arrays_equal, config, passage_of
 
@@ -126,6 +126,23 @@ def test_every_arm_reads_every_record_once_unseen(passages: list[Passage], tmp_p
     told = summary(judged.gross, figures)
     assert told["accuracy"] == figures.accuracy
     assert sum(table.counts.sum() for table in judged.tables.values()) == judged.gross.counts.sum()
+
+
+def test_cross_validation_leaves_what_the_arm_whole_would_read(passages: list[Passage], tmp_path: Path) -> None:
+    small = replace(config(), held_out=0.0, epochs=1)
+    kept = Readings(tmp_path, passages, 2)
+    said: list[dict[str, Any]] = []
+
+    def keep(number: int, chosen: TrainingConfig, words: dict[str, Any]) -> None:
+        kept.put(ARMS[0].name, number, chosen, words)
+        said.append(words)
+
+    cross_validate(passages, small, 2, keep=keep)
+    fresh = list(run(ARMS[0], passages, small, 2))
+    found = list(run(replace(ARMS[0], fit=baselines.rules), passages, small, 2, tmp_path))  # type: ignore[arg-type]
+    for one, other, kept_one in zip(said, fresh, found, strict=True):
+        assert one.keys() == other.keys() == kept_one.keys()
+        assert all(np.array_equal(one[n], other[n]) and np.array_equal(one[n], kept_one[n]) for n in one)
 
 
 def test_readings_are_kept_and_made_anew_for_other_words(

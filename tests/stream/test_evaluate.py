@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from dataclasses import replace
@@ -282,11 +283,16 @@ def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path) -> Non
     config = tmp_path / "tiny.toml"
     config.write_text('epochs = 1\nvariants = ["plain"]\nshapes = 8\nterms = 64\nheld_out = 0.0\n')
     where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1")
-    words = (*where, "--ablations", "--folds", "2", "--config", config)
+    words = (*where, "--ablations", "--folds", "2", "--config", config, "--heard", tmp_path / "heard")
     arms = ("--arms", "whole,rules,logistic", "--work", tmp_path / "work")
-    out, numbers = tmp_path / "r.html", tmp_path / "r.json"
-    result = run(*words, *arms, "--out", out, "--json", numbers)
+    out, numbers, table = (tmp_path / f"r.{kind}" for kind in ("html", "json", "csv"))
+    result = run(*words, *arms, "--out", out, "--json", numbers, "--csv", table)
     assert result.exit_code == 0, result.output
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows if row["how"] == "taught anew"] == ["whole", "rules", "logistic"]
+    assert all(0 <= float(row["accuracy"]) <= 100 for row in rows)
+    assert len(list((tmp_path / "heard").iterdir())) == 4
     told = json.loads(numbers.read_text())
     assert [line["name"] for line in told["arms"]] == ["whole", "rules", "logistic"]
     assert [len(line["folds"]) for line in told["arms"]] == [2, 2, 2]

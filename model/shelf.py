@@ -1,0 +1,107 @@
+"""Passages kept on disk, so that training, cross-validation and ablations listen to the records only once.
+
+A passage is made again as soon as the program that hears and says it, the record or what was asked for differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from model.dataset import Passage, passage
+from model.ec57 import Annotations
+
+#: Packages whose code decides what is heard in a record and how it is said.
+HEARS: Final = ("detector", "model", "replay")
+#: Modules of `model` that read, teach or judge what has been said: they may change.
+READS: Final = (
+    *("arms", "ablated", "ablation", "baselines", "classes", "course", "judging", "lstm", "network", "shelf"),
+    *("store", "train", "vocabulary"),
+)
+_ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")
+
+
+def kept_passage(
+    folder: Path, record: str, kind: str, *, shelf: Path | None, noise_folder: Path, seed: int, oracle: bool
+) -> Passage:
+    """`model.dataset.passage`, from the shelf if it is there, else made and put there; without a shelf always made.
+
+    Raises
+    ------
+    RecordError
+        The record cannot be read.
+    """
+    if shelf is None:
+        return passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
+    stamp = f"{program()} {_files(folder, record)} {_files(noise_folder, '') if kind == 'noise' else ''} {seed}"
+    path = shelf / f"{folder.name}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
+    if (found := _take(path, stamp)) is not None:
+        return found
+    made = passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
+    _put(path, stamp, made)
+    return made
+
+
+@cache
+def program() -> str:
+    """Digest of the code that hears records and says them in words."""
+    digest = hashlib.blake2b(digest_size=12)
+    for package in HEARS:
+        for file in sorted((Path(__file__).parents[1] / package).rglob("*.py")):
+            if file.stem not in READS:
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(folder: Path, record: str) -> str:
+    """Digest of the sizes and times of a record's files."""
+    told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob(f"{record}*.*"))]
+    return hashlib.blake2b(repr(told).encode(), digest_size=12).hexdigest()
+
+
+def _put(path: Path, stamp: str, made: Passage) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    reference = made.reference
+    plain: dict[str, Any] = {name: getattr(made, name) for name in _ARRAYS}
+    np.savez(
+        part,
+        **plain,
+        stamp=np.array(stamp),
+        what=np.array([made.database, made.record, made.kind]),
+        rate_hz=np.array(made.rate_hz),
+        length=np.array(-1 if made.length is None else made.length),
+        times=reference.samples,
+        symbols=np.array(reference.symbols, np.str_),
+        subtypes=np.array(reference.subtypes, np.int64),
+        notes=np.array(reference.notes, np.str_),
+    )
+    part.replace(path)
+
+
+def _take(path: Path, stamp: str) -> Passage | None:
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        if str(kept["stamp"]) != stamp:
+            return None
+        database, record, kind = (str(part) for part in kept["what"])
+        arrays = {name: kept[name] for name in _ARRAYS}
+        reference = Annotations.of(
+            kept["times"], kept["symbols"].tolist(), kept["subtypes"].tolist(), kept["notes"].tolist()
+        )
+        length = int(kept["length"])
+        rate_hz = float(kept["rate_hz"])
+    return Passage(
+        database=database,
+        record=record,
+        kind=kind,
+        rate_hz=rate_hz,
+        reference=reference,
+        length=None if length < 0 else length,
+        **arrays,
+    )
