@@ -1,4 +1,4 @@
-"""Is this peak a beat? Twelve measures of a candidate, weighed by one logistic score.
+"""Is this peak a beat? Thirteen measures of a candidate, weighed by one logistic score.
 
 A candidate is a peak of the feature (`detector.qrs`). What speaks for a beat is that it is as high and as steep as the
 beats before it, in the lead that rests most as well as in all of them; that it has their shape; that it comes when a

@@ -1,6 +1,6 @@
 """Online QRS detection: from the leads' envelopes to R peaks, step by step.
 
-Each lead goes through integer filters to its *envelope*, large where the lead is steep (`detector.envelope`). The
+Each lead goes through filters in whole numbers to its *envelope*, large where the lead is steep (`detector.envelope`). The
 leads' envelopes, each in units of its own recent beats, are averaged with weights by the square of their
 signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the gain. A peak of the feature is a
 candidate, and a beat when its score is above 0 (`detector.candidate`).
@@ -11,7 +11,8 @@ decision falls as soon as it is sure. A candidate that scores well is told when 
 150 ms after the R peak; a doubtful one when the feature has fallen far or nothing higher has come for a while. The
 search back takes the one best candidate kept for it and never reads the signal again.
 
-Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too.
+Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too; where a
+lead comes or goes, one look at the rest of the call.
 """
 
 from __future__ import annotations

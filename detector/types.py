@@ -1,7 +1,7 @@
 """What the detector is made of and what it says: rates, record layouts, events.
 
 Everything after the resampler lives at one rate, `RATE`. An instant at that rate is a *tick*; tick 0 is the first
-sample a bed ever sent. All records are NumPy structured types of fixed size, so that a bed's whole state is one row.
+sample a bed ever sent. Where a bed starts anew, ticks go on without what lay between. All records are NumPy structured types of fixed size, so that a bed's whole state is one row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EPOCH_STATE = np.dtype(
         ("tick", "i8"),  # last tick of the epoch
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
         ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
-        ("gap", "i1"),  # 1 when no samples came for some of the epoch
+        ("gap", "i1"),  # 1 when no lead had a reading in all of the epoch
         ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
     ],
     align=True,
