@@ -1,7 +1,7 @@
 """Online QRS detection: from the leads' envelopes to R peaks, step by step.
 
-Each lead goes through filters in whole numbers to its *envelope*, large where the lead is steep (`detector.envelope`). The
-leads' envelopes, each in units of its own recent beats, are averaged with weights by the square of their
+Each lead goes through filters in whole numbers to its *envelope*, large where the lead is steep (`detector.envelope`).
+The leads' envelopes, each in units of its own recent beats, are averaged with weights by the square of their
 signal-to-noise ratio into one *feature*, which is near 1 at every beat whatever the gain. A peak of the feature is a
 candidate, and a beat when its score is above 0 (`detector.candidate`).
 

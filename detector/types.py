@@ -1,7 +1,8 @@
 """What the detector is made of and what it says: rates, record layouts, events.
 
 Everything after the resampler lives at one rate, `RATE`. An instant at that rate is a *tick*; tick 0 is the first
-sample a bed ever sent. Where a bed starts anew, ticks go on without what lay between. All records are NumPy structured types of fixed size, so that a bed's whole state is one row.
+sample a bed ever sent. Where a bed starts anew, ticks go on without what lay between. All records are NumPy structured
+types of fixed size, so that a bed's whole state is one row.
 """
 
 from __future__ import annotations
