@@ -66,8 +66,11 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     expected = int(intake["next_sample"])
     other_rate = frame.rate_mhz != intake["rate_mhz"]
     if other_rate or ",".join(frame.leads).encode() != intake["leads"]:
-        if frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["device_us"]:
-            return _old(intake, frame)  # from before the change, sent again
+        if (
+            first + instants <= expected
+            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["device_us"]
+        ):
+            return _old(intake, frame)  # from before the change by its count and its clock: sent again
         return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
     if first + instants <= expected:
         return _old(intake, frame)

@@ -100,6 +100,8 @@ async def said_of(cluster: KafkaSettings, ward: Ward) -> tuple[tail.Collection, 
         for batch in output.batches:
             for beat in batch.beats:
                 collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, beat))
+            for revision in batch.revisions:
+                collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, revision))
             for mark in batch.marks:
                 collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, mark))
         for alert in output.alerts:
