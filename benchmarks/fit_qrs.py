@@ -197,7 +197,7 @@ def _load(folders: list[Path], names: Sequence[str]) -> int:
         Run(case, NOISY if mixed_db(name) is not None else CLEAN if leads == 2 else ONE_LEAD, leads)
         for name in expand(names)
         for case in cases(folders, name, None, None)
-        for leads in ((1, 2) if mixed_db(name) is None else (2,))
+        for leads in (1, 2)
     ]
     return len(_RUNS)
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from detector.candidate import CANDIDATE, COUNT, LIKENESS, LIKENESS_SQUARED, SHIFTS, WEIGHTS
 from detector.envelope import STEPS, WORK
-from detector.quality import COUNTED
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.types import CHUNK, LEADS
 
@@ -29,7 +28,6 @@ TRACK = np.dtype(
         ("uv", "f4", (PAST + CHUNK + 1,)),  # the same in whole microvolts behind those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
-        ("counted", COUNTED),
         ("work", WORK),
     ],
     align=True,

@@ -138,10 +138,6 @@ def _to_microvolts(mv: Array, uv: Array) -> None:
 @kernel
 def _watch(state: Row, desk: Row, ticks: int) -> None:
     """Judge the leads' quality and look for fibrillation, an epoch at a time; where beats may be looked for."""
-    for lead in range(LEADS):
-        track = desk.lead[lead]
-        if track.blank < ticks:
-            quality.count(track.counted, track.uv[PAST - quality.BEGUN - quality.MOVE : PAST + ticks])
     done = 0
     while done < ticks:
         tick = state.tick + done
@@ -203,12 +199,10 @@ def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) ->
     if track.blank > 0 or end + max(state.last[lead].same, 0) < EPOCH:
         for i in range(EPOCH):
             missing += 1 - there[i]
-    if track.blank == ticks and missing < EPOCH:  # begun with readings: it has not been counted yet
-        quality.count(track.counted, track.uv[PAST - quality.BEGUN - quality.MOVE : PAST + ticks])
     if missing == EPOCH:
         quality.lose(state.quality[lead])
     else:
-        quality.close(state.quality[lead], track.counted, end, track.uv[first : first + EPOCH], there, missing)
+        quality.close(state.quality[lead], track.uv[first - quality.MOVE : first + EPOCH], there, missing)
     return missing == EPOCH
 
 

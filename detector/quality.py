@@ -13,9 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from detector.arrays import sum_of
 from detector.jit import kernel, whole_numbers
-from detector.types import CHUNK, EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
+from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
@@ -26,7 +25,6 @@ ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called no
 MOVE: Final = 5  # ticks over which movement is measured (20 ms, about half a QRS complex)
 FAR: Final = 1e6  # µV: beyond any reading
 MOST: Final = 2.0**20  # µV an epoch counts for at most, so that the sum of a second stays whole
-BEGUN: Final = EPOCH - 1  # ticks before this call's that the epoch to be judged may hold
 
 QUALITY = np.dtype(
     [
@@ -45,18 +43,6 @@ QUALITY = np.dtype(
     align=True,
 )
 
-#: What is counted, tick for tick: those of this call behind `BEGUN` of before.
-COUNTED = np.dtype(
-    [
-        ("rough", "f4", (BEGUN + CHUNK + 1,)),
-        ("move", "f4", (BEGUN + CHUNK + 1,)),
-        ("stuck", "f4", (BEGUN + CHUNK + 1,)),
-        ("any_stuck", "i8"),
-    ],
-    align=True,
-)
-
-
 @kernel
 def begin(quality: Row) -> None:
     """No second has been seen yet: a lead counts as good until one says otherwise."""
@@ -69,71 +55,52 @@ def begin(quality: Row) -> None:
     quality.state = GOOD
 
 
-@kernel
-def count(counted: Row, uv: Array) -> None:
-    """Count the ticks of a call.
-
-    Parameters
-    ----------
-    counted : COUNTED, out
-    uv : float32, shape (`MOVE` + `BEGUN` + ticks,)
-        Whole microvolts, the last reading held.
-    """
-    earlier, before, last, now = uv, uv[MOVE - 2 :], uv[MOVE - 1 :], uv[MOVE:]
-    rough, move, stuck = counted.rough[: len(now)], counted.move[: len(now)], counted.stuck[: len(now)]
-    for i in range(len(now)):
-        rough[i] = abs(now[i] - np.float32(2.0) * last[i] + before[i])
-        move[i] = abs(now[i] - earlier[i])
-    for i in range(len(now)):
-        far = np.float32(1.0) if abs(now[i]) > np.float32(RAIL_UV) else np.float32(0.0)
-        stuck[i] = far if now[i] == last[i] else np.float32(0.0)
-    counted.any_stuck = sum_of(stuck) > np.float32(0.0)
+@whole_numbers
+def _count(uv: Array) -> tuple[Single, Single, Single]:
+    """Sums over an epoch of roughness, of movement and of ticks that stand still far from 0; `uv` as in `close`."""
+    rough = move = stuck = np.float32(0.0)
+    for i in range(EPOCH):
+        now, last = uv[MOVE + i], uv[MOVE - 1 + i]
+        rough += abs(now - np.float32(2.0) * last + uv[MOVE - 2 + i])
+        move += abs(now - uv[i])
+        stuck += np.float32(1.0) if now == last and abs(now) > np.float32(RAIL_UV) else np.float32(0.0)
+    return rough, move, stuck
 
 
 @whole_numbers
-def _sum_of_epoch(values: Array) -> Single:
-    """The same of an epoch: a number of values that is known beforehand takes half the time."""
-    total = np.float32(0.0)
-    for i in range(EPOCH):
-        total += values[i]
-    return total
+def _span(uv: Array) -> tuple[Single, Single]:
+    """Least and greatest of an epoch; `uv` as in `close`."""
+    low = high = uv[MOVE]
+    for i in range(1, EPOCH):
+        low = min(low, uv[MOVE + i])
+        high = max(high, uv[MOVE + i])
+    return low, high
 
 
 @kernel
-def close(quality: Row, counted: Row, end: int, uv: Array, there: Array, missing: int) -> None:
+def close(quality: Row, uv: Array, there: Array, missing: int) -> None:
     """End an epoch: judge the lead over the last second.
 
     Parameters
     ----------
     quality : QUALITY
-    counted : COUNTED
-    end : int
-        Ticks of this call up to the epoch's end.
-    uv : float32, shape (EPOCH,)
-        Of the epoch.
+    uv : float32, shape (MOVE + EPOCH,)
+        Whole microvolts of the epoch and of the ticks before it, the last reading held.
     there : uint8, shape (EPOCH,)
-        Which of its ticks have a reading.
+        Which of the epoch's ticks have a reading.
     missing : int
         How many have none.
     """
-    first = BEGUN + end - EPOCH
-    rough, move = counted.rough[first : first + EPOCH], counted.move[first : first + EPOCH]
-    stuck = np.float32(0.0)
-    if missing > 0:  # what does not move since it is missing is not stuck
+    rough, move, stuck = _count(uv)
+    if missing > 0 and stuck > np.float32(0.0):  # what does not move since it is missing is not stuck
+        stuck = np.float32(0.0)
         for i in range(EPOCH):
-            stuck += counted.stuck[first + i] if there[i] else np.float32(0.0)
-    elif counted.any_stuck:
-        stuck = _sum_of_epoch(counted.stuck[first : first + EPOCH])
-    rough_now = min(_sum_of_epoch(rough), np.float32(MOST))
-    move_now = min(_sum_of_epoch(move), np.float32(MOST))
-    low = np.float32(-FAR)
-    high = np.float32(FAR)
-    if move_now <= EPOCH * STILL_UV:  # else it moves by more than that
-        low = high = uv[0]
-        for i in range(1, EPOCH):
-            low = min(low, uv[i])
-            high = max(high, uv[i])
-    _remember(quality, low, high, rough_now, move_now, stuck)
+            still = there[i] and uv[MOVE + i] == uv[MOVE - 1 + i] and abs(uv[MOVE + i]) > np.float32(RAIL_UV)
+            stuck += np.float32(1.0) if still else np.float32(0.0)
+    low, high = np.float32(-FAR), np.float32(FAR)
+    if move <= np.float32(EPOCH * STILL_UV):  # else it moves by more than that
+        low, high = _span(uv)
+    _remember(quality, low, high, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, min(quality.epochs, SECOND))
 
 
