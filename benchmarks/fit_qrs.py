@@ -1,13 +1,14 @@
 """The weights of the QRS detector's score: fitted to its own candidates, cross-validated by subject.
 
-    python -m benchmarks.fit_qrs              # five folds, then all records; prints the table and the weights
-    python -m benchmarks.fit_qrs --folds 0    # only the weights
+    python -m benchmarks.fit_qrs                  # five folds, then all records; prints the table
+    python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # only the weights, and where they belong
+    python -m benchmarks.fit_qrs --judge          # fits nothing, judges the weights there are
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
-are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), a
-logistic regression is fitted to the candidates of the last rounds, and it runs again. Records: mitdb and svdb with both
-leads and with the first alone, and mitdb mixed with electrode motion and muscle noise; a subject's mixes are in his
-fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
+are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), the
+score (`detector.score`) is fitted to the candidates of the last rounds, and it runs again. Records: mitdb and svdb, and
+mitdb mixed with electrode motion and muscle noise, all with both leads and with the first alone; a subject's mixes are
+in his fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from rich.console import Console
 from rich.progress import Progress
-from sklearn.linear_model import LogisticRegression
 
-from detector.candidate import COUNT, MEASURES, WEIGHTS
-from detector.desk import JUDGED
+from detector.desk import JUDGED, WEIGHTS
 from detector.desk import new as new_desk
 from detector.detector import DETECTOR, begin, empty, update
 from detector.envelope import LAG, STRIDE
 from detector.jit import kernel
 from detector.resample import sample_of
+from detector.score import COUNT, FILE, MEASURES, UNITS, save
 from detector.types import RATE, Array, Row
 from model.bench import Case, judge
 from model.ec57 import BeatTable, gross
@@ -47,10 +48,11 @@ Floats = npt.NDArray[np.float64]
 REAL: Final = ("mitdb", "svdb")
 MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
 ROUNDS: Final = 4  # of running and fitting
-REMEMBERED: Final = 3  # rounds whose candidates are fitted to: one alone swings
+REMEMBERED: Final = 2  # rounds whose candidates are fitted to: one alone swings
+STEPS: Final = 100  # of the optimizer a round; it goes on from the round before
 CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
 BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, behind it
-STEADY: Final = 10.0  # inverse strength of the regression's penalty: far more candidates than weights, none is needed
+STEADY: Final = 1e-5  # penalty on the units' squared weights: less forgets hearts not seen, more the noise
 #: Where fitting begins: height and shape alone.
 FIRST: Final = {"one": 2.5, "height": 1.5, "steepness": 1.5, "likeness": 0.5}
 
@@ -162,23 +164,65 @@ def hear(run: Run, weights: Floats, *, judged: bool) -> Heard:
     return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
 
 
-def regress(heard: Iterable[Heard]) -> Floats:
-    """Weights of a logistic regression."""
+class _Score(torch.nn.Module):
+    """`detector.score.score` over measures that have been brought to one spread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.straight = torch.nn.Linear(COUNT, 1, bias=False)
+        self.units = torch.nn.Linear(COUNT, UNITS, bias=False)
+        self.out = torch.nn.Linear(UNITS, 1, bias=False)
+
+    def forward(self, measures: torch.Tensor) -> torch.Tensor:
+        """Log odds (n,) of measures (n, COUNT)."""
+        bent = torch.nn.functional.softsign(self.units(measures))
+        odds: torch.Tensor = (self.straight(measures) + self.out(bent))[:, 0]
+        return odds
+
+
+def fit_score(heard: Iterable[Heard], begin: Floats) -> Floats:
+    """Weights of the score, by the likelihood of the labels, going on from those given."""
     some = list(heard)
     measures = np.concatenate([one.measures for one in some])
     counts = np.concatenate([np.full(len(one.beat), one.counts) for one in some])
     middle, spread = measures.mean(axis=0), measures.std(axis=0)
     middle[0], spread[0] = 0.0, 1.0
-    model = LogisticRegression(C=STEADY, max_iter=1000, fit_intercept=False)
-    model.fit((measures - middle) / spread, np.concatenate([one.beat for one in some]), sample_weight=counts)
-    weights: Floats = model.coef_[0] / spread
-    weights[0] -= weights[1:] @ middle[1:]
+    x = torch.tensor((measures - middle) / spread, dtype=torch.float32)
+    y = torch.tensor(np.concatenate([one.beat for one in some]), dtype=torch.float32)
+    share = torch.tensor(counts / counts.sum(), dtype=torch.float32)
+    network = _Score()
+    rows = begin[:-1] * spread[:, None]
+    rows[0] += middle @ begin[:-1]
+    with torch.no_grad():
+        for part, value in ((network.straight, rows[:, :1].T), (network.units, rows[:, 1:].T)):
+            part.weight.copy_(torch.tensor(value))
+        network.out.weight.copy_(torch.tensor(begin[-1:, 1:]))
+    optimizer = torch.optim.LBFGS(network.parameters(), max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        odds = torch.nn.functional.binary_cross_entropy_with_logits(network(x), y, reduction="none")
+        total = (share * odds).sum() + STEADY * ((network.units.weight**2).sum() + (network.out.weight**2).sum())
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    weights = np.zeros((COUNT + 1, UNITS + 1))
+    weights[:-1, :1] = network.straight.weight.detach().double().numpy().T
+    weights[:-1, 1:] = network.units.weight.detach().double().numpy().T
+    weights[:-1] /= spread[:, None]
+    weights[0] -= middle[1:] @ weights[1:-1]
+    weights[-1, 1:] = network.out.weight.detach().double().numpy()[0]
     return weights
 
 
 def first_weights() -> Floats:
-    """The weights fitting begins with."""
-    return np.array([FIRST.get(name, 0.0) for name in MEASURES])
+    """The weights fitting begins with: the units look somewhere and say nothing yet."""
+    weights = np.zeros((COUNT + 1, UNITS + 1))
+    weights[:-1, 0] = [FIRST.get(name, 0.0) for name in MEASURES]
+    weights[:-1, 1:] = np.random.default_rng(1).normal(0.0, 0.3, (COUNT, UNITS))
+    weights[-1, 1:] = np.random.default_rng(2).normal(0.0, 0.01, UNITS)
+    return weights
 
 
 _RUNS: list[Run] = []
@@ -207,7 +251,7 @@ def fit(pool: ProcessPoolExecutor, chosen: Sequence[int], weights: Floats, tick:
     rounds: list[list[Heard]] = []
     for _ in range(ROUNDS):
         rounds = [*rounds, list(pool.map(_hear, [(i, weights) for i in chosen], chunksize=4))][-REMEMBERED:]
-        weights = regress(one for some in rounds for one in some)
+        weights = fit_score((one for some in rounds for one in some), weights)
         tick()
     return weights
 
@@ -237,6 +281,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--folds", type=int, default=5, help="0: fit to all records only")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help=f"where the weights are written; the package has {FILE.name}")
     parser.add_argument("--judge", action="store_true", help="fit nothing, judge the weights there are")
     given = parser.parse_args()
     console = Console(width=150)
@@ -270,7 +315,6 @@ def main() -> None:
             weights = WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)
-    result["weights"] = {name: round(float(weight), 3) for name, weight in zip(MEASURES, weights, strict=True)}
     wrong = {i: (one.table.false_negatives, one.table.false_positives) for i, one in final.items() if one.table}
     worst = sorted(everything, key=lambda i: -sum(wrong[i]))
     for title in ("cross-validated", "all records"):
@@ -279,7 +323,8 @@ def main() -> None:
             console.print(f"{title}  {name:18} {figures}", highlight=False)
     told = [(i, *wrong[i]) for i in worst if runs[i].counts == CLEAN]
     console.print("worst: " + "  ".join(f"{runs[i].case.record} {fn}+{fp}" for i, fn, fp in told[:20]), highlight=False)
-    console.print(", ".join(f"{value}" for value in result["weights"].values()), highlight=False)
+    if given.out:
+        save(weights, given.out)
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -34,3 +34,13 @@ def largest(values: Array) -> Single:
     for i in range(len(values)):
         greatest = max(greatest, abs(values[i]))
     return greatest
+
+
+@whole_numbers
+def span_of(values: Array) -> tuple[Single, Single]:
+    """Least and greatest of whole numbers."""
+    low = high = values[0]
+    for i in range(1, len(values)):
+        low = min(low, values[i])
+        high = max(high, values[i])
+    return low, high

@@ -1,15 +1,13 @@
-"""Is this peak a beat? Thirteen measures of a candidate, weighed by one logistic score.
+"""Is this peak a beat? What is measured of a candidate, for `detector.score` to weigh.
 
 A candidate is a peak of the feature (`detector.qrs`). What speaks for a beat is that it is as high and as steep as the
 beats before it, in the lead that rests most as well as in all of them; that it has their shape; that it comes when a
-beat is due. What speaks against is a signal that never rests, a height that is not steep (electrode motion, a T wave).
+beat is due. What speaks against is a signal that never rests, peaks refused that were as high, a height that is not
+steep (a T wave), a baseline that moves more than the peak, a peak that is long in coming (electrode motion).
 
 Its *shape* is the signal without baseline around it, in all leads together, against two shapes learned from the beats
 found: of the usual beat and of the ectopic one. Likeness is the weighted mean of the leads' correlations at the best of
-a few shifts. It is the dear part, and only found where the other measures leave the matter open.
-
-The weights are those of a logistic regression on the detector's own candidates over the development records
-(`benchmarks/fit_qrs.py`, which also cross-validates them by subject).
+a few shifts.
 """
 
 from __future__ import annotations
@@ -19,12 +17,14 @@ from typing import Final
 
 import numpy as np
 
-from detector.arrays import largest
-from detector.envelope import PER_BAND, SPAN, band, steepest
+from detector.arrays import largest, span_of
+from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
 from detector.jit import kernel, whole_numbers
-from detector.types import LEADS, Array, Row
+from detector.score import COUNT, score
+from detector.types import LEADS, Array, Row, Single
 from detector.usual import FLOOR
 
+WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
 T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
 RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
@@ -32,6 +32,7 @@ DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likel
 FADING: Final = 30.0  # steps in which a T wave's being likely fades after a beat
 RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
 UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
+BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
 SURE: Final = 2.0  # score that is enough before the peak has closed
 SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overdue
 UNLIKELY: Final = -99.0  # score of what is no candidate
@@ -48,18 +49,11 @@ LEARN: Final = 0.15  # share of a new beat in its shape
 KNOWN: Final = 4.0  # beats that make the shapes count
 TRUSTED: Final = 2.0  # beats of a shape that counts
 OFTEN: Final = 30.0  # beats of a shape remembered at most
+DRIFT: Final = 24  # steps up to the envelope's peak over which the unfiltered signal's way is taken (192 ms)
+DRIFT_UV: Final = 5.0  # µV below which neither that way nor a size says anything
+NOISIEST: Final = 2.0  # envelope of refused peaks over that of a beat; more says no more
+WIDTH: Final = 19  # steps before the peak in which the feature may already be half as high (152 ms)
 WANE: Final = 0.98  # what the other shape keeps of its count at each beat
-
-#: The measures, in order; see `_measure`.
-MEASURES: Final = (
-    "one", "height", "steepness", "least", "most", "on time", "due", "likeness", "likeness squared", "restless",
-    "steepness in T", "size", "size in T", "height at rest",
-)  # fmt: skip
-COUNT: Final = len(MEASURES)
-LIKENESS, LIKENESS_SQUARED = MEASURES.index("likeness"), MEASURES.index("likeness squared")
-WEIGHTS: Final = np.array(
-    [-0.673, 0.667, -0.958, 2.609, 1.881, 0.9, 2.122, -2.716, 4.837, -1.095, 1.067, 0.55, -2.701, 13.174]
-)
 
 #: A candidate and all that is known of it.
 CANDIDATE = np.dtype(
@@ -119,21 +113,12 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     if heard == 0:  # all leads were lost on the way down
         return
     _measure(state, desk, index, state.best_at - state.last)
-    measures = candidate.measures
-    weights = desk.weights
-    score = 0.0
-    for i in range(COUNT):
-        if i not in (LIKENESS, LIKENESS_SQUARED):
-            score += weights[i] * measures[i]
-    if score + desk.most <= -SEARCHED:  # whatever its shape, neither now nor in the search back
-        candidate.score = score + desk.most
-        return
     _compare(state, desk)
     known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0
     likeness = candidate.likeness if known else UNKNOWN
-    measures[LIKENESS] = likeness
-    measures[LIKENESS_SQUARED] = likeness * abs(likeness)
-    candidate.score = score + weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * abs(likeness)
+    candidate.measures[7] = likeness
+    candidate.measures[8] = likeness * abs(likeness)
+    candidate.score = score(candidate.measures, desk.weights, desk.units)
 
 
 @kernel
@@ -146,6 +131,8 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     least = 1e9
     most = 0.0
     restless = 0.0
+    noise = 0.0
+    drift = 0.0
     at_rest = 0.0
     leads = 0
     for lead in range(LEADS):
@@ -164,6 +151,9 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
         slope += weight * (steepest(desk.lead[lead].work, index) / level)
         size += weight * (size_uv / usual.size if usual.size > 0.0 else state.best)
         weights += weight
+        noise += weight * min(usual.noise / level, NOISIEST)
+        low, high = span_of(desk.lead[lead].work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
+        drift += weight * math.log(((high - low) * PER_SMOOTH + DRIFT_UV) / (size_uv + DRIFT_UV))
         least = min(least, envelope)
         most = max(most, envelope)
         unrest = usual.restless / level
@@ -190,6 +180,19 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     measures[11] = math.log(size + 0.05)
     measures[12] = math.exp(-since / FADING) * measures[11]
     measures[13] = at_rest
+    measures[14] = math.log(noise / weights + 0.1)
+    measures[15] = drift / weights
+    measures[16] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
+
+
+@kernel
+def _width(before: Array, best: Single) -> float:
+    """Share of the steps before a peak in which the feature was already half as high."""
+    half = np.float32(0.5) * best
+    wide = 0
+    for i in range(WIDTH):
+        wide += before[i] > half
+    return wide / WIDTH
 
 
 @whole_numbers
@@ -270,4 +273,5 @@ def learn(shape: Row, candidate: Row) -> None:
     shape.beats[1 - which] *= WANE
 
 
+assert WIDTH + WAIT <= BACK, "too little of the feature is kept"
 assert HALF + SHIFT - CENTRE_BACK <= 1, "a candidate would look ahead"

@@ -11,15 +11,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector.candidate import CANDIDATE, COUNT, LIKENESS, LIKENESS_SQUARED, SHIFTS, WEIGHTS
+from detector.candidate import BACK, CANDIDATE, SHIFTS
 from detector.envelope import STEPS, WORK
 from detector.resample import PHASES, RATES, SAMPLES
+from detector.score import COUNT, UNITS, load
 from detector.types import CHUNK, LEADS
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
-BACK: Final = 40  # steps of the feature before this call's, for the peaks of `detector.qrs`
 WINDOW: Final = 64  # ticks of signal in which an R peak is looked for, and one to each side
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
+WEIGHTS: Final = load()
 
 TRACK = np.dtype(
     [
@@ -44,8 +45,8 @@ DESK = np.dtype(
         ("feature", "f4", (BACK + STEPS,)),
         ("judged", CANDIDATE, (JUDGED,)),
         ("n_judged", "i8"),
-        ("weights", "f8", (COUNT,)),  # `WEIGHTS`
-        ("most", "f8"),  # that likeness can add to a score
+        ("weights", "f8", (COUNT + 1, UNITS + 1)),  # of `detector.score`
+        ("units", "f8", (UNITS + 1,)),
     ],
     align=True,
 )
@@ -55,6 +56,4 @@ def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
     """A place to work in, shape (1,), with the weights a candidate is judged by."""
     made = np.zeros(1, DESK)
     made["weights"] = weights
-    likeness = np.linspace(-1.0, 1.0, 201)
-    made["most"] = np.max(weights[LIKENESS] * likeness + weights[LIKENESS_SQUARED] * likeness * np.abs(likeness))
     return made

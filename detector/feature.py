@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.desk import BACK
+from detector.candidate import BACK
 from detector.jit import kernel
 from detector.types import LEADS, Row
 from detector.usual import FLOOR

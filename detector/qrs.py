@@ -21,9 +21,9 @@ from typing import Final
 
 import numpy as np
 
-from detector.candidate import CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, learn, weigh
+from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
-from detector.desk import BACK, JUDGED
+from detector.desk import JUDGED
 from detector.envelope import FRONT, HELD, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
 from detector.feature import LEARNED, alike, features, follow_loud, gains, is_heard, tell_silent
 from detector.jit import kernel
@@ -31,7 +31,6 @@ from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
 
-WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 LOWEST: Final = 0.12  # feature of the lowest candidate

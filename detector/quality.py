@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from detector.arrays import span_of
 from detector.jit import kernel, whole_numbers
 from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
 
@@ -43,6 +44,7 @@ QUALITY = np.dtype(
     align=True,
 )
 
+
 @kernel
 def begin(quality: Row) -> None:
     """No second has been seen yet: a lead counts as good until one says otherwise."""
@@ -67,16 +69,6 @@ def _count(uv: Array) -> tuple[Single, Single, Single]:
     return rough, move, stuck
 
 
-@whole_numbers
-def _span(uv: Array) -> tuple[Single, Single]:
-    """Least and greatest of an epoch; `uv` as in `close`."""
-    low = high = uv[MOVE]
-    for i in range(1, EPOCH):
-        low = min(low, uv[MOVE + i])
-        high = max(high, uv[MOVE + i])
-    return low, high
-
-
 @kernel
 def close(quality: Row, uv: Array, there: Array, missing: int) -> None:
     """End an epoch: judge the lead over the last second.
@@ -99,7 +91,7 @@ def close(quality: Row, uv: Array, there: Array, missing: int) -> None:
             stuck += np.float32(1.0) if still else np.float32(0.0)
     low, high = np.float32(-FAR), np.float32(FAR)
     if move <= np.float32(EPOCH * STILL_UV):  # else it moves by more than that
-        low, high = _span(uv)
+        low, high = span_of(uv[MOVE:])
     _remember(quality, low, high, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, min(quality.epochs, SECOND))
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detector import candidate, qrs, r_peak, usual
+from detector.desk import WEIGHTS
 from detector.envelope import LAG, PER_BAND, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_filters import LeadTwin, microvolts
+from detector.score import MEASURES, UNITS
 
 
 @dataclass
@@ -50,11 +52,11 @@ class QrsTwin:
     ----------
     leads : int
         Number of leads given at each `step`.
-    weights : sequence of float, optional
-        Of a candidate's measures.
+    weights : sequence of rows, optional
+        Of a candidate's measures, as `detector.score` has them.
     """
 
-    def __init__(self, leads: int, weights: Sequence[float] = tuple(candidate.WEIGHTS.tolist())) -> None:
+    def __init__(self, leads: int, weights: Sequence[Sequence[float]] = WEIGHTS.tolist()) -> None:
         self.weights = weights
         self.leads = [LeadTwin() for _ in range(leads)]
         self.mv: list[Sequence[float]] = []
@@ -106,7 +108,7 @@ class QrsTwin:
                 if lead.run:
                     lead.restless = (1.0 - qrs.UNREST) * lead.restless + qrs.UNREST * float(lead.envelope)
         peak = None
-        late = now - self.best_at >= qrs.WAIT
+        late = now - self.best_at >= candidate.WAIT
         if self.best == 0.0 or feature > self.best:
             self._follow(now, feature)
         elif late or feature < np.float32(qrs.BEGUN) * self.best:
@@ -145,7 +147,7 @@ class QrsTwin:
     def _judge(self, now: int, closed: bool) -> Peak | None:
         if self.candidate is None:
             self.candidate = _Candidate(self.best_at)
-            before = self.feature[max(self.best_at - qrs.WAIT, 0) : self.best_at]
+            before = self.feature[max(self.best_at - candidate.WAIT, 0) : self.best_at]
             is_peak = all(value <= self.best for value in before)
             apart = self.best_at - self.last > candidate.REFRACTORY
             if apart and is_peak and any(self.gains):
@@ -170,7 +172,7 @@ class QrsTwin:
     def _weigh(self, one: _Candidate, now: int) -> None:
         back = now - one.at
         since = one.at - self.last
-        slope = size = weights = restless = at_rest = 0.0
+        slope = size = weights = restless = at_rest = noise = drift = 0.0
         heard = []
         envelopes = []
         for lead, gain in zip(self.leads, self.gains, strict=True):
@@ -187,6 +189,9 @@ class QrsTwin:
             slope += lead.weight * (lead.steepest(back) / level)
             size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else float(self.best))
             weights += lead.weight
+            noise += lead.weight * min(lead.noise / level, candidate.NOISIEST)
+            moved = lead.moved(back, candidate.DRIFT) + candidate.DRIFT_UV
+            drift += lead.weight * math.log(moved / (one.sizes[-1] + candidate.DRIFT_UV))
             unrest = lead.restless / level
             restless += unrest
             at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
@@ -197,6 +202,10 @@ class QrsTwin:
         off = (rr - 1.0) / candidate.RR_SPREAD
         tall = math.log(size + 0.05)
         steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
+        before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
+        likeness = self._compare(one)
+        if self.seen[0] + self.seen[1] < candidate.KNOWN or likeness == -2.0:
+            likeness = candidate.UNKNOWN
         measures = {
             "one": 1.0,
             "height": math.log(float(self.best) + 0.02),
@@ -205,25 +214,24 @@ class QrsTwin:
             "most": math.log(max(0.0, *envelopes, 0.0) + 0.02),
             "on time": math.exp(-0.5 * off * off),
             "due": min(rr, candidate.DUE),
+            "likeness": likeness,
+            "likeness squared": likeness * abs(likeness),
             "restless": restless / len(heard),
             "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
             "size": tall,
             "size in T": math.exp(-since / candidate.FADING) * tall,
             "height at rest": at_rest,
+            "noise": math.log(noise / weights + 0.1),
+            "drift": drift / weights,
+            "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
         }
-        weight = dict(zip(candidate.MEASURES, self.weights, strict=True))
-        score = 0.0
-        for name, value in measures.items():
-            score += weight[name] * value
-        straight, squared = weight["likeness"], weight["likeness squared"]
-        most = max(straight * c + squared * c * abs(c) for c in np.linspace(-1.0, 1.0, 201).tolist())
-        if score + most <= -candidate.SEARCHED:
-            one.score = score + most
-            return
-        likeness = self._compare(one)
-        if self.seen[0] + self.seen[1] < candidate.KNOWN or likeness == -2.0:
-            likeness = candidate.UNKNOWN
-        one.score = score + straight * likeness + squared * likeness * abs(likeness)
+        units = [0.0] * (UNITS + 1)
+        for name, row in zip(MEASURES, self.weights[:-1], strict=True):
+            for k, weight in enumerate(row):
+                units[k] += weight * measures[name]
+        one.score = units[0]
+        for unit, weight in zip(units[1:], self.weights[-1][1:], strict=True):
+            one.score += weight * (unit / (1.0 + abs(unit)))
 
     def _compare(self, one: _Candidate) -> float:
         counted = -2.0

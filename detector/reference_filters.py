@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import qrs, usual
-from detector.envelope import BASE, CENTRE, FINE, LIMIT_UV, PER_SLOPE, SCALE, SPAN, STEEPEST
+from detector.envelope import BASE, CENTRE, FINE, LIMIT_UV, PER_SLOPE, PER_SMOOTH, SCALE, SPAN, STEEPEST
 from detector.feature import LOUD, LOUD_EVERY
 from detector.resample import SCALE as PER_SECOND
 
@@ -130,6 +130,12 @@ class LeadTwin:
         """The signal without baseline so many steps ago, in `PER_BAND` µV."""
         end = len(self.b) - back
         return BASE * self.b[end - 1 - CENTRE] - sum(self.b[end - BASE : end])
+
+    def moved(self, back: int, steps: int) -> float:
+        """How far the signal went over the steps up to so many ago, µV."""
+        end = len(self.b) - back
+        part = self.b[end - steps : end]
+        return (max(part) - min(part)) * PER_SMOOTH
 
     def steepest(self, back: int) -> float:
         """Largest slope of the envelope so many steps ago."""

@@ -1,0 +1,67 @@
+"""How much all that is measured of a candidate speaks for a beat.
+
+A straight sum of the measures, and beside it the sum of a few units that each look at all measures and bend: in an
+electrode that is being moved, height and steepness say less and likeness says more than in a lead at rest, and no
+straight sum can tell both. The sum is the log odds of a beat.
+
+The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
+also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
+straight, the others into the units; the last row from the units on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.jit import kernel
+from detector.types import Array
+
+#: The measures, in order; `detector.candidate` takes them.
+MEASURES: Final = (
+    "one", "height", "steepness", "least", "most", "on time", "due", "likeness", "likeness squared", "restless",
+    "steepness in T", "size", "size in T", "height at rest", "noise", "drift", "width",
+)  # fmt: skip
+COUNT: Final = len(MEASURES)
+UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts not seen
+OUT: Final = "out"  # how the last row is called
+FILE: Final = Path(__file__).with_name("score.csv")
+
+
+def load(file: Path = FILE) -> npt.NDArray[np.float64]:
+    """Weights, shape (COUNT + 1, UNITS + 1)."""
+    names = np.loadtxt(file, str, delimiter=",", usecols=0).tolist()
+    if names != [*MEASURES, OUT]:
+        raise ValueError(f"{file}: rows are not those of this version; fit them with `python -m benchmarks.fit_qrs`")
+    return np.loadtxt(file, delimiter=",", usecols=range(1, UNITS + 2))
+
+
+def save(weights: npt.NDArray[np.float64], file: Path = FILE) -> None:
+    """Write weights, with as many digits as matter."""
+    rows = zip([*MEASURES, OUT], weights, strict=True)
+    file.write_text("".join(",".join([name, *(f"{value:.5g}" for value in row)]) + "\n" for name, row in rows))
+
+
+@kernel
+def score(measures: Array, weights: Array, units: Array) -> float:
+    """Log odds of a beat.
+
+    Parameters
+    ----------
+    measures : float64, shape (COUNT,)
+    weights : float64, shape (COUNT + 1, UNITS + 1)
+    units : float64, shape (UNITS + 1,)
+        Room to work in.
+    """
+    for k in range(UNITS + 1):
+        units[k] = 0.0
+    for i in range(COUNT):
+        for k in range(UNITS + 1):
+            units[k] += weights[i, k] * measures[i]
+    total = units[0]
+    for k in range(1, UNITS + 1):
+        total += weights[COUNT, k] * (units[k] / (1.0 + abs(units[k])))
+    return float(total)
