@@ -175,24 +175,21 @@ def _close(state: Row, desk: Row, ticks: int, end: int) -> None:
     state.n_epochs += 1
     epoch.tick = state.tick + end - 1
     epoch.readable = 0
-    gap = True
     for lead in range(LEADS):
         track, same = desk.lead[lead], state.last[lead].same
         if track.blank == ticks and end - min(same, 0) >= EPOCH:
             quality.lose(state.quality[lead])
         else:
-            blank = _count_and_close(state, track, lead, ticks, end)
-            gap = gap and blank
+            _count_and_close(state, track, lead, ticks, end)
         epoch.lead[lead] = state.quality[lead].state
         if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
             epoch.readable = 1
-    epoch.gap = gap
     epoch.vf = fibrillation.judge(state.fibrillation)
 
 
 @kernel
-def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) -> bool:
-    """End the epoch of one lead; True when it had no reading."""
+def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) -> None:
+    """End the epoch of one lead."""
     first = PAST + end - EPOCH
     there = track.there[first : first + EPOCH]
     missing = 0
@@ -203,7 +200,6 @@ def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) ->
         quality.lose(state.quality[lead])
     else:
         quality.close(state.quality[lead], track.uv[first - quality.MOVE : first + EPOCH], there, missing)
-    return missing == EPOCH
 
 
 @kernel

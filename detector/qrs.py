@@ -28,11 +28,13 @@ from detector.envelope import FRONT, HELD, LAG, SETTLE, STRIDE, clear, feed, loa
 from detector.feature import LEARNED, alike, features, follow_loud, gains, is_heard, tell_silent
 from detector.jit import kernel
 from detector.r_peak import FIDUCIAL, locate
-from detector.types import LEADS, Array, Row
-from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, refuse
+from detector.types import LEADS, Array, Row, Single
+from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, raise_last, refuse
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
+OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
+WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
@@ -61,6 +63,9 @@ QRS = np.dtype(
         ("last_r", "i8"),  # tick of its R peak
         ("sure", "i8"),  # step of the last beat that no search back was needed for
         ("last_slope", "f8"),
+        ("last_height", "f4"),  # its feature
+        ("looked", "i1"),  # 1 when what came within its refractory period has been looked at
+        ("wary", "i8"),  # beats still to be waited for to the end
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
         ("expected", "f8"),  # median RR in steps
@@ -98,6 +103,9 @@ def begin(state: Row) -> None:
     state.last_r = _LONG_AGO
     state.sure = _LONG_AGO
     state.last_slope = 1.0
+    state.last_height = 0.0
+    state.looked = 1
+    state.wary = 0
     state.rr[:] = 0.0
     state.n_rr = 0
     state.expected = EXPECTED
@@ -172,8 +180,14 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             gains(state, desk)
             turns = follow_loud(state, desk, origin, index + 1, end)
             ready = index
+        past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
+        if index == past:
+            _outdone(state, desk, index)
+            gains(state, desk)
+            ready = index
+            past = end
         fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
-        stop = min(turns, fades)
+        stop = min(turns, fades, past)
         if index >= fades:
             for lead in range(LEADS):
                 fade(state.usual[lead], origin + index - state.sure)
@@ -213,7 +227,8 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     best = state.best
     best_at = state.best_at - origin - start
     weighed = state.weighed
-    begun, drop = np.float32(BEGUN) * best, np.float32(DROP) * best
+    share_begun, share_drop = _shares(state)
+    begun, drop = share_begun * best, share_drop * best
     index = 0
     while index < limit:
         if best == np.float32(0.0):
@@ -227,7 +242,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
             best = now
             best_at = index
             weighed = 0
-            begun, drop = np.float32(BEGUN) * best, np.float32(DROP) * best
+            begun, drop = share_begun * best, share_drop * best
         elif now < begun or index - best_at >= WAIT:
             if weighed == 0 or now < drop or index - best_at >= WAIT:
                 break
@@ -236,6 +251,13 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     state.best_at = origin + start + best_at
     state.weighed = weighed
     return start + (overdue if index == limit and overdue < n else index)
+
+
+@kernel
+def _shares(state: Row) -> tuple[Single, Single]:
+    """To which share of a peak the feature must fall before a sure candidate is told, and before any is."""
+    never = np.float32(0.0)
+    return (never, never) if state.wary > 0 else (np.float32(BEGUN), np.float32(DROP))
 
 
 @kernel
@@ -253,9 +275,10 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     feature = desk.feature[BACK + index]
     found = False
     late = step - state.best_at >= WAIT
+    begun, drop = _shares(state)
     if state.best > np.float32(0.0) and step > state.best_at:
-        if late or feature < np.float32(BEGUN) * state.best:
-            closed = late or feature < np.float32(DROP) * state.best
+        if late or feature < begun * state.best:
+            closed = late or feature < drop * state.best
             if closed or not state.weighed:
                 _at_best(state, desk, step - index)
                 found = _judge(state, desk, index - (step - state.best_at), closed)
@@ -281,6 +304,29 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if found:
         peak.found = STRIDE * step + STRIDE - 1
     return found
+
+
+@kernel
+def _outdone(state: Row, desk: Row, index: int) -> None:
+    """The last beat's refractory period has ended before step `index`: was there something much higher in it?
+
+    Then what was taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but the leads learn
+    how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are told only when
+    nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+    """
+    state.looked = 1
+    behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
+    most = np.float32(0.0)
+    for i in range(REFRACTORY):
+        most = max(most, behind[i])
+    if most > np.float32(OUTDONE) * state.last_height:
+        raised = False
+        for lead in range(LEADS):
+            if is_heard(state, lead):
+                raised = raise_last(state.usual[lead], most / state.last_height) or raised
+        if raised:
+            begin_shape(state.shape)
+            state.wary = WARY
 
 
 @kernel
@@ -372,6 +418,9 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
     state.last = at
     state.sure = state.sure if searched else at
     state.last_slope = slope
+    state.last_height = state.best
+    state.looked = searched
+    state.wary = max(state.wary - 1, 0)
     state.kept = UNLIKELY
     state.n += 1
     for lead in range(LEADS):
@@ -380,4 +429,5 @@ def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, sin
         accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
 
 
+assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"
 assert 2 * WAIT <= BACK, "too little of the feature is kept"

@@ -68,12 +68,14 @@ class QrsTwin:
         self.candidate: _Candidate | None = None
         self.last = self.last_r = self.sure = -(10**9)
         self.last_slope = 1.0
+        self.last_height = np.float32(0.0)
+        self.looked = True
+        self.wary = 0
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
         self.kept: _Candidate | None = None
         self.n = 0
-        self.shapes = [[[0.0] * candidate.POINTS for _ in range(leads)] for _ in range(candidate.SHAPES)]
-        self.seen = [0.0] * candidate.SHAPES
+        self._forget_shapes()
 
     def step(self, mv: Sequence[float], valid: Sequence[bool] | None = None) -> Peak | None:
         """Take one tick.
@@ -94,6 +96,8 @@ class QrsTwin:
             lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
         for lead in self.leads:
             lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
+        if not self.looked and now == self.last + candidate.REFRACTORY + 1:
+            self._look_behind()
         self._gain()
         unsure = now - self.sure
         if unsure > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
@@ -111,7 +115,7 @@ class QrsTwin:
         late = now - self.best_at >= candidate.WAIT
         if self.best == 0.0 or feature > self.best:
             self._follow(now, feature)
-        elif late or feature < np.float32(qrs.BEGUN) * self.best:
+        elif late or (not self.wary and feature < np.float32(qrs.BEGUN) * self.best):
             closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
             peak = self._judge(now, closed)
             if peak or closed:
@@ -136,6 +140,28 @@ class QrsTwin:
             lowest = usual.FLOOR if silent > usual.FADE_FULL else faded
             if lead.level > lowest:
                 lead.level = max(lead.level * usual.FADE, lowest)
+
+    def _forget_shapes(self) -> None:
+        self.shapes = [[[0.0] * candidate.POINTS for _ in self.leads] for _ in range(candidate.SHAPES)]
+        self.seen = [0.0] * candidate.SHAPES
+
+    def _look_behind(self) -> None:
+        """What was taken for a QRS may have been a P wave."""
+        self.looked = True
+        most = max(self.feature[-candidate.REFRACTORY :])
+        if most > np.float32(qrs.OUTDONE) * self.last_height:
+            times = float(most / self.last_height)
+            raised = False
+            for lead in self.leads:
+                if lead.heard and lead.beats:
+                    lead.beats[-1] *= times
+                    lead.sizes[-1] *= times
+                    lead.size = _median(lead.sizes)
+                    level, lead.level = lead.level, max(lead.level, _median(lead.beats))
+                    raised = raised or lead.level > usual.RAISED * level
+            if raised:
+                self._forget_shapes()
+                self.wary = qrs.WARY
 
     def _follow(self, now: int, feature: np.float32) -> None:
         """The peak may be here, if one is followed or may begin."""
@@ -287,6 +313,8 @@ class QrsTwin:
             self.rr.append(min(float(one.at - self.last), qrs.LONGEST))
             self.expected = _median(self.rr)
         self.last, self.last_slope = one.at, one.slope
+        self.last_height, self.looked = self.best, searched
+        self.wary = max(self.wary - 1, 0)
         self.sure = self.sure if searched else one.at
         self.kept = None
         self.n += 1

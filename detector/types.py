@@ -47,7 +47,6 @@ EPOCH_STATE = np.dtype(
         ("tick", "i8"),  # last tick of the epoch
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
         ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
-        ("gap", "i1"),  # 1 when no lead had a reading in all of the epoch
         ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
     ],
     align=True,

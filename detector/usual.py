@@ -18,6 +18,7 @@ KEPT: Final = 8  # beats, noise peaks and RR intervals in each median
 FADE: Final = 0.992  # per step: half in 0.7 s
 FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
 FADE_FULL: Final = 1250  # steps without a beat after which only the floor bounds the fading (10 s)
+RAISED: Final = 1.3  # times the level before: it was that of other waves
 START: Final = 70.0  # µV a step: what a beat's envelope is taken to be before one has been seen, a QRS of about 0.4 mV
 WEIGHED: Final = 4  # beats after which its noise is known
 CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at least
@@ -125,6 +126,20 @@ def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched
     if usual.n_beats > WEIGHED:
         ratio = usual.level / (usual.noise + CLEAN * usual.level + 1e-9)
         usual.weight = ratio * ratio
+
+
+@kernel
+def raise_last(usual: Row, times: float) -> bool:
+    """The last beat was so many times as high; True when that has made the usual one much higher."""
+    if usual.n_beats == 0:
+        return False
+    last = (usual.n_beats - 1) % KEPT
+    usual.beats[last] *= times
+    usual.sizes[last] *= times
+    usual.size = median(usual.sizes, usual.n_beats)
+    before = usual.level
+    usual.level = max(before, median(usual.beats, usual.n_beats))
+    return bool(usual.level > RAISED * before)
 
 
 @kernel

@@ -13,8 +13,9 @@ writes a new score of when the beats come (`_Score`) and plays it with the recor
   against its QRS, no P wave before it and a compensatory pause behind it.
 
 The passages of the score (`PASSAGES`) are those that are told from each other hardest: single premature beats and
-pairs, bigeminy and its like, whose beats are hardly early, runs of seconds to minutes; and, lest "early" alone comes
-to mean supraventricular, breathing sinus rhythm and fibrillation, whose beats stay normal ones, and ventricular beats.
+pairs, bigeminy and its like, whose beats are hardly early, runs of seconds to minutes, some with so few sinus beats
+between them that the early ones are the rule; and, lest "early" alone comes to mean supraventricular, breathing sinus
+rhythm and fibrillation, whose beats stay normal ones, and ventricular beats.
 Stretches that are not in steady sinus rhythm, and all beats but normal ones, are played as they were.
 """
 
@@ -44,6 +45,7 @@ NORMAL: Final = "NLRB"
 #: Shares of the passages: as it was, single beats, bigeminy, runs, breathing, fibrillation, ventricular beats. Half of
 #: them have no premature beat, so that "early" alone does not come to mean one.
 PASSAGES: Final = (0.2, 0.15, 0.11, 0.11, 0.14, 0.14, 0.15)
+SICK: Final = 0.3  # share of passages of runs in which the sinus node is slow to wake and hardly beats between them
 BEFORE_S, BEHIND_S = 0.1, 0.45  # of a beat that is made a ventricular one
 
 
@@ -222,9 +224,11 @@ def _alternate(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.rando
 
 
 def _run(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
+    sick = rng.random() < SICK
+    longest = 40 if sick else 150
     i = int(rng.integers(0, 10))
     while i < len(own):
-        length = int(np.exp(rng.uniform(np.log(3), np.log(150))))
+        length = int(np.exp(rng.uniform(np.log(3), np.log(longest))))
         ratio = rng.uniform(0.45, 0.8)
         wander = rng.uniform(0.005, 0.03)
         for _ in range(length):
@@ -232,8 +236,8 @@ def _run(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.random.Gene
                 _early(score, at + i, own[i] * ratio * rng.normal(1, wander), focus, rng)
                 i += 1
         if i < len(own):
-            score.rr[at + i] = _pause(own[i], rng)
-        i += int(rng.integers(5, 60))
+            score.rr[at + i] = _pause(own[i], rng) * (rng.uniform(1.0, 2.0) if sick else 1.0)
+        i += int(rng.integers(1, 5)) if sick else int(rng.integers(5, 60))
 
 
 def _breathe(score: _Score, at: int, own: Floats, rng: np.random.Generator) -> None:

@@ -135,6 +135,24 @@ def test_a_sudden_smaller_amplitude_is_found_again() -> None:
     assert (np.abs(found["tick"][:, None] - late).min(axis=0) < NEAR * RATE).all()
 
 
+@pytest.mark.parametrize("ahead_s", [0.15, 0.17])
+def test_a_p_wave_is_not_taken_for_the_qrs_for_long(ahead_s: float) -> None:
+    """Steep P waves alone are beats; once the QRS comes behind each of them, within the refractory period, it is it."""
+    mv, peaks = ecg(60, 75)
+    mv *= 1.6
+    time = np.arange(len(mv)) / RATE
+    mv[: 10 * RATE] = 0.0
+    for r in peaks / RATE:
+        mv += 0.3 * np.exp(-0.5 * ((time - (r - ahead_s)) / 0.018) ** 2)[:, None]
+    _, found = detect(mv)
+    early = found["tick"][found["tick"] < 10 * RATE]
+    assert len(early) > 5  # the P waves have been learned, or this shows nothing
+    late = found["tick"][found["tick"] > 25 * RATE]
+    settled = peaks[peaks > 25 * RATE]
+    assert len(late) == len(settled)
+    assert (np.abs(late - settled) < NEAR * RATE).all()
+
+
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
 @pytest.mark.parametrize("value", [0.0, 3.0, np.nan])
 def test_a_stretch_without_signal_has_no_beats_and_spoils_none(where: str, value: float) -> None:
