@@ -46,7 +46,7 @@ EPOCH_STATE = np.dtype(
     [
         ("tick", "i8"),  # last tick of the epoch
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
-        ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
+        ("readable", "i2"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
         ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
     ],
     align=True,
