@@ -1,8 +1,8 @@
 """The weights of the QRS detector's score: fitted to its own candidates, cross-validated by subject.
 
-    python -m benchmarks.fit_qrs                  # five folds, then all records; prints the table
-    python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # only the weights, and where they belong
-    python -m benchmarks.fit_qrs --judge          # fits nothing, judges the weights there are
+    python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
+    python -m benchmarks.fit_qrs --folds 0    # only those in the package
+    python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
 are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), the
@@ -285,10 +285,9 @@ def main() -> None:
     """Fit, print, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--folds", type=int, default=5, help="0: fit to all records only")
+    parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--out", type=Path, help=f"where the weights are written; the package has {FILE.name}")
-    parser.add_argument("--judge", action="store_true", help="fit nothing, judge the weights there are")
+    parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
@@ -302,23 +301,20 @@ def main() -> None:
     result: dict[str, Any] = {}
     # Each process reads the records for itself: they are large, and read fast.
     with ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders, names)) as pool, Progress() as bar:
-        if not given.judge:
-            task = bar.add_task("fitting", total=(given.folds + 1) * ROUNDS)
+        task = bar.add_task("fitting", total=(given.folds + (given.out is not None)) * ROUNDS)
 
-            def tick() -> None:
-                bar.advance(task)
+        def tick() -> None:
+            bar.advance(task)
 
-            for fold in range(given.folds):
-                out = set(subjects[fold :: given.folds])
-                taught = [i for i, run in enumerate(runs) if run.case.record not in out]
-                kept = [i for i, run in enumerate(runs) if run.case.record in out]
-                weights = fit(pool, taught, first_weights(), tick)
-                heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
-            if heard:
-                result["cross-validated"] = tables(runs, heard)
-            weights = fit(pool, everything, first_weights(), tick)
-        else:
-            weights = WEIGHTS
+        for fold in range(given.folds):
+            out = set(subjects[fold :: given.folds])
+            taught = [i for i, run in enumerate(runs) if run.case.record not in out]
+            kept = [i for i, run in enumerate(runs) if run.case.record in out]
+            weights = fit(pool, taught, first_weights(), tick)
+            heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
+        if heard:
+            result["cross-validated"] = tables(runs, heard)
+        weights = fit(pool, everything, first_weights(), tick) if given.out else WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)
     wrong = {i: (one.table.false_negatives, one.table.false_positives) for i, one in final.items() if one.table}
