@@ -35,6 +35,10 @@ UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
 BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
 SURE: Final = 2.0  # score that is enough before the peak has closed
 SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overdue
+#: Likeness and feature from which on a peak is a beat, whatever else is measured: those of a fast ventricular
+#: tachycardia are wide, early and without rest.
+SELF, ENOUGH = 0.9, 0.7
+CLEAR: Final = SURE + 0.5  # its score at least
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
@@ -119,6 +123,8 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     candidate.measures[7] = likeness
     candidate.measures[8] = likeness * abs(likeness)
     candidate.score = score(candidate.measures, desk.weights, desk.units)
+    if known and likeness > SELF and candidate.height > ENOUGH:
+        candidate.score = max(candidate.score, CLEAR)
 
 
 @kernel

@@ -34,6 +34,7 @@ from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, r
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
+MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
@@ -65,6 +66,7 @@ QRS = np.dtype(
         ("last_slope", "f8"),
         ("last_height", "f4"),  # its feature
         ("looked", "i1"),  # 1 when what came within its refractory period has been looked at
+        ("outdone", "i8"),  # the last beat that something much higher came behind, by its number
         ("wary", "i8"),  # beats still to be waited for to the end
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
@@ -105,6 +107,7 @@ def begin(state: Row) -> None:
     state.last_slope = 1.0
     state.last_height = 0.0
     state.looked = 1
+    state.outdone = 0
     state.wary = 0
     state.rr[:] = 0.0
     state.n_rr = 0
@@ -310,9 +313,9 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
 def _outdone(state: Row, desk: Row, index: int) -> None:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
-    Then what was taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but the leads learn
-    how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are told only when
-    nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+    If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
+    the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
+    told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
     """
     state.looked = 1
     behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
@@ -320,10 +323,14 @@ def _outdone(state: Row, desk: Row, index: int) -> None:
     for i in range(REFRACTORY):
         most = max(most, behind[i])
     if most > np.float32(OUTDONE) * state.last_height:
+        again = state.outdone == state.n - 1
+        state.outdone = state.n
+        if not again:  # one wide complex of two humps, or an artefact, says nothing of the beats to come
+            return
         raised = False
         for lead in range(LEADS):
             if is_heard(state, lead):
-                raised = raise_last(state.usual[lead], most / state.last_height) or raised
+                raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
         if raised:
             begin_shape(state.shape)
             state.wary = WARY

@@ -71,6 +71,7 @@ class QrsTwin:
         self.last_height = np.float32(0.0)
         self.looked = True
         self.wary = 0
+        self.outdone = 0
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
         self.kept: _Candidate | None = None
@@ -150,7 +151,10 @@ class QrsTwin:
         self.looked = True
         most = max(self.feature[-candidate.REFRACTORY :])
         if most > np.float32(qrs.OUTDONE) * self.last_height:
-            times = float(most / self.last_height)
+            again, self.outdone = self.outdone == self.n - 1, self.n
+            if not again:
+                return
+            times = min(float(most / self.last_height), qrs.MOST)
             raised = False
             for lead in self.leads:
                 if lead.heard and lead.beats:
@@ -258,6 +262,9 @@ class QrsTwin:
         one.score = units[0]
         for unit, weight in zip(units[1:], self.weights[-1][1:], strict=True):
             one.score += weight * (unit / (1.0 + abs(unit)))
+        known = self.seen[0] + self.seen[1] >= candidate.KNOWN
+        if known and likeness > candidate.SELF and float(self.best) > candidate.ENOUGH:
+            one.score = max(one.score, candidate.CLEAR)
 
     def _compare(self, one: _Candidate) -> float:
         counted = -2.0

@@ -135,6 +135,32 @@ def test_a_sudden_smaller_amplitude_is_found_again() -> None:
     assert (np.abs(found["tick"][:, None] - late).min(axis=0) < NEAR * RATE).all()
 
 
+WIDE = {
+    "one hump": ((1.4, 0.0, 0.035),),
+    "two phases": ((1.4, 0.0, 0.03), (-1.0, 0.09, 0.035)),
+    "very wide": ((1.4, 0.0, 0.04), (-1.0, 0.12, 0.045)),
+    "inverted": ((-1.4, 0.0, 0.03), (0.8, 0.1, 0.03)),
+}
+
+
+@pytest.mark.parametrize("shape", WIDE)
+@pytest.mark.parametrize("bpm", [150, 180, 220, 240])
+@pytest.mark.parametrize("size", [0.6, 1.0])
+def test_a_wide_tachycardia_is_told_at_its_rate(shape: str, bpm: int, size: float) -> None:
+    """After 20 s of sinus rhythm; half its rate, or a third, would be no alarm at all."""
+    mv, _ = ecg(50, 75)
+    time = np.arange(len(mv)) / RATE
+    wave = np.zeros(len(mv))
+    for r in np.arange(20.0, 45.0, 60.0 / bpm):
+        for height, late, width in WIDE[shape]:
+            wave += size * height * np.exp(-0.5 * ((time - r - late) / width) ** 2)
+    run = (time > 19.7) & (time < 45.5)
+    mv[run] = (wave[:, None] * (1.0, 0.6) + 0.01 * np.random.default_rng(1).standard_normal(mv.shape))[run]
+    _, found = detect(mv)
+    inside = np.sum((found["tick"] > 22.5 * RATE) & (found["tick"] < 44.5 * RATE))
+    assert inside == pytest.approx(22.0 * bpm / 60.0, rel=0.1)
+
+
 @pytest.mark.parametrize("ahead_s", [0.15, 0.17])
 def test_a_p_wave_is_not_taken_for_the_qrs_for_long(ahead_s: float) -> None:
     """Steep P waves alone are beats; once the QRS comes behind each of them, within the refractory period, it is it."""
