@@ -24,27 +24,21 @@ import numpy as np
 from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
-from detector.envelope import FRONT, HELD, LAG, SETTLE, STRIDE, clear, feed, load, rest, store
-from detector.feature import LEARNED, alike, features, follow_loud, gains, is_heard, tell_silent
+from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
+from detector.feature import alike, features, follow_loud, gains, tell_silent
 from detector.jit import kernel
+from detector.learning import FADE_AFTER, learn_beat, learn_refused, learn_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row, Single
-from detector.usual import KEPT, USUAL, WEIGHED, accept, fade, forget, median, raise_last, refuse
+from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
-OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
-MOST: Final = 4.0  # times: what is higher yet is an artefact
-WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
-FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
-UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
-UNREST: Final = 0.04  # share of a look: half in 0.5 s
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
-LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 LATEST: Final = 2 * (SEARCH_LIMIT + WAIT) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
 QRS = np.dtype(
@@ -185,7 +179,7 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = index
         past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
         if index == past:
-            _outdone(state, desk, index)
+            look_behind(state, desk, index)
             gains(state, desk)
             ready = index
             past = end
@@ -202,14 +196,14 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = stop
         index = _scan(state, desk, origin, index, stop)
         if index < stop:
-            _rest(state, desk, origin, rested, index + 1)
+            learn_rest(state, desk, origin, rested, index + 1)
             rested = index + 1
             if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
                 count += 1
                 gains(state, desk)
                 ready = index + 1
             index += 1
-    _rest(state, desk, origin, rested, end)
+    learn_rest(state, desk, origin, rested, end)
     _at_best(state, desk, origin)
     return count
 
@@ -290,7 +284,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
                 peak.strength = candidate.score
                 locate(state, desk, signal, candidate.at, peak)
                 learn(state.shape, candidate)
-                _accept(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
+                learn_beat(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
             if found or closed:
                 follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
                 state.best = feature if follows else np.float32(0.0)
@@ -302,51 +296,11 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
                 found = True
                 peak.strength = state.kept
                 locate(state, desk, signal, state.kept_at, peak)
-                _accept(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
+                learn_beat(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
             state.kept = UNLIKELY
     if found:
         peak.found = STRIDE * step + STRIDE - 1
     return found
-
-
-@kernel
-def _outdone(state: Row, desk: Row, index: int) -> None:
-    """The last beat's refractory period has ended before step `index`: was there something much higher in it?
-
-    If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
-    the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
-    told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
-    """
-    state.looked = 1
-    behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
-    most = np.float32(0.0)
-    for i in range(REFRACTORY):
-        most = max(most, behind[i])
-    if most > np.float32(OUTDONE) * state.last_height:
-        again = state.outdone == state.n - 1
-        state.outdone = state.n
-        if not again:  # one wide complex of two humps, or an artefact, says nothing of the beats to come
-            return
-        raised = False
-        for lead in range(LEADS):
-            if is_heard(state, lead):
-                raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
-        if raised:
-            begin_shape(state.shape)
-            state.wary = WARY
-
-
-@kernel
-def _rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
-    """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
-    first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
-    for lead in range(LEADS):
-        if state.lead[lead].run > 0:
-            restless = state.usual[lead].restless
-            envelope = desk.lead[lead].work.envelope[first:end]
-            for i in range(0, len(envelope), UNREST_EVERY):
-                restless = (1.0 - UNREST) * restless + UNREST * envelope[i]
-            state.usual[lead].restless = restless
 
 
 @kernel
@@ -371,22 +325,8 @@ def _judge(state: Row, desk: Row, index: int, closed: bool) -> bool:
         desk.n_judged += 1
         if candidate.score > (0.0 if closed else SURE):
             return True
-        _refuse(state, candidate)
+        learn_refused(state, candidate)
     return False
-
-
-@kernel
-def _refuse(state: Row, candidate: Row) -> None:
-    """Learn from a peak that is no beat and keep the best for the search back."""
-    if candidate.score > state.kept:
-        state.kept = candidate.score
-        state.kept_at = candidate.at
-        state.kept_slope = candidate.slope
-        state.kept_envelope[:] = state.at_best
-        state.kept_size[:] = candidate.size
-    for lead in range(LEADS):
-        if is_heard(state, lead):
-            refuse(state.usual[lead], state.at_best[lead])
 
 
 @kernel
@@ -400,41 +340,4 @@ def _is_peak(desk: Row, index: int) -> bool:
     return higher == 0
 
 
-@kernel
-def _accept(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
-    """Learn from a beat whose feature peaked at step `at`.
-
-    Parameters
-    ----------
-    state : QRS
-    at : int
-    slope : float
-        Its steepness.
-    envelope, size : float64, shape (LEADS,)
-        Of its leads.
-    since : int
-        Steps that the filters have gone on since this one.
-    searched : bool
-        Found by the search back.
-    """
-    after_pause = not searched and at - state.sure > FADE_AFTER
-    if state.n > 0:
-        state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
-        state.n_rr += 1
-        state.expected = median(state.rr, state.n_rr)
-    state.last = at
-    state.sure = state.sure if searched else at
-    state.last_slope = slope
-    state.last_height = state.best
-    state.looked = searched
-    state.wary = max(state.wary - 1, 0)
-    state.kept = UNLIKELY
-    state.n += 1
-    for lead in range(LEADS):
-        if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
-            continue
-        accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
-
-
-assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"
 assert 2 * WAIT <= BACK, "too little of the feature is kept"

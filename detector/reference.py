@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector import candidate, qrs, r_peak, usual
+from detector import candidate, learning, qrs, r_peak, usual
 from detector.desk import WEIGHTS
 from detector.envelope import LAG, PER_BAND, SETTLE
 from detector.feature import LEARNED, SILENT
@@ -101,17 +101,17 @@ class QrsTwin:
             self._look_behind()
         self._gain()
         unsure = now - self.sure
-        if unsure > qrs.FADE_AFTER and now > qrs.FADE_AFTER:
+        if unsure > learning.FADE_AFTER and now > learning.FADE_AFTER:
             self._fade(unsure)
             self._gain()
         feature = self.gains[0] * self.leads[0].envelope
         for lead, gain in zip(self.leads[1:], self.gains[1:], strict=True):
             feature += gain * lead.envelope
         self.feature.append(feature)
-        if now % qrs.UNREST_EVERY == qrs.UNREST_EVERY - 1:
+        if now % learning.UNREST_EVERY == learning.UNREST_EVERY - 1:
             for lead in self.leads:
                 if lead.run:
-                    lead.restless = (1.0 - qrs.UNREST) * lead.restless + qrs.UNREST * float(lead.envelope)
+                    lead.restless = (1.0 - learning.UNREST) * lead.restless + learning.UNREST * float(lead.envelope)
         peak = None
         late = now - self.best_at >= candidate.WAIT
         if self.best == 0.0 or feature > self.best:
@@ -150,11 +150,11 @@ class QrsTwin:
         """What was taken for a QRS may have been a P wave."""
         self.looked = True
         most = max(self.feature[-candidate.REFRACTORY :])
-        if most > np.float32(qrs.OUTDONE) * self.last_height:
+        if most > np.float32(learning.OUTDONE) * self.last_height:
             again, self.outdone = self.outdone == self.n - 1, self.n
             if not again:
                 return
-            times = min(float(most / self.last_height), qrs.MOST)
+            times = min(float(most / self.last_height), learning.MOST)
             raised = False
             for lead in self.leads:
                 if lead.heard and lead.beats:
@@ -165,7 +165,7 @@ class QrsTwin:
                     raised = raised or lead.level > usual.RAISED * level
             if raised:
                 self._forget_shapes()
-                self.wary = qrs.WARY
+                self.wary = learning.WARY
 
     def _follow(self, now: int, feature: np.float32) -> None:
         """The peak may be here, if one is followed or may begin."""
@@ -315,9 +315,9 @@ class QrsTwin:
         return Peak(where, 2 * now + 1, one.score, chosen)
 
     def _accept(self, one: _Candidate, *, searched: bool) -> None:
-        faded = not searched and one.at - self.sure > qrs.FADE_AFTER
+        faded = not searched and one.at - self.sure > learning.FADE_AFTER
         if self.n:
-            self.rr.append(min(float(one.at - self.last), qrs.LONGEST))
+            self.rr.append(min(float(one.at - self.last), learning.LONGEST))
             self.expected = _median(self.rr)
         self.last, self.last_slope = one.at, one.slope
         self.last_height, self.looked = self.best, searched

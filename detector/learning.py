@@ -1,0 +1,119 @@
+"""What the QRS detector learns: from a beat found, a peak refused, what comes right behind a beat, and from rest.
+
+Levels and sizes of each lead are in `detector.usual`, shapes in `detector.candidate`; here is when they change.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
+from detector.candidate import begin as begin_shape
+from detector.envelope import SETTLE
+from detector.feature import LEARNED, is_heard
+from detector.jit import kernel
+from detector.types import LEADS, Array, Row
+from detector.usual import KEPT, accept, median, raise_last, refuse
+
+OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
+MOST: Final = 4.0  # times: what is higher yet is an artefact
+WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
+FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
+UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
+UNREST: Final = 0.04  # share of a look: half in 0.5 s
+LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
+
+
+@kernel
+def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
+    """Learn from a beat whose feature peaked at step `at`.
+
+    Parameters
+    ----------
+    state : QRS
+    at : int
+    slope : float
+        Its steepness.
+    envelope, size : float64, shape (LEADS,)
+        Of its leads.
+    since : int
+        Steps that the filters have gone on since this one.
+    searched : bool
+        Found by the search back.
+    """
+    after_pause = not searched and at - state.sure > FADE_AFTER
+    if state.n > 0:
+        state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
+        state.n_rr += 1
+        state.expected = median(state.rr, state.n_rr)
+    state.last = at
+    state.sure = state.sure if searched else at
+    state.last_slope = slope
+    state.last_height = state.best
+    state.looked = searched
+    state.wary = max(state.wary - 1, 0)
+    state.kept = UNLIKELY
+    state.n += 1
+    for lead in range(LEADS):
+        if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
+            continue
+        accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
+
+
+@kernel
+def learn_refused(state: Row, candidate: Row) -> None:
+    """Learn from a peak that is no beat and keep the best for the search back."""
+    if candidate.score > state.kept:
+        state.kept = candidate.score
+        state.kept_at = candidate.at
+        state.kept_slope = candidate.slope
+        state.kept_envelope[:] = state.at_best
+        state.kept_size[:] = candidate.size
+    for lead in range(LEADS):
+        if is_heard(state, lead):
+            refuse(state.usual[lead], state.at_best[lead])
+
+
+@kernel
+def look_behind(state: Row, desk: Row, index: int) -> None:
+    """The last beat's refractory period has ended before step `index`: was there something much higher in it?
+
+    If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
+    the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
+    told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+    """
+    state.looked = 1
+    behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
+    most = np.float32(0.0)
+    for i in range(REFRACTORY):
+        most = max(most, behind[i])
+    if most > np.float32(OUTDONE) * state.last_height:
+        again = state.outdone == state.n - 1
+        state.outdone = state.n
+        if not again:  # one wide complex of two humps, or an artefact, says nothing of the beats to come
+            return
+        raised = False
+        for lead in range(LEADS):
+            if is_heard(state, lead):
+                raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
+        if raised:
+            begin_shape(state.shape)
+            state.wary = WARY
+
+
+@kernel
+def learn_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
+    """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
+    first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
+    for lead in range(LEADS):
+        if state.lead[lead].run > 0:
+            restless = state.usual[lead].restless
+            envelope = desk.lead[lead].work.envelope[first:end]
+            for i in range(0, len(envelope), UNREST_EVERY):
+                restless = (1.0 - UNREST) * restless + UNREST * envelope[i]
+            state.usual[lead].restless = restless
+
+
+assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"
