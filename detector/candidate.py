@@ -122,7 +122,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     likeness = candidate.likeness if known else UNKNOWN
     candidate.measures[7] = likeness
     candidate.measures[8] = likeness * abs(likeness)
-    candidate.score = score(candidate.measures, desk.weights, desk.units)
+    candidate.score = score(candidate.measures, desk.weights)
     if known and likeness > SELF and candidate.height > ENOUGH:
         candidate.score = max(candidate.score, CLEAR)
 

@@ -46,7 +46,6 @@ DESK = np.dtype(
         ("judged", CANDIDATE, (JUDGED,)),
         ("n_judged", "i8"),
         ("weights", "f8", (COUNT + 1, UNITS + 1)),  # of `detector.score`
-        ("units", "f8", (UNITS + 1,)),
     ],
     align=True,
 )

@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.score import COUNT, FILE, UNITS, load, save, score
+from detector.score import COUNT, FILE, load, save, score
 
 MEASURED = st.lists(st.floats(-10.0, 10.0), min_size=COUNT, max_size=COUNT)
 
 
 @given(measures=MEASURED)
 def test_it_is_a_straight_sum_and_units_that_bend(measures: list[float]) -> None:
-    weights, room = load(), np.full(UNITS + 1, np.nan)
+    weights = load()
     units = np.array(measures) @ weights[:-1]
     expected = units[0] + (units[1:] / (1.0 + np.abs(units[1:]))) @ weights[-1, 1:]
-    assert score(np.array(measures), weights, room) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert score(np.array(measures), weights) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @given(measures=MEASURED, times=st.floats(1.0, 1e6))
 def test_the_units_cannot_run_away(measures: list[float], times: float) -> None:
     """Beyond all that was taught, only the straight sum still grows."""
-    weights, room = load(), np.zeros(UNITS + 1)
+    weights = load()
     far = np.array(measures) * times
-    assert abs(score(far, weights, room) - far @ weights[:-1, 0]) <= np.abs(weights[-1]).sum() + 1e-6 * times
+    assert abs(score(far, weights) - far @ weights[:-1, 0]) <= np.abs(weights[-1]).sum() + 1e-6 * times
 
 
 def test_weights_are_kept_as_written(tmp_path: Path) -> None:
