@@ -93,7 +93,7 @@ def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measure
             track = state.lead[lead]
             if fibrillation.is_lost(track.lost):
                 continue
-            y = waviness.without_baseline(track, state.here)
+            y = waviness.without_baseline(track, state.here, desk.wave)
             least, largest, mean = waviness.deflections(y)
             if fibrillation.rests(track, k % fibrillation.HALVES):
                 says[k, lead] = RESTS
@@ -102,8 +102,8 @@ def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measure
                 measures[k, lead, 0] = np.log2(mean)
                 measures[k, lead, 1] = least / largest
                 measures[k, lead, 2] = waviness.leakage(y)
-                measures[k, lead, 3] = waviness.quiet(y)
-                measures[k, lead, 4] = waviness.period(y)
+                measures[k, lead, 3] = waviness.quiet(desk.wave)
+                measures[k, lead, 4] = waviness.period(desk.wave)
 
 
 def hear(path: Path, database: str) -> Heard:

@@ -16,6 +16,7 @@ from detector.envelope import STEPS, WORK
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import COUNT, UNITS, load
 from detector.types import CHUNK, LEADS
+from detector.waviness import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
 WINDOW: Final = 64  # ticks of signal in which an R peak is looked for, and one to each side
@@ -41,6 +42,7 @@ DESK = np.dtype(
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
+        ("wave", WAVE),
         ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
         ("feature", "f4", (BACK + STEPS,)),
         ("judged", CANDIDATE, (JUDGED,)),

@@ -166,7 +166,7 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
         state.epoch += 1
         state.here += SAMPLES
         if state.epoch == HALF:
-            _measure(state)
+            _measure(state, desk.wave)
 
 
 @kernel
@@ -176,14 +176,14 @@ def judge(state: Row) -> float:
 
 
 @kernel
-def _measure(state: Row) -> None:
+def _measure(state: Row, wave: Row) -> None:
     """Half a second is complete."""
     state.n += 1
     for lead in range(LEADS):
         _move(state.lead[lead], np.uint32(state.here - HALF * SAMPLES), state.half)
     if state.here == KEPT:
         state.here = 0
-    state.likelihood = _likelihood(state) if state.n >= HALVES else UNKNOWN
+    state.likelihood = _likelihood(state, wave) if state.n >= HALVES else UNKNOWN
     state.epoch = 0
     state.half = (state.half + 1) % HALVES
 
@@ -232,7 +232,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
 
 
 @kernel
-def _likelihood(state: Row) -> float:
+def _likelihood(state: Row, wave: Row) -> float:
     total = 0.0
     known = leads = 0
     resting = True
@@ -244,16 +244,16 @@ def _likelihood(state: Row) -> float:
         score = SURE_NOT
         if not rests(track, state.half):
             resting = False
-            y = without_baseline(track, state.here)
+            y = without_baseline(track, state.here, wave)
             least, largest, mean = deflections(y)
             if mean < SMALLEST_UV:
                 continue
             if roughness(y) <= ROUGH:
                 score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + LEAKAGE * leakage(y)
-                score += QUIET * quiet(y)
+                score += QUIET * quiet(wave)
                 # The period is dear to find; where even the shortest leaves the score at the least, it is not.
                 if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
-                    score += PERIOD * period(y)
+                    score += PERIOD * period(wave)
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
     if known == 0:

@@ -45,7 +45,7 @@ def kernel(function: F) -> F:
 
 
 def whole_numbers(function: F) -> F:
-    """Compile a kernel that adds up and compares whole numbers below 2**24 in float32 only.
+    """Compile a kernel that adds up and compares whole numbers only, below 2**24 in float32 or 2**53 in float64.
 
     Such sums are exact in any order, so the compiler may deal them out to the processor's lanes; nothing is NaN.
     """

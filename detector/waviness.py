@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from detector.jit import kernel
+from detector.arrays import copy
+from detector.jit import kernel, whole_numbers
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -29,21 +30,34 @@ _SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV:
 _UNIT: Final = STEP * BASE / 2**_SHIFT
 _LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
 
+#: A place to work in.
+WAVE = np.dtype(
+    [
+        ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
+        ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
+        ("y", "i4", (WINDOW,)),  # what is measured
+        ("exact", "f8", (WINDOW,)),  # the same, for products
+    ],
+    align=True,
+)
+
 
 @kernel
-def without_baseline(track: Row, oldest: int) -> Array:
-    """The window less its baseline, in 1 / `_UNIT` µV; `oldest`: where the samples kept begin."""
-    x = np.empty(KEPT, np.int32)
-    x[: KEPT - oldest] = track.x[oldest:]
-    x[KEPT - oldest :] = track.x[:oldest]
-    y = np.empty(WINDOW, np.int32)
-    base = np.int64(0)
+def without_baseline(track: Row, oldest: int, wave: Row) -> Array:
+    """The window less its baseline, in 1 / `_UNIT` µV, in `wave.y`; `oldest`: where the samples kept begin."""
+    x, base, y = wave.x, wave.base, wave.y
+    copy(track.x[oldest:], x)
+    copy(track.x[:oldest], x[KEPT - oldest :])
+    total = np.int32(0)
     for i in range(BASE):
-        base += x[i]
-    for i in range(WINDOW):  # the baseline's mean lies around the sample: it is taken half a baseline late
-        base += np.int64(x[i + BASE]) - x[i]
-        value = (np.int64(BASE) * x[i + BASE // 2] - base) >> _SHIFT
-        y[i] = min(max(value, -_LARGEST), _LARGEST)
+        total = np.int32(total + x[i])
+    for i in range(WINDOW):
+        total = np.int32(total + np.int32(x[i + BASE] - x[i]))
+        base[i] = total
+    centre = x[BASE // 2 :]  # the baseline's mean lies around the sample: it is taken half a baseline late
+    for i in range(WINDOW):
+        value = np.int32(np.int32(np.int32(BASE) * centre[i]) - base[i]) >> np.int32(_SHIFT)
+        y[i] = min(max(np.int32(value), np.int32(-_LARGEST)), np.int32(_LARGEST))
     return y
 
 
@@ -93,18 +107,18 @@ def leakage(y: Array) -> float:
 
 
 @kernel
-def quiet(y: Array) -> float:
+def quiet(wave: Row) -> float:
     """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
     first = SLOPE_MEAN + 1
-    slope = np.empty(WINDOW, np.int32)
-    mean = np.zeros(WINDOW, np.int32)
+    y, slope, mean = wave.y, wave.x[:WINDOW], wave.base
     for i in range(2, WINDOW):
         slope[i] = abs(np.int32(y[i] - y[i - 2]))
+    mean[:first] = 0
     for i in range(first, WINDOW):
         mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = 0
+        greatest = np.int32(0)
         for i in range(start, start + SECOND):
             greatest = max(greatest, mean[i])
         peaks += greatest
@@ -117,23 +131,29 @@ def quiet(y: Array) -> float:
 
 
 @kernel
-def period(y: Array) -> float:
+def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    early = np.int64(1)  # energy of the window without its last `lag` samples, and without its first
+    y = wave.exact
     for i in range(WINDOW):
-        early += np.int64(y[i]) * np.int64(y[i])
-    late = early
+        y[i] = wave.y[i]
+    early = late = 1.0 + product(y, y)  # energy of the window without its last `lag` samples, and without its first
     best = -2.0
     where = SHORTEST
     for lag in range(1, LONGEST + 1):
-        early -= np.int64(y[WINDOW - lag]) * np.int64(y[WINDOW - lag])
-        late -= np.int64(y[lag - 1]) * np.int64(y[lag - 1])
+        early -= y[WINDOW - lag] * y[WINDOW - lag]
+        late -= y[lag - 1] * y[lag - 1]
         if lag >= SHORTEST:
-            product = np.int64(0)
-            for i in range(WINDOW - lag):
-                product += np.int64(y[i]) * np.int64(y[i + lag])
-            likeness = product / np.sqrt(float(early) * float(late))
+            likeness = product(y, y[lag:]) / np.sqrt(early * late)
             if likeness > best:
                 best = likeness
                 where = lag
     return where / RATE_OUT
+
+
+@whole_numbers
+def product(a: Array, b: Array) -> float:
+    """Sum of the products of whole numbers as far as `b` goes: below 2**53, and so exact."""
+    total = 0.0
+    for i in range(len(b)):
+        total += a[i] * b[i]
+    return total
