@@ -118,7 +118,7 @@ def quiet(wave: Row) -> float:
         mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = np.int32(0)
+        greatest = 0
         for i in range(start, start + SECOND):
             greatest = max(greatest, mean[i])
         peaks += greatest
