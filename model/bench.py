@@ -92,7 +92,8 @@ def judge(case: Case, samples: npt.ArrayLike) -> dict[str, BeatTable]:
 
 def our_result(case: Case, *, every_lead: bool) -> Result:
     """The online detector on a case, on its first lead or on both."""
-    (found,), (unreadable_s,) = Beds([case.strip if every_lead else case.strip.lead(0)]).run()
+    strip = case.strip if every_lead else case.strip.lead(0)
+    (found,), (unreadable_s,) = Beds([strip.held()]).run()
     name = OURS_ALL if every_lead else OURS
     # A late search back may put a peak before one that was told earlier.
     tables = judge(case, np.sort(found["sample"]))

@@ -25,7 +25,7 @@ from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.words import FIELDS, RR
-from replay.framing import HELD_MS
+from replay.framing import hold
 from replay.records import read_record
 from stream.errors import RecordError
 
@@ -221,8 +221,7 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     epochs: list[tuple[int, npt.NDArray[np.int8]]] = []
     ticks: list[int] = []
     texts, values, levels = [], [], []
-    tail = HELD_MS * round(strip.rate_hz * 1000) // 1_000_000
-    played = np.concatenate([strip.samples, np.repeat(strip.samples[-1:], tail, axis=0)])  # as `replay.framing.held`
+    played = hold(strip.samples, round(strip.rate_hz * 1000))
     for start in range(0, len(played), size):
         peaks, states = detector.update(played[start : start + size])
         if beats is None:

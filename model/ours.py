@@ -13,6 +13,7 @@ from detector import desk as desks
 from detector import detector, resample
 from detector.jit import kernel
 from detector.types import EPOCH, LEADS, RATE, Array, Row
+from replay.framing import hold
 
 STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
 INVALID: Final = -32768  # the sample that stands for no reading
@@ -50,6 +51,10 @@ class Strip:
     def start(self, seconds: float) -> Strip:
         """Its first seconds."""
         return Strip(self.rate_hz, self.samples[: int(seconds * self.rate_hz)].copy(), self.mv_per_bit)
+
+    def held(self) -> Strip:
+        """The strip with its last reading held, as `annotate` holds a record's: its last beat is told, too."""
+        return Strip(self.rate_hz, hold(self.samples, round(self.rate_hz * 1000)), self.mv_per_bit)
 
     @property
     def leads(self) -> int:

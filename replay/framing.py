@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from replay.records import Record
 from stream.errors import RecordError, SettingsError
@@ -98,8 +99,12 @@ def held(record: Record) -> Record:
 
     What is said of a beat is said some time behind it: without this the last beat of a recording would not be told.
     """
-    tail = np.repeat(record.samples[-1:], HELD_MS * record.rate_mhz // 1_000_000, axis=0)
-    return dataclasses.replace(record, samples=np.concatenate([record.samples, tail]))
+    return dataclasses.replace(record, samples=hold(record.samples, record.rate_mhz))
+
+
+def hold(samples: npt.NDArray[np.int16], rate_mhz: int) -> npt.NDArray[np.int16]:
+    """Samples (instants, leads) with the last instant held for `HELD_MS`; see `held`."""
+    return np.concatenate([samples, np.repeat(samples[-1:], HELD_MS * rate_mhz // 1_000_000, axis=0)])
 
 
 def frame_instants(frame_ms: int, rate_mhz: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,16 @@ def test_beds_can_run_again() -> None:
     beds = Beds([strip_of_hearts()[0]])
     first = beds.run()[0][0].copy()
     assert np.array_equal(beds.run()[0][0], first)
+
+
+def test_the_last_beat_of_a_record_is_told() -> None:
+    """As in `telebeat annotate`, and as the peers, which have the whole record, can."""
+    case = case_of_hearts()
+    end = case.truth.samples[-1] + 15  # 60 ms behind its R peak
+    cut = dataclasses.replace(case.strip, samples=case.strip.samples[:end])
+    assert np.abs(Beds([cut]).run()[0][0]["sample"] - case.truth.samples[-1]).min() > 100
+    result = bench.our_result(dataclasses.replace(case, strip=cut), every_lead=True)
+    assert result.tables["full"].false_negatives == 0
 
 
 def test_unreadable_signal_is_declared() -> None:
