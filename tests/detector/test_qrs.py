@@ -220,6 +220,19 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     assert (delay <= qrs.LATEST).all()
 
 
+@pytest.mark.parametrize("size", [0.2, 0.22, 0.24, 0.26])
+def test_the_search_back_does_not_wait_for_ever(size: float) -> None:
+    """The last beat is so small that only the search back takes it; nothing comes behind it for 13 s."""
+    mv, hearts = ecg(30, 50, noise_mv=0.01)
+    beat = mv[hearts[-2] - 60 : hearts[-2] + 60]
+    rest = np.random.default_rng(0).normal(0, 0.01, (3600, mv.shape[1]))
+    rest[40:160] += size * (beat - beat[0])
+    _, peaks = detect(np.concatenate([mv[: hearts[-1] + 100], rest]))
+    (late,) = peaks[peaks["tick"] > hearts[-1] + 50]
+    assert late["strength"] < 0
+    assert late["found"] - late["tick"] <= qrs.LATEST
+
+
 def test_only_the_past_is_used() -> None:
     mv, _ = ecg(20, 75, noise_mv=0.05)
     _, expected = detect(mv)
