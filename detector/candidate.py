@@ -17,9 +17,11 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.arrays import largest, span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
 from detector.jit import kernel, whole_numbers
+from detector.lanes import DOUBLES
 from detector.score import COUNT, score
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import FLOOR
@@ -230,7 +232,7 @@ def _compare(state: Row, desk: Row) -> None:
             total = 0.0
             for lead in range(LEADS):
                 if desk.gain[lead] > 0.0:
-                    both = _both(candidate.near[lead][shift : shift + POINTS], state.shape.points[shape, lead])
+                    both = _both(candidate.near[lead], shift, state.shape.points[shape, lead])
                     size = desk.size[lead, shift] * state.shape.size[shape, lead]
                     total += state.usual[lead].weight * (both / size)
             likeness = total / weights
@@ -244,17 +246,15 @@ def _compare(state: Row, desk: Row) -> None:
 
 
 @kernel
-def _both(near: Array, points: Array) -> float:
+def _both(near: Array, shift: int, points: Array) -> float:
     """Sum of products, in four sums side by side that need not wait for one another."""
-    a = b = c = d = 0.0
-    for k in range(0, POINTS - 3, 4):
-        a += near[k] * points[k]
-        b += near[k + 1] * points[k + 1]
-        c += near[k + 2] * points[k + 2]
-        d += near[k + 3] * points[k + 3]
-    for k in range(POINTS // 4 * 4, POINTS):
-        a += near[k] * points[k]
-    return (a + b) + (c + d)
+    sums = lanes.load(near, shift) * lanes.load(points, 0)
+    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
+        sums = sums + lanes.load(near, shift + k) * lanes.load(points, k)
+    first = lanes.lane(sums, 0)
+    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+        first += near[np.uint64(shift + k)] * points[np.uint64(k)]
+    return (first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3))
 
 
 @kernel
@@ -271,7 +271,7 @@ def learn(shape: Row, candidate: Row) -> None:
             points, near = shape.points[which, lead], candidate.near[lead][shift : shift + POINTS]
             for k in range(POINTS):
                 points[k] = (1.0 - share) * points[k] + share * near[k]
-            shape.size[which, lead] = math.sqrt(_both(points, points) + 1e-9)
+            shape.size[which, lead] = math.sqrt(_both(points, 0, points) + 1e-9)
         elif fresh:
             shape.points[which, lead, :] = 0.0
             shape.size[which, lead] = 1.0

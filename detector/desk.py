@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, SHIFTS
 from detector.envelope import STEPS, WORK
+from detector.lanes import room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import COUNT, UNITS, load
 from detector.types import CHUNK, LEADS
@@ -25,11 +26,13 @@ WEIGHTS: Final = load()
 
 TRACK = np.dtype(
     [
-        ("mv", "f4", (CHUNK + 1,)),  # the ticks of this call; NaN: no reading
+        ("mv", "f4", (room(CHUNK),)),  # the ticks of this call; NaN: no reading
         ("blank", "i8"),  # how many of them have none
-        ("uv", "f4", (PAST + CHUNK + 1,)),  # the same in whole microvolts behind those of before, the last reading held
+        ("gone", "i8"),  # 1: it has had none for so long that nothing of it is left anywhere; then the rest is not set
+        ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts behind those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
+        ("carries", "i8"),  # 1: it may in all ticks of this call
         ("work", WORK),
     ],
     align=True,
@@ -44,7 +47,7 @@ DESK = np.dtype(
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
         ("wave", WAVE),
         ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
-        ("feature", "f4", (BACK + STEPS,)),
+        ("feature", "f4", (BACK + room(STEPS),)),
         ("judged", CANDIDATE, (JUDGED,)),
         ("n_judged", "i8"),
         ("weights", "f8", (COUNT + 1, UNITS + 1)),  # of `detector.score`

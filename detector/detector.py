@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from detector import desk as desks
-from detector import fibrillation, qrs, quality, resample
+from detector import fibrillation, lanes, qrs, quality, resample
 from detector.arrays import copy
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import kernel
+from detector.lanes import SINGLES
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
+
+GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead is left (8 s): the longest memory is 6 s
 
 #: The last ticks of a lead.
 LAST = np.dtype(
@@ -101,30 +104,39 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
 def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     """Put a lead's ticks into the ring, and as whole microvolts behind those of before."""
     ring, last = state.signal.mv[lead], state.last[lead]
-    mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
+    track.gone = track.blank == ticks and last.same <= -GONE
+    if track.gone:
+        return
+    mv, uv = track.mv[:ticks], track.uv[PAST : PAST + ticks]
     if track.blank == ticks:
         mv[:] = np.nan
-    if track.blank < ticks or last.same > -RING:  # else the ring is blank all round
-        at = state.tick & (RING - 1)
-        before = min(ticks, RING - at)
-        copy(mv[:before], ring[at:])
-        copy(mv[before:], ring)
+    at = state.tick & (RING - 1)
+    before = min(ticks, RING - at)
+    copy(mv[:before], ring[at:])
+    copy(mv[before:], ring)
     copy(last.uv, track.uv)
-    copy(last.there, track.there)
     if track.blank == ticks:
         uv[:] = last.uv[PAST - 1]
-        there[:] = 0
     else:
         _to_microvolts(mv, uv)
-        there[:] = 1
-        if track.blank > 0:
-            held = last.uv[PAST - 1]
-            for i in range(ticks):
-                if np.isnan(mv[i]):
-                    there[i] = 0
-                    uv[i] = held
-                held = uv[i]
+    if track.blank > 0 or last.same < PAST:  # else there are readings all along, and nobody asks
+        _mark(track, last, ticks)
     copy(track.uv[ticks : ticks + PAST], last.uv)
+
+
+@kernel
+def _mark(track: Row, last: Row, ticks: int) -> None:
+    """Say which ticks of a lead have a reading, and hold the last one where there is none."""
+    mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
+    copy(last.there, track.there)
+    there[:] = 0 if track.blank == ticks else 1
+    if 0 < track.blank < ticks:
+        held = last.uv[PAST - 1]
+        for i in range(ticks):
+            if np.isnan(mv[i]):
+                there[i] = 0
+                uv[i] = held
+            held = uv[i]
     copy(track.there[ticks : ticks + PAST], last.there)
 
 
@@ -137,84 +149,111 @@ def _to_microvolts(mv: Array, uv: Array) -> None:
 
 @kernel
 def _watch(state: Row, desk: Row, ticks: int) -> None:
-    """Judge the leads' quality and look for fibrillation, an epoch at a time; where beats may be looked for."""
-    done = 0
-    while done < ticks:
-        tick = state.tick + done
-        end = min(ticks, done + EPOCH - tick % EPOCH)
+    """Judge the leads' quality and look for fibrillation: what is known when an epoch ends."""
+    begun = state.tick % EPOCH
+    ending = (begun + ticks) // EPOCH
+    for lead in range(LEADS):
+        _qualify(state, desk.lead[lead], lead, begun, ticks)
+    for i in range(ending):
+        epoch = state.epochs[state.n_epochs + i]
+        epoch.tick = state.tick - begun + (i + 1) * EPOCH - 1
+        epoch.readable = 0
         for lead in range(LEADS):
-            track = desk.lead[lead]
-            if state.quality[lead].state > NOISY:
-                track.valid[done:end] = 0
-            elif track.blank == 0:
-                track.valid[done:end] = 1
-            else:
-                copy(track.there[PAST + done : PAST + end], track.valid[done:])
-        fibrillation.take(state.fibrillation, tick, end - done, desk, done)
-        done = end
-        if (state.tick + end) % EPOCH == 0:
-            _close(state, desk, ticks, done)
+            if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
+                epoch.readable = 1
+    done = told = 0
+    while done < ticks:
+        count = min(fibrillation.left(state.fibrillation, state.tick + done), ticks - done)
+        while (told + 1) * EPOCH - begun < done + count:
+            state.epochs[state.n_epochs + told].vf = fibrillation.judge(state.fibrillation)
+            told += 1
+        fibrillation.take(state.fibrillation, state.tick + done, count, desk, done)
+        done += count
+    if told < ending:
+        state.epochs[state.n_epochs + told].vf = fibrillation.judge(state.fibrillation)
+    state.n_epochs += ending
     for lead in range(LEADS):
-        last, blank = state.last[lead], desk.lead[lead].blank
-        if blank == 0:
-            last.same = max(last.same, 0) + ticks
-        elif blank == ticks:
-            last.same = min(last.same, 0) - ticks
-        else:
-            there = desk.lead[lead].there[PAST : PAST + ticks]
-            run = 1
-            while there[ticks - 1 - run] == there[ticks - 1]:
-                run += 1
-            last.same = run if there[ticks - 1] else -run
+        _count_same(state.last[lead], desk.lead[lead], ticks)
 
 
 @kernel
-def _close(state: Row, desk: Row, ticks: int, end: int) -> None:
-    """End the epoch whose last tick is that before index `end` of this call."""
-    epoch = state.epochs[state.n_epochs]
-    state.n_epochs += 1
-    epoch.tick = state.tick + end - 1
-    epoch.readable = 0
-    for lead in range(LEADS):
-        track, same = desk.lead[lead], state.last[lead].same
-        if track.blank == ticks and end - min(same, 0) >= EPOCH:
-            quality.lose(state.quality[lead])
-        else:
-            _count_and_close(state, track, lead, ticks, end)
-        epoch.lead[lead] = state.quality[lead].state
-        if epoch.lead[lead] <= NOISY or epoch.lead[lead] == FLAT:
-            epoch.readable = 1
-    epoch.vf = fibrillation.judge(state.fibrillation)
-
-
-@kernel
-def _count_and_close(state: Row, track: Row, lead: int, ticks: int, end: int) -> None:
-    """End the epoch of one lead."""
-    first = PAST + end - EPOCH
-    there = track.there[first : first + EPOCH]
-    missing = 0
-    if track.blank > 0 or end + max(state.last[lead].same, 0) < EPOCH:
-        for i in range(EPOCH):
-            missing += 1 - there[i]
-    if missing == EPOCH:
-        quality.lose(state.quality[lead])
+def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
+    """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
+    lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
+    if track.gone:
+        _stay_gone(state, lead, (begun + ticks) // EPOCH)
+        return
+    if track.blank in (0, ticks):
+        valid[:ticks] = track.blank == 0
+        track.carries = track.blank == 0
     else:
-        quality.close(state.quality[lead], track.uv[first - quality.MOVE : first + EPOCH], there, missing)
+        track.carries = 0
+        copy(track.there[PAST : PAST + ticks], valid)
+    number = state.n_epochs
+    first = -begun
+    while first < ticks:
+        end = first + EPOCH
+        if lately.state > NOISY:
+            valid[max(first, 0) : min(end, ticks)] = 0
+            track.carries = 0
+        if end <= ticks:
+            missing = 0
+            if track.blank == ticks and end - min(same, 0) >= EPOCH:
+                missing = EPOCH
+            elif track.blank > 0 or end + max(same, 0) < EPOCH:
+                for i in range(PAST + first, PAST + end):
+                    missing += 1 - track.there[i]
+            if missing == EPOCH:
+                quality.lose(lately)
+            else:
+                quality.close(lately, track, PAST + first, missing)
+            state.epochs[number].lead[lead] = lately.state
+            number += 1
+        first = end
+
+
+@kernel
+def _stay_gone(state: Row, lead: int, epochs: int) -> None:
+    """So many epochs end in which a lead is still gone."""
+    quality.stay_lost(state.quality[lead], epochs)
+    for i in range(epochs):
+        state.epochs[state.n_epochs + i].lead[lead] = state.quality[lead].state
+
+
+@kernel
+def _count_same(last: Row, track: Row, ticks: int) -> None:
+    """For how long there has been a reading, or none."""
+    if track.blank == 0:
+        last.same = max(last.same, 0) + ticks
+    elif track.blank == ticks:
+        last.same = min(last.same, 0) - ticks
+    else:
+        there = track.there[PAST : PAST + ticks]
+        run = 1
+        while there[ticks - 1 - run] == there[ticks - 1]:
+            run += 1
+        last.same = run if there[ticks - 1] else -run
 
 
 @kernel
 def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
     """Make steps of a lead's ticks, two of each; the first tick may be the second of a step."""
-    work = track.work
-    x, uv = work.x[2 : 2 + steps], track.uv[PAST - odd : PAST + ticks]
-    for i in range(steps):
-        x[i] = uv[2 * i] + uv[2 * i + 1]
-    there, valid = work.valid[odd:steps], track.valid[odd:ticks]  # of the whole steps of this call
-    for i in range(len(there)):
-        there[i] = valid[2 * i] & valid[2 * i + 1]
+    x, uv, there, valid = track.work.x, track.uv, track.work.valid, track.valid
+    if track.gone:
+        there[:steps] = 0
+        last.half = 0
+        return
+    for step in range(0, steps, SINGLES):
+        lanes.store(x, 2 + step, lanes.pairs(uv, PAST - odd + 2 * step))
+    if track.carries:
+        there[odd:steps] = 1
+    else:
+        whole, first = there[odd:steps], valid[odd:]
+        for i in range(len(whole)):
+            whole[i] = first[2 * i] & first[2 * i + 1]
     if odd and steps > 0:
-        work.valid[0] = track.valid[0] & last.half
-    last.half = track.valid[ticks - 1]
+        there[0] = valid[0] & last.half
+    last.half = valid[ticks - 1]
 
 
 @kernel

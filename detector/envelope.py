@@ -19,6 +19,7 @@ import numpy as np
 
 from detector.arrays import copy, largest
 from detector.jit import kernel, whole_numbers
+from detector.lanes import room
 from detector.types import CHUNK, Array, Row
 
 STRIDE: Final = 2  # ticks a step
@@ -52,7 +53,7 @@ FRONT = np.dtype(
 #: One lead's place to work in: what is kept of before, then the steps of this call.
 WORK = np.dtype(
     [
-        ("x", "f4", (2 + STEPS,)),  # µV, the sum of a step's ticks
+        ("x", "f4", (2 + room(STEPS),)),  # µV, the sum of a step's ticks
         ("valid", "u1", (STEPS,)),
         ("b", "f4", (HELD + STEPS,)),  # as in `FRONT`
         ("d", "f4", (SLOPES + STEPS,)),
@@ -91,13 +92,15 @@ def store(front: Row, work: Row, steps: int) -> None:
 
 
 @kernel
-def rest(front: Row, work: Row, first: int, end: int) -> None:
-    """Steps [first, end) without a reading."""
+def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
+    """Steps [first, end) without a reading; `still`: for so long that none of the lead's past is asked for."""
     front.run = 0
+    work.envelope[first:end] = 0.0
+    if still:
+        return
     work.x[2 + first : 2 + end] = 0.0
     work.b[HELD + first : HELD + end] = 0.0
     work.d[SLOPES + first : SLOPES + end] = 0.0
-    work.envelope[first:end] = 0.0
 
 
 @kernel

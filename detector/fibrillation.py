@@ -55,6 +55,7 @@ SAMPLES: Final = EPOCH // STEP  # of an epoch
 EPOCHS: Final = WINDOW // SAMPLES  # of the window
 EVERY: Final = 125  # ticks between two measurements (0.5 s)
 HALF: Final = EVERY // EPOCH  # epochs between them
+IN_HALF: Final = HALF * SAMPLES  # samples between them
 HALVES: Final = EPOCHS // HALF  # of the window
 LANES: Final = 64  # epochs whose movement is kept, whole vectors; those behind the window never rest
 LOST_MOST: Final = 5  # epochs of the window a lead may have been without reading
@@ -86,9 +87,9 @@ FIBRILLATION = np.dtype(
     [
         ("lead", LEAD, (LEADS,)),
         ("n", "i8"),  # half seconds seen
-        ("here", "u4"),  # place of the next epoch's first sample
-        ("epoch", "u4"),  # place of that epoch in its half second
-        ("half", "u4"),  # place of that among the window's
+        ("here", "u4"),  # place of the next sample
+        ("filled", "i8"),  # samples of this half second that are there
+        ("half", "i8"),  # place of that among the window's
         ("likelihood", "f8"),
     ],
     align=True,
@@ -102,7 +103,7 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 @kernel
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
-    state.n, state.here, state.epoch, state.half = 0, 0, 0, 0
+    state.n, state.here, state.filled, state.half = 0, 0, 0, 0
     state.likelihood = UNKNOWN
     for lead in range(LEADS):
         track = state.lead[lead]
@@ -113,60 +114,61 @@ def begin(state: Row) -> None:
 
 
 @kernel
+def left(state: Row, tick: int) -> int:
+    """Ticks from `tick`, the next one, to the end of this half second."""
+    return int((IN_HALF - state.filled) * STEP - tick % STEP)
+
+
+@kernel
 def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
-    """A stretch of ticks within one epoch.
+    """A stretch of ticks within one half second.
 
     Parameters
     ----------
     state : FIBRILLATION
     tick : int
-        The first; the one after the last of the call before. An epoch begins at every multiple of `EPOCH`.
+        The first; the one after the last of the call before.
     count : int
-        1 to `EPOCH`, not beyond the epoch's end.
+        1 to `left`.
     desk : detector.desk.DESK
-        `desk.lead[lead].uv` holds the last reading of each lead in each tick, `valid` whether it was readable.
+        `desk.lead[lead].uv` holds the last reading of each lead in each tick, with those before in front, and `valid`
+        whether it was readable.
     done : int
         Ticks of that call before this stretch.
     """
-    here = state.here
-    ends = count == EPOCH
-    if ends:
-        for lead in range(LEADS):
-            track = state.lead[lead]
-            uv = desk.lead[lead].uv[PAST + done : PAST + done + EPOCH]
-            valid = desk.lead[lead].valid[done : done + EPOCH]
-            good = 0
-            for i in range(SAMPLES):
-                good += valid[STEP * i + STEP - 1]
-            track.good[state.epoch] = good
-            if good == 0 and track.lost == _EVER:
-                for i in range(SAMPLES):
-                    track.x[here + i] = track.last
-                continue
-            for i in range(SAMPLES):
-                total = np.float32(0.0)  # of whole numbers
-                for k in range(STEP):
-                    total += uv[STEP * i + k]
-                track.x[here + i] = np.int32(total)
-    else:
-        first = tick % EPOCH
-        for lead in range(LEADS):
-            track = state.lead[lead]
-            if first == 0:
-                track.good[state.epoch] = 0
-                track.x[here : here + SAMPLES] = 0
-            for i in range(count):
-                track.x[here + (first + i) // STEP] += np.int32(desk.lead[lead].uv[PAST + done + i])
-                if (first + i) % STEP == STEP - 1:
-                    track.good[state.epoch] += desk.lead[lead].valid[done + i]
-            if first + count == EPOCH and track.good[state.epoch] == 0 and track.lost == _EVER:
-                track.x[here : here + SAMPLES] = track.last  # as above: how it was cut leaves no trace
-        ends = first + count == EPOCH
-    if ends:
-        state.epoch += 1
-        state.here += SAMPLES
-        if state.epoch == HALF:
-            _measure(state, desk.wave)
+    begun = tick % STEP
+    samples = (begun + count) // STEP
+    for lead in range(LEADS):
+        if desk.lead[lead].gone:  # its window holds one value only
+            state.lead[lead].good[:] = 0
+            continue
+        _fill(state.lead[lead], state.here, state.filled, desk.lead[lead], done - begun, samples)
+    state.here += samples
+    state.filled += samples
+    if state.filled == IN_HALF:
+        _measure(state, desk.wave)
+
+
+@kernel
+def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: int) -> None:
+    """Put a lead's samples behind those of this half second; `first` is the first one's first tick in this call."""
+    if filled == 0:
+        track.good[:] = 0
+    uv, x = lead.uv, track.x
+    for epoch in range(HALF):
+        begin, end = max(epoch * SAMPLES - filled, 0), min((epoch + 1) * SAMPLES - filled, samples)
+        if lead.carries:
+            track.good[epoch] += max(end - begin, 0)
+        else:
+            for i in range(begin, end):
+                track.good[epoch] += lead.valid[first + STEP * i + STEP - 1]
+    at = np.uint64(PAST + first)
+    place = np.uint64(here)
+    for _ in range(samples):  # sums of whole numbers
+        early, late = uv[at] + uv[at + np.uint64(1)], uv[at + np.uint64(2)] + uv[at + np.uint64(3)]
+        x[place] = np.int32(early + late + uv[at + np.uint64(4)])
+        at += np.uint64(STEP)
+        place += np.uint64(1)
 
 
 @kernel
@@ -180,11 +182,11 @@ def _measure(state: Row, wave: Row) -> None:
     """Half a second is complete."""
     state.n += 1
     for lead in range(LEADS):
-        _move(state.lead[lead], np.uint32(state.here - HALF * SAMPLES), state.half)
+        _move(state.lead[lead], np.uint32(state.here - IN_HALF), state.half)
     if state.here == KEPT:
         state.here = 0
     state.likelihood = _likelihood(state, wave) if state.n >= HALVES else UNKNOWN
-    state.epoch = 0
+    state.filled = 0
     state.half = (state.half + 1) % HALVES
 
 
@@ -192,8 +194,9 @@ def _measure(state: Row, wave: Row) -> None:
 def _move(track: Row, at: np.uint32, half: int) -> None:
     """How far the signal went in each epoch of the half second that begins at `at`."""
     good = track.good[0] + track.good[1] + track.good[2] + track.good[3] + track.good[4]
-    if good < HALF * SAMPLES or track.lost & 1:
+    if good < IN_HALF or track.lost & 1:
         if good == 0 and track.lost == _EVER:
+            track.x[at : at + IN_HALF] = track.last
             return
         _bridge(track, at)
     else:
@@ -226,7 +229,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
             jump = track.x[first] - before
             track.last += jump
             for i in range(KEPT):
-                if i < first or i >= at + HALF * SAMPLES:
+                if i < first or i >= at + IN_HALF:
                     track.x[i] = track.x[first] if track.lost == _EVER else track.x[i] + jump
         track.lost = (track.lost << 1) & _EVER | lost
 
@@ -297,3 +300,6 @@ def is_lost(mask: int) -> bool:
     for _ in range(LOST_MOST):
         mask &= mask - 1  # without its lowest 1; of nothing there is nothing left
     return mask > 0
+
+
+assert STEP == 5, "a sample is the sum of five ticks"

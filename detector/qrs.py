@@ -21,12 +21,14 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
 from detector.feature import alike, features, follow_loud, gains, tell_silent
 from detector.jit import kernel
+from detector.lanes import SINGLES
 from detector.learning import FADE_AFTER, learn_beat, learn_refused, learn_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row, Single
@@ -150,7 +152,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
                 feed(front, work, start, end)
             else:
                 usual.hold += end - start
-                rest(front, work, start, end)
+                rest(front, work, start, end, desk.lead[lead].gone)
         count = _decide(state, desk, signal, first, start, end, peaks, count)
         start = end
     for lead in range(LEADS):
@@ -221,6 +223,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
         overdue = max(state.last + _patience(state) + 1 - origin - start, 0)
     limit = min(overdue + 1, n)
     lowest = np.float32(LOWEST)
+    lowest_lanes = lanes.spread(lowest)
     best = state.best
     best_at = state.best_at - origin - start
     weighed = state.weighed
@@ -230,8 +233,11 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     while index < limit:
         if best == np.float32(0.0):
             index = min(max(index, state.last + REFRACTORY + 1 - origin - start), limit)
+            while index < limit and lanes.above(lanes.load(feature, index), lowest_lanes) == 0:
+                index += SINGLES
             while index < limit and feature[index] <= lowest:
                 index += 1
+            index = min(index, limit)
             if index == limit:
                 break
         now = feature[index]

@@ -13,9 +13,11 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.arrays import span_of
-from detector.jit import kernel, whole_numbers
-from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Array, Row, Single
+from detector.jit import kernel
+from detector.lanes import SINGLES
+from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Row, Single
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
@@ -57,41 +59,55 @@ def begin(quality: Row) -> None:
     quality.state = GOOD
 
 
-@whole_numbers
-def _count(uv: Array) -> tuple[Single, Single, Single]:
-    """Sums over an epoch of roughness, of movement and of ticks that stand still far from 0; `uv` as in `close`."""
-    rough = move = stuck = np.float32(0.0)
-    for i in range(EPOCH):
-        now, last = uv[MOVE + i], uv[MOVE - 1 + i]
-        rough += abs(now - np.float32(2.0) * last + uv[MOVE - 2 + i])
-        move += abs(now - uv[i])
-        stuck += np.float32(1.0) if now == last and abs(now) > np.float32(RAIL_UV) else np.float32(0.0)
-    return rough, move, stuck
+@kernel
+def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
+    """Roughness and movement over the epoch from index `at` of `track.uv` on; whether a tick may be stuck."""
+    uv = track.uv
+    two, rail, zero = lanes.spread(np.float32(2.0)), lanes.spread(np.float32(RAIL_UV)), lanes.spread(np.float32(0.0))
+    rough = move = zero
+    stuck = 0
+    for i in range(at, at + EPOCH - 1, SINGLES):
+        now, last = lanes.load(uv, i), lanes.load(uv, i - 1)
+        rough = rough + lanes.magnitude(now - two * last + lanes.load(uv, i - 2))
+        move = move + lanes.magnitude(now - lanes.load(uv, i - MOVE))
+        stuck |= lanes.above(lanes.magnitude(now), rail) & ~lanes.above(lanes.magnitude(now - last), zero)
+    end = np.uint64(at + EPOCH)
+    now, last = uv[end - np.uint64(1)], uv[end - np.uint64(2)]
+    bend = abs(now - np.float32(2.0) * last + uv[end - np.uint64(3)])
+    may_be_stuck = stuck != 0 or (now == last and abs(now) > np.float32(RAIL_UV))
+    return lanes.total(rough) + bend, lanes.total(move) + abs(now - uv[end - np.uint64(1 + MOVE)]), may_be_stuck
 
 
 @kernel
-def close(quality: Row, uv: Array, there: Array, missing: int) -> None:
+def _stuck(track: Row, at: int, missing: int) -> Single:
+    """Ticks of the epoch from index `at` on that stand still far from 0; what is missing does not."""
+    uv, there = track.uv, track.there
+    stuck = np.float32(0.0)
+    for i in range(at, at + EPOCH):
+        still = uv[i] == uv[i - 1] and abs(uv[i]) > np.float32(RAIL_UV)
+        stuck += np.float32(1.0) if still and (missing == 0 or there[i]) else np.float32(0.0)
+    return stuck
+
+
+@kernel
+def close(quality: Row, track: Row, at: int, missing: int) -> None:
     """End an epoch: judge the lead over the last second.
 
     Parameters
     ----------
     quality : QUALITY
-    uv : float32, shape (MOVE + EPOCH,)
-        Whole microvolts of the epoch and of the ticks before it, the last reading held.
-    there : uint8, shape (EPOCH,)
-        Which of the epoch's ticks have a reading.
+    track : detector.desk.TRACK
+        `uv` holds the ticks' whole microvolts, the last reading held, and `there` whether there is a reading.
+    at : int
+        Index of the epoch's first tick, with the ticks before it in front.
     missing : int
-        How many have none.
+        How many ticks of the epoch have no reading.
     """
-    rough, move, stuck = _count(uv)
-    if missing > 0 and stuck > np.float32(0.0):  # what does not move since it is missing is not stuck
-        stuck = np.float32(0.0)
-        for i in range(EPOCH):
-            still = there[i] and uv[MOVE + i] == uv[MOVE - 1 + i] and abs(uv[MOVE + i]) > np.float32(RAIL_UV)
-            stuck += np.float32(1.0) if still else np.float32(0.0)
+    rough, move, may_be_stuck = _count(track, at)
+    stuck = _stuck(track, at, missing) if may_be_stuck else np.float32(0.0)
     low, high = np.float32(-FAR), np.float32(FAR)
     if move <= np.float32(EPOCH * STILL_UV):  # else it moves by more than that
-        low, high = span_of(uv[MOVE:])
+        low, high = span_of(track.uv[at : at + EPOCH])
     _remember(quality, low, high, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, min(quality.epochs, SECOND))
 
@@ -102,6 +118,13 @@ def lose(quality: Row) -> None:
     none = np.float32(0.0)
     _remember(quality, np.float32(FAR), np.float32(-FAR), none, none, none)
     quality.state = OFF
+
+
+@kernel
+def stay_lost(quality: Row, epochs: int) -> None:
+    """End so many epochs without any reading, after more than a second of them."""
+    quality.epochs += epochs
+    quality.slot = (quality.slot + epochs) % SECOND
 
 
 @kernel
@@ -139,3 +162,4 @@ def _judge(quality: Row, span: int) -> int:
 
 
 assert EPOCH * 4 * 32767 < 2**24, "the sum of an epoch is no longer whole"
+assert (EPOCH - 1) % SINGLES == 0, "an epoch is whole vectors and one tick"

@@ -17,17 +17,23 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.jit import kernel
+from detector.lanes import DOUBLES
 from detector.types import CHUNK, LEADS, RATE, Array, Row
 
+BLOCK: Final = DOUBLES  # ticks made at once
 SCALE: Final = RATE * 1000  # ticks per second in millihertz, the unit of a record's rate
 TAPS: Final = 6  # samples that a tick of four samples' width (1000 Hz) can touch, and one to spare
-FEW: Final = 3  # samples that it can touch up to 500 Hz
+DEPTH: Final = 16  # samples that go into a lane of a block at most: three for each lane before it, and a tick's own
+LEAST: Final = 4  # that go into it at every rate, be it with no weight: 360 Hz needs no more
 PERIOD: Final = 256  # longest period kept: rates of whole hertz have one of at most 250 ticks
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
 PAST: Final = 8  # samples kept from one call to the next
 MOST: Final = 1024  # samples at once at most: those of 1 s
-ROOM: Final = 4 * PERIOD  # samples before those: where the first row would lie when a call begins with the last one
+ROOM: Final = 4 * PERIOD + 8  # samples before those: where the first row would lie when a call begins with the last one
+
+ROOM_AFTER: Final = DEPTH + BLOCK  # and behind them: what lanes that are not wanted yet would take
 
 #: A bed's place in time and the resampler's memory.
 INPUT = np.dtype(
@@ -43,25 +49,25 @@ INPUT = np.dtype(
     align=True,
 )
 
-#: How the ticks of a rate are made; a place to work in, nothing of it belongs to a bed.
+#: How the ticks of a rate are made, a block of `BLOCK` at once; nothing of it belongs to a bed.
 PHASES = np.dtype(
     [
         ("rate_mhz", "i8"),  # 0: not yet used
         ("r", "i8"),
         ("s", "i8"),
         ("first", "i8"),  # tick of the first row
-        ("rows", "i8"),  # some periods of s, or as many as the last call needed where that is too long
-        ("step", "i8"),  # samples from one row to the same a period later
-        ("taps", "i8"),
-        ("width", "f8"),  # sum of a row's weights
-        ("at", "u4", (PERIOD,)),  # first sample of each tick, counted from that of the first
-        ("weight", "f8", (TAPS, PERIOD)),
+        ("rows", "i8"),  # a period of s or more, or as many as the last call needed where that is too long
+        ("step", "i8"),  # samples from one row to the same when all rows have gone by
+        ("depth", "i8"),  # samples that go into each lane of a block
+        ("width", "f8"),  # sum of a tick's weights
+        ("at", "i8", (PERIOD,)),  # first sample that the first lane takes of the block that begins with a row's tick
+        ("weight", "f8", (PERIOD * DEPTH * BLOCK,)),  # of each row's block, for each of its samples, of each lane
     ],
     align=True,
 )
 
 #: One lead's samples of a call, behind those of before; no reading is 0.
-SAMPLES = np.dtype([("value", "f8", (ROOM + PAST + MOST,)), ("missing", "i8")], align=True)
+SAMPLES = np.dtype([("value", "f8", (ROOM + PAST + MOST + ROOM_AFTER,)), ("missing", "i8")], align=True)
 
 
 @kernel
@@ -98,23 +104,28 @@ def _complete(r: int, s: int, count: int) -> int:
 
 
 @kernel
-def _lay_out(phases: Row, first: int, rows: int) -> None:
-    """Fill in the weights of the ticks from `first` on."""
+def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
+    """Fill in the blocks of every so-manieth tick from `first` on."""
     r, s = phases.r, phases.s
     phases.first = first
     phases.rows = rows
-    start = _first_sample(r, s, first)
-    for k in range(rows):
-        tick = first + k
-        sample = _first_sample(r, s, tick)
-        phases.at[k] = sample - start
-        for j in range(TAPS):
-            i = sample + j
-            if r > s:
-                overlap = min((2 * tick + 1) * r, (2 * i + 1) * s) - max((2 * tick - 1) * r, (2 * i - 1) * s)
-            else:
-                overlap = s - abs(tick * r - i * s)
-            phases.weight[j, k] = max(overlap, 0)
+    phases.depth = 0
+    for row in range(0, rows, every):
+        begin = _first_sample(r, s, first + row)
+        for lane in range(1, BLOCK):
+            begin = min(begin, _first_sample(r, s, first + row + lane) - lane)
+        phases.at[row] = begin
+        for lane in range(BLOCK):
+            tick = first + row + lane
+            for j in range(DEPTH):
+                i = begin + lane + j
+                if r > s:
+                    overlap = min((2 * tick + 1) * r, (2 * i + 1) * s) - max((2 * tick - 1) * r, (2 * i - 1) * s)
+                else:
+                    overlap = s - abs(tick * r - i * s)
+                phases.weight[(row * DEPTH + j) * BLOCK + lane] = max(overlap, 0)
+                if overlap > 0:
+                    phases.depth = max(phases.depth, j + 1)
 
 
 @kernel
@@ -129,13 +140,13 @@ def _look_up(kept: Array, rate_mhz: int, tick: int, ticks: int) -> int:
         phases.rate_mhz = rate_mhz
         phases.r = rate_mhz // divisor
         phases.s = SCALE // divisor
-        phases.taps = FEW if rate_mhz <= 2 * SCALE else TAPS
         phases.width = 2.0 * phases.r if phases.r > phases.s else 1.0 * phases.s
-        if phases.s <= PERIOD:  # as many whole periods as there is room for
-            _lay_out(phases, 0, PERIOD // phases.s * phases.s)
-            phases.step = PERIOD // phases.s * phases.r
-    if phases.s > PERIOD:
-        _lay_out(phases, tick, ticks)
+        if phases.s <= PERIOD - BLOCK:
+            periods = (BLOCK + phases.s - 1) // phases.s
+            _lay_out(phases, 0, periods * phases.s, 1)
+            phases.step = periods * phases.r
+    if phases.s > PERIOD - BLOCK:
+        _lay_out(phases, tick, ticks, BLOCK)
     return which
 
 
@@ -146,15 +157,14 @@ def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> N
     if new:
         held[:] = samples[0]
     old, value = track.value[ROOM : ROOM + PAST], track.value[ROOM + PAST : ROOM + PAST + n]
-    none = np.float64(invalid)
-    missing = 0
+    none = np.int16(invalid)
+    missing = np.int16(0)
     for i in range(PAST):
         old[i] = held[i]
-        missing += old[i] == none
+        missing = np.int16(missing + (held[i] == none))
     for i in range(n):
         value[i] = samples[i]
-    for i in range(n):
-        missing += value[i] == none
+        missing = np.int16(missing + (samples[i] == none))
     track.missing = missing
     last = track.value[ROOM + n : ROOM + n + PAST]
     for i in range(PAST):
@@ -162,38 +172,43 @@ def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> N
 
 
 @kernel
-def _few(value: Array, at: Array, weight: Array, scale: float, out: Array) -> None:
-    """Ticks of at most `FEW` samples each."""
-    second, third = value[1:], value[2:]
-    first_weight, second_weight, third_weight = weight[0], weight[1], weight[2]
-    for k in range(len(out)):
-        i = at[k]
-        total = first_weight[k] * value[i] + second_weight[k] * second[i] + third_weight[k] * third[i]
-        out[k] = total * scale
+def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
+    """Make a lead's ticks in whole blocks; the first is that of a `row`, whose samples are counted from `base`."""
+    weight, starts, rows, step, depth = phases.weight, phases.at, phases.rows, phases.step, phases.depth
+    factor = lanes.spread(scale)
+    for first in range(0, ticks, BLOCK):
+        at, here = base + starts[np.uint64(row)], row * (DEPTH * BLOCK)
+        early = lanes.load(weight, here) * lanes.load(value, at)
+        early = lanes.multiply_add(lanes.load(weight, here + BLOCK), lanes.load(value, at + 1), early)
+        late = lanes.load(weight, here + 2 * BLOCK) * lanes.load(value, at + 2)
+        late = lanes.multiply_add(lanes.load(weight, here + 3 * BLOCK), lanes.load(value, at + 3), late)
+        block = early + late
+        for j in range(LEAST, depth):
+            block = lanes.multiply_add(lanes.load(weight, here + j * BLOCK), lanes.load(value, at + j), block)
+        lanes.store(out, first, block * factor)
+        row += BLOCK
+        if row >= rows:
+            row -= rows
+            base += step
 
 
 @kernel
-def _many(value: Array, at: Array, weight: Array, scale: float, out: Array) -> None:
-    """Ticks of at most `TAPS` samples each."""
-    for k in range(len(out)):
-        i = np.int64(at[k])
-        total = 0.0
-        for j in range(TAPS):
-            total += weight[j, k] * value[i + j]
-        out[k] = total * scale
-
-
-@kernel
-def _blank(value: Array, at: Array, weight: Array, invalid: int, out: Array) -> int:
-    """Ticks without a reading where a sample they touch is missing; how many."""
+def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Array) -> int:
+    """Ticks without a reading, where a sample they touch is missing; how many. Arguments as in `_make`."""
     blank = 0
-    for k in range(len(out)):
-        i = np.int64(at[k])
-        for j in range(TAPS):
-            if weight[j, k] > 0.0 and value[i + j] == invalid:
-                out[k] = np.nan
-                blank += 1
-                break
+    for tick in range(len(out)):
+        lane = tick % BLOCK
+        for j in range(phases.depth):
+            if phases.weight[(row * DEPTH + j) * BLOCK + lane] > 0.0:
+                if value[base + phases.at[row] + lane + j] == invalid:
+                    out[tick] = np.nan
+                    blank += 1
+                    break
+        if lane == BLOCK - 1:
+            row += BLOCK
+            if row >= phases.rows:
+                row -= phases.rows
+                base += phases.step
     return blank
 
 
@@ -203,29 +218,6 @@ def _restep(past: Array, ratio: float, invalid: int) -> None:
     for i in range(PAST):
         if past[i] != invalid:
             past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))
-
-
-@kernel
-def _make(phases: Row, samples: Row, base: int, row: int, scale: float, invalid: int, out: Array) -> int:
-    """Make a lead's ticks; how many have no reading.
-
-    The first is that of a `row`, whose samples are counted from `base`.
-    """
-    blank = done = 0
-    while done < len(out):
-        n = min(phases.rows - row, len(out) - done)
-        value, at = samples.value[base:], phases.at[row : row + n]
-        weight, part = phases.weight[:, row : row + n], out[done : done + n]
-        if phases.taps == FEW:
-            _few(value, at, weight, scale, part)
-        else:
-            _many(value, at, weight, scale, part)
-        if samples.missing > 0:
-            blank += _blank(value, at, weight, invalid, part)
-        done += n
-        base += phases.step
-        row = 0
-    return blank
 
 
 @kernel
@@ -253,7 +245,8 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
     phases = desk.phases[_look_up(desk.phases, state.rate_mhz, state.ticks, ticks)]
     row = (state.ticks - phases.first) % phases.rows
-    base = _first_sample(phases.r, phases.s, state.ticks) - np.int64(phases.at[row]) - before + ROOM + PAST
+    periods = _first_sample(phases.r, phases.s, state.ticks) - _first_sample(phases.r, phases.s, phases.first + row)
+    base = periods - before + ROOM + PAST
     for lead in range(LEADS):
         track = desk.lead[lead]
         if np.isnan(mv_per_bit[lead]):
@@ -265,7 +258,12 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
             _restep(state.past[lead], state.mv_per_bit[lead] / mv_per_bit[lead], invalid)
             state.mv_per_bit[lead] = mv_per_bit[lead]
         _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid, before == 0)
-        track.blank = _make(phases, desk.samples, base, row, mv_per_bit[lead] / phases.width, invalid, track.mv[:ticks])
+        scale = mv_per_bit[lead] / phases.width
+        value, mv = desk.samples.value, track.mv
+        _make(phases, value, base, row, ticks, scale, mv)
+        track.blank = 0
+        if desk.samples.missing > 0:
+            track.blank = _blank(phases, value, base, row, invalid, mv[:ticks])
     state.ticks += ticks
     return int(ticks)
 

@@ -17,7 +17,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from detector import lanes
 from detector.jit import kernel
+from detector.lanes import DOUBLES
 from detector.types import Array
 
 #: The measures, in order; `detector.candidate` takes them.
@@ -27,7 +29,6 @@ MEASURES: Final = (
 )  # fmt: skip
 COUNT: Final = len(MEASURES)
 UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts not seen
-SIDE_BY_SIDE: Final = 4  # units at once: the processor's lanes
 OUT: Final = "out"  # how the last row is called
 FILE: Final = Path(__file__).with_name("score.csv")
 
@@ -56,21 +57,25 @@ def score(measures: Array, weights: Array) -> float:
     weights : float64, shape (COUNT + 1, UNITS + 1)
     """
     total = 0.0
+    first = second = third = lanes.spread(0.0)
     for i in range(COUNT):
         total += weights[i, 0] * measures[i]
-    for k in range(1, UNITS + 1, SIDE_BY_SIDE):
-        a = b = c = d = 0.0
-        for i in range(COUNT):
-            measure = measures[i]
-            a += weights[i, k] * measure
-            b += weights[i, k + 1] * measure
-            c += weights[i, k + 2] * measure
-            d += weights[i, k + 3] * measure
-        total += weights[COUNT, k] * (a / (1.0 + abs(a)))
-        total += weights[COUNT, k + 1] * (b / (1.0 + abs(b)))
-        total += weights[COUNT, k + 2] * (c / (1.0 + abs(c)))
-        total += weights[COUNT, k + 3] * (d / (1.0 + abs(d)))
+        measure, row = lanes.spread(measures[i]), weights[i]
+        first = first + lanes.load(row, 1) * measure
+        second = second + lanes.load(row, 1 + DOUBLES) * measure
+        third = third + lanes.load(row, 1 + 2 * DOUBLES) * measure
+    out = weights[COUNT]
+    one = lanes.spread(1.0)
+    first = lanes.load(out, 1) * (first / (one + lanes.magnitude(first)))
+    second = lanes.load(out, 1 + DOUBLES) * (second / (one + lanes.magnitude(second)))
+    third = lanes.load(out, 1 + 2 * DOUBLES) * (third / (one + lanes.magnitude(third)))
+    for unit in range(DOUBLES):
+        total += lanes.lane(first, unit)
+    for unit in range(DOUBLES):
+        total += lanes.lane(second, unit)
+    for unit in range(DOUBLES):
+        total += lanes.lane(third, unit)
     return total
 
 
-assert UNITS % SIDE_BY_SIDE == 0, "units are left over"
+assert UNITS == 3 * DOUBLES, "units are summed side by side"

@@ -10,8 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.arrays import copy
-from detector.jit import kernel, whole_numbers
+from detector.jit import kernel
+from detector.lanes import DOUBLES
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -30,13 +32,17 @@ _SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV:
 _UNIT: Final = STEP * BASE / 2**_SHIFT
 _LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
 
+PADDED: Final = (WINDOW + DOUBLES - 1) // DOUBLES * DOUBLES  # the window and the lags in whole vectors
+LAGS: Final = LONGEST // DOUBLES * DOUBLES + DOUBLES
+
 #: A place to work in.
 WAVE = np.dtype(
     [
         ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
         ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
         ("y", "i4", (WINDOW,)),  # what is measured
-        ("exact", "f8", (WINDOW,)),  # the same, for products
+        ("exact", "f8", (PADDED + LAGS + DOUBLES,)),  # the same, for products; zeros behind it
+        ("alike", "f8", (LAGS,)),  # those of each lag
     ],
     align=True,
 )
@@ -133,27 +139,40 @@ def quiet(wave: Row) -> float:
 @kernel
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    y = wave.exact
+    y, alike = wave.exact, wave.alike
     for i in range(WINDOW):
         y[i] = wave.y[i]
-    early = late = 1.0 + product(y, y)  # energy of the window without its last `lag` samples, and without its first
+    y[WINDOW:] = 0.0
+    _multiply(y, alike)
+    early = late = 1.0 + alike[0]  # energy of the window without its last `lag` samples, and without its first
     best = -2.0
     where = SHORTEST
     for lag in range(1, LONGEST + 1):
         early -= y[WINDOW - lag] * y[WINDOW - lag]
         late -= y[lag - 1] * y[lag - 1]
         if lag >= SHORTEST:
-            likeness = product(y, y[lag:]) / np.sqrt(early * late)
+            likeness = alike[lag] / np.sqrt(early * late)
             if likeness > best:
                 best = likeness
                 where = lag
     return where / RATE_OUT
 
 
-@whole_numbers
-def product(a: Array, b: Array) -> float:
-    """Sum of the products of whole numbers as far as `b` goes: below 2**53, and so exact."""
-    total = 0.0
-    for i in range(len(b)):
-        total += a[i] * b[i]
-    return total
+@kernel
+def _multiply(y: Array, out: Array) -> None:
+    """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
+
+    Four lags at once, which share what they load; behind the window there are zeros.
+    """
+    for lag in range(0, LAGS, DOUBLES):
+        one = two = three = four = lanes.spread(0.0)
+        for i in range(0, PADDED, DOUBLES):
+            now = lanes.load(y, i)
+            one = lanes.multiply_add(now, lanes.load(y, i + lag), one)
+            two = lanes.multiply_add(now, lanes.load(y, i + lag + 1), two)
+            three = lanes.multiply_add(now, lanes.load(y, i + lag + 2), three)
+            four = lanes.multiply_add(now, lanes.load(y, i + lag + 3), four)
+        out[lag] = lanes.total(one)
+        out[lag + 1] = lanes.total(two)
+        out[lag + 2] = lanes.total(three)
+        out[lag + 3] = lanes.total(four)

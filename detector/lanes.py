@@ -1,0 +1,257 @@
+"""Short vectors in kernels: so many numbers side by side as a processor takes at once.
+
+The compiler fills the processor's lanes by itself where a loop is long. Where it is short, over the 25 ticks of an
+epoch or the 15 points of a shape, it takes one number after the other. There the kernels say what lies side by side:
+*singles* are eight float32, *doubles* four float64. They have the usual operators, each lane for itself and rounded as
+IEEE says, so that results are the same on every machine; one without such lanes takes them in turn.
+
+Nothing here looks at an array's bounds: whoever loads from index `at` on has made sure that a whole vector lies there.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+SINGLES: Final = 8  # lanes of float32
+DOUBLES: Final = 4  # lanes of float64: both are 32 bytes
+
+
+def room(count: int) -> int:
+    """Places for so many numbers, dealt with in whole vectors, and one vector to spare."""
+    return (count + SINGLES - 1) // SINGLES * SINGLES + SINGLES
+
+
+class Lanes(types.Type):  # type: ignore[misc]  # numba is not typed
+    """The numba type of a short vector."""
+
+    def __init__(self, element: Any, count: int) -> None:
+        self.element = element
+        self.count = count
+        super().__init__(name=f"Lanes({element} x {count})")
+
+
+singles_type: Final = Lanes(types.float32, SINGLES)
+doubles_type: Final = Lanes(types.float64, DOUBLES)
+_OF: Final = {types.float32: singles_type, types.float64: doubles_type}
+_ELEMENT: Final = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+
+def _vector(lanes: Any) -> ir.VectorType:
+    return ir.VectorType(_ELEMENT[lanes.element], lanes.count)
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _vector(kind))
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: ir.Type) -> Any:
+    """Pointer to what lies in an array from index `at` on, taken for a `kind`."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(cgutils.gep(builder, data, at), kind.as_pointer())
+
+
+def _check(array: Any, at: Any) -> Any:
+    """The lanes of a one-dimensional array; numba's error where it is none."""
+    fits = isinstance(array, types.Array) and array.ndim == 1 and isinstance(at, types.Integer)
+    return _OF.get(array.dtype) if fits else None
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typingctx: Any, array: Any, at: Any) -> Any:
+    """The lanes that lie in a contiguous array from index `at` on."""
+    lanes = _check(array, at)
+    if lanes is None:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = _place(context, builder, sig.args[0], args[0], args[1], _vector(lanes))
+        return builder.load(place, align=lanes.element.bitwidth // 8)
+
+    return lanes(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
+    """Put lanes into a contiguous array from index `at` on; doubles are rounded to an array of float32."""
+    if _check(array, at) is None or not isinstance(value, Lanes):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = sig.args[0].dtype
+        kind = ir.VectorType(_ELEMENT[element], value.count)
+        given = args[2] if element == value.element else builder.fptrunc(args[2], kind)
+        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        builder.store(given, place, align=element.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def spread(typingctx: Any, number: Any) -> Any:
+    """Lanes that all hold a number."""
+    lanes = _OF.get(number)
+    if lanes is None:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = _vector(lanes)
+        one = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], ir.IntType(32)(0))
+        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None))
+
+    return lanes(number), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pairs(typingctx: Any, array: Any, at: Any) -> Any:
+    """Lanes of the sums of two neighbours each, in a contiguous array from index `at` on."""
+    lanes = _check(array, at)
+    if lanes is None:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.VectorType(_ELEMENT[lanes.element], 2 * lanes.count)
+        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        both = builder.load(place, align=lanes.element.bitwidth // 8)
+        every_other = ir.VectorType(ir.IntType(32), lanes.count)
+        even = ir.Constant(every_other, [ir.IntType(32)(2 * i) for i in range(lanes.count)])
+        odd = ir.Constant(every_other, [ir.IntType(32)(2 * i + 1) for i in range(lanes.count)])
+        return builder.fadd(builder.shuffle_vector(both, both, even), builder.shuffle_vector(both, both, odd))
+
+    return lanes(array, types.intp), generate
+
+
+def _arithmetic(operation: Any, emit: Callable[[Any, Any, Any], Any]) -> None:
+    """Give lanes an operator, each lane for itself."""
+
+    @infer_global(operation)
+    class _Template(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, args: Any, kws: Any) -> Any:
+            if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(operation, Lanes, Lanes)  # type: ignore[untyped-decorator]
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return emit(builder, *args)
+
+
+_arithmetic(operator.add, lambda builder, a, b: builder.fadd(a, b))
+_arithmetic(operator.sub, lambda builder, a, b: builder.fsub(a, b))
+_arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b))
+_arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+
+
+def _call(builder: Any, name: str, *args: Any) -> Any:
+    """One of the compiler's own functions of lanes."""
+    kind = args[0].type
+    short = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{short}"
+    )
+    return builder.call(function, args)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def magnitude(typingctx: Any, a: Any) -> Any:
+    """Each lane without its sign."""
+    if not isinstance(a, Lanes):
+        return None
+    return a(a), lambda context, builder, sig, args: _call(builder, "fabs", args[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lower(typingctx: Any, a: Any, b: Any) -> Any:
+    """The lower of two in each lane; the second where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *args), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def higher(typingctx: Any, a: Any, b: Any) -> Any:
+    """The higher of two in each lane; the second where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """The product of two and a third, rounded once or twice as the machine likes: for whole numbers."""
+    if not isinstance(a, Lanes) or a != b or a != c:
+        return None
+    return a(a, b, c), lambda context, builder, sig, args: _call(builder, "fmuladd", *args)
+
+
+def _halves(builder: Any, value: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """Join the upper half of the lanes to the lower until one is left."""
+    count = value.type.count
+    while count > 1:
+        count //= 2
+        places = [ir.IntType(32)(i) for i in range(count)]
+        later = [ir.IntType(32)(i + count) for i in range(count)]
+        kind = ir.VectorType(ir.IntType(32), count)
+        value = join(
+            builder.shuffle_vector(value, value, ir.Constant(kind, places)),
+            builder.shuffle_vector(value, value, ir.Constant(kind, later)),
+        )
+    return builder.extract_element(value, ir.IntType(32)(0))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def total(typingctx: Any, a: Any) -> Any:
+    """Sum of the lanes: the upper half is added to the lower until one is left."""
+    if not isinstance(a, Lanes):
+        return None
+    return a.element(a), lambda context, builder, sig, args: _halves(builder, args[0], builder.fadd)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def greatest(typingctx: Any, a: Any) -> Any:
+    """The greatest of the lanes, none of which is NaN."""
+    if not isinstance(a, Lanes):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _halves(builder, args[0], lambda x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+
+    return a.element(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lane(typingctx: Any, a: Any, number: Any) -> Any:
+    """One of the lanes."""
+    if not isinstance(a, Lanes) or not isinstance(number, types.Integer):
+        return None
+    return a.element(a, number), lambda context, builder, sig, args: builder.extract_element(*args)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def above(typingctx: Any, a: Any, b: Any) -> Any:
+    """A number with bit i set where lane i of `a` is greater than that of `b`."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(a.count))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(a, b), generate
