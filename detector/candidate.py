@@ -254,7 +254,7 @@ def _both(near: Array, shift: int, points: Array) -> float:
     first = lanes.lane(sums, 0)
     for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
         first += near[np.uint64(shift + k)] * points[np.uint64(k)]
-    return (first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3))
+    return float((first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3)))
 
 
 @kernel

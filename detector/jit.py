@@ -19,8 +19,8 @@ import platformdirs
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-#: Sources without a kernel whose constants and layouts kernels take over.
-_CONSTANTS = ("jit.py", "state.py", "types.py", "wire.py", "frames.py", "limits.py")
+#: Sources without a kernel whose constants, layouts and operations kernels take over.
+_CONSTANTS = ("jit.py", "lanes.py", "state.py", "types.py", "wire.py", "frames.py", "limits.py")
 
 
 def _cache_folder() -> Path:
@@ -29,7 +29,10 @@ def _cache_folder() -> Path:
     for package in ("detector", "model", "stream"):
         for source in sorted((root / package).glob("**/*.py")):
             text = source.read_bytes()
-            if b"@kernel" in text or b"@whole_numbers" in text or source.name in _CONSTANTS:
+            if (
+                any(mark in text for mark in (b"@kernel", b"@whole_numbers", b"@intrinsic"))
+                or source.name in _CONSTANTS
+            ):
                 digest.update(text)
     base = os.environ.get("TELEBEAT_CACHE_DIR") or platformdirs.user_cache_dir("telebeat")
     return Path(base) / "kernels" / digest.hexdigest()

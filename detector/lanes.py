@@ -28,7 +28,7 @@ def room(count: int) -> int:
     return (count + SINGLES - 1) // SINGLES * SINGLES + SINGLES
 
 
-class Lanes(types.Type):  # type: ignore[misc]  # numba is not typed
+class Lanes(types.Type):
     """The numba type of a short vector."""
 
     def __init__(self, element: Any, count: int) -> None:
@@ -170,30 +170,6 @@ def magnitude(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def lower(typingctx: Any, a: Any, b: Any) -> Any:
-    """The lower of two in each lane; the second where one is NaN."""
-    if not isinstance(a, Lanes) or a != b:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", *args), *args)
-
-    return a(a, b), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def higher(typingctx: Any, a: Any, b: Any) -> Any:
-    """The higher of two in each lane; the second where one is NaN."""
-    if not isinstance(a, Lanes) or a != b:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return a(a, b), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
 def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two and a third, rounded once or twice as the machine likes: for whole numbers."""
     if not isinstance(a, Lanes) or a != b or a != c:
@@ -201,37 +177,24 @@ def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return a(a, b, c), lambda context, builder, sig, args: _call(builder, "fmuladd", *args)
 
 
-def _halves(builder: Any, value: Any, join: Callable[[Any, Any], Any]) -> Any:
-    """Join the upper half of the lanes to the lower until one is left."""
-    count = value.type.count
-    while count > 1:
-        count //= 2
-        places = [ir.IntType(32)(i) for i in range(count)]
-        later = [ir.IntType(32)(i + count) for i in range(count)]
-        kind = ir.VectorType(ir.IntType(32), count)
-        value = join(
-            builder.shuffle_vector(value, value, ir.Constant(kind, places)),
-            builder.shuffle_vector(value, value, ir.Constant(kind, later)),
-        )
-    return builder.extract_element(value, ir.IntType(32)(0))
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def total(typingctx: Any, a: Any) -> Any:
     """Sum of the lanes: the upper half is added to the lower until one is left."""
     if not isinstance(a, Lanes):
         return None
-    return a.element(a), lambda context, builder, sig, args: _halves(builder, args[0], builder.fadd)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def greatest(typingctx: Any, a: Any) -> Any:
-    """The greatest of the lanes, none of which is NaN."""
-    if not isinstance(a, Lanes):
-        return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _halves(builder, args[0], lambda x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+        value, place = args[0], ir.IntType(32)
+        count = a.count
+        while count > 1:
+            count //= 2
+            some = ir.VectorType(place, count)
+            lower = ir.Constant(some, [place(i) for i in range(count)])
+            upper = ir.Constant(some, [place(i + count) for i in range(count)])
+            value = builder.fadd(
+                builder.shuffle_vector(value, value, lower), builder.shuffle_vector(value, value, upper)
+            )
+        return builder.extract_element(value, place(0))
 
     return a.element(a), generate
 

@@ -39,9 +39,10 @@ def run(
             turn += 1
         if end == tick:
             continue
-        for i in range(end - tick):
-            for lead in range(LEADS):
+        for lead in range(LEADS):
+            for i in range(max(-tick, -PAST), end - tick):
                 desk.lead[lead].uv[PAST + i] = uv[tick + i, lead]
+            for i in range(end - tick):
                 desk.lead[lead].valid[i] = valid[tick + i, lead]
         fibrillation.take(state[0], tick, end - tick, desk, 0)
         out[tick:end] = fibrillation.judge(state[0])

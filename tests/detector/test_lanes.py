@@ -1,0 +1,91 @@
+"""Short vectors: what every lane does is what NumPy does with each number, to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector import lanes
+from detector.jit import kernel
+from detector.types import Array
+
+KINDS = [(np.float32, lanes.SINGLES), (np.float64, lanes.DOUBLES)]
+
+
+@kernel
+def each(a: Array, b: Array, out: Array) -> None:
+    """Every operation of two vectors, a row of `out` each."""
+    x, y = lanes.load(a, 0), lanes.load(b, 0)
+    lanes.store(out[0], 0, x + y)
+    lanes.store(out[1], 0, x - y)
+    lanes.store(out[2], 0, x * y)
+    lanes.store(out[3], 0, x / y)
+    lanes.store(out[4], 0, lanes.magnitude(x))
+    lanes.store(out[5], 0, lanes.spread(a[1]))
+
+
+@kernel
+def one(a: Array, b: Array) -> Any:
+    """What becomes one number of all lanes."""
+    x = lanes.load(a, 0)
+    return lanes.total(x), lanes.above(x, lanes.load(b, 0)), lanes.lane(x, 2)
+
+
+@kernel
+def inside(a: Array, at: int, out: Array) -> None:
+    """Load from within an array: as it is, in sums of two, and times itself and added."""
+    x = lanes.load(a, at)
+    lanes.store(out[0], 1, x)
+    lanes.store(out[1], 1, lanes.pairs(a, at))
+    lanes.store(out[2], 1, lanes.multiply_add(x, x, x))
+
+
+@kernel
+def narrow(a: Array, out: Array) -> None:
+    lanes.store(out, 0, lanes.load(a, 0))
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_each_lane_is_rounded_as_a_number_alone(kind: Any, count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a, b = (random.normal(0.0, 10.0 ** random.integers(-3, 6), (2, count))).astype(kind)
+    out = np.zeros((6, count), kind)
+    each(a, b, out)
+    np.testing.assert_array_equal(out, [a + b, a - b, a * b, a / b, np.abs(a), np.full(count, a[1])])
+    total, above, third = one(a, b)
+    parts = a
+    while len(parts) > 1:
+        parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
+    assert total == parts[0]
+    assert above == sum(1 << i for i in np.flatnonzero(a > b))
+    assert third == a[2]
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+@given(seed=st.integers(0, 2**32 - 1), at=st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_a_vector_lies_anywhere_and_nothing_beside_it_is_touched(kind: Any, count: int, seed: int, at: int) -> None:
+    a = np.random.default_rng(seed).integers(-1000, 1000, 2 * count + 5).astype(kind)
+    out = np.full((3, count + 2), 0.5, kind)
+    inside(a, at, out)
+    x, both = a[at : at + count], a[at : at + 2 * count]
+    np.testing.assert_array_equal(out[:, 1:-1], [x, both[::2] + both[1::2], x * x + x])
+    assert (out[:, [0, -1]] == 0.5).all()
+
+
+def test_doubles_are_rounded_to_an_array_of_singles() -> None:
+    a, out = np.array([1.0, 1 / 3, -1e-3, 1e9 + 1]), np.zeros(5, np.float32)
+    narrow(a, out)
+    np.testing.assert_array_equal(out, [*a.astype(np.float32), 0.0])
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+def test_nothing_is_above_what_is_no_number(kind: Any, count: int) -> None:
+    a, none = np.arange(count).astype(kind), np.full(count, np.nan, kind)
+    assert one(a, none)[1] == one(none, a)[1] == 0
