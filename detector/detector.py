@@ -106,6 +106,7 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     ring, last = state.signal.mv[lead], state.last[lead]
     track.gone = track.blank == ticks and last.same <= -GONE
     if track.gone:
+        track.uv[PAST] = last.uv[PAST - 1]
         return
     mv, uv = track.mv[:ticks], track.uv[PAST : PAST + ticks]
     if track.blank == ticks:

@@ -139,9 +139,6 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
     begun = tick % STEP
     samples = (begun + count) // STEP
     for lead in range(LEADS):
-        if desk.lead[lead].gone:  # its window holds one value only
-            state.lead[lead].good[:] = 0
-            continue
         _fill(state.lead[lead], state.here, state.filled, desk.lead[lead], done - begun, samples)
     state.here += samples
     state.filled += samples
@@ -155,6 +152,9 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
     if filled == 0:
         track.good[:] = 0
     uv, x = lead.uv, track.x
+    if lead.gone:
+        x[here : here + samples] = np.int32(np.float32(STEP) * uv[PAST])
+        return
     for epoch in range(HALF):
         begin, end = max(epoch * SAMPLES - filled, 0), min((epoch + 1) * SAMPLES - filled, samples)
         if lead.carries:

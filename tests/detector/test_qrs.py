@@ -71,11 +71,7 @@ def detect(mv: npt.NDArray[np.float64], rate_hz: float = RATE, cut: int = 100) -
     return detector, np.concatenate(found)
 
 
-@given(cuts=st.lists(st.integers(1, 1000), min_size=1, max_size=12), rate_hz=st.sampled_from([128, 250, 360, 1000]))
-@settings(max_examples=15, deadline=None)
-def test_framing_does_not_matter(cuts: list[int], rate_hz: int) -> None:
-    mv, _ = ecg(20, 80, rate_hz=rate_hz, noise_mv=0.05)
-    samples = counts(mv)
+def assert_same_however_cut(samples: npt.NDArray[np.int16], rate_hz: int, cuts: list[int]) -> None:
     whole = Detector(rate_hz, [0.005, 0.005])
     peaks, epochs = whole.update(samples)
     pieces = Detector(rate_hz, [0.005, 0.005])
@@ -92,6 +88,28 @@ def test_framing_does_not_matter(cuts: list[int], rate_hz: int) -> None:
     np.testing.assert_array_equal(np.concatenate(got_epochs), epochs)
     for part in ("quality", "qrs", "fibrillation"):
         np.testing.assert_array_equal(pieces.state()[part], whole.state()[part])
+
+
+@given(cuts=st.lists(st.integers(1, 1000), min_size=1, max_size=12), rate_hz=st.sampled_from([128, 250, 360, 1000]))
+@settings(max_examples=15, deadline=None)
+def test_framing_does_not_matter(cuts: list[int], rate_hz: int) -> None:
+    assert_same_however_cut(counts(ecg(20, 80, rate_hz=rate_hz, noise_mv=0.05)[0]), rate_hz, cuts)
+
+
+@given(
+    cuts=st.lists(st.integers(1, 400), min_size=1, max_size=12),
+    rate_hz=st.sampled_from([128, 250, 360]),
+    lead=st.integers(0, 1),
+    first_s=st.floats(0.0, 7.0),
+    gone_s=st.floats(7.5, 15.0),
+)
+@settings(max_examples=12, deadline=None)
+def test_framing_does_not_matter_where_a_lead_is_gone_for_long(
+    cuts: list[int], rate_hz: int, lead: int, first_s: float, gone_s: float
+) -> None:
+    samples = counts(ecg(28, 80, rate_hz=rate_hz, noise_mv=0.05)[0])
+    samples[int(first_s * rate_hz) : int((first_s + gone_s) * rate_hz), lead] = -32768
+    assert_same_however_cut(samples, rate_hz, cuts)
 
 
 @given(cut=st.integers(1, 4999))
