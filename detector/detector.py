@@ -190,6 +190,7 @@ def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
     else:
         track.carries = 0
         copy(track.there[PAST : PAST + ticks], valid)
+    ring = state.signal.mv[lead]
     number = state.n_epochs
     first = -begun
     while first < ticks:
@@ -207,7 +208,7 @@ def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
             if missing == EPOCH:
                 quality.lose(lately)
             else:
-                quality.close(lately, track, PAST + first, missing)
+                quality.close(lately, track, PAST + first, missing, ring, state.tick + end)
             state.epochs[number].lead[lead] = lately.state
             number += 1
         first = end

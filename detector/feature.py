@@ -65,11 +65,22 @@ def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int
     running = 0
     for lead in range(LEADS):
         running += state.lead[lead].run > 0
-    for index in range(start + LOUD_EVERY - 1 - (origin + start) % LOUD_EVERY, end, LOUD_EVERY):
+    first = start + LOUD_EVERY - 1 - (origin + start) % LOUD_EVERY
+    if running == 1:  # nobody is silent beside it: when it was loud last is all there is to know
+        for lead in range(LEADS):
+            if state.lead[lead].run > 0:
+                envelope = desk.lead[lead].work.envelope
+                index = first + (end - 1 - first) // LOUD_EVERY * LOUD_EVERY
+                while index >= first and envelope[index] <= np.float32(LOUD):
+                    index -= LOUD_EVERY
+                if index >= first:
+                    state.loud[lead] = origin + index
+        return end
+    for index in range(first, end, LOUD_EVERY):
         for lead in range(LEADS):
             if state.lead[lead].run > 0 and desk.lead[lead].work.envelope[index] > np.float32(LOUD):
                 state.loud[lead] = origin + index
-        if running > 1 and _changes(state):
+        if _changes(state):
             return index
     return end
 

@@ -14,10 +14,9 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
-from detector.arrays import span_of
 from detector.jit import kernel
 from detector.lanes import SINGLES
-from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, SATURATED, Row, Single
+from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Row, Single
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
@@ -27,12 +26,11 @@ ROUGH: Final = 0.35  # ratio of mean roughness to mean movement above which a le
 ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called noisy
 MOVE: Final = 5  # ticks over which movement is measured (20 ms, about half a QRS complex)
 FAR: Final = 1e6  # µV: beyond any reading
+IN_SECOND: Final = SECOND * EPOCH
 MOST: Final = 2.0**20  # µV an epoch counts for at most, so that the sum of a second stays whole
 
 QUALITY = np.dtype(
     [
-        ("low", "f4", (SECOND,)),  # least and greatest µV of each epoch; far apart in one that moves
-        ("high", "f4", (SECOND,)),
         ("rough", "f4", (SECOND,)),  # sum of second differences, µV
         ("move", "f4", (SECOND,)),  # sum of differences over `MOVE` ticks, µV
         ("stuck", "f4", (SECOND,)),  # ticks equal to the one before and far from 0
@@ -40,6 +38,7 @@ QUALITY = np.dtype(
         ("moves", "f4"),
         ("stucks", "f4"),
         ("epochs", "i8"),
+        ("still", "i8"),  # epochs in a row that had a reading and hardly moved
         ("slot", "i8"),  # of the epoch now
         ("state", "i1"),
     ],
@@ -55,6 +54,7 @@ def begin(quality: Row) -> None:
     quality.stuck[:] = 0.0
     quality.roughs = quality.moves = quality.stucks = 0.0
     quality.epochs = 0
+    quality.still = 0
     quality.slot = 0
     quality.state = GOOD
 
@@ -90,7 +90,7 @@ def _stuck(track: Row, at: int, missing: int) -> Single:
 
 
 @kernel
-def close(quality: Row, track: Row, at: int, missing: int) -> None:
+def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: int) -> None:
     """End an epoch: judge the lead over the last second.
 
     Parameters
@@ -102,21 +102,24 @@ def close(quality: Row, track: Row, at: int, missing: int) -> None:
         Index of the epoch's first tick, with the ticks before it in front.
     missing : int
         How many ticks of the epoch have no reading.
+    ring : float32, shape (RING,)
+        The last ticks in mV, NaN where there is no reading.
+    tick : int
+        The one behind the epoch.
     """
     rough, move, may_be_stuck = _count(track, at)
     stuck = _stuck(track, at, missing) if may_be_stuck else np.float32(0.0)
-    low, high = np.float32(-FAR), np.float32(FAR)
-    if move <= np.float32(EPOCH * STILL_UV):  # else it moves by more than that
-        low, high = span_of(track.uv[at : at + EPOCH])
-    _remember(quality, low, high, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
-    quality.state = OFF if 2 * missing > EPOCH else _judge(quality, min(quality.epochs, SECOND))
+    quality.still = quality.still + 1 if move <= np.float32(EPOCH * STILL_UV) else 0
+    _remember(quality, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
+    quality.state = OFF if 2 * missing > EPOCH else _judge(quality, ring, tick)
 
 
 @kernel
 def lose(quality: Row) -> None:
     """End an epoch without any reading."""
     none = np.float32(0.0)
-    _remember(quality, np.float32(FAR), np.float32(-FAR), none, none, none)
+    quality.still = 0
+    _remember(quality, none, none, none)
     quality.state = OFF
 
 
@@ -128,14 +131,12 @@ def stay_lost(quality: Row, epochs: int) -> None:
 
 
 @kernel
-def _remember(quality: Row, low: Single, high: Single, rough: Single, move: Single, stuck: Single) -> None:
+def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
     """Put an epoch in the place of that a second ago."""
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]
     quality.moves += move - quality.move[slot]
     quality.stucks += stuck - quality.stuck[slot]
-    quality.low[slot] = low
-    quality.high[slot] = high
     quality.rough[slot] = rough
     quality.move[slot] = move
     quality.stuck[slot] = stuck
@@ -144,14 +145,20 @@ def _remember(quality: Row, low: Single, high: Single, rough: Single, move: Sing
 
 
 @kernel
-def _judge(quality: Row, span: int) -> int:
-    ticks = span * EPOCH
-    if span == SECOND and quality.moves <= SECOND * EPOCH * STILL_UV:
-        low = np.float32(FAR)
-        high = np.float32(-FAR)
-        for i in range(SECOND):
-            low = min(low, quality.low[i])
-            high = max(high, quality.high[i])
+def _span(ring: Array, tick: int) -> tuple[Single, Single]:
+    """Least and greatest µV of the second before a tick; what is missing is neither."""
+    low, high = np.float32(FAR), np.float32(-FAR)
+    for i in range(tick - IN_SECOND, tick):
+        value = np.rint(ring[i & (RING - 1)] * np.float32(1000.0))
+        low, high = min(value, low), max(value, high)
+    return low, high
+
+
+@kernel
+def _judge(quality: Row, ring: Array, tick: int) -> int:
+    ticks = min(quality.epochs, SECOND) * EPOCH
+    if quality.still >= SECOND:  # one epoch that moves by more moves by more than `STILL_UV`
+        low, high = _span(ring, tick)
         if high - low < STILL_UV:
             return SATURATED if abs(low) > RAIL_UV else FLAT
     if quality.stucks > STUCK * ticks:
