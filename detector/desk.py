@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, SHIFTS
 from detector.envelope import STEPS, WORK
-from detector.lanes import room
+from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import COUNT, UNITS, load
 from detector.types import CHUNK, LEADS
@@ -54,6 +54,9 @@ DESK = np.dtype(
     ],
     align=True,
 )
+
+
+assert PAST % SINGLES == 0, "copied in whole vectors"
 
 
 def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:

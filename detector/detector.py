@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from detector import desk as desks
 from detector import fibrillation, lanes, qrs, quality, resample
-from detector.arrays import copy
+from detector.arrays import copy, copy_singles
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import kernel
@@ -115,14 +115,14 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     before = min(ticks, RING - at)
     copy(mv[:before], ring[at:])
     copy(mv[before:], ring)
-    copy(last.uv, track.uv)
+    copy_singles(last.uv, 0, PAST, track.uv, 0)
     if track.blank == ticks:
         uv[:] = last.uv[PAST - 1]
     else:
         _to_microvolts(mv, uv)
     if track.blank > 0 or last.same < PAST:  # else there are readings all along, and nobody asks
         _mark(track, last, ticks)
-    copy(track.uv[ticks : ticks + PAST], last.uv)
+    copy_singles(track.uv, ticks, PAST, last.uv, 0)
 
 
 @kernel

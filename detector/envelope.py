@@ -17,9 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from detector.arrays import copy, largest
+from detector.arrays import copy, copy_singles, largest
 from detector.jit import kernel, whole_numbers
-from detector.lanes import room
+from detector.lanes import SINGLES, room
 from detector.types import CHUNK, Array, Row
 
 STRIDE: Final = 2  # ticks a step
@@ -79,16 +79,16 @@ def clear(front: Row) -> None:
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
     copy(front.x, work.x)
-    copy(front.b, work.b)
-    copy(front.d, work.d)
+    copy_singles(front.b, 0, HELD, work.b, 0)
+    copy_singles(front.d, 0, SLOPES, work.d, 0)
 
 
 @kernel
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
     copy(work.x[steps : steps + 2], front.x)
-    copy(work.b[steps : steps + HELD], front.b)
-    copy(work.d[steps : steps + SLOPES], front.d)
+    copy_singles(work.b, steps, HELD, front.b, 0)
+    copy_singles(work.d, steps, SLOPES, front.d, 0)
 
 
 @kernel
@@ -178,6 +178,7 @@ def band(work: Row, first: int, out: Array) -> None:
         out[k] = np.float32(BASE) * centre[k] - total
 
 
+assert HELD % SINGLES == SLOPES % SINGLES == 0, "copied in whole vectors"
 assert SPAN == 13, "the sum of squares is made of four, four, four and one"
 assert 45 + BASE <= HELD, "a ring is too short"
 assert 17 + SPAN <= SLOPES, "a ring is too short"

@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
+from detector.arrays import copy_singles
 from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
@@ -135,8 +136,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     if state.first < 0:
         state.first = first
     desk.n_judged = 0
-    for i in range(BACK):
-        desk.feature[i] = state.feature[i]
+    copy_singles(state.feature, 0, BACK, desk.feature, 0)
     for lead in range(LEADS):
         if state.usual[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
             load(state.lead[lead], desk.lead[lead].work)
@@ -158,8 +158,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     for lead in range(LEADS):
         if state.usual[lead].hold < HELD + steps:
             store(state.lead[lead], desk.lead[lead].work, steps)
-    for i in range(BACK):
-        state.feature[i] = desk.feature[steps + i]
+    copy_singles(desk.feature, steps, BACK, state.feature, 0)
     return count
 
 
@@ -346,4 +345,5 @@ def _is_peak(desk: Row, index: int) -> bool:
     return higher == 0
 
 
+assert BACK % SINGLES == 0, "copied in whole vectors"
 assert 2 * WAIT <= BACK, "too little of the feature is kept"
