@@ -20,7 +20,7 @@ import numpy as np
 from detector import lanes
 from detector.arrays import largest, span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
-from detector.jit import kernel, whole_numbers
+from detector.jit import kernel
 from detector.lanes import DOUBLES
 from detector.score import COUNT, score
 from detector.types import LEADS, Array, Row, Single
@@ -203,14 +203,18 @@ def _width(before: Array, best: Single) -> float:
     return wide / WIDTH
 
 
-@whole_numbers
+@kernel
 def _energy(near: Array, shift: int) -> float:
     """Sum of squares: of whole numbers, and exact in float64."""
-    part = near[shift : shift + POINTS]
-    total = 0.0
-    for k in range(POINTS):
-        total += part[k] * part[k]
-    return total
+    part = lanes.load(near, shift)
+    sums = part * part
+    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
+        part = lanes.load(near, shift + k)
+        sums = lanes.multiply_add(part, part, sums)
+    total = lanes.total(sums)
+    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+        total += near[np.uint64(shift + k)] * near[np.uint64(shift + k)]
+    return float(total)
 
 
 @kernel
@@ -268,9 +272,13 @@ def learn(shape: Row, candidate: Row) -> None:
     shift = SHIFT if fresh else candidate.shift
     for lead in range(LEADS):
         if candidate.size[lead] > 0.0:
-            points, near = shape.points[which, lead], candidate.near[lead][shift : shift + POINTS]
-            for k in range(POINTS):
-                points[k] = (1.0 - share) * points[k] + share * near[k]
+            points, near = shape.points[which, lead], candidate.near[lead]
+            kept, new = lanes.spread(1.0 - share), lanes.spread(share)
+            for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
+                mixed = kept * lanes.load(points, k) + new * lanes.load(near, shift + k)
+                lanes.store(points, k, mixed)
+            for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+                points[k] = (1.0 - share) * points[k] + share * near[shift + k]
             shape.size[which, lead] = math.sqrt(_both(points, 0, points) + 1e-9)
         elif fresh:
             shape.points[which, lead, :] = 0.0

@@ -337,11 +337,11 @@ def _judge(state: Row, desk: Row, index: int, closed: bool) -> bool:
 @kernel
 def _is_peak(desk: Row, index: int) -> bool:
     """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
-    before = desk.feature[BACK + index - WAIT : BACK + index]
-    now = desk.feature[BACK + index]
+    feature, at = desk.feature, BACK + index
+    now = lanes.spread(feature[np.uint64(at)])
     higher = 0
-    for i in range(WAIT):
-        higher += before[i] > now
+    for back in range(1, WAIT + 1, SINGLES):  # the last vector reaches back as far as `WAIT`, over some once more
+        higher |= lanes.above(lanes.load(feature, at - min(back + SINGLES - 1, WAIT)), now)
     return higher == 0
 
 
