@@ -41,6 +41,7 @@ TRACK = np.dtype(
 DESK = np.dtype(
     [
         ("phases", PHASES, (RATES,)),
+        ("turn", "i8"),  # whose place is given to a rate for which there is none
         ("samples", SAMPLES),
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift

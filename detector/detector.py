@@ -16,7 +16,7 @@ from detector.jit import kernel
 from detector.lanes import SINGLES
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
 
-GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead is left (8 s): the longest memory is 6 s
+GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead's signal is left (8 s): 6 s are kept
 
 #: The last ticks of a lead.
 LAST = np.dtype(

@@ -132,7 +132,7 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
         1 to `left`.
     desk : detector.desk.DESK
         `desk.lead[lead].uv` holds the last reading of each lead in each tick, with those before in front, and `valid`
-        whether it was readable.
+        whether it was readable; `carries` and `gone` say where all of it is known at once.
     done : int
         Ticks of that call before this stretch.
     """
@@ -156,11 +156,11 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
         x[here : here + samples] = np.int32(np.float32(STEP) * uv[PAST])
         return
     for epoch in range(HALF):
-        begin, end = max(epoch * SAMPLES - filled, 0), min((epoch + 1) * SAMPLES - filled, samples)
+        start, end = max(epoch * SAMPLES - filled, 0), min((epoch + 1) * SAMPLES - filled, samples)
         if lead.carries:
-            track.good[epoch] += max(end - begin, 0)
+            track.good[epoch] += max(end - start, 0)
         else:
-            for i in range(begin, end):
+            for i in range(start, end):
                 track.good[epoch] += lead.valid[first + STEP * i + STEP - 1]
     at = np.uint64(PAST + first)
     place = np.uint64(here)

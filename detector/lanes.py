@@ -60,8 +60,8 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kin
 
 
 def _check(array: Any, at: Any) -> Any:
-    """The lanes of a one-dimensional array; numba's error where it is none."""
-    fits = isinstance(array, types.Array) and array.ndim == 1 and isinstance(at, types.Integer)
+    """The lanes of a contiguous array of one dimension; numba's error where it is none."""
+    fits = isinstance(array, types.Array) and (array.ndim, array.layout) == (1, "C") and isinstance(at, types.Integer)
     return _OF.get(array.dtype) if fits else None
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
+from detector.envelope import LIMIT_UV
 from detector.jit import kernel
 from detector.lanes import SINGLES
 from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Row, Single
@@ -25,7 +26,6 @@ STUCK: Final = 0.3  # share of equal neighbours far from 0 over a second that me
 ROUGH: Final = 0.35  # ratio of mean roughness to mean movement above which a lead is noisy
 ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called noisy
 MOVE: Final = 5  # ticks over which movement is measured (20 ms, about half a QRS complex)
-FAR: Final = 1e6  # µV: beyond any reading
 IN_SECOND: Final = SECOND * EPOCH
 MOST: Final = 2.0**20  # µV an epoch counts for at most, so that the sum of a second stays whole
 
@@ -38,7 +38,7 @@ QUALITY = np.dtype(
         ("moves", "f4"),
         ("stucks", "f4"),
         ("epochs", "i8"),
-        ("still", "i8"),  # epochs in a row that had a reading and hardly moved
+        ("still", "i8"),  # epochs in a row that hardly moved, those without a reading left out
         ("slot", "i8"),  # of the epoch now
         ("state", "i1"),
     ],
@@ -118,7 +118,6 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
 def lose(quality: Row) -> None:
     """End an epoch without any reading."""
     none = np.float32(0.0)
-    quality.still = 0
     _remember(quality, none, none, none)
     quality.state = OFF
 
@@ -146,18 +145,18 @@ def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
 
 @kernel
 def _span(ring: Array, tick: int) -> tuple[Single, Single]:
-    """Least and greatest µV of the second before a tick; what is missing is neither."""
-    low, high = np.float32(FAR), np.float32(-FAR)
+    """Least and greatest µV of the second before a tick, as the filters take them; what is missing is neither."""
+    low, high = np.float32(LIMIT_UV), np.float32(-LIMIT_UV)
     for i in range(tick - IN_SECOND, tick):
         value = np.rint(ring[i & (RING - 1)] * np.float32(1000.0))
-        low, high = min(value, low), max(value, high)
-    return low, high
+        low, high = min(low, value), max(high, value)  # in this order: NaN is not less, nor greater
+    return max(low, np.float32(-LIMIT_UV)), min(high, np.float32(LIMIT_UV))
 
 
 @kernel
 def _judge(quality: Row, ring: Array, tick: int) -> int:
     ticks = min(quality.epochs, SECOND) * EPOCH
-    if quality.still >= SECOND:  # one epoch that moves by more moves by more than `STILL_UV`
+    if quality.still >= SECOND:  # else it has moved further
         low, high = _span(ring, tick)
         if high - low < STILL_UV:
             return SATURATED if abs(low) > RAIL_UV else FLAT

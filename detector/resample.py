@@ -24,16 +24,14 @@ from detector.types import CHUNK, LEADS, RATE, Array, Row
 
 BLOCK: Final = DOUBLES  # ticks made at once
 SCALE: Final = RATE * 1000  # ticks per second in millihertz, the unit of a record's rate
-TAPS: Final = 6  # samples that a tick of four samples' width (1000 Hz) can touch, and one to spare
+TAPS: Final = 5  # samples that a tick of four samples' width (1000 Hz) can touch
 DEPTH: Final = 16  # samples that go into a lane of a block at most: three for each lane before it, and a tick's own
 LEAST: Final = 4  # that go into it at every rate, be it with no weight: 360 Hz needs no more
-PERIOD: Final = 256  # longest period kept: rates of whole hertz have one of at most 250 ticks
+PERIOD: Final = 256  # rows of a rate: whole hertz have a period of at most 250 ticks
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
 PAST: Final = 8  # samples kept from one call to the next
 MOST: Final = 1024  # samples at once at most: those of 1 s
-ROOM: Final = 4 * PERIOD + 8  # samples before those: where the first row would lie when a call begins with the last one
-
-ROOM_AFTER: Final = DEPTH + BLOCK  # and behind them: what lanes that are not wanted yet would take
+AFTER: Final = DEPTH + BLOCK  # and behind them: what lanes that are not wanted yet would take
 
 #: A bed's place in time and the resampler's memory.
 INPUT = np.dtype(
@@ -66,8 +64,8 @@ PHASES = np.dtype(
     align=True,
 )
 
-#: One lead's samples of a call, behind those of before; no reading is 0.
-SAMPLES = np.dtype([("value", "f8", (ROOM + PAST + MOST + ROOM_AFTER,)), ("missing", "i8")], align=True)
+#: One lead's samples of a call, behind those of before, and how many of them are no reading.
+SAMPLES = np.dtype([("value", "f8", (PAST + MOST + AFTER,)), ("missing", "i8")], align=True)
 
 
 @kernel
@@ -111,29 +109,35 @@ def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
     phases.rows = rows
     phases.depth = 0
     for row in range(0, rows, every):
-        begin = _first_sample(r, s, first + row)
+        at = _first_sample(r, s, first + row)
         for lane in range(1, BLOCK):
-            begin = min(begin, _first_sample(r, s, first + row + lane) - lane)
-        phases.at[row] = begin
+            at = min(at, _first_sample(r, s, first + row + lane) - lane)
+        phases.at[row] = at
+        phases.weight[row * DEPTH * BLOCK : (row + 1) * DEPTH * BLOCK] = 0.0
         for lane in range(BLOCK):
             tick = first + row + lane
-            for j in range(DEPTH):
-                i = begin + lane + j
+            sample = _first_sample(r, s, tick)
+            for i in range(sample, sample + TAPS):
                 if r > s:
                     overlap = min((2 * tick + 1) * r, (2 * i + 1) * s) - max((2 * tick - 1) * r, (2 * i - 1) * s)
                 else:
                     overlap = s - abs(tick * r - i * s)
-                phases.weight[(row * DEPTH + j) * BLOCK + lane] = max(overlap, 0)
                 if overlap > 0:
+                    j = i - at - lane
+                    phases.weight[(row * DEPTH + j) * BLOCK + lane] = overlap
                     phases.depth = max(phases.depth, j + 1)
 
 
 @kernel
-def _look_up(kept: Array, rate_mhz: int, tick: int, ticks: int) -> int:
+def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
     """Which of the phases kept are those of a rate, made for the next ticks if need be."""
+    kept = desk.phases
     which = 0
-    while which < RATES - 1 and kept[which].rate_mhz != rate_mhz and kept[which].rate_mhz != 0:
+    while which < RATES and kept[which].rate_mhz != rate_mhz and kept[which].rate_mhz != 0:
         which += 1
+    if which == RATES:  # a rate more than are kept: they give way in turn
+        which = desk.turn
+        desk.turn = (which + 1) % RATES
     phases = kept[which]
     if phases.rate_mhz != rate_mhz:
         divisor = math.gcd(rate_mhz, SCALE)
@@ -156,7 +160,7 @@ def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> N
     n = len(samples)
     if new:
         held[:] = samples[0]
-    old, value = track.value[ROOM : ROOM + PAST], track.value[ROOM + PAST : ROOM + PAST + n]
+    old, value = track.value[:PAST], track.value[PAST : PAST + n]
     none = np.int16(invalid)
     missing = np.int16(0)
     for i in range(PAST):
@@ -166,7 +170,7 @@ def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> N
         value[i] = samples[i]
         missing = np.int16(missing + (samples[i] == none))
     track.missing = missing
-    last = track.value[ROOM + n : ROOM + n + PAST]
+    last = track.value[n : n + PAST]
     for i in range(PAST):
         held[i] = np.int16(last[i])
 
@@ -243,10 +247,10 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     before = state.count
     state.count += count
     ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
-    phases = desk.phases[_look_up(desk.phases, state.rate_mhz, state.ticks, ticks)]
+    phases = desk.phases[_look_up(desk, state.rate_mhz, state.ticks, ticks)]
     row = (state.ticks - phases.first) % phases.rows
     periods = _first_sample(phases.r, phases.s, state.ticks) - _first_sample(phases.r, phases.s, phases.first + row)
-    base = periods - before + ROOM + PAST
+    base = periods - before + PAST
     for lead in range(LEADS):
         track = desk.lead[lead]
         if np.isnan(mv_per_bit[lead]):
@@ -268,5 +272,5 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     return int(ticks)
 
 
-assert 4 * SCALE >= 1_000_000, "a row is longer than there is room for"
+assert DEPTH >= (BLOCK - 1) * (1_000_000 // SCALE - 1) + TAPS, "a block has more samples than there is room for"
 assert CHUNK + 1 <= PERIOD, "a call's ticks must fit into the rows"

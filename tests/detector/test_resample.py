@@ -15,9 +15,11 @@ from detector.types import LEADS, RATE
 INVALID = -32768
 
 
-def ticks(samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int]) -> npt.NDArray[np.float32]:
+def ticks(
+    samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int], desk: npt.NDArray[np.void] | None = None
+) -> npt.NDArray[np.float32]:
     """All ticks of a recording of one lead, fed in pieces of these lengths in turn."""
-    state, desk = np.zeros(1, resample.INPUT), desks.new()
+    state, desk = np.zeros(1, resample.INPUT), desks.new() if desk is None else desk
     resample.begin(state[0], rate_mhz, 0, 0)
     both = np.stack([samples] * LEADS)
     out = []
@@ -44,6 +46,16 @@ def test_the_twin_agrees_however_the_samples_are_cut(rate: int, cut: list[int], 
         samples[random.random(len(samples)) < 0.1] = INVALID
     expected = reference_filters.resample(samples, 0.001, rate, INVALID)
     np.testing.assert_array_equal(ticks(samples, rate, cut), expected)
+
+
+def test_more_rates_than_are_kept_are_made_anew() -> None:
+    samples = np.random.default_rng(1).integers(-2000, 2000, 1500).astype(np.int16)
+    desk = desks.new()
+    several = [360_000, 128_000, 250_000, 257_000, 100_003, 999_999, 500_000, 1_000_000, 360_100, 125_000]
+    assert len(several) > resample.RATES
+    for rate in several + several[::-1] + several[::3]:
+        got = ticks(samples, rate, [70], desk)
+        np.testing.assert_array_equal(got, reference_filters.resample(samples, 0.001, rate, INVALID))
 
 
 @pytest.mark.parametrize("rate_hz", [100, 128, 200, 250, 257, 300, 360, 500, 720, 1000])
