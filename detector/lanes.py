@@ -82,7 +82,8 @@ def load(typingctx: Any, array: Any, at: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
     """Put lanes into a contiguous array from index `at` on; doubles are rounded to an array of float32."""
-    if _check(array, at) is None or not isinstance(value, Lanes):
+    into = _check(array, at)
+    if into is None or (value != into and (into, value) != (singles_type, doubles_type)):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from detector import lanes
 from detector.jit import kernel
@@ -83,6 +85,20 @@ def test_doubles_are_rounded_to_an_array_of_singles() -> None:
     a, out = np.array([1.0, 1 / 3, -1e-3, 1e9 + 1]), np.zeros(5, np.float32)
     narrow(a, out)
     np.testing.assert_array_equal(out, [*a.astype(np.float32), 0.0])
+
+
+@pytest.mark.parametrize(
+    ("a", "out"),
+    [
+        (np.zeros(8, np.float32), np.zeros(8)),  # singles are not widened
+        (np.zeros(16, np.float32)[::2], np.zeros(8, np.float32)),  # what does not lie side by side
+        (np.zeros(8, np.int32), np.zeros(8, np.float32)),
+        (np.zeros((8, 8)), np.zeros(8)),
+    ],
+)
+def test_what_is_no_vector_does_not_compile(a: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    with pytest.raises(TypingError):
+        narrow(a, out)
 
 
 @pytest.mark.parametrize(("kind", "count"), KINDS)
