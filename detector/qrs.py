@@ -37,6 +37,8 @@ from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
+DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
+DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS behind a P wave shows by then
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
@@ -55,7 +57,7 @@ QRS = np.dtype(
         ("best", "f4"),  # highest feature of the peak being followed; 0: none
         ("best_at", "i8"),
         ("at_best", "f8", (LEADS,)),  # envelopes there, once its call is over or it is looked at
-        ("weighed", "i1"),  # 1 when its score is known
+        ("weighed", "i1"),  # whether its score is known: `NO`, `YES`, or `DOUBTFUL` where it hardly speaks for a beat
         ("candidate", CANDIDATE),
         ("last", "i8"),  # step of the last beat's feature
         ("last_r", "i8"),  # tick of its R peak
@@ -78,6 +80,7 @@ QRS = np.dtype(
     ],
     align=True,
 )
+NO, YES, DOUBTFUL = 0, 1, 2
 _LONG_AGO: Final = -(10**9)
 
 
@@ -96,7 +99,7 @@ def begin(state: Row) -> None:
     state.best = 0.0
     state.best_at = 0
     state.at_best[:] = 0.0
-    state.weighed = 0
+    state.weighed = NO
     state.candidate.score = UNLIKELY
     state.last = _LONG_AGO
     state.last_r = _LONG_AGO
@@ -226,7 +229,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     best = state.best
     best_at = state.best_at - origin - start
     weighed = state.weighed
-    share_begun, share_drop = _shares(state)
+    share_begun, share_drop, wait = _terms(state.wary, weighed)
     begun, drop = share_begun * best, share_drop * best
     index = 0
     while index < limit:
@@ -243,10 +246,11 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
         if now > best:
             best = now
             best_at = index
-            weighed = 0
+            weighed = NO
+            share_begun, share_drop, wait = _terms(state.wary, weighed)
             begun, drop = share_begun * best, share_drop * best
-        elif now < begun or index - best_at >= WAIT:
-            if weighed == 0 or now < drop or index - best_at >= WAIT:
+        elif now < begun or index - best_at >= wait:
+            if weighed == NO or now < drop or index - best_at >= wait:
                 break
         index += 1
     state.best = best
@@ -256,10 +260,14 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
 
 
 @kernel
-def _shares(state: Row) -> tuple[Single, Single]:
-    """To which share of a peak the feature must fall before a sure candidate is told, and before any is."""
+def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
+    """When a peak is decided: the shares of its height to which the feature must fall before a sure candidate is told,
+    and before any is; or so many steps without a higher value.
+    """
     never = np.float32(0.0)
-    return (never, never) if state.wary > 0 else (np.float32(BEGUN), np.float32(DROP))
+    if weighed == DOUBTFUL:
+        return never, never, DOUBTED
+    return (never, never, WAIT) if wary > 0 else (np.float32(BEGUN), np.float32(DROP), WAIT)
 
 
 @kernel
@@ -276,14 +284,16 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     """
     feature = desk.feature[BACK + index]
     found = False
-    late = step - state.best_at >= WAIT
-    begun, drop = _shares(state)
+    begun, drop, wait = _terms(state.wary, state.weighed)
+    late = step - state.best_at >= wait
     if state.best > np.float32(0.0) and step > state.best_at:
         if late or feature < begun * state.best:
             closed = late or feature < drop * state.best
-            if closed or not state.weighed:
+            if closed or state.weighed == NO:
                 _at_best(state, desk, step - index)
-                found = _judge(state, desk, index - (step - state.best_at), closed)
+                _weigh(state, desk, index - (step - state.best_at))
+                closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
+                found = _judge(state, desk, closed)
             if found:
                 candidate = state.candidate
                 peak.strength = candidate.score
@@ -294,7 +304,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
                 follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
                 state.best = feature if follows else np.float32(0.0)
                 state.best_at = step
-                state.weighed = 0
+                state.weighed = NO
     if not found and state.kept > UNLIKELY and state.n >= WEIGHED:
         if step - state.last > _patience(state):
             if state.kept > -SEARCHED:
@@ -317,14 +327,20 @@ def _at_best(state: Row, desk: Row, origin: int) -> None:
 
 
 @kernel
-def _judge(state: Row, desk: Row, index: int, closed: bool) -> bool:
-    """Whether the peak at step `index` of this call is a beat; once it has closed and is none, it is noise."""
+def _weigh(state: Row, desk: Row, index: int) -> None:
+    """Find the score of the peak at step `index` of this call, unless it is known."""
     candidate = state.candidate
-    if not state.weighed:
-        state.weighed = 1
+    if state.weighed == NO:
         candidate.score = UNLIKELY
         if state.best_at - state.last > REFRACTORY and _is_peak(desk, index):
             weigh(state, desk, index)
+        state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
+
+
+@kernel
+def _judge(state: Row, desk: Row, closed: bool) -> bool:
+    """Whether the peak that was weighed is a beat; once it has closed and is none, it is noise."""
+    candidate = state.candidate
     if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
         desk.judged[desk.n_judged % JUDGED] = candidate
         desk.n_judged += 1

@@ -10,15 +10,15 @@ from typing import Final
 
 import numpy as np
 
-from detector.arrays import sum_of
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
 from detector.jit import kernel
-from detector.types import LEADS, RING, Array, Row
+from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
-UPRIGHT: Final = 1.3  # an R wave is preferred to a Q or S wave less than this much larger
+BEFORE: Final = 16  # ticks before those: their mean is the level from which the curve deflects (64 ms)
+UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger
 FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
@@ -29,7 +29,8 @@ CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators loo
 def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
-    It is the largest deflection; in a wide complex an earlier one that is nearly as large.
+    It is the largest deflection from the level before the complex; in a wide one an earlier one that is nearly as
+    large. From the mean of all of it, the baseline before a deep and wide S wave would be a deflection.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     first = max(centre - FIDUCIAL, state.last_r + APART)
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)
-    sizes = desk.window[: last - first + 1]
-    if _deflections(signal.mv[chosen], first, sizes):
+    sizes = desk.window[BEFORE : BEFORE + last - first + 1]
+    if _deflections(signal.mv[chosen], first, desk.window, len(sizes)):
         most = np.float32(-1.0)
         for i in range(len(sizes)):
             most = max(most, sizes[i])
@@ -66,35 +67,46 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
 
 
 @kernel
-def _deflections(ring: Array, first: int, out: Array) -> bool:
-    """How far the ticks from `first` on lie from their mean, in whole µV, an R wave before an S wave; False: none is.
+def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
+    """How far `count` ticks from `first` on lie from the level before them, in whole µV, an R wave before an S wave.
 
-    A tick without a reading lies nowhere.
+    They are put into `window`, behind the `BEFORE` ticks that come before them. Where none of these has a reading the
+    level is the ticks' own mean. A tick without a reading lies nowhere; False where no tick has one.
     """
-    at = first & (RING - 1)
-    before = min(len(out), RING - at)
-    _whole(ring[at:], out[:before])
-    _whole(ring, out[before:])
+    at = (first - BEFORE) & (RING - 1)
+    all_of = window[: BEFORE + count]
+    to_end = min(len(all_of), RING - at)
+    _whole(ring[at:], all_of[:to_end])
+    _whole(ring, all_of[to_end:])
+    out = all_of[BEFORE:]
     missing = 0
-    for i in range(len(out)):
+    for i in range(count):
         missing += np.isnan(out[i])
-    if missing == len(out):
+    if missing == count:
         return False
-    total = np.float32(0.0)
-    if missing == 0:
-        total = sum_of(out)
-    else:
-        for i in range(len(out)):
-            total += np.float32(0.0) if np.isnan(out[i]) else out[i]
-    mean = np.rint(total / np.float32(len(out) - missing))
-    for i in range(len(out)):
-        value = out[i] - mean
+    level = _mean(all_of[:BEFORE])
+    if np.isnan(level):
+        level = _mean(out)
+    for i in range(count):
+        value = out[i] - level
         out[i] = value * np.float32(UPRIGHT) if value > np.float32(0.0) else -value
     if missing > 0:
-        for i in range(len(out)):
+        for i in range(count):
             if np.isnan(out[i]):
                 out[i] = np.float32(-1.0)
     return True
+
+
+@kernel
+def _mean(values: Array) -> Single:
+    """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
+    total = np.float32(0.0)
+    there = 0
+    for i in range(len(values)):
+        if not np.isnan(values[i]):
+            total += values[i]
+            there += 1
+    return np.rint(total / np.float32(there)) if there else np.float32(np.nan)
 
 
 @kernel
@@ -104,5 +116,5 @@ def _whole(mv: Array, out: Array) -> None:
         out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
 
 
-assert 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert BEFORE + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

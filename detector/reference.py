@@ -113,15 +113,18 @@ class QrsTwin:
                 if lead.run:
                     lead.restless = (1.0 - learning.UNREST) * lead.restless + learning.UNREST * float(lead.envelope)
         peak = None
-        late = now - self.best_at >= candidate.WAIT
+        late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
+        begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best
         if self.best == 0.0 or feature > self.best:
             self._follow(now, feature)
-        elif late or (not self.wary and feature < np.float32(qrs.BEGUN) * self.best):
-            closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
-            peak = self._judge(now, closed)
-            if peak or closed:
-                self.best = np.float32(0.0)
-                self._follow(now, feature)
+        elif late or begun:
+            weighed = self.candidate or self._weigh_peak(now)
+            if not self._doubtful or now - self.best_at >= qrs.DOUBTED:
+                closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
+                peak = self._judge(weighed, now, closed)
+                if peak or closed:
+                    self.best = np.float32(0.0)
+                    self._follow(now, feature)
         return peak or self._search_back(now, now - self.last)
 
     def _gain(self) -> None:
@@ -174,15 +177,20 @@ class QrsTwin:
             for lead in self.leads:
                 lead.at_best = float(lead.envelope)
 
-    def _judge(self, now: int, closed: bool) -> Peak | None:
-        if self.candidate is None:
-            self.candidate = _Candidate(self.best_at)
-            before = self.feature[max(self.best_at - candidate.WAIT, 0) : self.best_at]
-            is_peak = all(value <= self.best for value in before)
-            apart = self.best_at - self.last > candidate.REFRACTORY
-            if apart and is_peak and any(self.gains):
-                self._weigh(self.candidate, now)
-        one = self.candidate
+    def _weigh_peak(self, now: int) -> _Candidate:
+        self.candidate = one = _Candidate(self.best_at)
+        before = self.feature[max(self.best_at - candidate.WAIT, 0) : self.best_at]
+        is_peak = all(value <= self.best for value in before)
+        apart = self.best_at - self.last > candidate.REFRACTORY
+        if apart and is_peak and any(self.gains):
+            self._weigh(one, now)
+        return one
+
+    @property
+    def _doubtful(self) -> bool:
+        return self.candidate is not None and 0.0 < self.candidate.score <= qrs.DOUBT
+
+    def _judge(self, one: _Candidate, now: int, closed: bool) -> Peak | None:
         if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
@@ -350,13 +358,15 @@ class QrsTwin:
         first = max(centre - r_peak.FIDUCIAL, self.last_r + r_peak.APART)
         last = max(centre + r_peak.FIDUCIAL, first)
 
-        window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first, last + 1)]
-        whole = [None if math.isnan(value) else microvolts(value) for value in window]
+        window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first - r_peak.BEFORE, last + 1)]
+        microvolt = [None if math.isnan(value) else microvolts(value) for value in window]
+        before, whole = microvolt[: r_peak.BEFORE], microvolt[r_peak.BEFORE :]
         real = [value for value in whole if value is not None]
         where = min(max(centre, first), last)
         if real:
-            mean = float(np.rint(np.float32(sum(real)) / np.float32(len(real))))
-            sizes = [np.float32(-1.0) if value is None else _deflection(value - mean) for value in whole]
+            level_of = [value for value in before if value is not None] or real
+            level = float(np.rint(np.float32(sum(level_of)) / np.float32(len(level_of))))
+            sizes = [np.float32(-1.0) if value is None else _deflection(value - level) for value in whole]
             top = sizes.index(max(sizes))
             for i in range(1, top - r_peak.WIDE):
                 if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:

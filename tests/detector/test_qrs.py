@@ -197,6 +197,34 @@ def test_a_p_wave_is_not_taken_for_the_qrs_for_long(ahead_s: float) -> None:
     assert (np.abs(late - settled) < NEAR * RATE).all()
 
 
+@pytest.mark.parametrize(("ahead_s", "size"), [(0.18, 0.3), (0.19, 0.3), (0.19, 0.35), (0.2, 0.35)])
+def test_a_doubtful_peak_gives_way_to_the_qrs_behind_it(ahead_s: float, size: float) -> None:
+    """Every fifth P wave is as steep as a small QRS and lies before its refractory period."""
+    mv, peaks = ecg(60, 70, noise_mv=0.02)
+    hearts = mv.copy()
+    for r in peaks[20::5]:
+        p = r - round(ahead_s * RATE)
+        mv[p - 10 : p + 10] += size * (hearts[r - 10 : r + 10] - hearts[r - 10])
+    _, found = detect(mv)
+    settled = peaks[15:-1]
+    late = found["tick"][(found["tick"] > settled[0] - RATE // 4) & (found["tick"] < settled[-1] + RATE // 4)]
+    assert len(late) == len(settled)
+    assert (np.abs(late - settled) < NEAR * RATE).all()
+
+
+@pytest.mark.parametrize("lasts_s", [0.1, 0.14, 0.16])
+@pytest.mark.parametrize("depth_mv", [1.0, 3.0])
+def test_the_r_peak_of_a_deep_wide_complex_is_not_the_baseline_before_it(lasts_s: float, depth_mv: float) -> None:
+    mv, peaks = ecg(60, 70, noise_mv=0.01)
+    deep = peaks[20:-1:5]
+    for r in deep:
+        mv[r - 40 : r + 60] = 0.0
+        mv[r : r + round(lasts_s * RATE)] = -depth_mv
+    _, found = detect(mv)
+    late = found["tick"][np.abs(found["tick"][:, None] - deep).argmin(axis=0)] - deep
+    assert ((late >= 0) & (late < lasts_s * RATE)).all()
+
+
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
 @pytest.mark.parametrize("value", [0.0, 3.0, np.nan])
 def test_a_stretch_without_signal_has_no_beats_and_spoils_none(where: str, value: float) -> None:
