@@ -28,15 +28,6 @@ def copy_singles(source: Array, first: int, count: int, target: Array, to: int) 
 
 
 @whole_numbers
-def sum_of(values: Array) -> Single:
-    """Sum of whole numbers."""
-    total = np.float32(0.0)
-    for i in range(len(values)):
-        total += values[i]
-    return total
-
-
-@whole_numbers
 def largest(values: Array) -> Single:
     """Greatest magnitude of whole numbers."""
     greatest = np.float32(0.0)

@@ -65,15 +65,21 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
 @kernel
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
+    keep(state, candidate)
+    for lead in range(LEADS):
+        if is_heard(state, lead):
+            refuse(state.usual[lead], state.at_best[lead])
+
+
+@kernel
+def keep(state: Row, candidate: Row) -> None:
+    """Keep a candidate for the search back, if it is the best since the last beat."""
     if candidate.score > state.kept:
         state.kept = candidate.score
         state.kept_at = candidate.at
         state.kept_slope = candidate.slope
         state.kept_envelope[:] = state.at_best
         state.kept_size[:] = candidate.size
-    for lead in range(LEADS):
-        if is_heard(state, lead):
-            refuse(state.usual[lead], state.at_best[lead])
 
 
 @kernel

@@ -8,8 +8,9 @@ candidate, and a beat when its score is above 0 (`detector.candidate`).
 After Pan and Tompkins 1985 and Hamilton 2002 in its refractory period, T-wave slope and medians of eight. Different
 from them: the leads speak together, there is no threshold but one score of all that is known of a candidate, and a
 decision falls as soon as it is sure. A candidate that scores well is told when the feature has begun to fall, about
-150 ms after the R peak; a doubtful one when the feature has fallen far or nothing higher has come for a while. The
-search back takes the one best candidate kept for it and never reads the signal again.
+150 ms after the R peak; one that scores less when it has fallen far or nothing higher has come for a while. A doubtful
+one waits nearly its whole refractory period, in which a P wave's own QRS shows and takes its place. The search back
+takes the one best candidate kept for it and never reads the signal again.
 
 Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too; where a
 lead comes or goes, one look at the rest of the call.
@@ -30,7 +31,7 @@ from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest,
 from detector.feature import alike, features, follow_loud, gains, tell_silent
 from detector.jit import kernel
 from detector.lanes import SINGLES
-from detector.learning import FADE_AFTER, learn_beat, learn_refused, learn_rest, look_behind
+from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
@@ -44,7 +45,8 @@ SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate i
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
-LATEST: Final = 2 * (SEARCH_LIMIT + WAIT) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
+SOON: Final = 2 * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
+LATEST: Final = 2 * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
 QRS = np.dtype(
     [
@@ -61,6 +63,7 @@ QRS = np.dtype(
         ("candidate", CANDIDATE),
         ("last", "i8"),  # step of the last beat's feature
         ("last_r", "i8"),  # tick of its R peak
+        ("upright", "f4", (LEADS,)),  # share of the last beats in each lead whose R peak points upwards
         ("sure", "i8"),  # step of the last beat that no search back was needed for
         ("last_slope", "f8"),
         ("last_height", "f4"),  # its feature
@@ -103,6 +106,7 @@ def begin(state: Row) -> None:
     state.candidate.score = UNLIKELY
     state.last = _LONG_AGO
     state.last_r = _LONG_AGO
+    state.upright[:] = 1.0
     state.sure = _LONG_AGO
     state.last_slope = 1.0
     state.last_height = 0.0
@@ -151,6 +155,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
             if work.valid[start]:
                 if usual.hold > FORGET:
                     forget(usual)
+                    state.upright[lead] = 1.0
                 usual.hold = 0
                 feed(front, work, start, end)
             else:
@@ -244,9 +249,14 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
                 break
         now = feature[index]
         if now > best:
+            outdone = weighed == DOUBTFUL
             best = now
             best_at = index
             weighed = NO
+            if outdone:  # told all the same, should this one be none
+                keep(state, state.candidate)
+                _show(state, desk)
+                break  # there is something for the search back now
             share_begun, share_drop, wait = _terms(state.wary, weighed)
             begun, drop = share_begun * best, share_drop * best
         elif now < begun or index - best_at >= wait:
@@ -283,34 +293,36 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     `since` are the steps that the filters have gone on since.
     """
     feature = desk.feature[BACK + index]
-    found = False
+    found = refused = False
     begun, drop, wait = _terms(state.wary, state.weighed)
     late = step - state.best_at >= wait
-    if state.best > np.float32(0.0) and step > state.best_at:
-        if late or feature < begun * state.best:
-            closed = late or feature < drop * state.best
-            if closed or state.weighed == NO:
-                _at_best(state, desk, step - index)
-                _weigh(state, desk, index - (step - state.best_at))
-                closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
-                found = _judge(state, desk, closed)
-            if found:
-                candidate = state.candidate
-                peak.strength = candidate.score
-                locate(state, desk, signal, candidate.at, peak)
-                learn(state.shape, candidate)
-                learn_beat(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
-            if found or closed:
-                follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
-                state.best = feature if follows else np.float32(0.0)
-                state.best_at = step
-                state.weighed = NO
-    if not found and state.kept > UNLIKELY and state.n >= WEIGHED:
-        if step - state.last > _patience(state):
+    ripe = state.best > np.float32(0.0) and step > state.best_at and (late or feature < begun * state.best)
+    if ripe:
+        closed = late or feature < drop * state.best
+        if closed or state.weighed == NO:
+            _at_best(state, desk, step - index)
+            _weigh(state, desk, index - (step - state.best_at))
+            closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
+            found = _judge(state, desk, closed)
+        if found:
+            candidate = state.candidate
+            peak.strength = candidate.score
+            locate(state, desk, signal, candidate.at, peak, False)
+            learn(state.shape, candidate)
+            learn_beat(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
+        refused = closed and not found
+        if found or closed:
+            follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
+            state.best = feature if follows else np.float32(0.0)
+            state.best_at = step
+            state.weighed = NO
+    if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
+        overdue = state.n >= WEIGHED and step - state.last > _patience(state)
+        if overdue or (refused and state.kept > 0.0):
             if state.kept > -SEARCHED:
                 found = True
                 peak.strength = state.kept
-                locate(state, desk, signal, state.kept_at, peak)
+                locate(state, desk, signal, state.kept_at, peak, True)
                 learn_beat(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
             state.kept = UNLIKELY
     if found:
@@ -342,12 +354,18 @@ def _judge(state: Row, desk: Row, closed: bool) -> bool:
     """Whether the peak that was weighed is a beat; once it has closed and is none, it is noise."""
     candidate = state.candidate
     if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
-        desk.judged[desk.n_judged % JUDGED] = candidate
-        desk.n_judged += 1
+        _show(state, desk)
         if candidate.score > (0.0 if closed else SURE):
             return True
         learn_refused(state, candidate)
     return False
+
+
+@kernel
+def _show(state: Row, desk: Row) -> None:
+    """The candidate has been decided on: for who fits the weights."""
+    desk.judged[desk.n_judged % JUDGED] = state.candidate
+    desk.n_judged += 1
 
 
 @kernel
@@ -363,3 +381,5 @@ def _is_peak(desk: Row, index: int) -> bool:
 
 assert BACK % SINGLES == 0, "copied in whole vectors"
 assert 2 * WAIT <= BACK, "too little of the feature is kept"
+assert WAIT < DOUBTED < REFRACTORY, "a refractory period would end before its beat is told"
+assert 0.0 < DOUBT < SURE, "a doubtful beat would be told at once"

@@ -18,7 +18,9 @@ from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 BEFORE: Final = 16  # ticks before those: their mean is the level from which the curve deflects (64 ms)
-UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger
+UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
+LOYAL: Final = 1.5  # or this many times as much where most of the last beats are placed on their R wave, or less if not
+LATELY: Final = 0.125  # share of a beat in which of the two that is, about 8 beats
 FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
@@ -26,7 +28,7 @@ CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators loo
 
 
 @kernel
-def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
+def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
     It is the largest deflection from the level before the complex; in a wide one an earlier one that is nearly as
@@ -37,6 +39,8 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     state, desk, signal : QRS, DESK, SIGNAL
     at : int
     peak : PEAK, out
+    searched : bool
+        Found by the search back: it tells nothing of how the next ones point.
     """
     chosen = -1
     for lead in range(LEADS):
@@ -50,16 +54,10 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
     where = min(max(centre, first), last)
     sizes = desk.window[BEFORE : BEFORE + last - first + 1]
     if _deflections(signal.mv[chosen], first, desk.window, len(sizes)):
-        most = np.float32(-1.0)
-        for i in range(len(sizes)):
-            most = max(most, sizes[i])
-        top = 0
-        while sizes[top] < most:
-            top += 1
-        for i in range(1, top - WIDE):
-            if sizes[i] > np.float32(FIRST) * most and sizes[i - 1] <= sizes[i] and sizes[i + 1] <= sizes[i]:
-                top = i
-                break
+        upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
+        top = _largest(sizes, upright)
+        if not searched:
+            state.upright[chosen] += np.float32(LATELY) * (np.float32(sizes[top] > 0.0) - state.upright[chosen])
         where = first + top
     state.last_r = where
     peak.tick = where
@@ -68,10 +66,10 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row) -> None:
 
 @kernel
 def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
-    """How far `count` ticks from `first` on lie from the level before them, in whole µV, an R wave before an S wave.
+    """How far `count` ticks from `first` on lie from the level before them, in whole µV.
 
     They are put into `window`, behind the `BEFORE` ticks that come before them. Where none of these has a reading the
-    level is the ticks' own mean. A tick without a reading lies nowhere; False where no tick has one.
+    level is the ticks' own mean. A tick without a reading lies on the level; False where no tick has one.
     """
     at = (first - BEFORE) & (RING - 1)
     all_of = window[: BEFORE + count]
@@ -88,13 +86,31 @@ def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     if np.isnan(level):
         level = _mean(out)
     for i in range(count):
-        value = out[i] - level
-        out[i] = value * np.float32(UPRIGHT) if value > np.float32(0.0) else -value
-    if missing > 0:
-        for i in range(count):
-            if np.isnan(out[i]):
-                out[i] = np.float32(-1.0)
+        out[i] = np.float32(0.0) if np.isnan(out[i]) else out[i] - level
     return True
+
+
+@kernel
+def _largest(deflections: Array, upright: Single) -> int:
+    """Where the largest deflection is, or an earlier one that is nearly as large; upward ones count `upright` times."""
+    most = np.float32(0.0)
+    top = 0
+    for i in range(len(deflections)):
+        if _size(deflections[i], upright) > most:
+            most = _size(deflections[i], upright)
+            top = i
+    for i in range(1, top - WIDE):
+        size = _size(deflections[i], upright)
+        if size > np.float32(FIRST) * most:
+            before, behind = _size(deflections[i - 1], upright), _size(deflections[i + 1], upright)
+            if before <= size and behind <= size:
+                return i
+    return top
+
+
+@kernel
+def _size(deflection: Single, upright: Single) -> Single:
+    return deflection * upright if deflection > np.float32(0.0) else -deflection
 
 
 @kernel

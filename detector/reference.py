@@ -112,20 +112,29 @@ class QrsTwin:
             for lead in self.leads:
                 if lead.run:
                     lead.restless = (1.0 - learning.UNREST) * lead.restless + learning.UNREST * float(lead.envelope)
-        peak = None
+        peak, refused = None, False
         late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best
         if self.best == 0.0 or feature > self.best:
+            if self._doubtful:
+                self._keep(self.candidate)
             self._follow(now, feature)
         elif late or begun:
             weighed = self.candidate or self._weigh_peak(now)
             if not self._doubtful or now - self.best_at >= qrs.DOUBTED:
                 closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
                 peak = self._judge(weighed, now, closed)
+                refused = closed and peak is None
                 if peak or closed:
                     self.best = np.float32(0.0)
+                    self.candidate = None
                     self._follow(now, feature)
-        return peak or self._search_back(now, now - self.last)
+        return peak or self._search_back(now, refused=refused)
+
+    def _keep(self, one: _Candidate | None) -> None:
+        if one is not None and (self.kept is None or one.score > self.kept.score):
+            one.envelopes = [lead.at_best for lead in self.leads]
+            self.kept = one
 
     def _gain(self) -> None:
         learned = any(lead.heard and len(lead.beats) >= LEARNED for lead in self.leads)
@@ -195,12 +204,11 @@ class QrsTwin:
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
         if one.score > (0.0 if closed else candidate.SURE):
-            where, chosen = self._locate(one.at)
+            where, chosen = self._locate(one.at, searched=False)
             self._learn(one)
             self._accept(one, searched=False)
             return Peak(where, 2 * now + 1, one.score, chosen)
-        if self.kept is None or one.score > self.kept.score:
-            self.kept = one
+        self._keep(one)
         for lead in self.leads:
             if lead.heard:
                 lead.refused.append(lead.at_best)
@@ -310,15 +318,17 @@ class QrsTwin:
         self.seen[which] = 1.0 if fresh else min(self.seen[which] + 1.0, candidate.OFTEN)
         self.seen[1 - which] *= candidate.WANE
 
-    def _search_back(self, now: int, silent: int) -> Peak | None:
-        if self.kept is None or self.n < usual.WEIGHED:
+    def _search_back(self, now: int, *, refused: bool) -> Peak | None:
+        if self.kept is None or self._doubtful:
             return None
-        if silent <= min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT):
+        patience = min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT)
+        overdue = self.n >= usual.WEIGHED and now - self.last > patience
+        if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
         if one.score <= -candidate.SEARCHED:
             return None
-        where, chosen = self._locate(one.at)
+        where, chosen = self._locate(one.at, searched=True)
         self._accept(one, searched=True)
         return Peak(where, 2 * now + 1, one.score, chosen)
 
@@ -348,7 +358,7 @@ class QrsTwin:
                 ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
                 lead.weight = ratio * ratio
 
-    def _locate(self, at: int) -> tuple[int, int]:
+    def _locate(self, at: int, *, searched: bool) -> tuple[int, int]:
         chosen = -1
         for i, lead in enumerate(self.leads):
             if lead.heard and (chosen < 0 or lead.weight > r_peak.CLEARLY * self.leads[chosen].weight):
@@ -366,19 +376,20 @@ class QrsTwin:
         if real:
             level_of = [value for value in before if value is not None] or real
             level = float(np.rint(np.float32(sum(level_of)) / np.float32(len(level_of))))
-            sizes = [np.float32(-1.0) if value is None else _deflection(value - level) for value in whole]
+            lead = self.leads[chosen]
+            upright = r_peak.UPRIGHT * r_peak.LOYAL if lead.upright > 0.5 else r_peak.UPRIGHT / r_peak.LOYAL
+            off = [0.0 if value is None else value - level for value in whole]
+            sizes = [np.float32(value) * np.float32(upright) if value > 0.0 else np.float32(-value) for value in off]
             top = sizes.index(max(sizes))
             for i in range(1, top - r_peak.WIDE):
                 if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
                     top = i
                     break
             where = first + top
+            if not searched:
+                lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[top] > 0.0) - lead.upright)
         self.last_r = where
         return where, chosen
-
-
-def _deflection(value: float) -> np.float32:
-    return np.float32(value) * np.float32(r_peak.UPRIGHT) if value > 0.0 else np.float32(-value)
 
 
 def _both(near: Sequence[float], points: Sequence[float]) -> float:

@@ -82,6 +82,7 @@ class LeadTwin:
     sizes: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     at_best: float = 0.0
+    upright: np.float32 = np.float32(1.0)  # noqa: RUF009 - immutable
     loud: int = 0
     silent: bool = False
 
@@ -90,6 +91,7 @@ class LeadTwin:
         self.level, self.noise, self.weight, self.size = usual.START, 0.0, 1.0, 0.0
         self.restless = usual.UNREST_START * usual.START
         self.beats, self.sizes, self.refused = [], [], []
+        self.upright = np.float32(1.0)
 
     def feed(self, step: int, x: int, valid: bool) -> None:
         """One step: the sum of its two ticks in µV."""

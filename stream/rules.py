@@ -12,12 +12,13 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
+from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from stream import rules_signal
 from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
 from stream.wire import Rule
 
-LOOK: Final = 80  # ticks a beat may still lie unfound (320 ms): a pause is declared only up to here
+LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too

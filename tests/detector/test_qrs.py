@@ -264,6 +264,7 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     delay = peaks["found"] - peaks["tick"]
     assert (delay >= 0).all()
     assert (delay <= qrs.LATEST).all()
+    assert (delay[peaks["strength"] > qrs.DOUBT] <= qrs.SOON).all()
 
 
 @pytest.mark.parametrize("size", [0.2, 0.22, 0.24, 0.26])

@@ -45,7 +45,7 @@ RAIL_MV: Final = 5.0
 STEPS: Final = ("input.past", "input.mv_per_bit")  # what is known in the steps of the device
 
 #: In fibrillation there are no beats to agree on, and its waves are as high as the least QRS complex; in mixes down to
-#: -6 dB what passes for a beat hangs on what has been learned before.
+#: -6 dB what passes for a beat, or for its QRS behind it, hangs on what has been learned before.
 FIBRILLATING: Final = {"vfdb": 0.88, "cudb": 0.95, "nstdb": 0.9}
 RECOVERED_IN: Final = {"nstdb": 0.86}
 
