@@ -10,6 +10,7 @@ state goes on (truncated back-propagation). Lanes that have ended are padded and
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import json
@@ -18,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,28 @@ if TYPE_CHECKING:
 def fingerprint(config: TrainingConfig) -> str:
     """Of a configuration; a training is only resumed under the same."""
     return hashlib.blake2b(json.dumps(asdict(config), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+class Member(NamedTuple):
+    """One network that learns, the running mean of its weights, which is what is judged and kept, and its optimizer."""
+
+    network: Network
+    mean: Network
+    optimizer: torch.optim.AdamW
+
+    @classmethod
+    def begin(cls, network: Network, config: TrainingConfig) -> Member:
+        """A network that has learned nothing."""
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.decay)
+        return cls(network, copy.deepcopy(network).eval(), optimizer)
+
+    @torch.no_grad()
+    def average(self, most: float) -> None:
+        """Move the mean weights towards the current ones; early on faster, in the end by 1 - `most`."""
+        steps = next(iter(self.optimizer.state.values()))["step"].item()
+        memory = min(most, (1 + steps) / (10 + steps))
+        for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(now, 1 - memory)
 
 
 class Course(ABC):
@@ -65,6 +88,8 @@ class Course(ABC):
         What decides when to stop; nothing when it is empty.
     line : type
         A frozen dataclass with at least ``epoch``, ``loss`` and ``score``: a line of the learning curve.
+    members : list of Member
+        The networks that learn.
     ordered : int
         Fields before the first whose words have an order: the shape words.
     network_type : type
@@ -96,12 +121,9 @@ class Course(ABC):
         network_config = NetworkConfig(
             sizes, config.embedding, config.hidden, config.dropout, classes, self.ordered, config.blend, config.again
         )
-        self.network = self.network_type(network_config)
-        self.mean = self.network_type(network_config)
-        self.mean.load_state_dict(self.network.state_dict())
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=config.decay)
+        self.members = [Member.begin(self.network_type(network_config), config) for _ in range(config.members)]
         self.curve: list[Any] = []
-        self.best: dict[str, torch.Tensor] = {}
+        self.best: list[dict[str, torch.Tensor]] = []
 
     @abstractmethod
     def order(self) -> list[int]:
@@ -125,9 +147,8 @@ class Course(ABC):
         while len(self.curve) < self.config.epochs and not self._exhausted():
             loss = self._epoch(len(self.curve))
             self._close(loss)
-        if self.best:
-            self.mean.load_state_dict(self.best)
-        self.mean.eval()
+        for member, best in zip(self.members, self.best, strict=False):  # none yet where no round was any good
+            member.mean.load_state_dict(best)
         return self.weights()
 
     def _exhausted(self) -> bool:
@@ -135,21 +156,22 @@ class Course(ABC):
         return len(self.held_out) > 0 and len(self.curve) - 1 - best >= self.config.patience
 
     def _epoch(self, epoch: int) -> float:
-        """One round; the mean loss of a taught step."""
-        order = self.order()
+        """One round of each member; the mean loss of a taught step."""
         total = weight = 0.0
-        for first in range(0, len(order), self.config.lanes):
-            lanes = order[first : first + self.config.lanes]
-            done = (epoch + first / len(order)) / self.config.epochs
-            for group in self.optimizer.param_groups:
-                warm = min(1.0, (epoch + first / len(order) + 0.2) / 2.0)
-                group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
-            loss, beats = self._read_lanes(lanes)
-            total += loss
-            weight += beats
+        for member in self.members:
+            order = self.order()
+            for first in range(0, len(order), self.config.lanes):
+                lanes = order[first : first + self.config.lanes]
+                done = (epoch + first / len(order)) / self.config.epochs
+                for group in member.optimizer.param_groups:
+                    warm = min(1.0, (epoch + first / len(order) + 0.2) / 2.0)
+                    group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
+                loss, beats = self._read_lanes(member, lanes)
+                total += loss
+                weight += beats
         return total / max(weight, 1.0)
 
-    def _read_lanes(self, lanes: list[int]) -> tuple[float, float]:
+    def _read_lanes(self, member: Member, lanes: list[int]) -> tuple[float, float]:
         """Gradient steps over some sequences side by side; summed loss and weight of their beats."""
         longest = max(len(self.words[i]) for i in lanes)
         words = np.zeros((len(lanes), longest, len(self.sizes)), np.int64)
@@ -158,12 +180,13 @@ class Course(ABC):
             words[lane, : len(self.words[i])] = self.blur(self.words[i])
             labels[lane, : len(self.words[i])] = self.labels[i]
         class_weights = torch.tensor(self.config.class_weights)
-        memory = self.network.start(len(lanes))
-        self.network.train()
+        network = member.network
+        memory = network.start(len(lanes))
+        network.train()
         total = beats = 0.0
         for start in range(0, longest, self.config.chunk):
             part = torch.from_numpy(labels[:, start : start + self.config.chunk])
-            first, last, memory = self.network(torch.from_numpy(words[:, start : start + self.config.chunk]), memory)
+            first, last, memory = network(torch.from_numpy(words[:, start : start + self.config.chunk]), memory)
             memory = memory.cut()
             count = float((part != UNTAUGHT).sum())
             if not count:
@@ -172,28 +195,20 @@ class Course(ABC):
             loss = functional.cross_entropy(
                 scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
             )
-            self.optimizer.zero_grad()
+            member.optimizer.zero_grad()
             torch.autograd.backward(loss / (len(lanes) * self.config.chunk))
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimizer.step()
-            self._average()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            member.optimizer.step()
+            member.average(self.config.memory)
             total += float(loss.detach())
             beats += count
         return total, beats
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the mean weights towards the current ones; early on faster."""
-        steps = next(iter(self.optimizer.state.values()))["step"].item()
-        memory = min(self.config.memory, (1 + steps) / (10 + steps))
-        for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(now, 1 - memory)
 
     def _close(self, loss: float) -> None:
         """Judge the mean weights and keep the round."""
         line = self.judge(loss)
         if line.score >= max((r.score for r in self.curve), default=0.0):
-            self.best = {k: v.clone() for k, v in self.mean.state_dict().items()}
+            self.best = [{k: v.clone() for k, v in m.mean.state_dict().items()} for m in self.members]
         self.curve.append(line)
         self.report(line)
         self._keep()
@@ -208,10 +223,10 @@ class Course(ABC):
             writer.writerows(asdict(line) for line in self.curve)
         checkpoint = {
             "config": fingerprint(self.config),
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
+            "members": [
+                {part: getattr(member, part).state_dict() for part in Member._fields} for member in self.members
+            ],
             "best": self.best,
-            "optimizer": self.optimizer.state_dict(),
             "torch": torch.get_rng_state(),
             "numpy": json.dumps(self.rng.bit_generator.state),
             "curve": [asdict(line) for line in self.curve],
@@ -227,10 +242,10 @@ class Course(ABC):
         kept: dict[str, Any] = torch.load(path, weights_only=True)
         if kept["config"] != fingerprint(self.config):
             return
-        self.network.load_state_dict(kept["network"])
-        self.mean.load_state_dict(kept["mean"])
+        for member, parts in zip(self.members, kept["members"], strict=True):
+            for part, state in parts.items():
+                getattr(member, part).load_state_dict(state)
         self.best = kept["best"]
-        self.optimizer.load_state_dict(kept["optimizer"])
         torch.set_rng_state(kept["torch"])
         self.rng.bit_generator.state = json.loads(kept["numpy"])
         self.curve = [self.line(**line) for line in kept["curve"]]

@@ -53,6 +53,7 @@ RECIPE: Final = TrainingConfig(
     decay=0.01,
     epochs=12,
     patience=4,
+    members=1,
     memory=0.995,
     held_out=HELD_OUT,
 )
@@ -213,7 +214,7 @@ class HeartbeatTrainer(Course):
 
     def weights(self) -> Weights:
         """The mean weights as the bedside takes them."""
-        return export(self.mean, self.vocabulary)
+        return export([member.mean for member in self.members], self.vocabulary)
 
     def read(self, chosen: npt.NDArray[np.int64], weights: Weights) -> npt.NDArray[np.float32]:
         """Probabilities of some beats by the bedside's arithmetic, float32 (k, C)."""

@@ -19,7 +19,7 @@ from detector.measure import SPAN, SPAN_BEFORE
 from detector.types import RATE, Array
 from model.heartbeats import RATE_HZ, SAMPLES
 from model.letters import QRS_LETTERS, TEXT, letters
-from model.lstm import Layers, step
+from model.lstm import Layers, nothing, step
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import Word
 
@@ -141,18 +141,15 @@ def read_sentences(
 
     It is the bedside's step (`model.lstm.step`), from a state of nothing for each beat.
     """
-    probabilities = np.empty((len(words), len(layers.head_bias)), np.float32)
+    probabilities = np.empty((len(words), layers.head_bias.shape[1]), np.float32)
     _read(layers, words, lengths, probabilities)
     return probabilities
 
 
 @kernel
 def _read(layers: Layers, words: Array, lengths: Array, probabilities: Array) -> None:
-    last = np.empty(layers.head_bias.shape[0], np.float32)
+    last = np.empty(layers.head_bias.shape[1], np.float32)
     for beat in range(words.shape[0]):
-        before = np.zeros(layers.bias.shape[0], np.float32)
-        scores = np.zeros(layers.head_bias.shape[0], np.float32)
-        h = np.zeros(layers.recurrent.shape[0], np.float32)
-        c = np.zeros(layers.recurrent.shape[0], np.float32)
+        h, c, before, scores = nothing(layers)
         for place in range(lengths[beat]):
             step(layers, words[beat, place], h, c, before, scores, probabilities[beat], last)

@@ -2,47 +2,59 @@
 
 Out come the first word on the beat and the last word on the beat before it (`model.network`).
 
-The loops run over the outputs innermost (add a scaled column), so the compiler can use vector instructions without
-changing the order of any sum: a beat's result does not depend on how many beds are read together.
+A model has several *members*, networks of one make that were taught apart, and says what they say in the mean of their
+scores: what one of them has seen by chance the others have not. Each keeps a state of its own.
+
+Sums run over what is added in one order, with the outputs side by side: a beat's result does not depend on how many
+beds are read together, or on the machine.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import Polynomial
 
+from detector import lanes
 from detector.jit import kernel
+from detector.lanes import SINGLES
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 B1 = npt.NDArray[np.bool_]
 
+BLOCK: Final = 4 * SINGLES  # outputs summed at once: four vectors hide each other's delay and stay in registers
+FLAT: Final = np.float32(9.0)  # from here on tanh is 1 but for the last digit of a float32
+FRACTIONS: Final = 13  # of tanh's continued fraction: error below 4e-7 up to `FLAT`
+_ONE: Final = np.float32(1.0)
+_HALF: Final = np.float32(0.5)
+
 
 class Layers(NamedTuple):
-    """The network's weights, transposed for column-wise addition.
+    """The weights of M members, transposed for column-wise addition.
 
     Attributes
     ----------
     offsets : int64 (W,)
         First row of each field in `embed`.
-    embed : float32 (words, E)
-    bias : float32 (E,)
-    inputs : float32 (E, 4 H)
-        Gates in torch's order: input, forget, cell, output.
-    recurrent : float32 (H, 4 H)
-    gates : float32 (4 H,)
+    embed : float32 (M, words, E)
+    bias : float32 (M, E)
+    inputs : float32 (M, E, 4 H)
+        Gates in the order input, forget, output, cell.
+    recurrent : float32 (M, H, 4 H)
+    gates : float32 (M, 4 H)
         Both biases of the LSTM added.
-    dense : float32 (H + E, D)
-    dense_bias : float32 (D,)
-    head : float32 (D, C)
-    head_bias : float32 (C,)
-    again : float32 (H + 2 E, A)
+    dense : float32 (M, H + E, D)
+    dense_bias : float32 (M, D)
+    head : float32 (M, D, C)
+    head_bias : float32 (M, C)
+    again : float32 (M, H + 2 E, A)
         Dense layer behind the last word: the state, this beat, the beat before; A is 0 where nothing is named twice.
-    again_bias : float32 (A,)
-    last : float32 (A, C)
-    last_bias : float32 (C,)
+    again_bias : float32 (M, A)
+    last : float32 (M, A, C)
+    last_bias : float32 (M, C)
     """
 
     offsets: I64
@@ -61,15 +73,90 @@ class Layers(NamedTuple):
     last_bias: F32
 
 
-@kernel
-def _add(columns: F32, x: np.float32, row: int, out: F32) -> None:
-    for k in range(out.shape[0]):
-        out[k] += x * columns[row, k]
+def _lambert(count: int) -> tuple[tuple[np.float32, ...], tuple[np.float32, ...]]:
+    """Numerator and denominator of tanh(x) / x as polynomials of x², the highest power first.
+
+    They are those of Lambert's continued fraction x / (1 + x² / (3 + x² / (5 + ...))) (1768), broken off.
+    """
+    square = Polynomial([0.0, 1.0])
+    above, below = [Polynomial([1.0]), Polynomial([0.0])], [Polynomial([0.0]), Polynomial([1.0])]
+    for i in range(count):
+        for part in (above, below):
+            part.append((2 * i + 1) * part[-1] + (square if i else 1.0) * part[-2])
+    scale = below[-1].coef[0]
+    return tuple(tuple(np.float32(value / scale) for value in part[-1].coef[::-1]) for part in (above, below))  # type: ignore[return-value]
+
+
+_ABOVE, _BELOW = _lambert(FRACTIONS)
 
 
 @kernel
-def _sigmoid(x: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-x)))
+def tanh(x: np.float32) -> np.float32:
+    """Hyperbolic tangent of a number in float32; a loop of it is dealt out to the processor's lanes."""
+    x = min(max(x, -FLAT), FLAT)
+    square = x * x
+    above, below = _ABOVE[0], _BELOW[0]
+    for factor in _ABOVE[1:]:
+        above = above * square + factor
+    for factor in _BELOW[1:]:
+        below = below * square + factor
+    return x * above / below
+
+
+@kernel
+def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
+    """Add to `out` columns, counted from `first` on, each times its number, in their order."""
+    count, end = which.shape[0], out.shape[0]
+    at = 0
+    while at + BLOCK <= end:
+        a, b = lanes.load(out, at), lanes.load(out, at + SINGLES)
+        c, d = lanes.load(out, at + 2 * SINGLES), lanes.load(out, at + 3 * SINGLES)
+        for i in range(count):
+            times, column = lanes.spread(by[i]), columns[first + which[i]]
+            a = a + times * lanes.load(column, at)
+            b = b + times * lanes.load(column, at + SINGLES)
+            c = c + times * lanes.load(column, at + 2 * SINGLES)
+            d = d + times * lanes.load(column, at + 3 * SINGLES)
+        lanes.store(out, at, a)
+        lanes.store(out, at + SINGLES, b)
+        lanes.store(out, at + 2 * SINGLES, c)
+        lanes.store(out, at + 3 * SINGLES, d)
+        at += BLOCK
+    while at + SINGLES <= end:
+        a = lanes.load(out, at)
+        for i in range(count):
+            a = a + lanes.spread(by[i]) * lanes.load(columns[first + which[i]], at)
+        lanes.store(out, at, a)
+        at += SINGLES
+    if at < end:
+        for i in range(count):
+            for k in range(at, end):
+                out[k] += by[i] * columns[first + which[i], k]
+
+
+@kernel
+def _positive(x: F32, which: I64, by: F32) -> int:
+    """Put the numbers of `x` above 0 and their places, in order, into the room of `by` and `which`; how many."""
+    count = 0
+    for j in range(x.shape[0]):
+        which[count] = j
+        by[count] = x[j]
+        count += x[j] > 0.0
+    return count
+
+
+@kernel
+def _remember(gates: F32, h: F32, c: F32) -> None:
+    """The next state of the LSTM; `gates` are used up."""
+    hidden = h.shape[0]
+    for j in range(3 * hidden):
+        gates[j] = _HALF * tanh(_HALF * gates[j]) + _HALF  # the logistic function
+    for j in range(3 * hidden, 4 * hidden):
+        gates[j] = tanh(gates[j])
+    for j in range(hidden):
+        c[j] = gates[hidden + j] * c[j] + gates[j] * gates[3 * hidden + j]
+    for j in range(hidden):
+        h[j] = gates[2 * hidden + j] * tanh(c[j])
 
 
 @kernel
@@ -91,10 +178,10 @@ def step(layers: Layers, words: I64, h: F32, c: F32, before: F32, scores: F32, f
     layers : Layers
     words : int64 (W,)
         Level of each field.
-    h, c : float32 (at least H,), changed
-        State of the LSTM.
-    before : float32 (at least E,), changed
-        The beat before, embedded; afterwards this one.
+    h, c : float32 (at least M, at least H), changed
+        State of each member's LSTM.
+    before : float32 (at least M, at least E), changed
+        The beat before, as each member embeds it; afterwards this one.
     scores : float32 (at least C,), changed
         The first word on the beat before, as scores; afterwards that on this one.
     first : float32 (C,), out
@@ -102,49 +189,53 @@ def step(layers: Layers, words: I64, h: F32, c: F32, before: F32, scores: F32, f
     last : float32 (C,), out
         The last word on the beat before; of no meaning where there is none.
     """
-    hidden = layers.recurrent.shape[0]
-    embedding = layers.bias.shape[0]
-    x = layers.bias.copy()
-    for f in range(layers.offsets.shape[0]):
-        row = layers.offsets[f] + words[f]
+    members, embedding = layers.bias.shape
+    hidden, classes = layers.recurrent.shape[1], layers.head_bias.shape[1]
+    said, corrected = np.zeros(classes, np.float32), np.zeros(classes, np.float32)
+    x = np.empty(embedding, np.float32)
+    rows, once = layers.offsets + words, np.ones(words.shape[0], np.float32)
+    units = np.arange(hidden)
+    room = max(embedding, layers.dense_bias.shape[1], layers.again_bias.shape[1]) + 1
+    which, by = np.empty(room, np.int64), np.empty(room, np.float32)
+    for m in range(members):
+        x[:] = layers.bias[m]
+        _add(layers.embed[m], 0, rows, once, x)
+        again = layers.again_bias[m].copy()
+        n = _positive(before[m, :embedding], which, by)
+        _add(layers.again[m], hidden + embedding, which[:n], by[:n], again)
+        n = _positive(x, which, by)
         for k in range(embedding):
-            x[k] += layers.embed[row, k]
-    gates = layers.gates.copy()
-    dense = layers.dense_bias.copy()
-    again = layers.again_bias.copy()
-    for j in range(embedding):
-        x[j] = max(x[j], np.float32(0.0))
-        if x[j] > 0.0:
-            _add(layers.inputs, x[j], j, gates)
-            _add(layers.dense, x[j], hidden + j, dense)
-            _add(layers.again, x[j], hidden + j, again)
-        if before[j] > 0.0:
-            _add(layers.again, before[j], hidden + embedding + j, again)
-        before[j] = x[j]
-    for j in range(hidden):
-        _add(layers.recurrent, h[j], j, gates)
-    for j in range(hidden):
-        keep = _sigmoid(np.float64(gates[hidden + j]))
-        take = _sigmoid(np.float64(gates[j]))
-        c[j] = keep * c[j] + take * np.tanh(np.float64(gates[2 * hidden + j]))
-        h[j] = _sigmoid(np.float64(gates[3 * hidden + j])) * np.tanh(np.float64(c[j]))
-    for j in range(hidden):
-        _add(layers.dense, h[j], j, dense)
-        _add(layers.again, h[j], j, again)
-    corrected = layers.last_bias.copy()
-    for k in range(corrected.shape[0]):
-        corrected[k] += scores[k]
-    for j in range(again.shape[0]):
-        if again[j] > 0.0:
-            _add(layers.last, again[j], j, corrected)
-    said = layers.head_bias.copy()
-    for j in range(dense.shape[0]):
-        if dense[j] > 0.0:
-            _add(layers.head, dense[j], j, said)
-    for k in range(said.shape[0]):
+            before[m, k] = max(x[k], np.float32(0.0))
+        gates = layers.gates[m].copy()
+        _add(layers.inputs[m], 0, which[:n], by[:n], gates)
+        _add(layers.recurrent[m], 0, units, h[m], gates)
+        _remember(gates, h[m, :hidden], c[m, :hidden])
+        dense = layers.dense_bias[m].copy()
+        _add(layers.dense[m], 0, units, h[m], dense)
+        _add(layers.dense[m], hidden, which[:n], by[:n], dense)
+        _add(layers.again[m], 0, units, h[m], again)
+        _add(layers.again[m], hidden, which[:n], by[:n], again)
+        said += layers.head_bias[m]
+        n = _positive(dense, which, by)
+        _add(layers.head[m], 0, which[:n], by[:n], said)
+        corrected += layers.last_bias[m]
+        n = _positive(again, which, by)
+        _add(layers.last[m], 0, which[:n], by[:n], corrected)
+    share = _ONE / np.float32(members)
+    for k in range(classes):
+        corrected[k] = scores[k] + corrected[k] * share
+        said[k] *= share
         scores[k] = said[k]
     _softmax(corrected, last)
     _softmax(said, first)
+
+
+@kernel
+def nothing(layers: Layers) -> tuple[F32, F32, F32, F32]:
+    """The state before the first beat, as `step` takes it: h, c, before, scores."""
+    members, hidden = layers.recurrent.shape[:2]
+    h, c = np.zeros((members, hidden), np.float32), np.zeros((members, hidden), np.float32)
+    return h, c, np.zeros(layers.bias.shape, np.float32), np.zeros(layers.head_bias.shape[1], np.float32)
 
 
 class BothWords(NamedTuple):
@@ -171,17 +262,14 @@ def read_words(layers: Layers, words: I64, follows: B1, *, alone: bool = False) 
     BothWords
         The last word is the first where no beat followed.
     """
-    first, last = np.empty((2, len(words), len(layers.head_bias)), np.float32)
+    first, last = np.empty((2, len(words), layers.head_bias.shape[1]), np.float32)
     _read_words(layers, words, follows, alone, first, last)
     return BothWords(first, last)
 
 
 @kernel
 def _read_words(layers: Layers, words: I64, follows: B1, alone: bool, first: F32, last: F32) -> None:
-    h = np.zeros(layers.recurrent.shape[0], np.float32)
-    c = np.zeros(layers.recurrent.shape[0], np.float32)
-    before = np.zeros(layers.bias.shape[0], np.float32)
-    scores = np.zeros(layers.head_bias.shape[0], np.float32)
+    h, c, before, scores = nothing(layers)
     for t in range(words.shape[0]):
         if alone:
             h[:] = 0.0

@@ -46,8 +46,8 @@ class NetworkConfig:
     """
 
     sizes: tuple[int, ...]
-    embedding: int = 48
-    hidden: int = 48
+    embedding: int = 32
+    hidden: int = 32
     dropout: float = 0.3
     classes: int = CLASSES
     ordered: int = 0

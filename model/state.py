@@ -12,6 +12,7 @@ import numpy as np
 from detector.types import LEADS
 from detector.waves import P_SPAN
 
+MEMBERS: Final = 3  # room for the networks of a model
 HIDDEN: Final = 64  # room for the LSTM's units, and for a beat's embedding; the shipped model may use fewer
 SCORES: Final = 5  # classes of beat (`model.reader.CLASSES`)
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
@@ -76,10 +77,10 @@ LANGUAGE = np.dtype(
         ("spare", "i4"),  # fills the row: a snapshot has no undefined bytes
         ("usual_beats", "i4"),  # beats in them
         ("groups", GROUP, (GROUPS,)),
-        ("before", "f4", (HIDDEN,)),  # the last beat's words, embedded
+        ("before", "f4", (MEMBERS, HIDDEN)),  # the last beat's words, as each network embeds them
         ("scores", "f4", (SCORES,)),  # its first word, as scores of the classes
-        ("h", "f4", (HIDDEN,)),
-        ("c", "f4", (HIDDEN,)),
+        ("h", "f4", (MEMBERS, HIDDEN)),
+        ("c", "f4", (MEMBERS, HIDDEN)),
     ],
     align=True,
 )

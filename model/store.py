@@ -22,12 +22,12 @@ from detector.types import LEADS
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS
 from model.lstm import Layers
 from model.reader import CLASSES, Weights
-from model.state import HIDDEN
+from model.state import HIDDEN, MEMBERS
 from model.vocabulary import SYMBOLS, TABLE, Vocabulary
 from model.words import WORDS
 from stream.errors import ModelError
 
-VERSION: Final = 2
+VERSION: Final = 3
 SHIPPED: Final = Path(__file__).parent / "weights" / "telebeat.safetensors"
 
 _DTYPES: Final = {"vocabulary.columns": np.int32, "layers.offsets": np.int64} | {
@@ -118,7 +118,12 @@ def _unfit(weights: Weights) -> str | None:
     if v.columns.shape != (TABLE,) or v.columns.min() < -1 or v.columns.max() >= len(v.idf):
         return f"the table of n-grams is not one of {SYMBOLS} letters"
     sizes = sizes_of(len(v.norms))
-    embedding, hidden, dense, again = len(n.bias), len(n.recurrent), len(n.dense_bias), len(n.again_bias)
+    if n.recurrent.ndim != 3 or min(n.bias.ndim, n.dense_bias.ndim, n.again_bias.ndim) != 2:
+        return "the layers are not those of several networks"
+    members, hidden = n.recurrent.shape[:2]
+    embedding, dense, again = n.bias.shape[1], n.dense_bias.shape[1], n.again_bias.shape[1]
+    if not 0 < members <= MEMBERS:
+        return f"{members} networks, the bed's row has room for {MEMBERS}"
     if not 0 < max(hidden, embedding) <= HIDDEN:
         return f"{hidden} hidden units and {embedding} of embedding, the bed's row has room for {HIDDEN}"
     if n.offsets.tolist() != [sum(sizes[:i]) for i in range(len(sizes))]:
@@ -140,8 +145,8 @@ def _unfit(weights: Weights) -> str | None:
     }
     for name, shape in shapes.items():
         array = getattr(n, name)
-        if array.shape != shape:
-            return f"{name} has the shape {array.shape} instead of {shape}"
+        if array.shape != (members, *shape):
+            return f"{name} has the shape {array.shape} instead of {(members, *shape)}"
         if not np.isfinite(array).all():
             return f"{name} holds values that are not finite"
     return None

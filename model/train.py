@@ -11,7 +11,7 @@ come almost all from one patient and are given less weight, so that they do not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from detector.types import LEADS
 from model.course import Course
@@ -28,6 +29,7 @@ from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import BothWords, Layers, read_words
 from model.network import Network
 from model.reader import CLASSES, Weights
+from model.state import HIDDEN, MEMBERS
 from model.store import sizes_of
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS
@@ -60,6 +62,8 @@ class TrainingConfig:
         Peak learning rate and weight decay of AdamW; the rate falls as a cosine.
     epochs, patience : int
         At most so many rounds over all records, and rounds without a better score after which it ends.
+    members : int
+        Networks taught apart, each with its own begin, order of records and blur; the model says their mean.
     memory : float
         Of the running mean of the weights, per step; the mean is what is judged and kept.
     held_out : float
@@ -73,11 +77,11 @@ class TrainingConfig:
     texts: int = 60_000
     shapes: int = 64
     terms: int = 512
-    embedding: int = 48
-    hidden: int = 48
+    embedding: int = 32
+    hidden: int = 32
     dropout: float = 0.3
     blend: float = 2.0
-    again: int = 48
+    again: int = 32
     slip: float = 0.15
     hush: float = 0.05
     mute: float = 0.1
@@ -88,8 +92,22 @@ class TrainingConfig:
     decay: float = 0.02
     epochs: int = 12
     patience: int = 12
+    members: int = 3
     memory: float = 0.995
     held_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what the bedside could not read.
+
+        Raises
+        ------
+        ValueError
+            The bed's row has no room for so many networks or units.
+        """
+        if not 1 <= self.members <= MEMBERS:
+            raise ValueError(f"members must be 1 to {MEMBERS}, not {self.members}: a bed's row has no room for more")
+        if not 1 <= min(self.embedding, self.hidden) <= max(self.embedding, self.hidden) <= HIDDEN:
+            raise ValueError(f"embedding and hidden must be 1 to {HIDDEN}, not {self.embedding} and {self.hidden}")
 
 
 @dataclass(frozen=True)
@@ -150,32 +168,46 @@ def read_passage(passage: Passage, weights: Weights) -> BothWords:
     return read_words(weights.layers, words_of(passage, weights.vocabulary), passage.follows)
 
 
-def export(network: Network, vocabulary: Vocabulary) -> Weights:
-    """The weights as the bedside takes them."""
+def export(networks: Sequence[Network], vocabulary: Vocabulary) -> Weights:
+    """The weights of networks of one make as the bedside takes them: members of one model."""
+    config = networks[0].config
+    hidden, embedding, classes = config.hidden, config.embedding, config.classes
 
-    def array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
-        return np.ascontiguousarray(tensor.detach().numpy().astype(np.float32))
+    def stacked(tensors: Iterable[torch.Tensor]) -> npt.NDArray[np.float32]:
+        return np.ascontiguousarray(np.stack([t.detach().numpy() for t in tensors]), np.float32)
 
-    def nothing(shape: int | tuple[int, int]) -> npt.NDArray[np.float32]:
-        return np.zeros(shape, np.float32)
+    def gates(tensors: Iterable[torch.Tensor]) -> npt.NDArray[np.float32]:
+        """From torch's order to the one in which those with a logistic function lie side by side."""
+        of_input, of_forget, of_cell, of_output = np.split(stacked(tensors), 4, axis=-1)
+        return np.ascontiguousarray(np.concatenate([of_input, of_forget, of_output, of_cell], axis=-1))
 
-    hidden, embedding, classes = network.config.hidden, network.config.embedding, network.config.classes
-    lstm = network.lstm.get_parameter
+    def linear(layers: Sequence[nn.Linear | None], inputs: int, outputs: int) -> tuple[npt.NDArray[np.float32], ...]:
+        there = [layer for layer in layers if layer is not None]
+        if not there:
+            zero = np.zeros((len(layers), inputs, outputs), np.float32)
+            return zero, zero.sum(axis=1)
+        return stacked(layer.weight.T for layer in there), stacked(layer.bias for layer in there)
+
+    dense, dense_bias = linear([n.dense for n in networks], hidden + embedding, hidden)
+    head, head_bias = linear([n.head for n in networks], hidden, classes)
+    again, again_bias = linear([n.again for n in networks], hidden + 2 * embedding, 0)
+    last, last_bias = linear([n.last for n in networks], 0, classes)
+    lstm = [n.lstm.get_parameter for n in networks]
     layers = Layers(
-        offsets=np.ascontiguousarray(network.offsets.numpy().astype(np.int64)),
-        embed=array(network.table()),
-        bias=array(network.bias),
-        inputs=array(lstm("weight_ih_l0").T),
-        recurrent=array(lstm("weight_hh_l0").T),
-        gates=array(lstm("bias_ih_l0") + lstm("bias_hh_l0")),
-        dense=array(network.dense.weight.T),
-        dense_bias=array(network.dense.bias),
-        head=array(network.head.weight.T),
-        head_bias=array(network.head.bias),
-        again=array(network.again.weight.T) if network.again else nothing((hidden + 2 * embedding, 0)),
-        again_bias=array(network.again.bias) if network.again else nothing(0),
-        last=array(network.last.weight.T) if network.last else nothing((0, classes)),
-        last_bias=array(network.last.bias) if network.last else nothing(classes),
+        offsets=np.ascontiguousarray(networks[0].offsets.numpy().astype(np.int64)),
+        embed=stacked(n.table() for n in networks),
+        bias=stacked(n.bias for n in networks),
+        inputs=gates(of("weight_ih_l0").T for of in lstm),
+        recurrent=gates(of("weight_hh_l0").T for of in lstm),
+        gates=gates(of("bias_ih_l0") + of("bias_hh_l0") for of in lstm),
+        dense=dense,
+        dense_bias=dense_bias,
+        head=head,
+        head_bias=head_bias,
+        again=again,
+        again_bias=again_bias,
+        last=last,
+        last_bias=last_bias,
     )
     return Weights(vocabulary, layers)
 
@@ -275,7 +307,7 @@ class Trainer(Course):
 
     def weights(self) -> Weights:
         """The mean weights as the bedside takes them."""
-        return export(self.mean, self.vocabulary)
+        return export([member.mean for member in self.members], self.vocabulary)
 
 
 def figures(table: BeatTable) -> tuple[float, float, float, float]:

@@ -87,7 +87,10 @@ def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
             isinstance(known[name], float) and isinstance(value, int)
         ):
             raise SettingsError(f"{file}: {name} must be {type(known[name]).__name__}, not {value!r}")
-    return dataclasses.replace(base, **given)
+    try:
+        return dataclasses.replace(base, **given)
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}") from error
 
 
 def folder_of(data_dir: Path | None, databases: tuple[str, ...]) -> Path:

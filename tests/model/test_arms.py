@@ -79,7 +79,7 @@ def test_without_state_no_beat_knows_of_another() -> None:
     network = Forgetful(NetworkConfig(sizes, 16, 12, again=8)).eval()
     words = np.random.default_rng(0).integers(0, sizes, (40, len(sizes)))
     order = np.random.default_rng(1).permutation(40)
-    layers = export(network, None).layers  # type: ignore[arg-type]
+    layers = export([network], None).layers  # type: ignore[arg-type]
     follows = np.ones(40, np.bool_)
     alone = read_words(layers, words, follows, alone=True)
     assert np.array_equal(alone.first[order], read_words(layers, words[order], follows, alone=True).first)

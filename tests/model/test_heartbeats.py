@@ -327,7 +327,7 @@ def test_sentences_are_read_as_torch_reads_them() -> None:
     network = Network(NetworkConfig(sizes, 24, 20, classes=2)).eval()
     words = np.random.default_rng(0).integers(0, sizes, (40, PLACES, len(sizes)))
     lengths = np.random.default_rng(1).integers(1, PLACES + 1, 40)
-    probabilities = read_sentences(export(network, None).layers, words, lengths)  # type: ignore[arg-type]
+    probabilities = read_sentences(export([network], None).layers, words, lengths)  # type: ignore[arg-type]
     with torch.no_grad():
         scores, _, _ = network(torch.from_numpy(words), network.start(40))
     expected = torch.softmax(scores[torch.arange(40), torch.from_numpy(lengths) - 1], 1).numpy()

@@ -178,4 +178,4 @@ def test_sentence_has_the_fields_of_the_network() -> None:
     layers = READER.weights.layers
     sizes = sizes_of(READER.shapes)
     assert len(sizes) == LEADS + len(WORDS) == len(layers.offsets)
-    assert len(layers.embed) == sum(sizes)
+    assert layers.embed.shape[1] == sum(sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from detector.types import LEADS
 from model.dataset import TAUGHT, UNTAUGHT, Passage, Strip, changed, listen
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
-from model.lstm import read_words
+from model.lstm import read_words, tanh
 from model.reader import CLASSES
 from model.store import sizes_of
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
@@ -58,6 +61,7 @@ def config(**changes: Any) -> Any:
         "again": 10,
         "epochs": 3,
         "lanes": 3,
+        "members": 2,
         "held_out": 0.3,
     }
     return TrainingConfig(**(small | changes))
@@ -94,15 +98,25 @@ def test_step_equals_torch() -> None:
     random = np.random.default_rng(0)
     words = random.integers(0, sizes, (300, len(sizes)))
     follows = random.random(300) < 0.9
-    for again in (0, 18):
-        network = Network(NetworkConfig(sizes, 24, 20, again=again)).eval()
-        both = read_words(export(network, None).layers, words, follows)  # type: ignore[arg-type]
+    for again, members, (embedding, hidden) in itertools.product((0, 18), (1, 2), ((24, 20), (48, 50))):
+        config = NetworkConfig(sizes, embedding, hidden, again=again)
+        networks = [Network(config).eval() for _ in range(members)]
+        both = read_words(export(networks, None).layers, words, follows)  # type: ignore[arg-type]
         with torch.no_grad():
-            first, last, _ = network(torch.from_numpy(words)[None], network.start(1))
-        known = torch.softmax(first[0], 1).numpy()
+            said = [network(torch.from_numpy(words)[None], network.start(1)) for network in networks]
+        first, last = (torch.stack([each[word][0] for each in said]).mean(dim=0) for word in (0, 1))
+        known = torch.softmax(first, 1).numpy()
         np.testing.assert_allclose(both.first, known, rtol=0, atol=1e-5)
-        known[:-1][follows[1:]] = torch.softmax(last[0, 1:], 1).numpy()[follows[1:]]
+        known[:-1][follows[1:]] = torch.softmax(last[1:], 1).numpy()[follows[1:]]
         np.testing.assert_allclose(both.last, known, rtol=0, atol=1e-5)
+
+
+@given(st.floats(-2e38, 2e38, width=32))
+@example(0.0)
+@example(-0.0)
+@example(1e-30)
+def test_tanh_is_the_hyperbolic_tangent(x: float) -> None:
+    assert tanh(np.float32(x)) == pytest.approx(np.tanh(x), rel=1e-6, abs=1e-37)
 
 
 def test_chunks_go_on_where_the_last_ended() -> None:

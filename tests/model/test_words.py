@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from detector.measure import SPAN, SPAN_BEFORE
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, TEXT, letters, text_of
-from model.lstm import Layers, step
+from model.lstm import Layers, nothing, step
 from model.reader import Reader
 from model.vocabulary import GRAMS, NGRAM, shape_word, tfidf
 from model.words import FIELDS, WORDS, level_of
@@ -114,17 +114,23 @@ def test_tfidf_and_shape_word_equal_their_plain_twins(text: np.ndarray) -> None:
 def plain_step(
     n: Layers, words: np.ndarray, h: np.ndarray, c: np.ndarray, before: np.ndarray, said: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The network as its formulas are printed."""
+    """The networks as their formulas are printed; members are added up at the end."""
 
     def sigmoid(x: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-x.astype(np.float64)))
 
-    x = np.maximum(n.embed[n.offsets + words].sum(axis=0, dtype=np.float64) + n.bias, 0)
-    i, f, g, o = np.split(x @ n.inputs + h @ n.recurrent + n.gates, 4)
+    def times(vector: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        product: np.ndarray = np.einsum("mi,mij->mj", vector, matrix, dtype=np.float64)
+        return product
+
+    x = np.maximum(n.embed[:, n.offsets + words].sum(axis=1, dtype=np.float64) + n.bias, 0)
+    i, f, o, g = np.split(times(x, n.inputs) + times(h, n.recurrent) + n.gates, 4, axis=1)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
-    scores = np.maximum(np.concatenate([h, x]) @ n.dense + n.dense_bias, 0) @ n.head + n.head_bias
-    last = np.maximum(np.concatenate([h, x, before]) @ n.again + n.again_bias, 0) @ n.last + n.last_bias + said
+    dense = np.maximum(times(np.hstack([h, x]), n.dense) + n.dense_bias, 0)
+    again = np.maximum(times(np.hstack([h, x, before]), n.again) + n.again_bias, 0)
+    scores = (times(dense, n.head) + n.head_bias).mean(axis=0)
+    last = (times(again, n.last) + n.last_bias).mean(axis=0) + said
     return [np.exp(s - s.max()) / np.exp(s - s.max()).sum() for s in (scores, last)], [h, c, x, scores]
 
 
@@ -133,10 +139,10 @@ def plain_step(
 def test_step_equals_its_plain_twin(seed: int) -> None:
     n = READER.weights.layers
     rng = np.random.default_rng(seed)
-    sizes = np.diff([*n.offsets, len(n.embed)])
-    kept = [np.zeros(len(part), np.float32) for part in (n.recurrent, n.recurrent, n.bias, n.head_bias)]
+    sizes = np.diff([*n.offsets, n.embed.shape[1]])
+    kept = nothing(n)
     plain = [part.astype(np.float64) for part in kept]
-    first, last = np.empty((2, len(n.head_bias)), np.float32)
+    first, last = np.empty((2, n.head_bias.shape[1]), np.float32)
     for _ in range(10):
         words = rng.integers(0, sizes)
         step(n, words, kept[0], kept[1], kept[2], kept[3], first, last)

@@ -106,7 +106,7 @@ def test_truth_sits_on_the_largest_deflection_of_the_first_lead(seed: int, rhyth
     for time in beats(scripted)[1:-1]:
         sample = round(time * 360)
         around = np.abs(rest[sample - reach : sample + reach + 1])
-        # An R wave goes before a Q or S wave that is hardly larger, with the script as with the detector.
+        # An R wave goes before a Q or S wave that is hardly larger.
         assert around[reach - 4 : reach + 5].max() >= around.max() / UPRIGHT
 
 
