@@ -321,9 +321,13 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
         if overdue or (refused and state.kept > 0.0):
             if state.kept > -SEARCHED:
                 found = True
+                searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
                 peak.strength = state.kept
-                locate(state, desk, signal, state.kept_at, peak, True)
-                learn_beat(state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, True)
+                locate(state, desk, signal, state.kept_at, peak, searched)
+                learn_beat(
+                    state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, searched
+                )
+                state.looked = 1  # what came behind it has been refused
             state.kept = UNLIKELY
     if found:
         peak.found = STRIDE * step + STRIDE - 1

@@ -328,8 +328,10 @@ class QrsTwin:
         one, self.kept = self.kept, None
         if one.score <= -candidate.SEARCHED:
             return None
-        where, chosen = self._locate(one.at, searched=True)
-        self._accept(one, searched=True)
+        searched = one.score <= 0.0
+        where, chosen = self._locate(one.at, searched=searched)
+        self._accept(one, searched=searched)
+        self.looked = True
         return Peak(where, 2 * now + 1, one.score, chosen)
 
     def _accept(self, one: _Candidate, *, searched: bool) -> None:
