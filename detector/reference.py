@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector import candidate, learning, qrs, r_peak, usual
+from detector import candidate, learning, qrs, usual
 from detector.desk import WEIGHTS
-from detector.envelope import LAG, PER_BAND, SETTLE
+from detector.envelope import PER_BAND, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_filters import LeadTwin, microvolts
+from detector.reference_r_peak import locate
 from detector.score import MEASURES, UNITS
 
 
@@ -204,10 +205,10 @@ class QrsTwin:
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
         if one.score > (0.0 if closed else candidate.SURE):
-            where, chosen = self._locate(one.at, searched=False)
+            self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
             self._learn(one)
             self._accept(one, searched=False)
-            return Peak(where, 2 * now + 1, one.score, chosen)
+            return Peak(self.last_r, 2 * now + 1, one.score, chosen)
         self._keep(one)
         for lead in self.leads:
             if lead.heard:
@@ -329,10 +330,10 @@ class QrsTwin:
         if one.score <= -candidate.SEARCHED:
             return None
         searched = one.score <= 0.0
-        where, chosen = self._locate(one.at, searched=searched)
+        self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=searched)
         self._accept(one, searched=searched)
         self.looked = True
-        return Peak(where, 2 * now + 1, one.score, chosen)
+        return Peak(self.last_r, 2 * now + 1, one.score, chosen)
 
     def _accept(self, one: _Candidate, *, searched: bool) -> None:
         faded = not searched and one.at - self.sure > learning.FADE_AFTER
@@ -359,39 +360,6 @@ class QrsTwin:
             if len(lead.beats) > usual.WEIGHED:
                 ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
                 lead.weight = ratio * ratio
-
-    def _locate(self, at: int, *, searched: bool) -> tuple[int, int]:
-        chosen = -1
-        for i, lead in enumerate(self.leads):
-            if lead.heard and (chosen < 0 or lead.weight > r_peak.CLEARLY * self.leads[chosen].weight):
-                chosen = i
-        chosen = max(chosen, 0)
-        centre = 2 * at + 1 - LAG
-        first = max(centre - r_peak.FIDUCIAL, self.last_r + r_peak.APART)
-        last = max(centre + r_peak.FIDUCIAL, first)
-
-        window = [self.mv[t][chosen] if t >= 0 else math.nan for t in range(first - r_peak.BEFORE, last + 1)]
-        microvolt = [None if math.isnan(value) else microvolts(value) for value in window]
-        before, whole = microvolt[: r_peak.BEFORE], microvolt[r_peak.BEFORE :]
-        real = [value for value in whole if value is not None]
-        where = min(max(centre, first), last)
-        if real:
-            level_of = [value for value in before if value is not None] or real
-            level = float(np.rint(np.float32(sum(level_of)) / np.float32(len(level_of))))
-            lead = self.leads[chosen]
-            upright = r_peak.UPRIGHT * r_peak.LOYAL if lead.upright > 0.5 else r_peak.UPRIGHT / r_peak.LOYAL
-            off = [0.0 if value is None else value - level for value in whole]
-            sizes = [np.float32(value) * np.float32(upright) if value > 0.0 else np.float32(-value) for value in off]
-            top = sizes.index(max(sizes))
-            for i in range(1, top - r_peak.WIDE):
-                if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
-                    top = i
-                    break
-            where = first + top
-            if not searched:
-                lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[top] > 0.0) - lead.upright)
-        self.last_r = where
-        return where, chosen
 
 
 def _both(near: Sequence[float], points: Sequence[float]) -> float:

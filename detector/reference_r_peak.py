@@ -1,0 +1,69 @@
+"""Where the R peak lies, once more in plain Python, to be read and to be the oracle of `detector.r_peak`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from detector import r_peak
+from detector.envelope import LAG
+from detector.reference_filters import LeadTwin, microvolts
+
+
+def locate(
+    leads: Sequence[LeadTwin], mv: Sequence[Sequence[float]], at: int, last_r: int, *, searched: bool
+) -> tuple[int, int]:
+    """Place the R peak of a beat; see `detector.r_peak` for the rule.
+
+    Parameters
+    ----------
+    leads : sequence of LeadTwin
+        The lead it is placed on learns which way it points, unless `searched`.
+    mv : sequence of (leads,) float
+        All ticks so far, in mV; NaN where there is no reading.
+    at : int
+        Step of the feature's peak.
+    last_r : int
+        Tick of the last R peak.
+    searched : bool
+        Found by the search back.
+
+    Returns
+    -------
+    tick, lead : int
+    """
+    chosen = -1
+    for i, lead in enumerate(leads):
+        if lead.heard and (chosen < 0 or lead.weight > r_peak.CLEARLY * leads[chosen].weight):
+            chosen = i
+    chosen = max(chosen, 0)
+    centre = 2 * at + 1 - LAG
+    first = max(centre - r_peak.FIDUCIAL, last_r + r_peak.APART)
+    last = max(centre + r_peak.FIDUCIAL, first)
+
+    before = [value for value in _whole(mv, chosen, first - r_peak.BEFORE, first) if value is not None]
+    window = _whole(mv, chosen, first, last + 1)
+    level_of = before or [value for value in window if value is not None]
+    if all(value is None for value in window):
+        return min(max(centre, first), last), chosen
+    level = float(np.rint(np.float32(sum(level_of)) / np.float32(len(level_of))))
+    lead = leads[chosen]
+    upright = np.float32(r_peak.UPRIGHT * r_peak.LOYAL if lead.upright > 0.5 else r_peak.UPRIGHT / r_peak.LOYAL)
+    off = [0.0 if value is None else value - level for value in window]
+    sizes = [np.float32(value) * upright if value > 0.0 else np.float32(-value) for value in off]
+    top = sizes.index(max(sizes))
+    for i in range(1, top - r_peak.WIDE):
+        if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
+            top = i
+            break
+    if not searched:
+        lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[top] > 0.0) - lead.upright)
+    return first + top, chosen
+
+
+def _whole(mv: Sequence[Sequence[float]], lead: int, first: int, end: int) -> list[int | None]:
+    """Whole microvolts of the ticks [first, end) of a lead; None where there is no reading."""
+    values = [mv[t][lead] if t >= 0 else math.nan for t in range(first, end)]
+    return [None if math.isnan(value) else microvolts(value) for value in values]
