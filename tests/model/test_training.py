@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from model.reader import CLASSES
 from model.store import sizes_of
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
 from model.words import RR
+from stream.errors import SettingsError
 from tests.model.hearts import heart
 
 pytestmark = pytest.mark.train
@@ -98,7 +98,7 @@ def test_step_equals_torch() -> None:
     random = np.random.default_rng(0)
     words = random.integers(0, sizes, (300, len(sizes)))
     follows = random.random(300) < 0.9
-    for again, members, (embedding, hidden) in itertools.product((0, 18), (1, 2), ((24, 20), (48, 50))):
+    for again, members, (embedding, hidden) in product((0, 18), (1, 2), ((24, 20), (48, 50))):
         config = NetworkConfig(sizes, embedding, hidden, again=again)
         networks = [Network(config).eval() for _ in range(members)]
         both = read_words(export(networks, None).layers, words, follows)  # type: ignore[arg-type]
@@ -152,6 +152,7 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
 
     straight = Trainer(passages, config(), tmp_path / "straight")
     weights = straight.run()
+    assert not np.array_equal(weights.layers.embed[0], weights.layers.embed[1]), "members are taught apart"
     again = Trainer(passages, config(), tmp_path / "again")
 
     class Interrupted(Exception):  # noqa: N818 - no error
@@ -167,6 +168,17 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
     resumed = Trainer(passages, config(), tmp_path / "again")
     assert arrays_equal(weights, resumed.run())
     assert (tmp_path / "straight" / "curve.csv").read_text() == (tmp_path / "again" / "curve.csv").read_text()
+
+
+@pytest.mark.parametrize("line", ["members = 0", "members = 4", "hidden = 65", "embedding = 0"])
+def test_what_the_bedside_has_no_room_for_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:
+    from model.train import TrainingConfig
+    from stream.commands.train import configured
+
+    file = tmp_path / "config.toml"
+    file.write_text(f"{line}\n")
+    with pytest.raises(SettingsError, match=rf"config\.toml: .*{line.split(maxsplit=1)[0]}"):
+        configured(TrainingConfig(), file)
 
 
 def test_subjects_are_never_on_both_sides(passages: list[Passage]) -> None:
