@@ -280,6 +280,19 @@ def test_the_search_back_does_not_wait_for_ever(size: float) -> None:
     assert late["found"] - late["tick"] <= qrs.LATEST
 
 
+@pytest.mark.parametrize("size", [0.22, 0.24, 0.26, 0.28])
+def test_a_doubtful_beat_is_told_soon(size: float) -> None:
+    """The last beat is small and nothing comes behind it: it waits for its doubt to end, and no longer."""
+    mv, hearts = ecg(30, 70, noise_mv=0.02)
+    beat = mv[hearts[-2] - 60 : hearts[-2] + 60]
+    rest = np.random.default_rng(0).normal(0, 0.02, (1500, mv.shape[1]))
+    rest[40:160] += size * (beat - beat[0])
+    _, peaks = detect(np.concatenate([mv[: hearts[-1] + 100], rest]))
+    late = peaks[peaks["tick"] > hearts[-1] + 50][0]
+    assert 0.0 < late["strength"] <= qrs.DOUBT
+    assert late["found"] - late["tick"] <= qrs.SOON
+
+
 def test_only_the_past_is_used() -> None:
     mv, _ = ecg(20, 75, noise_mv=0.05)
     _, expected = detect(mv)
