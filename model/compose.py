@@ -15,7 +15,8 @@ writes a new score of when the beats come (`_Score`) and plays it with the recor
 The passages of the score (`PASSAGES`) are those that are told from each other hardest: single premature beats and
 pairs, bigeminy and its like, whose beats are hardly early, runs of seconds to minutes, some with so few sinus beats
 between them that the early ones are the rule; and, lest "early" alone comes to mean supraventricular, breathing sinus
-rhythm and fibrillation, whose beats stay normal ones, and ventricular beats.
+rhythm, fibrillation and beats that fail, whose beats stay normal ones, and ventricular beats. Half of the records are
+one such passage from begin to end: a heart may have known nothing else since it is watched.
 Stretches that are not in steady sinus rhythm, and all beats but normal ones, are played as they were.
 """
 
@@ -42,10 +43,14 @@ LONGEST_S: Final = 2.2  # RR interval that is composed anew at most
 STEADY: Final = 0.05  # median change of RR from beat to beat, as its share, below which a rhythm is taken for sinus
 AROUND: Final = 20  # beats on either side that it is taken over
 NORMAL: Final = "NLRB"
-#: Shares of the passages: as it was, single beats, bigeminy, runs, breathing, fibrillation, ventricular beats. Half of
-#: them have no premature beat, so that "early" alone does not come to mean one.
-PASSAGES: Final = (0.2, 0.15, 0.11, 0.11, 0.14, 0.14, 0.15)
+#: Shares of the passages: as it was, single beats, bigeminy, runs, breathing, fibrillation, ventricular beats, block.
+#: Half of them have no premature beat, so that "early" alone does not come to mean one.
+PASSAGES: Final = (0.18, 0.15, 0.11, 0.11, 0.14, 0.14, 0.15, 0.02)
+LIFELONG: Final = 0.5  # share of records that are one passage from begin to end: no other rhythm to measure it by
+LIVES: Final = (0.0, 0.1, 0.12, 0.22, 0.17, 0.24, 0.1, 0.05)  # shares of those; all of their runs are of a sick node
 SICK: Final = 0.3  # share of passages of runs in which the sinus node is slow to wake and hardly beats between them
+SLOWEST: Final = 1.5  # times its own RR: the pace of a sick node at most
+LONGEST_RUN, LONGEST_SICK = 150, 40  # beats
 BEFORE_S, BEHIND_S = 0.1, 0.45  # of a beat that is made a ventricular one
 
 
@@ -140,10 +145,11 @@ def _write(rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.G
     n = len(rr)
     score = _Score(rr.copy(), np.ones((n, leads)), np.zeros(n), np.zeros(n, bool), np.zeros(n), np.full(n, -1), [])
     focus = _focus(leads, rng)
+    lifelong = rng.random() < LIFELONG
     at = 0
     while at < n:
-        end = min(at + int(rng.integers(40, 240)), n)
-        kind = rng.choice(len(PASSAGES), p=PASSAGES)
+        end = n if lifelong else min(at + int(rng.integers(40, 240)), n)
+        kind = rng.choice(len(PASSAGES), p=LIVES if lifelong else PASSAGES)
         if rng.random() < 0.3:
             focus = _focus(leads, rng)
         own = np.array([np.median(rr[max(i - AROUND, 1) : i + AROUND]) for i in range(at, end)])
@@ -152,13 +158,15 @@ def _write(rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.G
         elif kind == 2:
             _alternate(score, at, own, focus, rng)
         elif kind == 3:
-            _run(score, at, own, focus, rng)
+            _run(score, at, own, focus, rng, sick=lifelong or rng.random() < SICK)
         elif kind == 4:
             _breathe(score, at, own, rng)
         elif kind == 5:
             _fibrillate(score, at, own, rng)
         elif kind == 6:
             _ventricular(score, at, own, rng)
+        elif kind == 7:
+            _block(score, at, own, rng)
         at = end
     score.rr = np.where(free, np.maximum(score.rr, SHORTEST_S), rr)
     score.early &= free
@@ -223,9 +231,10 @@ def _alternate(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.rando
             score.rr[at + i] = own[i] * rest * rng.normal(1, 0.02)
 
 
-def _run(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
-    sick = rng.random() < SICK
-    longest = 40 if sick else 150
+def _run(score: _Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator, *, sick: bool) -> None:
+    longest = LONGEST_SICK if sick else LONGEST_RUN
+    if sick:
+        own = own * rng.uniform(1.0, SLOWEST)
     i = int(rng.integers(0, 10))
     while i < len(own):
         length = int(np.exp(rng.uniform(np.log(3), np.log(longest))))
@@ -245,6 +254,17 @@ def _breathe(score: _Score, at: int, own: Floats, rng: np.random.Generator) -> N
     depth = rng.uniform(0.05, 0.22)
     phase = np.cumsum(rng.normal(1.0, 0.15, len(own))) * 2 * np.pi / breath
     score.rr[at : at + len(own)] = own * np.exp(depth * np.sin(phase) + rng.normal(0, 0.02, len(own)))
+
+
+def _block(score: _Score, at: int, own: Floats, rng: np.random.Generator) -> None:
+    """Beats that fail: pauses with no premature beat before them, which a sick node's runs are told from by P waves."""
+    often = rng.choice([rng.uniform(0.02, 0.1), rng.uniform(0.1, 0.5)])
+    slow = rng.uniform(0.9, 1.4)
+    wander = rng.uniform(0.01, 0.04)
+    pause = rng.uniform(1.5, 2.4)
+    for i in range(len(own)):
+        rr = own[i] * slow * rng.normal(1, wander)
+        score.rr[at + i] = rr * pause * rng.normal(1, wander) if rng.random() < often else rr
 
 
 def _fibrillate(score: _Score, at: int, own: Floats, rng: np.random.Generator) -> None:

@@ -73,7 +73,10 @@ class TrainingConfig:
 
     seed: int = 7
     databases: tuple[str, ...] = ("mitdb", "svdb", "cpsc2021")
-    variants: tuple[str, ...] = ("plain", "swap", "noise", "pace", "single", "composed")
+    variants: tuple[str, ...] = (
+        *("plain", "swap", "noise", "pace", "single"),
+        *("composed", "composed-2", "composed-3"),
+    )
     texts: int = 60_000
     shapes: int = 64
     terms: int = 512

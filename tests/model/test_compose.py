@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import model.compose as composing
 from detector.types import LEADS
-from model.compose import SHORTEST_S, compose
+from model.compose import LIVES, PASSAGES, SHORTEST_S, compose
 from model.dataset import Strip, composed, listen
 from model.ec57 import Annotations
 from tests.model.hearts import heart
@@ -54,7 +55,8 @@ def test_there_are_no_jumps(seed: int) -> None:
     assert np.abs(np.diff(new, axis=0)).max() <= 2.5 * np.abs(np.diff(mv, axis=0)).max()
 
 
-def test_premature_beats_come_early_and_ventricular_ones_are_broad() -> None:
+def test_premature_beats_come_early_and_ventricular_ones_are_broad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composing, "SLOWEST", 1.0)  # the sinus node keeps its pace of 0.8 s
     early: list[float] = []
     breadths: dict[str, list[float]] = {"N": [], "V": []}
     for seed in range(12):
@@ -95,6 +97,38 @@ def test_ventricular_beats_are_played_as_they_were() -> None:
         old, now = reference.samples[i], beats.samples[i]
         assert now - beats.samples[i - 1] == old - reference.samples[i - 1]
         assert np.array_equal(mv[old - 30 : old + 40], new[now - 30 : now + 40])
+
+
+def lived(monkeypatch: pytest.MonkeyPatch, passage: int, seed: int) -> tuple[Any, Any]:
+    """Kinds of beat and RR intervals of a heart that knows one passage only."""
+    monkeypatch.setattr(composing, "LIFELONG", 1.0)
+    monkeypatch.setattr(composing, "LIVES", tuple(float(i == passage) for i in range(len(LIVES))))
+    _, beats = played(seed)
+    return kinds_of(beats)[1:], np.diff(beats.samples) / RATE
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sick_node_hardly_beats_between_its_runs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    kinds, rr = lived(monkeypatch, 3, seed)
+    early = kinds == "S"
+    assert early[5:].mean() > 0.5
+    assert set(kinds) == {"N", "S"}
+    assert np.median(rr[1:][early[:-1] & ~early[1:]]) > np.median(rr[early])  # a pause ends each run
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_beats_that_fail_leave_pauses_and_no_early_beat(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    kinds, rr = lived(monkeypatch, 7, seed)
+    assert set(kinds) == {"N"}
+    usual = np.median(rr)
+    assert rr[2:].min() > 0.6 * usual
+    assert rr.max() > 1.4 * rr[2:].min()
+
+
+def test_shares_of_passages_are_whole() -> None:
+    assert sum(PASSAGES) == pytest.approx(1.0)
+    assert sum(LIVES) == pytest.approx(1.0)
+    assert len(LIVES) == len(PASSAGES)
 
 
 def test_the_same_lot_composes_the_same() -> None:
