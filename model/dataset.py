@@ -166,7 +166,7 @@ def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng:
         units[rng.integers(LEADS)] = np.nan
         return strip if np.isnan(units).all() else Strip(strip.rate_hz, strip.samples, units)
     if kind == "noise" and noise is not None:
-        mv = _mv_of(strip)
+        mv = mv_of(strip)
         for lead in range(LEADS):
             if np.isnan(mv[:, lead]).all():
                 continue
@@ -176,7 +176,7 @@ def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng:
             added -= added.mean()
             ratio = 10 ** (-rng.uniform(*NOISE_DB) / 20)
             mv[:, lead] += added * ratio * np.nanstd(np.diff(mv[:, lead])) / np.std(np.diff(added))
-        return _strip_of(mv, strip.rate_hz)
+        return strip_of(mv, strip.rate_hz)
     return strip
 
 
@@ -186,16 +186,17 @@ def composed(strip: Strip, reference: Annotations, rng: np.random.Generator) -> 
         strip = changed(strip, "swap", None, rng)
     if rng.random() < COMPOSED_PACE:
         strip = changed(strip, "pace", None, rng)
-    played = compose(_mv_of(strip), strip.rate_hz, reference, rng)
-    return (_strip_of(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)
+    played = compose(mv_of(strip), strip.rate_hz, reference, rng)
+    return (strip_of(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)
 
 
-def _mv_of(strip: Strip) -> npt.NDArray[np.float64]:
+def mv_of(strip: Strip) -> npt.NDArray[np.float64]:
+    """Its leads in millivolts, float64 (n, LEADS); NaN where there is no reading."""
     mv: npt.NDArray[np.float64] = np.where(strip.samples == MISSING, np.nan, strip.samples * strip.units)
     return mv
 
 
-def _strip_of(mv: npt.NDArray[np.float64], rate_hz: float) -> Strip:
+def strip_of(mv: npt.NDArray[np.float64], rate_hz: float) -> Strip:
     """Millivolts (n, LEADS) as steps of a size that no amplifier is as fine as; a lead without readings is none."""
     steps = np.where(np.isnan(mv), MISSING, np.clip(np.rint(np.nan_to_num(mv) / MICROVOLT), -32767, 32767))
     return Strip(rate_hz, steps.astype(np.int16), np.where(np.isnan(mv).all(axis=0), np.nan, MICROVOLT))
@@ -275,26 +276,37 @@ def passage(
     if kind.startswith(COMPOSED):
         strip, reference = composed(original, reference, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
+    return hear(strip, reference, (folder.name, record, kind), original.rate_hz, beats)
+
+
+def hear(
+    strip: Strip,
+    reference: Annotations,
+    name: tuple[str, str, str],
+    rate_hz: float,
+    beats: npt.NDArray[np.int64] | None = None,
+) -> Passage:
+    """A strip listened to and labelled.
+
+    Parameters
+    ----------
+    strip : Strip
+    reference : Annotations
+    name : tuple of str
+        Database, record and kind.
+    rate_hz : float
+        Of the record, by which beats are paired; that of the strip, unless its pace was changed.
+    beats : int64 (n,), optional
+        As in `listen`.
+    """
     samples, texts, values, levels = listen(strip, beats)
     found = Annotations.of(samples, "N" * len(samples))
-    pairs = pair(reference, found, Period.of(original.rate_hz, start_s=0.0))
+    pairs = pair(reference, found, Period.of(rate_hz, start_s=0.0))
     labels = np.full(len(samples), UNTAUGHT, np.int8)
     for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
         if ours >= 0 and theirs >= 0 and (taught := TAUGHT.get(reference.symbols[theirs])):
             labels[ours] = CLASSES.index(taught)
-    return Passage(
-        folder.name,
-        record,
-        kind,
-        original.rate_hz,
-        samples,
-        texts,
-        values,
-        levels,
-        labels,
-        reference,
-        len(strip.samples),
-    )
+    return Passage(*name, rate_hz, samples, texts, values, levels, labels, reference, len(strip.samples))
 
 
 def records_of(folder: Path) -> list[str]:
