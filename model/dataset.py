@@ -53,7 +53,8 @@ STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 MISSING: Final = -32768  # the sample that stands for no reading
 MICROVOLT: Final = 1e-3  # mV per step of signals that were changed: far below any amplifier's noise
 NOISE_DB: Final = (0.0, 18.0)  # range of signal-to-noise ratio of noisy variants
-COMPOSED: Final = "composed"  # variants with other beats: this, or this and a number, each composed by another lot
+COMPOSED: Final = ("composed", "composed-2", "composed-3")  # variants with other beats, each by another lot
+VARIANTS: Final = ("plain", "swap", "noise", "pace", "single", *COMPOSED)
 COMPOSED_SWAP, COMPOSED_PACE = 0.4, 0.3  # share of them that have their leads exchanged, their pace changed besides
 PACE: Final = (0.88, 1.14)  # range of the factor on the heart's pace of variants with a changed rate
 
@@ -82,7 +83,7 @@ class Passage:
     Attributes
     ----------
     database, record, kind : str
-        Where it is from and its variant (`changed`).
+        Where it is from and its variant, of `VARIANTS`.
     rate_hz : float
         Of the record.
     samples : int64 (n,)
@@ -273,7 +274,7 @@ def passage(
     noise = noise_of(noise_folder) if kind == "noise" and noise_folder is not None else None
     reference = read(folder, record, annotator, original.rate_hz)
     strip = changed(original, kind, noise, rng)
-    if kind.startswith(COMPOSED):
+    if kind in COMPOSED:
         strip, reference = composed(original, reference, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
     return hear(strip, reference, (folder.name, record, kind), original.rate_hz, beats)

@@ -2,8 +2,8 @@
 
 It is made of passages that are told from each other hardest: single premature beats and pairs, bigeminy and its like,
 whose beats are hardly early, runs of seconds to minutes, some with so few sinus beats between them that the early ones
-are the rule; and, lest "early" alone comes to mean supraventricular, breathing sinus rhythm, fibrillation and beats
-that fail, whose beats stay normal ones, and ventricular beats.
+are the rule; and, lest "early" alone comes to mean supraventricular, breathing sinus rhythm, fibrillation and sinus
+arrest, whose beats stay normal ones, and ventricular beats.
 
 Half of the scores are one such passage from begin to end: a heart may have known nothing else since it is watched, and
 then no memory of its own pace tells what is early.
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 SHORTEST_S: Final = 0.28  # RR interval that the score asks for at least
 AROUND: Final = 20  # beats on either side that the own RR is the median of
-#: What a passage is of, and its share. Half of them have no premature beat, so that "early" alone does not mean one.
+#: What a passage is of, and its share. More than half have no supraventricular beat, so that "early" alone means none.
 PASSAGES: Final = {
     "as it was": 0.18,
     "singles": 0.15,
@@ -30,9 +30,9 @@ PASSAGES: Final = {
     "breathing": 0.14,
     "fibrillation": 0.14,
     "ventricular": 0.15,
-    "block": 0.02,
+    "arrest": 0.02,
 }
-LIFELONG: Final = 0.5  # share of records that are one passage from begin to end: no other rhythm to measure it by
+LIFELONG: Final = 0.5  # share of scores that are one passage from begin to end: no other rhythm to measure it by
 #: What that is of, and its share; all of their runs are of a sick node.
 LIVES: Final = {
     "singles": 0.08,
@@ -41,11 +41,12 @@ LIVES: Final = {
     "breathing": 0.15,
     "fibrillation": 0.34,  # with less of it than that, the sick node made more beats of fibrillating hearts be called S
     "ventricular": 0.08,
-    "block": 0.05,
+    "arrest": 0.05,
 }
-SICK: Final = 0.3  # share of passages of runs in which the sinus node is slow to wake and hardly beats between them
-SLOWEST: Final = 1.5  # times its own RR: the pace of a sick node at most
-LONGEST_RUN, LONGEST_SICK = 150, 40  # beats
+SICK: Final = 0.3  # share of other passages of runs in which the sinus node is slow and hardly beats between them
+SLOWEST: Final = 1.5  # times the own RR: that of a sick node at most
+LONGEST_RUN: Final = 150  # beats
+LONGEST_SICK: Final = 40  # beats of a run whose sinus node is sick
 
 
 @dataclass
@@ -89,7 +90,15 @@ class Ventricle:
 
 
 def write(rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.Generator, life: str | None) -> Score:
-    """Write the score: passages of several kinds, one after another, or one."""
+    """Write the score: passages of several kinds, one after another, or one from begin to end.
+
+    Raises
+    ------
+    ValueError
+        `life` is none of `LIVES`.
+    """
+    if life is not None and life not in LIVES:
+        raise ValueError(f"no rhythm to live in: {life}; there are {', '.join(LIVES)}")
     n = len(rr)
     score = Score(rr.copy(), np.ones((n, leads)), np.zeros(n), np.zeros(n, bool), np.zeros(n), np.full(n, -1), [])
     focus = _focus(leads, rng)
@@ -115,8 +124,8 @@ def write(rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.Ge
                 _fibrillate(score, at, own, rng)
             case "ventricular":
                 _ventricular(score, at, own, rng)
-            case "block":
-                _block(score, at, own, rng)
+            case "arrest":
+                _arrest(score, at, own, rng)
         at = end
     score.rr = np.where(free, np.maximum(score.rr, SHORTEST_S), rr)
     score.early &= free
@@ -183,8 +192,10 @@ def _alternate(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random
 
 def _run(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator, *, sick: bool) -> None:
     longest = LONGEST_SICK if sick else LONGEST_RUN
-    if sick:
-        own = own * rng.uniform(1.0, SLOWEST)
+    if sick:  # those of the sinus node as well
+        slow = rng.uniform(1.0, SLOWEST)
+        own = own * slow
+        score.rr[at : at + len(own)] *= slow
     i = int(rng.integers(0, 10))
     while i < len(own):
         length = int(np.exp(rng.uniform(np.log(3), np.log(longest))))
@@ -206,8 +217,8 @@ def _breathe(score: Score, at: int, own: Floats, rng: np.random.Generator) -> No
     score.rr[at : at + len(own)] = own * np.exp(depth * np.sin(phase) + rng.normal(0, 0.02, len(own)))
 
 
-def _block(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
-    """Beats that fail: pauses with no premature beat before them, which a sick node's runs are told from by P waves."""
+def _arrest(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
+    """Sinus arrest: pauses with no premature beat before them; P waves tell it from a sick node's runs."""
     often = rng.choice([rng.uniform(0.02, 0.1), rng.uniform(0.1, 0.5)])
     slow = rng.uniform(0.9, 1.4)
     wander = rng.uniform(0.01, 0.04)

@@ -23,7 +23,7 @@ from torch import nn
 
 from detector.types import LEADS
 from model.course import Course
-from model.dataset import UNTAUGHT, Passage
+from model.dataset import UNTAUGHT, VARIANTS, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import BothWords, Layers, read_words
@@ -46,7 +46,7 @@ class TrainingConfig:
     seed : int
         Of all randomness.
     databases, variants : tuple of str
-        What is listened to (`model.dataset.passages`).
+        What is listened to (`model.dataset.passage`).
     texts, shapes, terms : int
         Texts the vocabulary is learned from, its shape words and n-grams.
     embedding, hidden, dropout, blend, again
@@ -73,10 +73,7 @@ class TrainingConfig:
 
     seed: int = 7
     databases: tuple[str, ...] = ("mitdb", "svdb", "cpsc2021")
-    variants: tuple[str, ...] = (
-        *("plain", "swap", "noise", "pace", "single"),
-        *("composed", "composed-2", "composed-3"),
-    )
+    variants: tuple[str, ...] = VARIANTS
     texts: int = 60_000
     shapes: int = 64
     terms: int = 512
@@ -105,8 +102,10 @@ class TrainingConfig:
         Raises
         ------
         ValueError
-            The bed's row has no room for so many networks or units.
+            The bed's row has no room for so many networks or units, or there is no such variant.
         """
+        if unknown := set(self.variants) - set(VARIANTS):
+            raise ValueError(f"no variant {' or '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
         if not 1 <= self.members <= MEMBERS:
             raise ValueError(f"members must be 1 to {MEMBERS}, not {self.members}: a bed's row has no room for more")
         if not 1 <= min(self.embedding, self.hidden) <= max(self.embedding, self.hidden) <= HIDDEN:

@@ -118,8 +118,8 @@ def test_a_sick_node_hardly_beats_between_its_runs(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_beats_that_fail_leave_pauses_and_no_early_beat(seed: int) -> None:
-    kinds, rr = lived("block", seed)
+def test_sinus_arrest_leaves_pauses_and_no_early_beat(seed: int) -> None:
+    kinds, rr = lived("arrest", seed)
     assert set(kinds) == {"N"}
     usual = np.median(rr)
     assert rr[2:].min() > 0.6 * usual
