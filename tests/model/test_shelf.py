@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import wfdb
 
 from detector.types import LEADS
+from model import shelf
 from model.shelf import kept_passage
 from tests.model.hearts import heart
 
@@ -22,13 +24,13 @@ def test_a_passage_is_kept_until_its_record_changes(tmp_path: Path) -> None:
     names = {"units": ["mV"] * LEADS, "sig_name": ["MLII", "V1"], "fmt": ["16"] * LEADS, "write_dir": str(folder)}
     wfdb.wrsamp("a", RATE, p_signal=mv.astype(np.float64), **names)
     wfdb.wrann("a", "atr", peaks, ["N"] * len(peaks), fs=RATE, write_dir=str(folder))
-    shelf = tmp_path / "shelf"
+    kept_in = tmp_path / "shelf"
 
     def take() -> Any:
-        return kept_passage(folder, "a", "plain", shelf=shelf, noise_folder=tmp_path, seed=1, oracle=False)
+        return kept_passage(folder, "a", "plain", shelf=kept_in, noise_folder=tmp_path, seed=1, oracle=False)
 
     made, kept = take(), take()
-    (file,) = shelf.iterdir()
+    (file,) = kept_in.iterdir()
     written = file.stat().st_mtime_ns
     for name in ("samples", "texts", "values", "levels", "labels"):
         assert np.array_equal(getattr(made, name), getattr(kept, name), equal_nan=name == "values")
@@ -38,3 +40,15 @@ def test_a_passage_is_kept_until_its_record_changes(tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == written
     wfdb.wrann("a", "atr", peaks[:-1], ["N"] * (len(peaks) - 1), fs=RATE, write_dir=str(folder))
     assert len(take().reference) == len(made.reference) - 1
+
+
+def test_the_stamp_knows_the_detectors_table_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("detector", "model", "replay"):
+        (tmp_path / package).mkdir()
+    table = tmp_path / "detector" / "score.csv"
+    stamps = []
+    monkeypatch.setattr(shelf, "__file__", str(tmp_path / "model" / "shelf.py"))
+    for text in ("1,2", "1,3"):
+        table.write_text(text)
+        stamps.append(shelf.program.__wrapped__())
+    assert stamps[0] != stamps[1]
