@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -267,15 +269,20 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     assert (delay[peaks["strength"] > qrs.DOUBT] <= qrs.SOON).all()
 
 
+def small_last_beat(beats_per_min: float, noise_mv: float, rest: int, size: float) -> Any:
+    """R peaks found from the last of many beats on, where a small one follows and then `rest` samples of nothing."""
+    mv, hearts = ecg(30, beats_per_min, noise_mv=noise_mv)
+    beat = mv[hearts[-2] - 60 : hearts[-2] + 60]
+    behind = np.random.default_rng(0).normal(0, noise_mv, (rest, mv.shape[1]))
+    behind[40:160] += size * (beat - beat[0])
+    _, peaks = detect(np.concatenate([mv[: hearts[-1] + 100], behind]))
+    return peaks[peaks["tick"] > hearts[-1] + 50]
+
+
 @pytest.mark.parametrize("size", [0.2, 0.22, 0.24, 0.26])
 def test_the_search_back_does_not_wait_for_ever(size: float) -> None:
     """The last beat is so small that only the search back takes it; nothing comes behind it for 13 s."""
-    mv, hearts = ecg(30, 50, noise_mv=0.01)
-    beat = mv[hearts[-2] - 60 : hearts[-2] + 60]
-    rest = np.random.default_rng(0).normal(0, 0.01, (3600, mv.shape[1]))
-    rest[40:160] += size * (beat - beat[0])
-    _, peaks = detect(np.concatenate([mv[: hearts[-1] + 100], rest]))
-    (late,) = peaks[peaks["tick"] > hearts[-1] + 50]
+    (late,) = small_last_beat(50, 0.01, 3600, size)
     assert late["strength"] < 0
     assert late["found"] - late["tick"] <= qrs.LATEST
 
@@ -283,12 +290,7 @@ def test_the_search_back_does_not_wait_for_ever(size: float) -> None:
 @pytest.mark.parametrize("size", [0.22, 0.24, 0.26, 0.28])
 def test_a_doubtful_beat_is_told_soon(size: float) -> None:
     """The last beat is small and nothing comes behind it: it waits for its doubt to end, and no longer."""
-    mv, hearts = ecg(30, 70, noise_mv=0.02)
-    beat = mv[hearts[-2] - 60 : hearts[-2] + 60]
-    rest = np.random.default_rng(0).normal(0, 0.02, (1500, mv.shape[1]))
-    rest[40:160] += size * (beat - beat[0])
-    _, peaks = detect(np.concatenate([mv[: hearts[-1] + 100], rest]))
-    late = peaks[peaks["tick"] > hearts[-1] + 50][0]
+    late = small_last_beat(70, 0.02, 1500, size)[0]
     assert 0.0 < late["strength"] <= qrs.DOUBT
     assert late["found"] - late["tick"] <= qrs.SOON
 
