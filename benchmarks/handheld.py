@@ -1,0 +1,179 @@
+"""What is said of short strips from a handheld lead, second by second: `python -m benchmarks.handheld`.
+
+The strips of the Challenge 2017 begin when fingers touch the electrodes: large swings, and a beat reader that knows
+nothing of the heart yet. EC57 leaves a record's first five minutes out, but alarms hear them. A strip marked as normal
+rhythm holds next to no ventricular beats, so that almost all that are told there are false; one marked as fibrillation
+holds no supraventricular premature beats. The strips have no beat annotation and teach nothing.
+
+Beside it stands how much of the time the detector declares the lead to be anything but good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks import parts
+from detector.detector import Detector
+from detector.types import GOOD, RATE
+from model.dataset import Strip, hear, read_strip
+from model.ec57 import Annotations
+from model.reader import CLASSES, Reader
+from model.train import read_passage
+from replay.framing import hold
+from replay.records import find_records
+from stream.errors import RecordError, TelebeatError
+from stream.settings import data_dirs
+
+DATABASE: Final = "cinc2017"
+REFERENCE: Final = "REFERENCE.csv"  # record and rhythm, without a header
+RHYTHMS: Final = {"N": "normal", "A": "fibrillation", "O": "other"}
+EDGES_S: Final = (0, 5, 10, 20, 60)  # bounds of the stretches told apart, in seconds: no strip lasts longer
+COUNTED: Final = ("beats", "S", "V", "epochs", "declared")
+PLAYED_S: Final = 0.5  # given to the detector at once
+
+
+class Heard(NamedTuple):
+    """Where in a strip something was said, and what.
+
+    Attributes
+    ----------
+    beats_s : float64 (n,)
+        R peaks, seconds from its begin.
+    said : int64 (n,)
+        Index into `CLASSES` of the last word on each.
+    epochs_s : float64 (m,)
+        Ends of the epochs.
+    declared : bool (m,)
+        Whether the lead was anything but good in each.
+    """
+
+    beats_s: Any
+    said: Any
+    epochs_s: Any
+    declared: Any
+
+
+def strips(data_dir: Path | None) -> list[tuple[Path, str]]:
+    """Records with their rhythm, of `RHYTHMS`.
+
+    Raises
+    ------
+    RecordError
+        There are none, or nothing says what they are.
+    """
+    folders = [data_dir] if data_dir is not None else data_dirs(None)
+    records = find_records(folders, database=DATABASE)
+    table = records[0].parent / REFERENCE
+    try:
+        with table.open(newline="", encoding="ascii") as file:
+            rhythms = {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(
+            f"{table}: cannot be read ({error}); it comes with the strips and says what they are"
+        ) from None
+    found = [(path, rhythms[path.name]) for path in records if rhythms.get(path.name) in RHYTHMS]
+    if not found:
+        raise RecordError(f"{table}: names none of the strips beside it as {', '.join(RHYTHMS)}")
+    return found
+
+
+def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
+    """A strip as a bed's first seconds."""
+    passage = hear(strip, Annotations.of(np.zeros(0, np.int64), ""), (DATABASE, name, "plain"), strip.rate_hz)
+    said = read_passage(passage, reader.weights).last.argmax(axis=1) if len(passage.samples) else np.zeros(0, np.int64)
+    epochs = np.concatenate(list(_epochs(strip)))
+    there = ~np.isnan(strip.units)
+    return Heard(
+        beats_s=passage.samples / strip.rate_hz,
+        said=said,
+        epochs_s=(epochs["tick"] + 1) / RATE,
+        declared=(epochs["lead"][:, there] != GOOD).all(axis=1),
+    )
+
+
+def _epochs(strip: Strip) -> Iterator[Any]:
+    detector = Detector(strip.rate_hz, strip.units)
+    size = int(strip.rate_hz * PLAYED_S)
+    played = hold(strip.samples, round(strip.rate_hz * 1000))
+    for start in range(0, len(played), size):
+        yield detector.update(played[start : start + size])[1]
+
+
+def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
+    """How many beats and epochs each stretch of time has (`EDGES_S`), and what was said of them (`COUNTED`)."""
+    totals = [dict.fromkeys(COUNTED, 0) for _ in EDGES_S[1:]]
+    for strip in heard:
+        for total, (begin, end) in zip(totals, pairwise(EDGES_S), strict=True):
+            beats = strip.said[(strip.beats_s >= begin) & (strip.beats_s < end)]
+            epochs = strip.declared[(strip.epochs_s > begin) & (strip.epochs_s <= end)]
+            total["beats"] += len(beats)
+            for letter in "SV":
+                total[letter] += int((beats == CLASSES.index(letter)).sum())
+            total["epochs"] += len(epochs)
+            total["declared"] += int(epochs.sum())
+    return totals
+
+
+def measure(found: list[tuple[Path, str]], model: Path | None) -> dict[str, Any]:
+    """Counts of each rhythm, stretch by stretch."""
+    reader = Reader.load(model)
+    heard: dict[str, list[Heard]] = {rhythm: [] for rhythm in RHYTHMS}
+    for path, rhythm in track(found, "listening", console=Console(stderr=True), transient=True):
+        heard[rhythm].append(listen_to(read_strip(path), path.name, reader))
+    return {
+        "machine": parts.machine(),
+        "weights_blake2b": reader.card["weights_blake2b"],
+        "edges_s": EDGES_S,
+        "strips": {rhythm: len(those) for rhythm, those in heard.items()},
+        "counts": {rhythm: count(those) for rhythm, those in heard.items()},
+    }
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print per cent of the beats called S and V and of the time in which the lead was declared not to be good."""
+    print(
+        f"{'rhythm':<14}{'strips':>7}{'seconds':>10}{'beats':>8}{'called S':>10}{'called V':>10}{'lead not good':>15}"
+    )
+    for rhythm, stretches in figures["counts"].items():
+        whole = {name: sum(stretch[name] for stretch in stretches) for name in COUNTED}
+        spans = [f"{begin}-{end}" for begin, end in pairwise(figures["edges_s"])]
+        for span, total in zip([*spans, "all"], [*stretches, whole], strict=True):
+            shares = [_share(total["S"], total["beats"]), _share(total["V"], total["beats"])]
+            declared = _share(total["declared"], total["epochs"])
+            print(
+                f"{RHYTHMS[rhythm]:<14}{figures['strips'][rhythm]:>7}{span:>10}{total['beats']:>8}"
+                f"{shares[0]:>10}{shares[1]:>10}{declared:>15}"
+            )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description="Read the strips of a handheld lead from their first second.")
+    parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
+    parser.add_argument("--model", type=Path, help="folder of a trained model; default: the shipped one")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    try:
+        figures = measure(strips(arguments.data_dir), arguments.model)
+    except TelebeatError as error:
+        sys.exit(f"error: {error}")
+    show(figures)
+    parts.write(arguments.json, figures)
+
+
+if __name__ == "__main__":
+    main()
