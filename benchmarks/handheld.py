@@ -10,10 +10,8 @@ Beside it stands how much of the time the detector declares the lead to be anyth
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -31,7 +29,7 @@ from model.reader import CLASSES, Reader
 from model.train import read_passage
 from replay.framing import hold
 from replay.records import find_records
-from stream.errors import RecordError, TelebeatError
+from stream.errors import RecordError
 from stream.settings import data_dirs
 
 DATABASE: Final = "cinc2017"
@@ -39,7 +37,6 @@ REFERENCE: Final = "REFERENCE.csv"  # record and rhythm, without a header
 RHYTHMS: Final = {"N": "normal", "A": "fibrillation", "O": "other"}
 EDGES_S: Final = (0, 5, 10, 20, 60)  # bounds of the stretches told apart, in seconds: no strip lasts longer
 COUNTED: Final = ("beats", "S", "V", "epochs", "declared")
-PLAYED_S: Final = 0.5  # given to the detector at once
 
 
 class Heard(NamedTuple):
@@ -91,7 +88,8 @@ def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
     """A strip as a bed's first seconds."""
     passage = hear(strip, Annotations.of(np.zeros(0, np.int64), ""), (DATABASE, name, "plain"), strip.rate_hz)
     said = read_passage(passage, reader.weights).last.argmax(axis=1) if len(passage.samples) else np.zeros(0, np.int64)
-    epochs = np.concatenate(list(_epochs(strip)))
+    played = hold(strip.samples, round(strip.rate_hz * 1000))
+    epochs = Detector(strip.rate_hz, strip.units).update(played)[1]
     there = ~np.isnan(strip.units)
     return Heard(
         beats_s=passage.samples / strip.rate_hz,
@@ -99,14 +97,6 @@ def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
         epochs_s=(epochs["tick"] + 1) / RATE,
         declared=(epochs["lead"][:, there] != GOOD).all(axis=1),
     )
-
-
-def _epochs(strip: Strip) -> Iterator[Any]:
-    detector = Detector(strip.rate_hz, strip.units)
-    size = int(strip.rate_hz * PLAYED_S)
-    played = hold(strip.samples, round(strip.rate_hz * 1000))
-    for start in range(0, len(played), size):
-        yield detector.update(played[start : start + size])[1]
 
 
 def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
@@ -162,17 +152,11 @@ def _share(part: int, whole: int) -> str:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(description="Read the strips of a handheld lead from their first second.")
-    parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--model", type=Path, help="folder of a trained model; default: the shipped one")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    arguments = parser.parse_args()
-    try:
-        figures = measure(strips(arguments.data_dir), arguments.model)
-    except TelebeatError as error:
-        sys.exit(f"error: {error}")
-    show(figures)
-    parts.write(arguments.json, figures)
+    parts.read_beats(
+        "Read the strips of a handheld lead from their first second.",
+        lambda data_dir, model: measure(strips(data_dir), model),
+        show,
+    )
 
 
 if __name__ == "__main__":

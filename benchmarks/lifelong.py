@@ -12,9 +12,7 @@ hearts are new, and a heart's own ectopic beats count as normal ones. Beats are 
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +30,7 @@ from model.reader import Reader
 from model.rhythms import LIVES
 from model.train import judge, read_passage
 from replay.records import find_records
-from stream.errors import RecordError, TelebeatError
+from stream.errors import RecordError
 from stream.settings import data_dirs
 
 DATABASE: Final = "afpdb"
@@ -116,17 +114,11 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(description="Read hearts that know one rhythm all their life.")
-    parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--model", type=Path, help="folder of a trained model; default: the shipped one")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    arguments = parser.parse_args()
-    try:
-        figures = measure(hearts(arguments.data_dir), arguments.model)
-    except TelebeatError as error:
-        sys.exit(f"error: {error}")
-    show(figures)
-    parts.write(arguments.json, figures)
+    parts.read_beats(
+        "Read hearts that know one rhythm all their life.",
+        lambda data_dir, model: measure(hearts(data_dir), model),
+        show,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import datetime as dt
@@ -12,10 +13,11 @@ import platform
 import re
 import statistics
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,7 +25,7 @@ import psutil
 
 from stream import kafka, topics
 from stream.broker import Broker, free_port
-from stream.errors import ProcessError
+from stream.errors import ProcessError, TelebeatError
 from stream.processes import TELEBEAT, Child
 from stream.settings import KafkaSettings, load_kafka
 
@@ -72,6 +74,25 @@ def write(file: Path | None, figures: dict[str, Any]) -> None:
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def read_beats(
+    description: str,
+    measure: Callable[[Path | None, Path | None], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> None:
+    """The command of a benchmark of the beat reader: `measure` on a data folder with a model, `show`, write."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
+    parser.add_argument("--model", type=Path, help="folder of a trained model; default: the shipped one")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    try:
+        figures = measure(arguments.data_dir, arguments.model)
+    except TelebeatError as error:
+        sys.exit(f"error: {error}")
+    show(figures)
+    write(arguments.json, figures)
 
 
 def telebeat(*arguments: str, cluster: KafkaSettings | None = None) -> str:
