@@ -38,8 +38,9 @@ from detector.jit import kernel
 from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from replay.records import find_records, read_record
 from stream.bench import strip_of
+from stream.declared import LIKELY
 from stream.limits import Limits
-from stream.rules import LIKELY, VF_ENDS
+from stream.rules import VF_ENDS
 from stream.settings import data_dirs
 
 Floats = npt.NDArray[np.float64]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, SHIFTS
+from detector.doubt import DECIDED
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
@@ -51,6 +52,8 @@ DESK = np.dtype(
         ("feature", "f4", (BACK + room(STEPS),)),
         ("judged", CANDIDATE, (JUDGED,)),
         ("n_judged", "i8"),
+        ("decided", DECIDED, (2 * STEPS,)),  # of this call: a step decides on one peak, and takes one back at most
+        ("n_decided", "i8"),
         ("weights", "f8", (COUNT + 1, UNITS + 1)),  # of `detector.score`
     ],
     align=True,

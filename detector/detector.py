@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import desk as desks
-from detector import fibrillation, lanes, qrs, quality, resample
+from detector import doubt, fibrillation, lanes, qrs, quality, resample
 from detector.arrays import copy, copy_singles
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
@@ -36,6 +36,7 @@ DETECTOR = np.dtype(
         ("signal", SIGNAL),
         ("quality", quality.QUALITY, (LEADS,)),
         ("qrs", qrs.QRS),
+        ("doubt", doubt.DOUBT),
         ("fibrillation", fibrillation.FIBRILLATION),
         ("tick", "i8"),  # next tick to be looked at
         ("last", LAST, (LEADS,)),
@@ -58,6 +59,7 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
     state.signal.end = tick
     state.tick = tick
     qrs.begin(state.qrs)
+    doubt.begin(state.doubt)
     fibrillation.begin(state.fibrillation)
     for lead in range(LEADS):
         quality.begin(state.quality[lead])
@@ -90,6 +92,7 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
         return
     for lead in range(LEADS):
         _take(state, desk.lead[lead], lead, ticks)
+    before = state.n_epochs
     _watch(state, desk, ticks)
     origin = state.tick
     steps = (origin % STRIDE + ticks) // STRIDE
@@ -98,6 +101,7 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
     state.tick += ticks
     state.signal.end = state.tick
     state.n_peaks = qrs.update(state.qrs, desk, state.signal, origin // STRIDE, steps, state.peaks, state.n_peaks)
+    doubt.follow(state.doubt, desk, state.epochs, before, state.n_epochs)
 
 
 @kernel

@@ -27,6 +27,7 @@ from detector.arrays import copy_singles
 from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
+from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
 from detector.feature import alike, features, follow_loud, gains, tell_silent
 from detector.jit import kernel
@@ -143,6 +144,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     if state.first < 0:
         state.first = first
     desk.n_judged = 0
+    desk.n_decided = 0
     copy_singles(state.feature, 0, BACK, desk.feature, 0)
     for lead in range(LEADS):
         if state.usual[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
@@ -303,7 +305,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             _at_best(state, desk, step - index)
             _weigh(state, desk, index - (step - state.best_at))
             closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
-            found = _judge(state, desk, closed)
+            found = _judge(state, desk, step, closed)
         if found:
             candidate = state.candidate
             peak.strength = candidate.score
@@ -322,6 +324,10 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             if state.kept > -SEARCHED:
                 found = True
                 searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
+                if searched:
+                    take_back(desk, step, state.kept)
+                else:
+                    tell(desk, step, state.kept)
                 peak.strength = state.kept
                 locate(state, desk, signal, state.kept_at, peak, searched)
                 learn_beat(
@@ -354,13 +360,15 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
 
 
 @kernel
-def _judge(state: Row, desk: Row, closed: bool) -> bool:
-    """Whether the peak that was weighed is a beat; once it has closed and is none, it is noise."""
+def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
+    """Whether the peak that was weighed is a beat at this step; once it has closed and is none, it is noise."""
     candidate = state.candidate
     if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
         _show(state, desk)
         if candidate.score > (0.0 if closed else SURE):
+            tell(desk, step, candidate.score)
             return True
+        refuse(desk, step, candidate.score)
         learn_refused(state, candidate)
     return False
 

@@ -16,6 +16,7 @@ from detector import candidate, learning, qrs, usual
 from detector.desk import WEIGHTS
 from detector.envelope import PER_BAND, SETTLE
 from detector.feature import LEARNED, SILENT
+from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
 from detector.reference_r_peak import locate
 from detector.score import MEASURES, UNITS
@@ -77,6 +78,7 @@ class QrsTwin:
         self.expected = qrs.EXPECTED
         self.kept: _Candidate | None = None
         self.n = 0
+        self.decisions: list[Decision] = []
         self._forget_shapes()
 
     def step(self, mv: Sequence[float], valid: Sequence[bool] | None = None) -> Peak | None:
@@ -204,7 +206,9 @@ class QrsTwin:
         if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
-        if one.score > (0.0 if closed else candidate.SURE):
+        told = one.score > (0.0 if closed else candidate.SURE)
+        self.decisions.append(Decision(2 * now + 1, one.score, told))
+        if told:
             self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
             self._learn(one)
             self._accept(one, searched=False)
@@ -330,6 +334,7 @@ class QrsTwin:
         if one.score <= -candidate.SEARCHED:
             return None
         searched = one.score <= 0.0
+        self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
         self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=searched)
         self._accept(one, searched=searched)
         self.looked = True

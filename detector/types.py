@@ -46,7 +46,8 @@ EPOCH_STATE = np.dtype(
     [
         ("tick", "i8"),  # last tick of the epoch
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
-        ("readable", "i2"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
+        ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
+        ("doubtful", "i1"),  # 1 while many of the beats found are likely wrong (`detector.doubt`)
         ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
     ],
     align=True,

@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from model.ec57 import LEARNING_S, Annotations, BeatTable, Period, gross, pair, tabulate
-from model.ours import Beds, Strip
+from model.ours import MARK, Beds, Strip
 from model.peers import Find, Lead, find
 
 OURS: Final = "telebeat"
 OURS_ALL: Final = "telebeat, all leads"
 PERIODS: Final = {"from 5:00": LEARNING_S, "full": 0.0}
+NO_MARKS: Final = np.zeros(0, MARK)  # of a detector that declares nothing
 LEAST_CPU_S: Final = 0.25  # of one measurement of speed: far above the clock's grain
 
 
@@ -66,7 +67,7 @@ class Result:
     delays_ms : float64 array or None
         From each R peak to its detection; None of a detector that is not online.
     unreadable_s : float or None
-        Declared unreadable; None of a detector that declares nothing.
+        Declared unreadable; None of a detector that declares nothing, which finds all in the clear.
     error : str
         Why it found nothing, if it failed.
     """
@@ -80,9 +81,15 @@ class Result:
     error: str = ""
 
 
-def judge(case: Case, samples: npt.ArrayLike) -> dict[str, BeatTable]:
-    """Compare R peaks with the reference, over each of `PERIODS`."""
-    found = Annotations.of(samples, "N" * len(np.asarray(samples)))
+def judge(case: Case, samples: npt.ArrayLike, marks: npt.NDArray[Any] = NO_MARKS) -> dict[str, BeatTable]:
+    """Compare R peaks with the reference, over each of `PERIODS`; `marks` (`MARK`) say what was declared."""
+    beats = np.asarray(samples, np.int64)
+    order = np.argsort(np.concatenate([marks["sample"], beats]), kind="stable")
+    found = Annotations.of(
+        np.concatenate([marks["sample"], beats])[order],
+        np.array(["~"] * len(marks) + ["N"] * len(beats), "U1")[order].tolist(),
+        np.concatenate([marks["subtype"], np.zeros(len(beats), np.int64)])[order].tolist(),
+    )
     rate, length_s = case.strip.rate_hz, len(case.strip.samples) / case.strip.rate_hz
     periods = {
         name: Period.of(rate, start_s=min(start_s, length_s), end_s=length_s) for name, start_s in PERIODS.items()
@@ -93,11 +100,11 @@ def judge(case: Case, samples: npt.ArrayLike) -> dict[str, BeatTable]:
 def our_result(case: Case, *, every_lead: bool) -> Result:
     """The online detector on a case, on its first lead or on both."""
     strip = case.strip if every_lead else case.strip.lead(0)
-    (found,), (unreadable_s,) = Beds([strip.held()]).run()
+    (said,) = Beds([strip.held()]).run()
     name = OURS_ALL if every_lead else OURS
     # A late search back may put a peak before one that was told earlier.
-    tables = judge(case, np.sort(found["sample"]))
-    return Result(name, case.database, case.record, tables, found["delay_ms"].copy(), float(unreadable_s))
+    tables = judge(case, np.sort(said.found["sample"]), said.marks)
+    return Result(name, case.database, case.record, tables, said.found["delay_ms"].copy(), said.unreadable_s)
 
 
 def peer_result(name: str, function: Find, case: Case) -> Result:
@@ -202,6 +209,9 @@ def _figures(table: BeatTable) -> dict[str, Any]:
         "fp": table.false_positives,
         "offset_median_ms": table.offset_median_ms,
         "offset_iqr_ms": table.offset_iqr_ms,
+        "noise_s": table.noise_s,
+        "se_clear": table.clear.qrs_se.percent,
+        "ppv_clear": table.clear.qrs_ppv.percent,
     }
 
 

@@ -315,8 +315,8 @@ def detect(record: Any) -> npt.NDArray[np.int64]:
         mv = mv - np.nanmedian(mv) if np.isfinite(mv).any() else mv  # an electrode's offset may exceed 32 mV
         samples[:, lead] = np.where(np.isfinite(mv), np.clip(np.rint(np.nan_to_num(mv) / step), -32767, 32767), MISSING)
     units = np.array([step if lead < len(names) else np.nan for lead in range(LEADS)])
-    found, _ = Beds([Strip(float(record.fs), samples, units)]).run()
-    return found[0]["sample"].astype(np.int64)
+    (said,) = Beds([Strip(float(record.fs), samples, units)]).run()
+    return said.found["sample"].astype(np.int64)
 
 
 def _joined(task: Task, parts: Sequence[tuple[Any, Any, str, str]], source: str, folder: Path) -> Heartbeats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,15 @@ from detector import desk as desks
 from detector import detector, resample
 from detector.jit import kernel
 from detector.types import EPOCH, LEADS, RATE, Array, Row
+from model.ec57.annotations import NOISY, UNREADABLE
 from replay.framing import hold
 
 STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
 INVALID: Final = -32768  # the sample that stands for no reading
 MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
+
+#: From here on another subtype of WFDB's `~` holds: `UNREADABLE`, `NOISY`, or 0.
+MARK = np.dtype([("sample", "i8"), ("subtype", "i8")], align=True)
 
 #: An R peak in samples of its record.
 FOUND = np.dtype([("sample", "i8"), ("delay_ms", "f8")], align=True)
@@ -72,6 +76,8 @@ def _run(
     mv_per_bit: Array,
     found: Array,
     counts: Array,
+    marks: Array,
+    marked: Array,
     unreadable: Array,
     desk: Row,
 ) -> None:
@@ -91,9 +97,35 @@ def _run(
                 out.delay_ms = (peak.found - peak.tick) * 1000.0 / RATE
                 counts[bed] += 1
             for i in range(row.n_epochs):
-                if row.epochs[i].readable == 0:
+                epoch = row.epochs[i]
+                subtype = NOISY if epoch.doubtful else 0
+                if epoch.readable == 0:
+                    subtype = UNREADABLE
                     unreadable[bed] += 1
+                if subtype != marks[bed, marked[bed] - 1].subtype:
+                    mark = marks[bed, marked[bed]]
+                    mark.sample = max(resample.sample_of(row.input, epoch.tick - EPOCH + 1), 0)
+                    mark.subtype = subtype
+                    marked[bed] += 1
             detector.empty(row)
+
+
+class Said(NamedTuple):
+    """What was said of one bed.
+
+    Attributes
+    ----------
+    found : FOUND, shape (n,)
+        R peaks, a view that holds until the next run.
+    marks : MARK, shape (m,)
+        Changes of what is declared of the signal: noisy while the beats are in doubt.
+    unreadable_s : float
+        Seconds for which no lead was readable.
+    """
+
+    found: npt.NDArray[Any]
+    marks: npt.NDArray[Any]
+    unreadable_s: float
 
 
 class Beds:
@@ -115,24 +147,18 @@ class Beds:
         self._rates_mhz = [round(strip.rate_hz * 1000) for strip in strips]
         longest_s = max(len(strip.samples) / strip.rate_hz for strip in strips)
         self._found = np.zeros((len(strips), int(longest_s + 2) * MOST_PER_S), FOUND)
+        self._marks = np.zeros((len(strips), int(longest_s + 2) * RATE // EPOCH), MARK)
         self._steps = int(np.max(-(-self._lengths // self._sizes)))
         self.values = sum(len(strip.samples) * strip.leads for strip in strips)
 
-    def run(self) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.float64]]:
-        """Analyse all of it.
-
-        Returns
-        -------
-        list of FOUND arrays
-            R peaks of each bed, views that hold until the next run.
-        float64, shape (beds,)
-            Seconds for which no lead of the bed was readable.
-        """
+    def run(self) -> list[Said]:
+        """Analyse all of it; what was said of each bed."""
         table = np.zeros(len(self._lengths), detector.DETECTOR)
         desk = desks.new()[0]
         for row, rate_mhz in zip(table, self._rates_mhz, strict=True):
             detector.begin(row, rate_mhz, 0)
         counts = np.zeros(len(table), np.int64)
+        marked = np.ones(len(table), np.int64)  # each bed begins with a mark of nothing
         unreadable = np.zeros(len(table), np.int64)
         _run(
             table,
@@ -143,8 +169,16 @@ class Beds:
             self._mv_per_bit,
             self._found,
             counts,
+            self._marks,
+            marked,
             unreadable,
             desk,
         )
-        found = [self._found[bed, :count] for bed, count in enumerate(counts)]
-        return found, unreadable.astype(np.float64) * (EPOCH / RATE)
+        return [
+            Said(
+                self._found[bed, : counts[bed]],
+                self._marks[bed, 1 : marked[bed]],
+                float(unreadable[bed] * EPOCH / RATE),
+            )
+            for bed in range(len(table))
+        ]

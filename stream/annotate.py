@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
 from model.reader import Reader
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
-from stream.annotations import write_alerts, write_annotations
+from stream.annotations import shut_down, write_alerts, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
@@ -76,7 +77,7 @@ def analyse(record: Record, ward: Ward) -> Said:
     return said
 
 
-def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
+def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
     Parameters
@@ -87,6 +88,8 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
         Folder; must exist.
     ward : Ward
         Has no bed of the record's name.
+    shutdown : bool
+        Tell no beats where they are in doubt (`shut_down`); the alerts stay.
 
     Raises
     ------
@@ -96,14 +99,15 @@ def annotate(path: Path, out: Path, ward: Ward) -> Annotated:
     started = time.perf_counter()
     record = read_record(path)
     said = analyse(record, ward)
-    write_annotations(out, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
+    beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
+    write_annotations(out, record.name, record.rate_mhz / 1000, beats, said.revisions, marks)
     write_alerts(out, record.name, said.alerts)
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
-    return Annotated(record.name, record.seconds, time.perf_counter() - started, len(said.beats), raised)
+    return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
 
 
 def annotate_all(
-    paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int
+    paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int, *, shutdown: bool = False
 ) -> Iterator[Annotated]:
     """Run `annotate` over many records in `jobs` processes; a record that fails stops no other.
 
@@ -122,12 +126,12 @@ def annotate_all(
     if jobs == 1 or len(paths) == 1:
         _prepare(model, limits)
         for path in paths:
-            yield _one(path, out)
+            yield _one(path, out, shutdown)
         return
     # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, limits)) as pool:
-        yield from pool.map(_one, paths, [out] * len(paths))
+        yield from pool.map(_one, paths, repeat(out), repeat(shutdown))
 
 
 _ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
@@ -137,9 +141,9 @@ def _prepare(model: Path | None, limits: Limits) -> None:
     _ward[:] = [Ward(Reader.load(model), limits)]
 
 
-def _one(path: Path, out: Path) -> Annotated:
+def _one(path: Path, out: Path, shutdown: bool) -> Annotated:
     try:
-        return annotate(path, out, _ward[0])
+        return annotate(path, out, _ward[0], shutdown=shutdown)
     except TelebeatError as error:
         return Annotated(path.name, 0.0, 0.0, 0, Counter(), str(error))
     except Exception as error:  # whatever one record does to the libraries below, the others are judged

@@ -6,15 +6,16 @@ bytes, because both put events into one order here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import wfdb
 
 from stream.errors import RecordError
-from stream.wire import Alert, Beat, Mark, Revision, encode_alert
+from stream.wire import DOUBTED, UNREADABLE, Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
 
@@ -75,6 +76,47 @@ def write_annotations(
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot write {path}: {error}") from error
     return path
+
+
+def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat], list[Mark]]:
+    """What an analyser would say that falls silent where it doubts its beats: there EC57 speaks of shutdown.
+
+    No beat is told from a `~` of doubt, or of no readable signal, to the next `~` of neither. A rhythm that begins in
+    between begins with its end; the marks of fibrillation stay.
+
+    Parameters
+    ----------
+    beats : sequence of Beat
+    marks : sequence of Mark
+        In any order.
+
+    Returns
+    -------
+    list of Beat, list of Mark
+        Each in the order of their samples.
+    """
+    heard: list[Beat] = []
+    told: list[Mark] = []
+    shut = False
+    begun: Mark | None = None  # a rhythm, in between
+    everything: list[Beat | Mark] = [*beats, *marks]
+    everything.sort(key=lambda one: (one.sample, not isinstance(one, Mark) or one.symbol != "~"))
+    for one in everything:
+        if isinstance(one, Mark) and one.symbol == "~":
+            was, shut = shut, any(one.subtype & bits == bits for bits in (DOUBTED, UNREADABLE))
+            if not shut or not was:  # the mark that follows one of shutdown is its end
+                told.append(msgspec.structs.replace(one, subtype=one.subtype | UNREADABLE) if shut else one)
+            if not shut and begun is not None:
+                told.append(msgspec.structs.replace(begun, sample=one.sample))
+                begun = None
+        elif isinstance(one, Mark):
+            if shut and one.symbol == "+":
+                begun = one
+            else:
+                told.append(one)
+        elif not shut:
+            heard.append(one)
+    return heard, told
 
 
 def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:

@@ -21,6 +21,7 @@ from model.pace import LONGEST
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE
 from stream import conditions, rhythm, rules
+from stream.declared import condition
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
@@ -65,7 +66,8 @@ BED = np.dtype(
         ("n_pending", "i8"),
         ("last_beat", "i8"),  # sample of the last beat read; -1: none
         ("last_tick", "i8"),  # its R peak
-        ("lead_state", "i1", (LEADS,)),  # of each lead at the last epoch judged
+        ("lead_state", "i1", (LEADS,)),  # of each lead at the last epoch judged, by itself ...
+        ("declared", "i1", (LEADS,)),  # ... and as it is declared: noisy too while beats are in doubt
     ],
     align=True,
 )
@@ -158,6 +160,7 @@ def _await(bed: Row, leads: int) -> None:
     bed.n_pending = 0
     bed.last_beat = -1
     bed.lead_state[:] = GOOD
+    bed.declared[:] = GOOD
 
 
 @kernel
@@ -225,6 +228,7 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         counts[MARKED] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[MARKED])
         for lead in range(LEADS):
             bed.lead_state[lead] = epoch.lead[lead]
+            bed.declared[lead] = condition(epoch, lead)
     _advance(bed, state.tick - 1, peak, weights, events)
     detector.empty(state)
 

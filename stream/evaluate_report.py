@@ -126,6 +126,7 @@ def _ec57(found: Evaluation) -> Section:
         ["RR interval error, ms (root mean square)", percent(beats.rr_error_ms, 1), "", ""],
         ["R peak offset, ms (median)", percent(beats.offset_median_ms, 1), "", ""],
         ["declared unreadable, s", percent(beats.shutdown_s, 0), f"of {beats.period_s:,.0f}", ""],
+        ["declared noisy or unreadable, s", percent(beats.noise_s, 0), f"of {beats.period_s:,.0f}", ""],
     ]
     counts = [
         [label, *(f"{count:,}" for count in row)] for label, row in zip(LABELS, beats.counts.tolist(), strict=True)

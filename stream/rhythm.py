@@ -22,7 +22,9 @@ import numpy as np
 
 from detector.jit import kernel
 from detector.types import LEADS, NOISY, RATE, Row
+from stream.declared import condition, in_doubt
 from stream.rules import VENTRICULAR
+from stream.wire import DOUBTED, UNREADABLE
 
 BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
 FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
@@ -232,12 +234,15 @@ def on_epoch(state: Row, epoch: Row, leads: int, onset: int, out: Row, count: in
     """Tell a change of readability once it has lasted; the new count of `out`."""
     subtype = 0
     for lead in range(leads):
-        if epoch.lead[lead] == NOISY:
+        declared = condition(epoch, lead)
+        if declared == NOISY:
             subtype |= 1 << lead
-        elif epoch.lead[lead] > NOISY:
+        elif declared > NOISY:
             subtype |= 1 << (4 + lead)
+    if in_doubt(epoch):
+        subtype |= DOUBTED
     if not epoch.readable:
-        subtype |= 3 << 4  # EC57's shutdown wants the bits of both signals, also where there is one
+        subtype |= UNREADABLE
     if subtype == state.quality:
         state.next = subtype
         state.next_for = 0

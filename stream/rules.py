@@ -16,6 +16,7 @@ from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from stream import rules_signal
 from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
+from stream.declared import LIKELY
 from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
@@ -24,7 +25,6 @@ OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
-LIKELY: Final = 0.5  # likelihood from which an epoch counts as fibrillation
 MINUTE: Final = 60.0 * RATE  # ticks
 QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
 HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)

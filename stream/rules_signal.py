@@ -11,6 +11,7 @@ from typing import Final
 from detector.jit import kernel
 from detector.types import EPOCH, FLAT, NOISY, OFF, RATE, SATURATED, Row
 from stream.conditions import clear, raise_
+from stream.declared import condition
 from stream.wire import Rule
 
 CALM: Final = RATE  # ticks without a lead's fault that end its alert, so that a loose contact is one alert
@@ -55,7 +56,7 @@ def _quality(
     worst = 0
     leads = 0
     for lead in range(memory.leads):
-        if epoch.lead[lead] == kind:
+        if condition(epoch, lead) == kind:
             state.since = epoch.tick
             if memory.lead_since[kind - NOISY, lead] < 0:
                 memory.lead_since[kind - NOISY, lead] = epoch.tick

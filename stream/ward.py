@@ -322,7 +322,7 @@ class Ward:
     def _view(self, row: int) -> BedView:
         bed = self._table[row]
         active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
-        leads = tuple(int(s) for s in bed["lead_state"][: int(bed["rules"]["leads"])])
+        leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
         return BedView(int(bed["intake"]["device_us"]), int(bed["intake"]["ingest_us"]), leads, active)
 
 

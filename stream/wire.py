@@ -96,8 +96,18 @@ class Revision(msgspec.Struct, frozen=True, array_like=True):
     known_ms: float
 
 
+#: Subtype bits of a `~` while nothing is readable: EC57's shutdown wants those of two signals, also where there is one.
+UNREADABLE: Final = 0x30
+#: The same while no beat can be trusted: all four signals a subtype has room for are noisy, whether they are there.
+DOUBTED: Final = 0x0F
+
+
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF)."""
+    """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF).
+
+    The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see `DOUBTED` and
+    `UNREADABLE`.
+    """
 
     sample: int
     symbol: str

@@ -1,4 +1,4 @@
-"""Annotations as EC57 sees them: beats in five classes, periods of ventricular fibrillation, periods of shutdown."""
+"""Annotations as EC57 sees them: beats in five classes, periods of fibrillation, shutdown and noise."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ CLASS_OF: Final[dict[str, str]] = {
 
 #: Subtype bits of a `~` annotation that say signal 0 and signal 1 are unreadable; both set: the analyser is shut down.
 UNREADABLE: Final = 0x30
+
+#: Those that say they are noisy; they lie four bits lower.
+NOISY: Final = 0x03
 
 #: Later than any sample: the end of a period that no annotation closes, and the time of a beat that is not there.
 NEVER: Final = 2**62
@@ -129,8 +132,9 @@ class Beats:
         Its sample.
     classes : list of int
         Its class, an index into `CLASSES`.
-    fibrillation, shutdown : Periods
-        Ventricular flutter or fibrillation (`[` to `]`), and declared unreadable signal.
+    fibrillation, shutdown, noise : Periods
+        Ventricular flutter or fibrillation (`[` to `]`), declared unreadable signal, and what is declared to be noisy
+        or unreadable in both signals.
     """
 
     index: list[int]
@@ -138,6 +142,7 @@ class Beats:
     classes: list[int]
     fibrillation: Periods
     shutdown: Periods
+    noise: Periods
 
 
 def beats(annotations: Annotations, window: int) -> Beats:
@@ -146,7 +151,9 @@ def beats(annotations: Annotations, window: int) -> Beats:
     Beats between `[` and the next `]` are left out. Shutdown begins at a `~` whose subtype has both `UNREADABLE` bits
     and ends at the `~` that follows it at once and has not both. If any other annotation follows instead, the `~` is
     a lone mark within its period, as in the AHA database: that reaches from one match window after the beat or the end
-    of fibrillation before it to one match window before the next annotation.
+    of fibrillation before it to one match window before the next annotation. Noise is shutdown, and what begins at a
+    `~` that says of both signals that they are noisy or unreadable, not both unreadable, up to the next `~`: EC57 has
+    no word for it, beats are told in it.
 
     Parameters
     ----------
@@ -160,6 +167,7 @@ def beats(annotations: Annotations, window: int) -> Beats:
     classes: list[int] = []
     fibrillation: list[tuple[int, int]] = []
     shutdown: list[tuple[int, int]] = []
+    noise: list[tuple[int, int]] = []
     times: list[int] = annotations.samples.tolist()
     symbols = annotations.symbols
     count = len(times)
@@ -186,5 +194,12 @@ def beats(annotations: Annotations, window: int) -> Beats:
                 before = max(samples[-1] if samples else 0, fibrillation[-1][1] if fibrillation else 0)
                 end = times[i + 1] - window
                 shutdown.append((min(before + window, end), end))
+        elif symbol == "~" and _noisy(int(annotations.subtypes[i])):
+            noise.append((times[i], next((times[k] for k in range(i + 1, count) if symbols[k] == "~"), NEVER)))
         i += 1
-    return Beats(index, samples, classes, Periods(fibrillation), Periods(shutdown))
+    return Beats(index, samples, classes, Periods(fibrillation), Periods(shutdown), Periods(shutdown + noise))
+
+
+def _noisy(subtype: int) -> bool:
+    """Whether it says of both signals that they are noisy or unreadable."""
+    return (subtype | subtype >> 4) & NOISY == NOISY

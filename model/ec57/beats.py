@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
 
@@ -92,8 +92,10 @@ class Pairs:
         How many differences that is.
     period : int
         Length of the test period in samples.
-    shutdown : int
-        How much of it the test annotator declared unreadable, samples.
+    shutdown, noise : int
+        How much of it the test annotator declared unreadable, and noisy or unreadable, samples.
+    declared : ndarray of bool, shape (n,)
+        Which of the pairs lie in what it declared noisy or unreadable.
     """
 
     reference: NDArray[np.int64]
@@ -105,6 +107,8 @@ class Pairs:
     rr_count: int
     period: int
     shutdown: int
+    noise: int
+    declared: NDArray[np.bool_]
 
 
 def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
@@ -132,6 +136,7 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
     rr_tst = _rr(theirs)
     window = period.window
     rows: list[tuple[int, int, int, int]] = []
+    declared: list[bool] = []
     offsets: list[int] = []
     rr_squares = rr_count = 0
 
@@ -151,15 +156,18 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
         # The first test beat may lie before the period: it is there only because it fits the first reference beat.
         if together or t < period.start:
             rows.append((ours.index[i], theirs.index[j], ours.classes[i], theirs.classes[j]))
+            declared.append(theirs.noise.cover(t))
             offsets.append(t - r)
             i += 1
             j += 1
         elif t < r:
             if not ours.fibrillation.cover(t):
                 rows.append((-1, theirs.index[j], X if ours.shutdown.cover(t) else O, theirs.classes[j]))
+                declared.append(theirs.noise.cover(t))
             j += 1
         else:
             rows.append((ours.index[i], -1, ours.classes[i], X if theirs.shutdown.cover(r) else O))
+            declared.append(theirs.noise.cover(r))
             i += 1
 
     end = period.end if period.end is not None else max(ours.samples[-1] if ours.samples else 0, period.start)
@@ -174,6 +182,8 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
         rr_count=rr_count,
         period=end - period.start,
         shutdown=theirs.shutdown.length_within(period.start, end),
+        noise=theirs.noise.length_within(period.start, end),
+        declared=np.array(declared, dtype=np.bool_),
     )
 
 
@@ -214,8 +224,10 @@ class BeatTable:
         Sum of squared RR interval differences.
     rr_count : int
         Number of these.
-    period_s, shutdown_s : float
-        Length of the test period, and how much of it the test annotator declared unreadable.
+    period_s, shutdown_s, noise_s : float
+        Length of the test period, how much of it the test annotator declared unreadable, and noisy or unreadable.
+    clear_counts : ndarray of int64, shape (7, 7)
+        The pairs of `counts` outside of what it declared noisy or unreadable.
     """
 
     counts: NDArray[np.int64]
@@ -224,6 +236,13 @@ class BeatTable:
     rr_count: int
     period_s: float
     shutdown_s: float
+    noise_s: float
+    clear_counts: NDArray[np.int64]
+
+    @property
+    def clear(self) -> BeatTable:
+        """The same of the pairs outside of what the test annotator declared noisy or unreadable."""
+        return replace(self, counts=self.clear_counts)
 
     def _sum(self, rows: Sequence[int], columns: Sequence[int]) -> int:
         return int(self.counts[np.ix_(rows, columns)].sum())
@@ -328,14 +347,17 @@ class BeatTable:
 def tabulate(pairs: Pairs, rate_hz: float) -> BeatTable:
     """Count pairs made at a sampling rate of `rate_hz`."""
     cells = pairs.reference_class.astype(np.int64) * len(LABELS) + pairs.test_class
+    size = len(LABELS)
     ms = 1000.0 / rate_hz
     return BeatTable(
-        counts=np.bincount(cells, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS)).astype(np.int64),
+        counts=np.bincount(cells, minlength=size**2).reshape(size, size).astype(np.int64),
         offsets_ms=pairs.offsets.astype(np.float64) * ms,
         rr_squares_ms2=pairs.rr_squares * ms * ms,
         rr_count=pairs.rr_count,
         period_s=pairs.period / rate_hz,
         shutdown_s=pairs.shutdown / rate_hz,
+        noise_s=pairs.noise / rate_hz,
+        clear_counts=np.bincount(cells[~pairs.declared], minlength=size**2).reshape(size, size).astype(np.int64),
     )
 
 
@@ -390,4 +412,6 @@ def gross(tables: Iterable[BeatTable]) -> BeatTable:
         rr_count=sum(t.rr_count for t in many),
         period_s=sum(t.period_s for t in many),
         shutdown_s=sum(t.shutdown_s for t in many),
+        noise_s=sum(t.noise_s for t in many),
+        clear_counts=sum((t.clear_counts for t in many), np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)),
     )

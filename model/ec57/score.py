@@ -21,6 +21,8 @@ BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
     "qrs_f1": lambda t: t.qrs_f1,
     "qrs_se_readable": lambda t: t.qrs_se_readable,
     "missed_in_shutdown": lambda t: t.missed_in_shutdown,
+    "qrs_se_clear": lambda t: t.clear.qrs_se,
+    "qrs_ppv_clear": lambda t: t.clear.qrs_ppv,
     "veb_se": lambda t: t.veb_se,
     "veb_ppv": lambda t: t.veb_ppv,
     "veb_fpr": lambda t: t.veb_fpr,
@@ -83,6 +85,7 @@ class RecordScore:
             "offset_p95_ms": beats.offset_p95_ms,
             "period_s": beats.period_s,
             "shutdown_s": beats.shutdown_s,
+            "noise_s": beats.noise_s,
             "table": {
                 row: {column.lower(): int(beats.counts[i, j]) for j, column in enumerate(LABELS)}
                 for i, row in enumerate(LABELS)

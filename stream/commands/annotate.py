@@ -21,12 +21,16 @@ def annotate(
     database: Annotated[str | None, typer.Option(help="Only this database of the folder, such as mitdb.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
     model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    shutdown: Annotated[
+        bool, typer.Option("--shutdown", help="Tell no beats where they are in doubt: EC57's shutdown.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what became of each record here.")] = None,
 ) -> None:
     """Run the bedside analysis over WFDB records as fast as it can and write what it found.
 
     For each record: NAME.tb, a WFDB annotation file (beats N S V F Q at the R peak, `+` rhythm, `~` signal quality,
-    `[` `]` fibrillation), and NAME.alerts.jsonl. `telebeat score` compares NAME.tb with a reference.
+    `[` `]` fibrillation), and NAME.alerts.jsonl. `telebeat score` compares NAME.tb with a reference. Beats in noise are
+    told and declared to be in doubt (`~` with the noise bits of all signals), unless --shutdown leaves them out.
     """
     import json
 
@@ -49,7 +53,7 @@ def annotate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("annotating", total=len(paths))
-        for result in annotate_all(paths, out, model, Limits(), jobs):
+        for result in annotate_all(paths, out, model, Limits(), jobs, shutdown=shutdown):
             done.append(result)
             progress.update(task, advance=1, description=result.name)
             raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))

@@ -192,6 +192,14 @@ def _print_beats(result: Score, console: Console) -> None:
     means = result.average()
     table.add_row("average", "", "", "", *(_percent(means[name]) for _, name in _RATIOS), style="bold")
     console.print(table)
+    beats = result.gross.beats
+    if beats.noise_s > 0.0:
+        clear = beats.clear
+        console.print(
+            f"Declared noisy or unreadable: {beats.noise_s:.0f} of {beats.period_s:.0f} s "
+            f"({100.0 * beats.noise_s / beats.period_s:.1f} %); outside of it QRS Se {_percent(clear.qrs_se.percent)}, "
+            f"+P {_percent(clear.qrs_ppv.percent)}."
+        )
 
 
 def _print_counts(result: Score, console: Console) -> None:
@@ -261,7 +269,7 @@ def _write_csv(result: Score, out: Any) -> None:
     import csv
 
     names = list(result.gross.ratios())
-    extra = ["rr_error_ms", "offset_median_ms", "offset_iqr_ms", "offset_p95_ms", "period_s", "shutdown_s"]
+    extra = ["rr_error_ms", "offset_median_ms", "offset_iqr_ms", "offset_p95_ms", "period_s", "shutdown_s", "noise_s"]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["record", "tp", "fn", "fp", *names, *extra])
     for record in (*result.records, result.gross):

@@ -88,7 +88,7 @@ def assert_same_however_cut(samples: npt.NDArray[np.int16], rate_hz: int, cuts: 
         first += step
     np.testing.assert_array_equal(np.concatenate(got_peaks), peaks)
     np.testing.assert_array_equal(np.concatenate(got_epochs), epochs)
-    for part in ("quality", "qrs", "fibrillation"):
+    for part in ("quality", "qrs", "doubt", "fibrillation"):
         np.testing.assert_array_equal(pieces.state()[part], whole.state()[part])
 
 

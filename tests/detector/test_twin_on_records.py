@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detector import reference, reference_filters
+from detector import reference, reference_doubt, reference_filters
 from detector.types import EPOCH, NOISY
 from tests.detector.recordings import INVALID, Strip, each_source, stretch_of, strips
 
@@ -48,19 +48,23 @@ def readable(epochs: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np
     return allowed
 
 
-def twin(mv: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) -> list[tuple[int, int, int, float]]:
-    """Peaks of the twin: tick, tick of the decision, lead, strength."""
+def twin(
+    mv: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]
+) -> tuple[list[tuple[int, int, int, float]], list[bool]]:
+    """Peaks of the twin: tick, tick of the decision, lead, strength; and which epochs it doubts."""
     detector = reference.QrsTwin(mv.shape[1])
     valid = (allowed & ~np.isnan(mv)).tolist()
     peaks = [detector.step(row, flags) for row, flags in zip(mv.tolist(), valid, strict=True)]
-    return [(p.tick, p.found, p.lead, float(np.float32(p.strength))) for p in peaks if p]
+    told = [(p.tick, p.found, p.lead, float(np.float32(p.strength))) for p in peaks if p]
+    return told, reference_doubt.doubtful(detector.decisions, len(mv) // EPOCH)
 
 
 def agrees(strip: Strip) -> None:
     heard = strip.whole
     mv = ticks_of(strip)
     found = [(int(p["tick"]), int(p["found"]), int(p["lead"]), float(p["strength"])) for p in heard.peaks]
-    assert twin(mv, readable(heard.epochs, mv.shape)) == found, strip.name
+    doubted = (heard.epochs["doubtful"] != 0).tolist()
+    assert twin(mv, readable(heard.epochs, mv.shape)) == (found, doubted), strip.name
 
 
 @each_source

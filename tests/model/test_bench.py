@@ -20,7 +20,7 @@ from detector.detector import Detector
 from detector.types import LEADS, RATE
 from model import bench, noise
 from model.ec57 import Annotations
-from model.ours import INVALID, Beds, Strip
+from model.ours import INVALID, MARK, Beds, Strip
 from model.peers import PEERS, Lead, Peer, find, ready
 from stream import bench as files
 from stream.cli import app
@@ -160,8 +160,8 @@ def test_beats_count_within_150_ms_and_no_further(shift: int, drop: int, extra: 
 def test_ours_is_the_detector_whatever_stands_beside_it() -> None:
     strips = [strip_of_hearts(seed=seed, rr=150 + 40 * seed)[0] for seed in range(3)]
     strips.append(Strip(360.0, strips[0].samples[:5000], strips[0].mv_per_bit))
-    found, _ = Beds(strips).run()
-    for strip, peaks in zip(strips, found, strict=True):
+    for strip, said in zip(strips, Beds(strips).run(), strict=True):
+        peaks = said.found
         detector = Detector(strip.rate_hz, strip.mv_per_bit)
         alone, _ = detector.update(strip.samples)
         assert peaks["sample"].tolist() == [detector.sample_of(int(tick)) for tick in alone["tick"]]
@@ -171,16 +171,16 @@ def test_ours_is_the_detector_whatever_stands_beside_it() -> None:
 
 def test_one_lead_is_the_detector_with_one_lead() -> None:
     strip = strip_of_hearts()[0]
-    (found,), _ = Beds([strip.lead(1)]).run()
+    (said,) = Beds([strip.lead(1)]).run()
     detector = Detector(strip.rate_hz, [BIT])
     alone, _ = detector.update(strip.samples[:, 1:])
-    assert found["sample"].tolist() == [detector.sample_of(int(tick)) for tick in alone["tick"]]
+    assert said.found["sample"].tolist() == [detector.sample_of(int(tick)) for tick in alone["tick"]]
 
 
 def test_beds_can_run_again() -> None:
     beds = Beds([strip_of_hearts()[0]])
-    first = beds.run()[0][0].copy()
-    assert np.array_equal(beds.run()[0][0], first)
+    first = beds.run()[0].found.copy()
+    assert np.array_equal(beds.run()[0].found, first)
 
 
 def test_the_last_beat_of_a_record_is_told() -> None:
@@ -188,16 +188,30 @@ def test_the_last_beat_of_a_record_is_told() -> None:
     case = case_of_hearts()
     end = case.truth.samples[-1] + 15  # 60 ms behind its R peak
     cut = dataclasses.replace(case.strip, samples=case.strip.samples[:end])
-    assert np.abs(Beds([cut]).run()[0][0]["sample"] - case.truth.samples[-1]).min() > 100
+    assert np.abs(Beds([cut]).run()[0].found["sample"] - case.truth.samples[-1]).min() > 100
     result = bench.our_result(dataclasses.replace(case, strip=cut), every_lead=True)
     assert result.tables["full"].false_negatives == 0
 
 
 def test_unreadable_signal_is_declared() -> None:
     strip, _ = strip_of_hearts()
-    (_,), (dark,) = Beds([Strip(strip.rate_hz, np.full_like(strip.samples, INVALID), strip.mv_per_bit)]).run()
-    (_,), (bright,) = Beds([strip]).run()
-    assert dark > 0.8 * len(strip.samples) / strip.rate_hz > bright
+    (dark,) = Beds([Strip(strip.rate_hz, np.full_like(strip.samples, INVALID), strip.mv_per_bit)]).run()
+    (bright,) = Beds([strip]).run()
+    assert dark.unreadable_s > 0.8 * len(strip.samples) / strip.rate_hz > bright.unreadable_s
+    assert dark.marks["subtype"].tolist() == [0x30]
+    assert not len(bright.marks)
+
+
+def test_what_is_declared_to_be_noise_is_left_out_of_the_clear_figures_alone() -> None:
+    case = case_of_hearts(beats=40, rr=250)
+    peaks = case.truth.samples
+    marks = np.array([(peaks[9] + 125, 0x03), (peaks[19] + 125, 0)], MARK)
+    false = [int(peaks[k]) + 100 for k in (12, 15, 30)]
+    table = bench.judge(case, np.sort(np.array([*peaks[:16], *peaks[17:], *false])), marks)["full"]
+    assert (table.true_positives, table.false_negatives, table.false_positives) == (39, 1, 3)
+    assert (table.clear.true_positives, table.clear.false_negatives, table.clear.false_positives) == (30, 0, 1)
+    assert table.noise_s == 10.0
+    assert table.shutdown_s == 0.0
 
 
 # Peers

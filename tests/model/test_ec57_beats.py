@@ -228,6 +228,27 @@ def test_a_lone_shutdown_mark_reaches_to_its_neighbours() -> None:
     assert result.shutdown_s == pytest.approx(1892 / RATE)
 
 
+@pytest.mark.parametrize("subtype", [0x03, 0x0F, 0x12, 0x21])
+def test_what_lies_in_declared_noise_counts_and_is_told_apart(subtype: int) -> None:
+    """Both signals noisy or unreadable, not both unreadable: what is missed in it is not missed in shutdown."""
+    result = table("500N 900N 1300N 1700N 2100N", f"500N 700~{subtype} 900N 1000N 1500~1 1700N 2100N 2200N")
+    assert cells(result) == {"Nn": 4, "No": 1, "On": 2}
+    assert cells(result.clear) == {"Nn": 3, "On": 1}
+    assert result.noise_s == pytest.approx(800 / RATE)
+    assert result.shutdown_s == 0.0
+
+
+@pytest.mark.parametrize("subtype", [0x01, 0x02, 0x10, 0x0C])
+def test_one_good_signal_is_no_noise(subtype: int) -> None:
+    assert table("500N 900N", f"400~{subtype} 500N 900N").noise_s == 0.0
+
+
+def test_shutdown_is_noise_too() -> None:
+    result = table("500N 900N 1300N", "500N 700~48 1200~0 1300N")
+    assert result.noise_s == result.shutdown_s == pytest.approx(500 / RATE)
+    assert result.clear.qrs_se == (2, 2)
+
+
 def test_shutdown_without_an_end_lasts() -> None:
     result = table("500N 1500N 9000N", "500N 1000~48", Period(0, 10_000, WINDOW))
     assert cells(result) == {"Nn": 1, "Nx": 2}
@@ -262,7 +283,7 @@ STATISTICS = {
 def test_statistics_are_made_of_the_cells_of_the_standard(name: str) -> None:
     # Each cell a power of two of its own: a sum tells which cells are in it.
     counts = 2 ** np.arange(49, dtype=np.int64).reshape(7, 7)
-    of = BeatTable(counts, np.zeros(0), 0.0, 0, 0.0, 0.0)
+    of = BeatTable(counts, np.zeros(0), 0.0, 0, 0.0, 0.0, 0.0, counts)
     value = {r + c.lower(): int(counts[i, j]) for i, r in enumerate(LABELS) for j, c in enumerate(LABELS)}
     hits, others = (sum(value[cell] for cell in part.split()) for part in STATISTICS[name])
     assert getattr(of, name) == (hits, hits + others)

@@ -1,0 +1,113 @@
+"""Doubt: the share of the beats that is likely wrong, as the plain twin has it; declared in noise, not in a rhythm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
+
+from detector import desk as desks
+from detector import doubt
+from detector.detector import Detector
+from detector.envelope import STEPS, STRIDE
+from detector.reference_doubt import Decision, doubtful
+from detector.types import EPOCH, EPOCH_STATE, RATE
+from tests.detector.hearts import counts, ecg
+
+EPOCHS = 40
+SECOND = RATE // EPOCH  # epochs
+RECOVERED_S = 10  # behind noise: the levels are learned anew, and what was doubted fades
+LAST_STEP = EPOCHS * EPOCH // STRIDE - 1
+
+decision = st.tuples(st.integers(0, LAST_STEP), st.floats(-30.0, 30.0), st.sampled_from(["told", "refused", "back"]))
+
+
+def kernel(decisions: list[Decision], calls: list[int]) -> list[bool]:
+    """What the kernel says at each epoch, given the decisions over calls that end at these steps."""
+    state, desk = np.zeros(1, doubt.DOUBT)[0], desks.new()[0]
+    doubt.begin(state)
+    epochs = np.zeros(EPOCHS, EPOCH_STATE)
+    epochs["tick"] = np.arange(1, EPOCHS + 1) * EPOCH - 1
+    begun = 0
+    for end in [*sorted(set(calls)), LAST_STEP + 1]:
+        desk["n_decided"] = 0
+        for one in decisions:
+            step = one.tick // STRIDE
+            if begun <= step < end:
+                say = doubt.take_back if one.before else doubt.tell if one.told else doubt.refuse
+                say(desk, step, one.score)
+        # A call ends with a tick, its steps with a whole one: the epochs that have ended by then.
+        first, last = STRIDE * begun // EPOCH, STRIDE * end // EPOCH
+        doubt.follow(state, desk, epochs, first, last)
+        begun = end
+    return [bool(value) for value in epochs["doubtful"]]
+
+
+@given(drawn=st.lists(decision, max_size=60), calls=st.lists(st.integers(1, LAST_STEP), max_size=12))
+@settings(deadline=None)
+def test_it_is_what_the_twin_says_however_the_calls_are_cut(
+    drawn: list[tuple[int, float, str]], calls: list[int]
+) -> None:
+    decisions = [
+        Decision(STRIDE * step + STRIDE - 1, score, told=kind != "refused", before=kind == "back")
+        for step, score, kind in sorted(drawn)
+    ]
+    assert kernel(decisions, calls) == doubtful(decisions, EPOCHS)
+
+
+def test_a_step_never_decides_on_more_than_the_desk_has_room_for() -> None:
+    assert len(desks.new()["decided"][0]) == 2 * STEPS
+
+
+def every_second(score: float, *, told: bool, epochs: int = EPOCHS) -> list[bool]:
+    return doubtful([Decision(tick, score, told) for tick in range(0, epochs * EPOCH, RATE)], epochs)
+
+
+def test_beats_that_are_sure_are_not_doubted() -> None:
+    assert not any(every_second(5.0, told=True, epochs=600))
+
+
+def test_beats_as_likely_as_not_are_doubted_soon_and_no_longer_once_they_are_sure() -> None:
+    epochs = 600
+    decisions = [Decision(tick, 0.1 if tick < 20 * RATE else 5.0, told=True) for tick in range(0, epochs * EPOCH, RATE)]
+    told = doubtful(decisions, epochs)
+    assert told.index(True) < 20
+    assert all(told[20:200])
+    assert not any(told[300:])
+
+
+def test_peaks_that_were_nearly_beats_are_doubted_too() -> None:
+    assert any(every_second(-0.1, told=False))
+
+
+def test_one_such_peak_alone_is_no_doubt() -> None:
+    assert not any(doubtful([Decision(0, -0.1, told=False)], EPOCHS))
+
+
+def doubted(samples: npt.NDArray[np.int16], rate_hz: float = RATE, mv_per_bit: Any = (0.005, 0.005)) -> Any:
+    return Detector(rate_hz, mv_per_bit).update(samples)[1]["doubtful"] != 0
+
+
+@pytest.mark.parametrize("bpm", [40, 75, 150])
+def test_a_clean_rhythm_is_not_doubted(bpm: float) -> None:
+    assert not doubted(counts(ecg(60, bpm, noise_mv=0.02)[0]))[20:].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_moves_like_beats_is_and_the_rhythm_after_it_is_not(seed: int) -> None:
+    """Noise of a beat's own frequencies and size, as of an electrode that is being moved: neither hum nor flat."""
+    mv, _ = ecg(120, 75, noise_mv=0.02)
+    swings = sosfilt(
+        butter(2, (2.0, 12.0), "bandpass", fs=RATE, output="sos"), np.random.default_rng(seed).normal(size=len(mv))
+    )
+    begin, end = 30, 60
+    mv[begin * RATE : end * RATE] += (swings / swings.std())[begin * RATE : end * RATE, None]
+    told = doubted(counts(mv))
+    assert told[(begin + 3) * SECOND : end * SECOND].mean() > 0.9
+    assert not told[2 * SECOND : begin * SECOND].any()
+    assert not told[(end + RECOVERED_S) * SECOND :].any()
