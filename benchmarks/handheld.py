@@ -5,7 +5,8 @@ nothing of the heart yet. EC57 leaves a record's first five minutes out, but ala
 rhythm holds next to no ventricular beats, so that almost all that are told there are false; one marked as fibrillation
 holds no supraventricular premature beats. The strips have no beat annotation and teach nothing.
 
-Beside it stands how much of the time the detector declares the lead to be anything but good.
+Beside it stands how much of the time the detector declares the lead to be anything but good or its beats to be in
+doubt, and what is said outside of that. Strips marked as too noisy to be read are there to be declared.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rich.progress import track
 
 from benchmarks import parts
 from detector.detector import Detector
-from detector.types import GOOD, RATE
+from detector.types import AFTER, GOOD, RATE
 from model.dataset import Strip, hear, read_strip
 from model.ec57 import Annotations
 from model.reader import CLASSES, Reader
@@ -34,9 +35,9 @@ from stream.settings import data_dirs
 
 DATABASE: Final = "cinc2017"
 REFERENCE: Final = "REFERENCE.csv"  # record and rhythm, without a header
-RHYTHMS: Final = {"N": "normal", "A": "fibrillation", "O": "other"}
+RHYTHMS: Final = {"N": "normal", "A": "fibrillation", "O": "other", "~": "too noisy"}
 EDGES_S: Final = (0, 5, 10, 20, 60)  # bounds of the stretches told apart, in seconds: no strip lasts longer
-COUNTED: Final = ("beats", "S", "V", "epochs", "declared")
+COUNTED: Final = ("beats", "S", "V", "clear", "clear S", "clear V", "epochs", "declared")
 
 
 class Heard(NamedTuple):
@@ -51,7 +52,7 @@ class Heard(NamedTuple):
     epochs_s : float64 (m,)
         Ends of the epochs.
     declared : bool (m,)
-        Whether the lead was anything but good in each.
+        Whether the lead was anything but good in each, or its beats in doubt.
     """
 
     beats_s: Any
@@ -95,8 +96,16 @@ def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
         beats_s=passage.samples / strip.rate_hz,
         said=said,
         epochs_s=(epochs["tick"] + 1) / RATE,
-        declared=(epochs["lead"][:, there] != GOOD).all(axis=1),
+        declared=(epochs["lead"][:, there] != GOOD).all(axis=1) | (epochs["doubtful"] != 0),
     )
+
+
+def clear(strip: Heard) -> Any:
+    """Which beats were read while nothing was declared, bool (n,)."""
+    if not len(strip.epochs_s):
+        return np.ones(len(strip.beats_s), np.bool_)
+    read = np.searchsorted(strip.epochs_s, strip.beats_s + AFTER / RATE)
+    return ~strip.declared[np.minimum(read, len(strip.declared) - 1)]
 
 
 def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
@@ -104,11 +113,14 @@ def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
     totals = [dict.fromkeys(COUNTED, 0) for _ in EDGES_S[1:]]
     for strip in heard:
         for total, (begin, end) in zip(totals, pairwise(EDGES_S), strict=True):
-            beats = strip.said[(strip.beats_s >= begin) & (strip.beats_s < end)]
+            here = (strip.beats_s >= begin) & (strip.beats_s < end)
+            beats, told = strip.said[here], strip.said[here & clear(strip)]
             epochs = strip.declared[(strip.epochs_s > begin) & (strip.epochs_s <= end)]
             total["beats"] += len(beats)
+            total["clear"] += len(told)
             for letter in "SV":
                 total[letter] += int((beats == CLASSES.index(letter)).sum())
+                total[f"clear {letter}"] += int((told == CLASSES.index(letter)).sum())
             total["epochs"] += len(epochs)
             total["declared"] += int(epochs.sum())
     return totals
@@ -130,19 +142,19 @@ def measure(found: list[tuple[Path, str]], model: Path | None) -> dict[str, Any]
 
 
 def show(figures: dict[str, Any]) -> None:
-    """Print per cent of the beats called S and V and of the time in which the lead was declared not to be good."""
-    print(
-        f"{'rhythm':<14}{'strips':>7}{'seconds':>10}{'beats':>8}{'called S':>10}{'called V':>10}{'lead not good':>15}"
-    )
+    """Print per cent of the beats called S and V, of all and of those in the clear, and of the time declared."""
+    head = ("called S", "called V", "clear: S", "V", "declared")
+    print(f"{'rhythm':<14}{'strips':>7}{'seconds':>10}{'beats':>8}" + "".join(f"{name:>10}" for name in head))
     for rhythm, stretches in figures["counts"].items():
         whole = {name: sum(stretch[name] for stretch in stretches) for name in COUNTED}
         spans = [f"{begin}-{end}" for begin, end in pairwise(figures["edges_s"])]
         for span, total in zip([*spans, "all"], [*stretches, whole], strict=True):
-            shares = [_share(total["S"], total["beats"]), _share(total["V"], total["beats"])]
-            declared = _share(total["declared"], total["epochs"])
+            shares = [_share(total[letter], total["beats"]) for letter in "SV"]
+            shares += [_share(total[f"clear {letter}"], total["clear"]) for letter in "SV"]
+            shares.append(_share(total["declared"], total["epochs"]))
             print(
                 f"{RHYTHMS[rhythm]:<14}{figures['strips'][rhythm]:>7}{span:>10}{total['beats']:>8}"
-                f"{shares[0]:>10}{shares[1]:>10}{declared:>15}"
+                + "".join(f"{share:>10}" for share in shares)
             )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, SHIFTS
-from detector.doubt import DECIDED
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
@@ -24,6 +23,9 @@ PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `
 WINDOW: Final = 72  # ticks of signal in which an R peak is looked for, and what comes before it
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
 WEIGHTS: Final = load()
+
+#: One decision of a call on a peak (`detector.doubt`): the step at which it fell, and what it adds to each sum.
+DECIDED = np.dtype([("step", "i8"), ("told", "f8"), ("wrong", "f8"), ("score", "f8")], align=True)
 
 TRACK = np.dtype(
     [

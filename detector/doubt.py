@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from detector import fibrillation
 from detector.envelope import STRIDE
 from detector.jit import kernel
 from detector.types import EPOCH, RATE, Array, Row
@@ -24,18 +25,19 @@ LEAST: Final = 2.0  # beats the share is taken of at least: one doubtful peak af
 BEGINS: Final = 0.25  # share likely wrong from which on the beats are in doubt ...
 ENDS: Final = 0.15  # ... and down to which they stay so
 
+LEAST_SCORE, MOST_SCORE = -2.0, 8.0  # of a beat, as it counts for a rhythm: one beat of 12 is not two of 6
+SLOW, FAST = 8.0, 14.0  # beats told lately (96 and 168 a minute): waves of fibrillation are told faster than beats
+
 #: What was decided lately, fading.
 DOUBT = np.dtype(
     [
         ("told", "f8"),  # beats
         ("wrong", "f8"),  # beats likely wrong, and peaks refused likely to be one
+        ("scores", "f8"),  # of the beats told, within bounds
         ("doubtful", "i1"),
     ],
     align=True,
 )
-
-#: One decision of a call: the step at which it fell, and what it adds to both sums.
-DECIDED = np.dtype([("step", "i8"), ("told", "f8"), ("wrong", "f8")], align=True)
 
 
 @kernel
@@ -43,6 +45,7 @@ def begin(doubt: Row) -> None:
     """Nothing has been decided."""
     doubt.told = 0.0
     doubt.wrong = 0.0
+    doubt.scores = 0.0
     doubt.doubtful = 0
 
 
@@ -55,27 +58,33 @@ def _odds(score: float) -> float:
 @kernel
 def tell(desk: Row, step: int, score: float) -> None:
     """A peak of this score is told as a beat."""
-    _note(desk, step, 1.0, 1.0 - _odds(score))
+    _note(desk, step, 1.0, 1.0 - _odds(score), _bounded(score))
 
 
 @kernel
 def refuse(desk: Row, step: int, score: float) -> None:
     """A peak of this score is no beat."""
-    _note(desk, step, 0.0, _odds(score))
+    _note(desk, step, 0.0, _odds(score), 0.0)
 
 
 @kernel
 def take_back(desk: Row, step: int, score: float) -> None:
     """A peak of this score, refused before, is told as a beat all the same."""
-    _note(desk, step, 1.0, 1.0 - 2.0 * _odds(score))
+    _note(desk, step, 1.0, 1.0 - 2.0 * _odds(score), _bounded(score))
 
 
 @kernel
-def _note(desk: Row, step: int, told: float, wrong: float) -> None:
+def _bounded(score: float) -> float:
+    return min(max(score, LEAST_SCORE), MOST_SCORE)
+
+
+@kernel
+def _note(desk: Row, step: int, told: float, wrong: float, score: float) -> None:
     decided = desk.decided[desk.n_decided]
     decided.step = step
     decided.told = told
     decided.wrong = wrong
+    decided.score = score
     desk.n_decided += 1
 
 
@@ -89,7 +98,8 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
     desk : detector.desk.DESK
         `decided` holds the call's decisions in order.
     epochs : EPOCH_STATE, shape (n,)
-        `doubtful` is set to 1 where the beats are in doubt.
+        `doubtful` is set to 1 where the beats are in doubt, and `vf`, the log odds by the signal alone, becomes the
+        likelihood by signal and beats.
     first, end : int
     """
     taken = 0
@@ -101,13 +111,27 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
         bound = ENDS if doubt.doubtful else BEGINS
         doubt.doubtful = doubt.wrong > bound * max(doubt.told, LEAST)
         epoch.doubtful = doubt.doubtful
+        epoch.vf = fibrillation.likelihood(epoch.vf, regular(doubt))
         doubt.told *= KEEP
         doubt.wrong *= KEEP
+        doubt.scores *= KEEP
     for number in range(taken, desk.n_decided):
         _take(doubt, desk.decided[number])
+
+
+@kernel
+def regular(doubt: Row) -> float:
+    """How much the beats told lately speak for a rhythm: their mean score; less, and at last nothing, if they are fast.
+
+    A lead that is being moved moves like fibrillation, but the beats of before are found in it. Waves of fibrillation
+    may be told as beats too, and some score high: those are faster than nearly every rhythm.
+    """
+    pace = min(max((FAST - doubt.told) / (FAST - SLOW), 0.0), 1.0)
+    return float(doubt.scores / max(doubt.told, 1.0) * pace)
 
 
 @kernel
 def _take(doubt: Row, decided: Row) -> None:
     doubt.told += decided.told
     doubt.wrong += decided.wrong
+    doubt.scores += decided.score

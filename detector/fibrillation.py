@@ -28,6 +28,7 @@ fibrillation weighing the same; `python -m benchmarks.fit_fibrillation` fits the
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -66,8 +67,11 @@ LATE_MOST: Final = 16  # epochs of rest in them beyond which it is so: fewer sil
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
-LEAKAGE, QUIET, STEADY, PERIOD, SIZE, CONSTANT = -13.5, -15.5, -8.0, -5.8, 1.72, 4.1
+SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -6.1, -8.3, -3.3, -3.6, -10.2, 11.4
+MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
+REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm
 UNKNOWN: Final = -1.0  # the likelihood where nothing is known: no window yet, or no lead could be read for most of it
+FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
 SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
 ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibrillation; above it a lead shows noise
@@ -90,12 +94,11 @@ FIBRILLATION = np.dtype(
         ("here", "u4"),  # place of the next sample
         ("filled", "i8"),  # samples of this half second that are there
         ("half", "i8"),  # place of that among the window's
-        ("likelihood", "f8"),
+        ("odds", "f8"),  # log odds by the signal alone; NaN where nothing is known
     ],
     align=True,
 )
 
-UNLIKELY: Final = float(1.0 / (1.0 + np.exp(-SURE_NOT)))  # where every lead rests
 _EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
 _NEVER: Final = 2**31 - 1  # a movement no rest is above
 
@@ -104,7 +107,7 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.filled, state.half = 0, 0, 0, 0
-    state.likelihood = UNKNOWN
+    state.odds = np.nan
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
@@ -173,8 +176,29 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
 
 @kernel
 def judge(state: Row) -> float:
-    """Likelihood of fibrillation or flutter, 0 to 1, as of the last half second; `UNKNOWN` where nothing is."""
-    return float(state.likelihood)
+    """Log odds of fibrillation or flutter by the signal alone, as of the last half second; NaN where nothing is known.
+
+    At `SURE_NOT` or below it is certain that there is none.
+    """
+    return float(state.odds)
+
+
+@kernel
+def likelihood(odds: float, regular: float) -> float:
+    """Likelihood of fibrillation or flutter, 0 to 1; `UNKNOWN` where nothing is known.
+
+    Parameters
+    ----------
+    odds : float
+        By the signal alone, of `judge`.
+    regular : float
+        How much the beats found speak for a rhythm, of `detector.doubt.regular`.
+    """
+    if np.isnan(odds):
+        return UNKNOWN
+    if odds > SURE_NOT:
+        odds += REGULAR * regular
+    return float(1.0 / (1.0 + math.exp(-odds)))
 
 
 @kernel
@@ -185,7 +209,7 @@ def _measure(state: Row, wave: Row) -> None:
         _move(state.lead[lead], np.uint32(state.here - IN_HALF), state.half)
     if state.here == KEPT:
         state.here = 0
-    state.likelihood = _likelihood(state, wave) if state.n >= HALVES else UNKNOWN
+    state.odds = _odds(state, wave) if state.n >= HALVES else np.nan
     state.filled = 0
     state.half = (state.half + 1) % HALVES
 
@@ -235,7 +259,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
 
 
 @kernel
-def _likelihood(state: Row, wave: Row) -> float:
+def _odds(state: Row, wave: Row) -> float:
     total = 0.0
     known = leads = 0
     resting = True
@@ -251,19 +275,21 @@ def _likelihood(state: Row, wave: Row) -> float:
             least, largest, mean = deflections(y)
             if mean < SMALLEST_UV:
                 continue
-            if roughness(y) <= ROUGH:
-                score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + LEAKAGE * leakage(y)
-                score += QUIET * quiet(wave)
+            rough = roughness(y)
+            if rough <= ROUGH:
+                through = leakage(y)
+                score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
+                score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
                 # The period is dear to find; where even the shortest leaves the score at the least, it is not.
                 if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
                     score += PERIOD * period(wave)
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
     if known == 0:
-        return UNKNOWN
+        return np.nan
     if leads == 0:  # a flat line
-        return 0.0
-    return UNLIKELY if resting else float(1.0 / (1.0 + np.exp(-total / leads)))
+        return FLAT
+    return SURE_NOT if resting else total / leads
 
 
 @kernel

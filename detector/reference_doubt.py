@@ -31,8 +31,13 @@ class Decision:
 
 def doubtful(decisions: list[Decision], epochs: int) -> list[bool]:
     """Whether the beats are in doubt at the end of each of so many epochs."""
-    told = wrong = 0.0
-    said: list[bool] = []
+    return [doubted for doubted, _ in follow(decisions, epochs)]
+
+
+def follow(decisions: list[Decision], epochs: int) -> list[tuple[bool, float]]:
+    """The same, and how much the beats speak for a rhythm."""
+    told = wrong = scores = 0.0
+    said: list[tuple[bool, float]] = []
     later = list(decisions)
     for number in range(epochs):
         while later and later[0].tick < (number + 1) * EPOCH:
@@ -40,8 +45,11 @@ def doubtful(decisions: list[Decision], epochs: int) -> list[bool]:
             likely = 1.0 / (1.0 + math.exp(-one.score))
             told += one.told
             wrong += 1.0 - 2.0 * likely if one.before else 1.0 - likely if one.told else likely
-        bound = doubt.ENDS if said and said[-1] else doubt.BEGINS
-        said.append(wrong > bound * max(told, doubt.LEAST))
+            scores += min(max(one.score, doubt.LEAST_SCORE), doubt.MOST_SCORE) if one.told else 0.0
+        bound = doubt.ENDS if said and said[-1][0] else doubt.BEGINS
+        pace = min(max((doubt.FAST - told) / (doubt.FAST - doubt.SLOW), 0.0), 1.0)
+        said.append((wrong > bound * max(told, doubt.LEAST), scores / max(told, 1.0) * pace))
         told *= doubt.KEEP
         wrong *= doubt.KEEP
+        scores *= doubt.KEEP
     return said

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from detector import desk as desks
-from detector import doubt
+from detector import doubt, fibrillation
 from detector.detector import Detector
 from detector.envelope import STEPS, STRIDE
-from detector.reference_doubt import Decision, doubtful
+from detector.reference_doubt import Decision, doubtful, follow
 from detector.types import EPOCH, EPOCH_STATE, RATE
 from tests.detector.hearts import counts, ecg
 
@@ -27,8 +27,11 @@ LAST_STEP = EPOCHS * EPOCH // STRIDE - 1
 decision = st.tuples(st.integers(0, LAST_STEP), st.floats(-30.0, 30.0), st.sampled_from(["told", "refused", "back"]))
 
 
-def kernel(decisions: list[Decision], calls: list[int]) -> list[bool]:
-    """What the kernel says at each epoch, given the decisions over calls that end at these steps."""
+def kernel(decisions: list[Decision], calls: list[int]) -> tuple[list[bool], list[float]]:
+    """Whether the kernel doubts at each epoch, and the likelihood of fibrillation it makes of even odds.
+
+    It is given the decisions over calls that end at these steps.
+    """
     state, desk = np.zeros(1, doubt.DOUBT)[0], desks.new()[0]
     doubt.begin(state)
     epochs = np.zeros(EPOCHS, EPOCH_STATE)
@@ -45,7 +48,7 @@ def kernel(decisions: list[Decision], calls: list[int]) -> list[bool]:
         first, last = STRIDE * begun // EPOCH, STRIDE * end // EPOCH
         doubt.follow(state, desk, epochs, first, last)
         begun = end
-    return [bool(value) for value in epochs["doubtful"]]
+    return [bool(value) for value in epochs["doubtful"]], epochs["vf"].tolist()
 
 
 @given(drawn=st.lists(decision, max_size=60), calls=st.lists(st.integers(1, LAST_STEP), max_size=12))
@@ -57,7 +60,10 @@ def test_it_is_what_the_twin_says_however_the_calls_are_cut(
         Decision(STRIDE * step + STRIDE - 1, score, told=kind != "refused", before=kind == "back")
         for step, score, kind in sorted(drawn)
     ]
-    assert kernel(decisions, calls) == doubtful(decisions, EPOCHS)
+    doubted, likely = kernel(decisions, calls)
+    expected = follow(decisions, EPOCHS)
+    assert doubted == [one for one, _ in expected]
+    assert likely == [np.float32(1.0 / (1.0 + np.exp(-(fibrillation.REGULAR * regular)))) for _, regular in expected]
 
 
 def test_a_step_never_decides_on_more_than_the_desk_has_room_for() -> None:
@@ -87,6 +93,26 @@ def test_peaks_that_were_nearly_beats_are_doubted_too() -> None:
 
 def test_one_such_peak_alone_is_no_doubt() -> None:
     assert not any(doubtful([Decision(0, -0.1, told=False)], EPOCHS))
+
+
+def test_slow_beats_that_are_sure_speak_for_a_rhythm_and_fast_or_unsure_ones_do_not() -> None:
+    epochs = 200
+
+    def regular(score: float, bpm: float) -> float:
+        ticks = np.arange(0, epochs * EPOCH, 60 * RATE / bpm).astype(int).tolist()
+        return follow([Decision(tick, score, told=True) for tick in ticks], epochs)[-1][1]
+
+    assert regular(7.0, 70) > 6.0
+    assert regular(7.0, 240) == 0.0
+    assert abs(regular(0.5, 70)) < 0.6
+    assert regular(7.0, 130) < regular(7.0, 90)
+
+
+def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> None:
+    assert fibrillation.likelihood(np.nan, 8.0) == fibrillation.UNKNOWN
+    assert fibrillation.likelihood(fibrillation.SURE_NOT, -2.0) < 0.01
+    assert fibrillation.likelihood(fibrillation.FLAT, -2.0) < 1e-9
+    assert fibrillation.likelihood(3.0, 7.0) < 0.5 < fibrillation.likelihood(3.0, 0.0)
 
 
 def doubted(samples: npt.NDArray[np.int16], rate_hz: float = RATE, mv_per_bit: Any = (0.005, 0.005)) -> Any:

@@ -29,8 +29,9 @@ def run(
     cuts: npt.NDArray[np.int64],
     out: npt.NDArray[np.float64],
     desk: Any,
+    regular: float,
 ) -> None:
-    """Run it over stretches that end at `cuts` and at epochs; `out` at each tick."""
+    """Run it over stretches that end at `cuts` and at epochs; `out` at each tick, beats being so `regular`."""
     tick = turn = 0
     while tick < len(uv):
         end = min(tick - tick % EPOCH + EPOCH, len(uv))
@@ -45,13 +46,13 @@ def run(
             for i in range(end - tick):
                 desk.lead[lead].valid[i] = valid[tick + i, lead]
         fibrillation.take(state[0], tick, end - tick, desk, 0)
-        out[tick:end] = fibrillation.judge(state[0])
+        out[tick:end] = fibrillation.likelihood(fibrillation.judge(state[0]), regular)
         out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN
         tick = end
 
 
 def likelihood(
-    *leads: Signal, lost: npt.NDArray[np.bool_] | None = None, cuts: list[int] | None = None
+    *leads: Signal, lost: npt.NDArray[np.bool_] | None = None, cuts: list[int] | None = None, regular: float = 0.0
 ) -> npt.NDArray[np.float64]:
     """At each tick; leads not given, and ticks `lost`, are unreadable; cut at epochs and at `cuts`."""
     n = len(leads[0])
@@ -63,7 +64,7 @@ def likelihood(
         valid[lost] = False
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
-    run(state, uv, valid, WHOLE if cuts is None else np.array(cuts, np.int64), out, desks.new()[0])
+    run(state, uv, valid, WHOLE if cuts is None else np.array(cuts, np.int64), out, desks.new()[0], regular)
     return out
 
 
@@ -140,7 +141,7 @@ def test_a_shock_does_not_make_fibrillation_look_like_rest(seed: int, first: int
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
     both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
-    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0])
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0], 0.0)
     assert not fibrillation.rests(state[0]["lead"][0], (int(state[0]["half"]) - 1) % fibrillation.HALVES)
 
 
@@ -203,7 +204,7 @@ def test_rest_is_what_its_plain_twin_says(seed: int, halves: int, gain: int) -> 
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
     both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
-    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0])
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0], 0.0)
     assert fibrillation.rests(state[0]["lead"][0], (halves - 1) % fibrillation.HALVES) == rests_plainly(signal)
 
 
@@ -216,9 +217,9 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(seed: int, tick: int) -
     fibrillation.begin(state[0])
     out = np.zeros(len(signal))
     middle = tick * EPOCH
-    run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], desks.new()[0])
+    run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], desks.new()[0], 0.0)
     kept = state.copy()
-    run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], desks.new()[0])
+    run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], desks.new()[0], 0.0)
     whole = likelihood(signal, -signal, lost=lost)
     np.testing.assert_array_equal(out[middle + EPOCH - 1 :: EPOCH], whole[middle + EPOCH - 1 :: EPOCH])
 
@@ -233,10 +234,10 @@ def test_a_new_start_forgets() -> None:
     fibrillation.begin(state[0])
     uv = np.stack([fibrillating(), fibrillating()], axis=1)
     out = np.zeros(len(uv))
-    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0])
+    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0], 0.0)
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
-    assert fibrillation.judge(state[0]) == fibrillation.UNKNOWN
+    assert np.isnan(fibrillation.judge(state[0]))
 
 
 def measured(y: npt.NDArray[np.float64]) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.types import EPOCH, EPOCH_STATE, GOOD, NOISY, OFF, RATE
 from stream import rhythm
-from stream.wire import LABELS
+from stream.wire import DOUBTED, LABELS
 
 
 class Bed:
@@ -127,3 +127,20 @@ def test_readability_is_told_once_it_has_lasted() -> None:
         if rhythm.on_epoch(state, epoch, 2, i, out, 0):
             told.append((int(out[0]["sample"]), int(out[0]["code"])))
     assert told == [(45, 0b110000)]
+
+
+def test_doubt_is_told_of_all_signals_but_not_in_fibrillation() -> None:
+    state = np.zeros(1, rhythm.RHYTHM)[0]
+    rhythm.begin(state)
+    out = np.zeros(2, rhythm.MARK)
+    told = []
+    for i, (doubtful, vf, lead) in enumerate(
+        [(0, 0.1, GOOD)] * 20 + [(1, 0.1, GOOD)] * 20 + [(1, 0.9, GOOD)] * 20 + [(1, -1.0, OFF)] * 20
+    ):
+        epoch = np.zeros(1, EPOCH_STATE)[0]
+        epoch["tick"] = i * EPOCH
+        epoch["lead"] = (GOOD, lead)
+        epoch["readable"], epoch["doubtful"], epoch["vf"] = 1, doubtful, vf
+        if rhythm.on_epoch(state, epoch, 2, i, out, 0):
+            told.append((int(out[0]["sample"]), int(out[0]["code"])))
+    assert told == [(20, DOUBTED), (40, 0), (60, DOUBTED | 0b100000)]

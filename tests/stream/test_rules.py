@@ -45,6 +45,7 @@ class Bed:
         self.tick = 0
         self.lead = [GOOD] * LEADS
         self.vf = 0.0
+        self.doubtful = False
         self.waiting: list[tuple[int, str, float]] = []
         self.due: list[tuple[int, str]] = []
 
@@ -82,6 +83,7 @@ class Bed:
         epoch["lead"] = self.lead
         epoch["readable"] = min(self.lead) <= NOISY
         epoch["vf"] = self.vf
+        epoch["doubtful"] = self.doubtful
         self._keep(rules.on_epoch(self.memory, self.limits, epoch, self.tick - EPOCH + 1, self.tick, self.out, 0))
 
     def _keep(self, count: int) -> None:
@@ -354,6 +356,27 @@ def test_a_leads_fault_is_told_after_its_limit_and_ended_when_calm(state: int, r
     raised, cleared = bed.of(rule)
     assert raised.decided - raised.onset == pytest.approx(limit, abs=0.2)
     assert cleared.cleared - (5 + limit + 1) == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("leads", [1, 2])
+def test_beats_in_doubt_are_a_noisy_signal_of_every_good_lead(leads: int) -> None:
+    bed = Bed(leads=leads).play(rhythm(70, 0.5, 5), 5)
+    bed.doubtful = True
+    bed.play(rhythm(70, 5.2, 14.5), 14.5)
+    assert not bed.raised(Rule.NOISY)
+    bed.play([], 15.5)
+    assert bed.out[0]["evidence"][0] == (1 << leads) - 1
+    bed.doubtful = False
+    bed.play(rhythm(70, 15.7, 20), 20)
+    raised, cleared = bed.of(Rule.NOISY)
+    assert raised.decided - raised.onset == pytest.approx(10.0, abs=0.2)
+    assert cleared.cleared - 15.5 == pytest.approx(1.0, abs=0.3)
+
+
+def test_fibrillation_has_no_beats_and_is_not_called_noise() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 5), 5)
+    bed.doubtful, bed.vf = True, 0.9
+    assert not bed.play([], 30).raised(Rule.NOISY)
 
 
 def test_a_loose_contact_is_one_alert() -> None:

@@ -1,0 +1,120 @@
+"""Doubt in annotation files: declared where beats are told, and EC57's shutdown where they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
+
+from detector.types import RATE
+from model.ec57 import Annotations, Period, pair, read, tabulate
+from model.ec57.annotations import beats as beats_of
+from model.reader import Reader
+from stream.annotate import annotate
+from stream.annotations import shut_down
+from stream.limits import Limits
+from stream.ward import Ward
+from stream.wire import DOUBTED, UNREADABLE, Beat, Mark
+from tests.detector.hearts import ecg
+
+
+def beat(sample: int) -> Beat:
+    return Beat(sample, "N", 0.9, 300, 148.0, 300.0, 0)
+
+
+def test_no_beat_is_told_in_doubt_and_all_others_are() -> None:
+    marks = [Mark(250, "~", "", DOUBTED), Mark(450, "~", "", 0)]
+    heard, told = shut_down([beat(at) for at in (100, 200, 300, 400, 500)], marks)
+    assert [one.sample for one in heard] == [100, 200, 500]
+    assert told == [Mark(250, "~", "", DOUBTED | UNREADABLE), Mark(450, "~", "", 0)]
+
+
+def test_a_noisy_lead_beside_a_good_one_is_no_doubt() -> None:
+    marks = [Mark(250, "~", "", 0x01), Mark(450, "~", "", 0x03)]
+    heard, told = shut_down([beat(300), beat(500)], marks)
+    assert len(heard) == 2
+    assert told == marks
+
+
+def test_a_rhythm_that_begins_in_it_begins_with_its_end() -> None:
+    marks = [
+        Mark(100, "~", "", DOUBTED),
+        Mark(150, "+", "(AFIB"),
+        Mark(200, "+", "(N"),
+        Mark(210, "[", ""),
+        Mark(300, "~", "", 0),
+    ]
+    _, told = shut_down([], marks)
+    assert [(mark.sample, mark.symbol, mark.aux) for mark in told] == [
+        (100, "~", ""),
+        (210, "[", ""),
+        (300, "~", ""),
+        (300, "+", "(N"),
+    ]
+
+
+def test_doubt_that_does_not_end_keeps_silent_to_the_end() -> None:
+    heard, told = shut_down([beat(100), beat(900)], [Mark(500, "~", "", DOUBTED), Mark(600, "+", "(N")])
+    assert [one.sample for one in heard] == [100]
+    assert [mark.symbol for mark in told] == ["~"]
+
+
+@given(
+    st.lists(st.integers(0, 3000), max_size=30, unique=True),
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.sampled_from([0, 1, 3, DOUBTED, UNREADABLE, DOUBTED | 0x20])), max_size=8
+    ),
+)
+def test_ec57_finds_every_silence_and_no_beat_in_one(samples: list[int], quality: list[tuple[int, int]]) -> None:
+    """As long as the marks are apart, so that each holds for a while."""
+    marks = [Mark(at, "~", "", subtype) for at, subtype in dict(sorted(quality)).items()]
+    heard, told = shut_down([beat(at) for at in samples], marks)
+    rows = sorted([*((one.sample, 1, "N", 0) for one in heard), *((one.sample, 0, "~", one.subtype) for one in told)])
+    found = beats_of(
+        Annotations.of(
+            np.array([row[0] for row in rows], np.int64), [row[2] for row in rows], [row[3] for row in rows]
+        ),
+        54,
+    )
+    holds = dict.fromkeys(range(0, 3001, 50), 0)
+    for at in holds:
+        before = [mark.subtype for mark in marks if mark.sample <= at]
+        silent = bool(before) and (before[-1] & DOUBTED == DOUBTED or before[-1] & UNREADABLE == UNREADABLE)
+        edge = any(mark.sample == at for mark in marks)
+        assert edge or found.shutdown.cover(at) == silent
+    assert not any(found.shutdown.cover(at) for at in found.samples if all(mark.sample != at for mark in marks))
+
+
+def test_a_record_is_annotated_with_beats_in_doubt_or_without(tmp_path: Path) -> None:
+    """Half a minute of its two minutes moves like beats, and not like fibrillation."""
+    mv, peaks = ecg(120, 75, noise_mv=0.005)
+    moving = sosfilt(
+        butter(2, (5.0, 25.0), "bandpass", fs=RATE, output="sos"), np.random.default_rng(1).normal(size=len(mv))
+    )
+    noisy = slice(40 * RATE, 70 * RATE)
+    mv[noisy] += (moving / moving.std())[noisy, None]
+    wfdb.wrsamp("p", RATE, ["mV", "mV"], ["II", "V5"], mv, fmt=["16", "16"], write_dir=str(tmp_path))
+    reference = Annotations.of(peaks, "N" * len(peaks))
+    ward = Ward(Reader.load(None), Limits())
+    tables = []
+    for name, shutdown in (("told", False), ("silent", True)):
+        (tmp_path / name).mkdir()
+        annotate(tmp_path / "p", tmp_path / name, ward, shutdown=shutdown)
+        test = read(tmp_path / name, "p", "tb", RATE)
+        tables.append(tabulate(pair(reference, test, Period.of(RATE, start_s=0.0, end_s=120.0)), RATE))
+    told, silent = tables
+    alerts = [(tmp_path / name / "p.alerts.jsonl").read_bytes() for name in ("told", "silent")]
+    assert alerts[0] == alerts[1]
+    assert b'"rule":"noisy"' in alerts[0]
+    assert told.shutdown_s == 0.0
+    assert 25.0 < told.noise_s < 36.0
+    assert silent.shutdown_s == silent.noise_s == told.noise_s
+    assert silent.true_positives < told.true_positives
+    assert silent.false_positives < told.false_positives
+    assert silent.clear.qrs_se.percent == told.clear.qrs_se.percent
+    assert silent.qrs_ppv.percent == told.clear.qrs_ppv.percent
+    assert silent.missed_in_shutdown.hits >= 30
