@@ -2,7 +2,8 @@
 
     python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
-    python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
+    python -m benchmarks.fit_qrs --folds 0 --out FILE                  # fits weights to all records from nothing
+    python -m benchmarks.fit_qrs --folds 0 --go-on --out FILE          # going on from those in the package
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
 are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), the
@@ -10,9 +11,7 @@ score (`detector.score`) is fitted to the candidates of the last rounds, and it 
 mitdb mixed with electrode motion and muscle noise, all with both leads and with the first alone; a subject's mixes are
 in his fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
 
-What those records lack are ventricular tachycardias that last, whose beats are as wide, early and restless as moving
-electrodes: without them the score learns to refuse every other of their beats. So they are composed into mitdb: runs
-of wide waves, 120 to 270 a minute, of any size, width and polarity, with T waves.
+What else it is fitted to, and why, says `benchmarks.qrs_runs`.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.qrs_runs import CLEAN, Run, runs_of
 from detector.desk import JUDGED, WEIGHTS
 from detector.desk import new as new_desk
 from detector.detector import DETECTOR, begin, empty, update
@@ -39,57 +39,23 @@ from detector.envelope import LAG, STRIDE
 from detector.jit import kernel
 from detector.resample import sample_of
 from detector.score import COUNT, FILE, MEASURES, UNITS, save
-from detector.types import LEADS, RATE, Array, Row
-from model.bench import Case, judge
-from model.ec57 import Annotations, BeatTable, gross
+from detector.types import RATE, Array, Row
+from model.bench import judge
+from model.ec57 import BeatTable, gross
 from model.ec57.annotations import CLASS_OF
-from model.ours import INVALID, STEP_S, Strip
-from stream.bench import cases, expand, mixed_db
+from model.ours import INVALID, STEP_S
 from stream.settings import data_dirs
 
 Floats = npt.NDArray[np.float64]
 
-REAL: Final = ("mitdb", "svdb")
-MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
 ROUNDS: Final = 5  # of running and fitting
 REMEMBERED: Final = 3  # rounds whose candidates are fitted to: one alone swings
 STEPS: Final = 100  # of the optimizer a round; it goes on from the round before
-CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
-TACHYCARDIA: Final = "tachycardia"  # how the composed ones are called
-MINUTES: Final = 12.0  # of each record that are taken for them
-EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is
 BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, behind it
 PART: Final = 1 << 14  # candidates at once: they fit into the processor's cache
 STEADY: Final = 3e-5  # penalty on the units' squared weights: less forgets hearts not seen, more the noise
 #: Where fitting begins: height and shape alone.
 FIRST: Final = {"one": 2.5, "height": 1.5, "steepness": 1.5, "likeness": 0.5}
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One record as it is fitted to.
-
-    Attributes
-    ----------
-    case : Case
-    counts : float
-        What its candidates count for.
-    leads : int
-    """
-
-    case: Case
-    counts: float
-    leads: int
-
-    @property
-    def strip(self) -> Strip:
-        """The signal, of as many leads as are looked at."""
-        return self.case.strip.lead(0) if self.leads == 1 else self.case.strip
-
-    @property
-    def name(self) -> str:
-        """The database, or mix, as the table names it."""
-        return f"{self.case.database}, lead 0" if self.leads == 1 else self.case.database
 
 
 #: A candidate: the sample its QRS lies on, its feature and its measures.
@@ -168,7 +134,7 @@ def hear(run: Run, weights: Floats, *, judged: bool) -> Heard:
     """Run a record and learn what it teaches; only the last round is judged, which takes by far the longest."""
     seen, found = listen(run, weights)
     beat, used = label(run, seen)
-    table = judge(run.case, np.sort(found[:, 0]))["from 5:00"] if judged else None
+    table = judge(run.case, np.sort(found[:, 0]))[run.period] if judged else None
     return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
 
 
@@ -229,37 +195,6 @@ def fit_score(heard: Iterable[Heard], begin: Floats) -> Floats:
     return weights
 
 
-def with_tachycardias(case: Case, seed: int) -> Case:
-    """A record's first minutes with a ventricular tachycardia in place of every third stretch of its own rhythm."""
-    rng = np.random.default_rng(seed)
-    rate = case.strip.rate_hz
-    strip = case.strip.start(60.0 * MINUTES)
-    mv = strip.samples * strip.mv_per_bit
-    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
-    for start_s in np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S):
-        first, end = int(start_s * rate), int((start_s + LASTS_S) * rate)
-        beats = {s: y for s, y in beats.items() if not first <= s < end}
-        time = np.arange(end - first) / rate
-        interval = 60.0 / rng.uniform(120.0, 270.0)
-        at = np.cumsum(interval * rng.normal(1.0, 0.015, int(LASTS_S / interval))) - 0.5 * interval
-        at = at[(at > 0.0) & (at < LASTS_S - 0.5 * interval)]
-        width, late = rng.uniform(0.02, 0.045), rng.uniform(0.06, 0.12)
-        size = rng.choice((-1.0, 1.0), LEADS) * rng.uniform(0.4, 2.0, LEADS)
-        second, recovery = rng.uniform(-1.0, 0.3), rng.uniform(-0.5, -0.1)
-        shape = np.zeros(len(time))
-        for r in at:
-            t = time - r
-            shape += np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
-            shape += recovery * np.exp(-0.5 * ((t - 0.1 - 0.45 * interval) / (0.25 * interval)) ** 2)
-        noise = rng.normal(0.0, rng.uniform(0.005, 0.04), (len(time), LEADS))
-        breath = rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (0.3 * time + rng.random()))
-        mv[first:end] = shape[:, None] * size + noise + breath[:, None]
-        beats |= {first + round(float(r) * rate): "V" for r in at}
-    samples = np.clip(np.rint(np.nan_to_num(mv) / 1e-3), -32767, 32767).astype(np.int16)
-    truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
-    return Case(TACHYCARDIA, case.record, Strip(rate, samples, np.full(LEADS, 1e-3)), truth)
-
-
 def first_weights() -> Floats:
     """The weights fitting begins with: the units look somewhere and say nothing yet."""
     weights = np.zeros((COUNT + 1, UNITS + 1))
@@ -280,18 +215,8 @@ def _judge(job: tuple[int, Floats]) -> Heard:
     return hear(_RUNS[job[0]], job[1], judged=True)
 
 
-def _load(folders: list[Path], names: Sequence[str]) -> int:
-    _RUNS[:] = [
-        Run(case, NOISY if mixed_db(name) is not None else CLEAN if leads == 2 else ONE_LEAD, leads)
-        for name in expand(names)
-        for case in cases(folders, name, None, None)
-        for leads in (1, 2)
-    ]
-    _RUNS.extend(
-        Run(with_tachycardias(case, seed), ONE_LEAD, leads)
-        for seed, case in enumerate(cases(folders, REAL[0], None, None))
-        for leads in (1, 2)
-    )
+def _load(folders: list[Path]) -> int:
+    _RUNS[:] = runs_of(folders)
     return len(_RUNS)
 
 
@@ -330,12 +255,12 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--go-on", action="store_true", help="begin with the weights in the package")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
-    names = (*REAL, *MIXES)
-    runs_there = _load(folders, names)
+    runs_there = _load(folders)
     runs = list(_RUNS)
     subjects = sorted({run.case.record for run in runs})
     np.random.default_rng(1).shuffle(subjects)
@@ -343,7 +268,7 @@ def main() -> None:
     heard: dict[int, Heard] = {}
     result: dict[str, Any] = {}
     # Each process reads the records for itself: they are large, and read fast.
-    with ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders, names)) as pool, Progress() as bar:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders,)) as pool, Progress() as bar:
         task = bar.add_task("fitting", total=(given.folds + (given.out is not None)) * ROUNDS)
 
         def tick() -> None:
@@ -357,7 +282,8 @@ def main() -> None:
             heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
         if heard:
             result["cross-validated"] = tables(runs, heard)
-        weights = fit(pool, everything, first_weights(), tick) if given.out else WEIGHTS
+        begun = WEIGHTS if given.go_on else first_weights()
+        weights = fit(pool, everything, begun, tick) if given.out else WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)
     wrong = {i: (one.table.false_negatives, one.table.false_positives) for i, one in final.items() if one.table}

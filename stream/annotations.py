@@ -53,10 +53,7 @@ def write_annotations(
     RecordError
         If the file cannot be written.
     """
-    last = {revision.sample: revision.label for revision in revisions}
-    rows = [(beat.sample, _BEAT, last.get(beat.sample, beat.label), "", 0) for beat in beats]
-    rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
-    rows.sort()
+    rows = marks_of(beats, revisions, marks)
     path = folder / f"{bed}.{ANNOTATOR}"
     if not rows:
         # An annotation file that says nothing: its end mark alone, which the library refuses to write.
@@ -66,16 +63,24 @@ def write_annotations(
         wfdb.wrann(
             bed,
             ANNOTATOR,
-            np.array([max(row[0], 0) for row in rows]),
-            symbol=[row[2] for row in rows],
-            aux_note=[row[3] for row in rows],
-            subtype=np.array([row[4] for row in rows]),
+            np.array([max(row.sample, 0) for row in rows]),
+            symbol=[row.symbol for row in rows],
+            aux_note=[row.aux for row in rows],
+            subtype=np.array([row.subtype for row in rows]),
             fs=rate_hz,
             write_dir=str(folder),
         )
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot write {path}: {error}") from error
     return path
+
+
+def marks_of(beats: Iterable[Beat], revisions: Iterable[Revision], marks: Iterable[Mark]) -> list[Mark]:
+    """All of it as annotations in the file's order: beats by the last word on each."""
+    last = {revision.sample: revision.label for revision in revisions}
+    rows = [(beat.sample, _BEAT, last.get(beat.sample, beat.label), "", 0) for beat in beats]
+    rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
+    return [Mark(sample, symbol, aux, subtype) for sample, _, symbol, aux, subtype in sorted(rows)]
 
 
 def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat], list[Mark]]:

@@ -1,0 +1,152 @@
+"""What the QRS detector's score is fitted to: records, mixes with noise, composed tachycardias, and begins.
+
+Records of mitdb and svdb, and mitdb mixed with electrode motion and muscle noise, each with both leads and with the
+first alone. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
+
+What those records lack are ventricular tachycardias that last, whose beats are as wide, early and restless as moving
+electrodes: without them the score learns to refuse every other of their beats. So they are composed into mitdb: runs
+of wide waves, 120 to 270 a minute, of any size, width and polarity, with T waves.
+
+Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So pieces are cut out of them
+and heard as a bed's begin, many of them amid noise: a score that knows quiet begins alone is sure of every swing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from detector.types import LEADS
+from model import noise
+from model.bench import Case
+from model.ec57 import Annotations
+from model.ours import Strip
+from stream.bench import cases, expand, mixed_db
+
+REAL: Final = ("mitdb", "svdb")
+MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
+CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
+TACHYCARDIA: Final = "tachycardia"  # how the composed ones are called
+MINUTES: Final = 12.0  # of each record that are taken for them
+EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is
+BEGIN: Final = "begin"  # how the pieces are called
+BEGIN_S: Final = 30.0  # length of a piece
+#: Of which records pieces are cut, how many of each, and what their candidates count for.
+BEGINS: Final = (
+    ("mitdb", 6, 0.5),
+    ("svdb", 4, 0.5),
+    ("noise-em-12", 8, 0.3),
+    ("noise-em-6", 8, 0.3),
+    ("noise-em-0", 6, 0.15),
+    ("noise-bw-0", 4, 0.3),
+    ("noise-ma-6", 4, 0.3),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One record as it is fitted to.
+
+    Attributes
+    ----------
+    case : Case
+    counts : float
+        What its candidates count for.
+    leads : int
+    """
+
+    case: Case
+    counts: float
+    leads: int
+
+    @property
+    def strip(self) -> Strip:
+        """The signal, of as many leads as are looked at."""
+        return self.case.strip.lead(0) if self.leads == 1 else self.case.strip
+
+    @property
+    def period(self) -> str:
+        """What of it is scored, of `model.bench.PERIODS`."""
+        return "full" if self.case.database.startswith(BEGIN) else "from 5:00"
+
+    @property
+    def name(self) -> str:
+        """The database, or mix, as the table names it."""
+        return f"{self.case.database}, lead 0" if self.leads == 1 else self.case.database
+
+
+def with_tachycardias(case: Case, seed: int) -> Case:
+    """A record's first minutes with a ventricular tachycardia in place of every third stretch of its own rhythm."""
+    rng = np.random.default_rng(seed)
+    rate = case.strip.rate_hz
+    strip = case.strip.start(60.0 * MINUTES)
+    mv = strip.samples * strip.mv_per_bit
+    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
+    for start_s in np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S):
+        first, end = int(start_s * rate), int((start_s + LASTS_S) * rate)
+        beats = {s: y for s, y in beats.items() if not first <= s < end}
+        time = np.arange(end - first) / rate
+        interval = 60.0 / rng.uniform(120.0, 270.0)
+        at = np.cumsum(interval * rng.normal(1.0, 0.015, int(LASTS_S / interval))) - 0.5 * interval
+        at = at[(at > 0.0) & (at < LASTS_S - 0.5 * interval)]
+        width, late = rng.uniform(0.02, 0.045), rng.uniform(0.06, 0.12)
+        size = rng.choice((-1.0, 1.0), LEADS) * rng.uniform(0.4, 2.0, LEADS)
+        second, recovery = rng.uniform(-1.0, 0.3), rng.uniform(-0.5, -0.1)
+        shape = np.zeros(len(time))
+        for r in at:
+            t = time - r
+            shape += np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
+            shape += recovery * np.exp(-0.5 * ((t - 0.1 - 0.45 * interval) / (0.25 * interval)) ** 2)
+        muscle = rng.normal(0.0, rng.uniform(0.005, 0.04), (len(time), LEADS))
+        breath = rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (0.3 * time + rng.random()))
+        mv[first:end] = shape[:, None] * size + muscle + breath[:, None]
+        beats |= {first + round(float(r) * rate): "V" for r in at}
+    samples = np.clip(np.rint(np.nan_to_num(mv) / 1e-3), -32767, 32767).astype(np.int16)
+    truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
+    return Case(TACHYCARDIA, case.record, Strip(rate, samples, np.full(LEADS, 1e-3)), truth)
+
+
+def begins(folders: Sequence[Path]) -> Iterator[Run]:
+    """Pieces of records as the begins of beds; those of mixes lie in the noise."""
+    rng = np.random.default_rng(3)
+    for name, count, counts in BEGINS:
+        for case in cases(folders, name, None, None):
+            length_s = len(case.strip.samples) / case.strip.rate_hz
+            for _ in range(count):
+                if mixed_db(name) is None:
+                    first_s = rng.uniform(0.0, length_s - BEGIN_S)
+                else:
+                    turn = rng.integers(0, int((length_s - noise.CLEAN_S) / (2 * noise.TURN_S)))
+                    first_s = noise.CLEAN_S + 2 * noise.TURN_S * turn + rng.uniform(0.0, noise.TURN_S - BEGIN_S)
+                piece = cut(case, first_s)
+                yield from (Run(piece, counts, leads) for leads in (1, 2))
+
+
+def cut(case: Case, first_s: float) -> Case:
+    """A piece of a record."""
+    rate = case.strip.rate_hz
+    first, end = int(first_s * rate), int((first_s + BEGIN_S) * rate)
+    strip = Strip(rate, case.strip.samples[first:end].copy(), case.strip.mv_per_bit)
+    inside = np.flatnonzero((case.truth.samples >= first) & (case.truth.samples < end))
+    truth = Annotations.of(case.truth.samples[inside] - first, [case.truth.symbols[i] for i in inside])
+    return Case(f"{BEGIN} {case.database}", case.record, strip, truth)
+
+
+def runs_of(folders: Sequence[Path]) -> list[Run]:
+    """All of them."""
+    found = [
+        Run(case, NOISY if mixed_db(name) is not None else CLEAN if leads == 2 else ONE_LEAD, leads)
+        for name in expand((*REAL, *MIXES))
+        for case in cases(folders, name, None, None)
+        for leads in (1, 2)
+    ]
+    found += [
+        Run(with_tachycardias(case, seed), ONE_LEAD, leads)
+        for seed, case in enumerate(cases(folders, REAL[0], None, None))
+        for leads in (1, 2)
+    ]
+    return [*found, *begins(folders)]
