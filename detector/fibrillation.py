@@ -4,26 +4,30 @@ Every half second each lead is measured over a window of 5 s at 50 Hz. Most of w
 measure that costs next to nothing: organised beats are short and steep with rest between them, fibrillation never
 rests. It is the share of tenths of a second in which the signal moves less than a quarter of what it moves at its
 peaks, over the window and over its last 2 s: after a short run of fast beats those show that it is over. Only where a
-lead rests too little to be told by this is it measured without its baseline, in five ways:
+lead rests too little to be told by this is it measured without its baseline, in six ways:
 
 * *leakage*: what is left when the signal is added to itself half a mean period later. Small for one broad wave after
-  the other, near 1 for complexes with rest between them (VF filter; Kuo and Dillman 1978).
+  the other, near 1 for complexes with rest between them (VF filter; Kuo and Dillman 1978). Beyond some of it every bit
+  counts more: that much has only noise.
 * *quiet*: share of time in which the slope is small against its own peaks, from sample to sample (the idea of TCSC;
   Arafat et al. 2011, here on the slope).
 * *unsteadiness*: the greatest deflection of each second, least over largest. Beats of one rhythm are alike,
   fibrillation waxes and wanes.
 * *period*: lag of the greatest autocorrelation, 0.1 to 0.58 s. Fibrillation and flutter run at 150 to 500 a minute.
 * *size*: log2 of the mean of those deflections in µV. A small signal of this kind is an asystole with noise.
+* *roughness*: mean second difference over mean first difference. Electrodes that are moved shake faster than a heart.
 
 They go into one logistic score a lead (as Li, Rajagopalan and Clifford 2014 do with a support vector machine), and
 the readable leads' scores are averaged: QRS complexes in one lead outweigh an artefact in the other, since the heart
 does not fibrillate in one lead only. A lead that was lost for more than a tenth of the window says nothing; without
-any lead nothing is known, which is not the same as no fibrillation. The signal itself is kept and measured in integers,
-so nothing drifts and every order of summing gives the same.
+any lead nothing is known, which is not the same as no fibrillation. To that comes what the QRS detector has found:
+beats it is sure of, no faster than a rhythm is, speak against fibrillation (`detector.doubt.regular`). The signal
+itself is kept and measured in integers, so nothing drifts and every order of summing gives the same.
 
 A lead whose signal is mostly rough is noise, whatever the score. The score's constants come from the development
-records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, each record with
-fibrillation weighing the same; `python -m benchmarks.fit_fibrillation` fits them anew by subject and compares.
+records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, and over mixes of mitdb
+with the noise of moving electrodes, each record with fibrillation weighing the same; `python -m
+benchmarks.fit_fibrillation` fits them anew by subject and compares.
 """
 
 from __future__ import annotations
