@@ -2,8 +2,8 @@
 
     python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
-    python -m benchmarks.fit_qrs --folds 0 --out FILE                  # fits weights to all records from nothing
-    python -m benchmarks.fit_qrs --folds 0 --go-on --out FILE          # going on from those in the package
+    python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
+    python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
 are labelled by the reference beats (the highest one within -100 and +200 ms of a beat's annotation is a beat), the
@@ -31,7 +31,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.qrs_runs import CLEAN, Run, runs_of
+from benchmarks.qrs_runs import CLEAN, Run, begins, runs_of
 from detector.desk import JUDGED, WEIGHTS
 from detector.desk import new as new_desk
 from detector.detector import DETECTOR, begin, empty, update
@@ -215,8 +215,8 @@ def _judge(job: tuple[int, Floats]) -> Heard:
     return hear(_RUNS[job[0]], job[1], judged=True)
 
 
-def _load(folders: list[Path]) -> int:
-    _RUNS[:] = runs_of(folders)
+def _load(folders: list[Path], begin: bool) -> int:
+    _RUNS[:] = [*runs_of(folders), *(begins(folders) if begin else ())]
     return len(_RUNS)
 
 
@@ -255,12 +255,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--go-on", action="store_true", help="begin with the weights in the package")
+    parser.add_argument("--begin", action="store_true", help="weights of first beats: with begins, from the package's")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
-    runs_there = _load(folders)
+    begun = WEIGHTS[0] if given.begin else first_weights()
+    runs_there = _load(folders, given.begin)
     runs = list(_RUNS)
     subjects = sorted({run.case.record for run in runs})
     np.random.default_rng(1).shuffle(subjects)
@@ -268,7 +269,10 @@ def main() -> None:
     heard: dict[int, Heard] = {}
     result: dict[str, Any] = {}
     # Each process reads the records for itself: they are large, and read fast.
-    with ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders,)) as pool, Progress() as bar:
+    with (
+        ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders, given.begin)) as pool,
+        Progress() as bar,
+    ):
         task = bar.add_task("fitting", total=(given.folds + (given.out is not None)) * ROUNDS)
 
         def tick() -> None:
@@ -278,11 +282,10 @@ def main() -> None:
             out = set(subjects[fold :: given.folds])
             taught = [i for i, run in enumerate(runs) if run.case.record not in out]
             kept = [i for i, run in enumerate(runs) if run.case.record in out]
-            weights = fit(pool, taught, first_weights(), tick)
+            weights = fit(pool, taught, begun, tick)
             heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
         if heard:
             result["cross-validated"] = tables(runs, heard)
-        begun = WEIGHTS if given.go_on else first_weights()
         weights = fit(pool, everything, begun, tick) if given.out else WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)

@@ -7,8 +7,9 @@ What those records lack are ventricular tachycardias that last, whose beats are 
 electrodes: without them the score learns to refuse every other of their beats. So they are composed into mitdb: runs
 of wide waves, 120 to 270 a minute, of any size, width and polarity, with T waves.
 
-Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So pieces are cut out of them
-and heard as a bed's begin, many of them amid noise: a score that knows quiet begins alone is sure of every swing.
+Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So, for the weights of the
+first beats, pieces are cut out of them and heard as a bed's begin, many of them amid noise: a score that knows quiet
+begins alone is sure of every swing.
 """
 
 from __future__ import annotations
@@ -137,16 +138,16 @@ def cut(case: Case, first_s: float) -> Case:
 
 
 def runs_of(folders: Sequence[Path]) -> list[Run]:
-    """All of them."""
+    """All of them but begins."""
     found = [
         Run(case, NOISY if mixed_db(name) is not None else CLEAN if leads == 2 else ONE_LEAD, leads)
         for name in expand((*REAL, *MIXES))
         for case in cases(folders, name, None, None)
         for leads in (1, 2)
     ]
-    found += [
+    tachycardias = [
         Run(with_tachycardias(case, seed), ONE_LEAD, leads)
         for seed, case in enumerate(cases(folders, REAL[0], None, None))
         for leads in (1, 2)
     ]
-    return [*found, *begins(folders)]
+    return [*found, *tachycardias]

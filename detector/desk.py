@@ -15,14 +15,14 @@ from detector.candidate import BACK, CANDIDATE, SHIFTS
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
-from detector.score import COUNT, UNITS, load
+from detector.score import BEGIN_FILE, COUNT, UNITS, load
 from detector.types import CHUNK, LEADS
 from detector.waviness import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
 WINDOW: Final = 72  # ticks of signal in which an R peak is looked for, and what comes before it
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
-WEIGHTS: Final = load()
+WEIGHTS: Final = np.stack([load(), load(BEGIN_FILE)])
 
 #: One decision of a call on a peak (`detector.doubt`): the step at which it fell, and what it adds to each sum.
 DECIDED = np.dtype([("step", "i8"), ("told", "f8"), ("wrong", "f8"), ("score", "f8")], align=True)
@@ -56,7 +56,7 @@ DESK = np.dtype(
         ("n_judged", "i8"),
         ("decided", DECIDED, (2 * STEPS,)),  # of this call: a step decides on one peak, and takes one back at most
         ("n_decided", "i8"),
-        ("weights", "f8", (COUNT + 1, UNITS + 1)),  # of `detector.score`
+        ("weights", "f8", (2, COUNT + 1, UNITS + 1)),  # of `detector.score`: in general, and of a bed's first beats
     ],
     align=True,
 )
@@ -66,7 +66,7 @@ assert PAST % SINGLES == 0, "copied in whole vectors"
 
 
 def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
-    """A place to work in, shape (1,), with the weights a candidate is judged by."""
+    """A place to work in, shape (1,), with the weights a candidate is judged by: both, or the same for all beats."""
     made = np.zeros(1, DESK)
     made["weights"] = weights
     return made

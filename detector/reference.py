@@ -19,7 +19,7 @@ from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
 from detector.reference_r_peak import locate
-from detector.score import MEASURES, UNITS
+from detector.score import BEGIN, MEASURES, UNITS
 
 
 @dataclass
@@ -54,11 +54,11 @@ class QrsTwin:
     ----------
     leads : int
         Number of leads given at each `step`.
-    weights : sequence of rows, optional
-        Of a candidate's measures, as `detector.score` has them.
+    weights : sequence of two tables, optional
+        Of a candidate's measures, as `detector.score` has them: in general, and of the first beats.
     """
 
-    def __init__(self, leads: int, weights: Sequence[Sequence[float]] = WEIGHTS.tolist()) -> None:
+    def __init__(self, leads: int, weights: Sequence[Sequence[Sequence[float]]] = WEIGHTS.tolist()) -> None:
         self.weights = weights
         self.leads = [LeadTwin() for _ in range(leads)]
         self.mv: list[Sequence[float]] = []
@@ -277,11 +277,12 @@ class QrsTwin:
             "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
         }
         units = [0.0] * (UNITS + 1)
-        for name, row in zip(MEASURES, self.weights[:-1], strict=True):
+        *rows, out = self.weights[self.n < BEGIN]
+        for name, row in zip(MEASURES, rows, strict=True):
             for k, weight in enumerate(row):
                 units[k] += weight * measures[name]
         one.score = units[0]
-        for unit, weight in zip(units[1:], self.weights[-1][1:], strict=True):
+        for unit, weight in zip(units[1:], out[1:], strict=True):
             one.score += weight * (unit / (1.0 + abs(unit)))
         known = self.seen[0] + self.seen[1] >= candidate.KNOWN
         if known and likeness > candidate.SELF and float(self.best) > candidate.ENOUGH:

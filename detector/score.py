@@ -6,7 +6,9 @@ straight sum can tell both. The sum is the log odds of a beat.
 
 The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
-straight, the others into the units; the last row from the units on.
+straight, the others into the units; the last row from the units on. Those in `score_begin.csv` hold for a bed's first
+beats, while little is known of it: they went on from there with begins amid noise among the records, and are less sure
+of a swing.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ COUNT: Final = len(MEASURES)
 UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts not seen
 OUT: Final = "out"  # how the last row is called
 FILE: Final = Path(__file__).with_name("score.csv")
+BEGIN_FILE: Final = Path(__file__).with_name("score_begin.csv")
+BEGIN: Final = 20  # beats for which the weights of the begin hold: those of half a strip of cinc2017
 
 
 def load(file: Path = FILE) -> npt.NDArray[np.float64]:
