@@ -22,7 +22,7 @@ from detector.arrays import largest, span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
 from detector.jit import kernel
 from detector.lanes import DOUBLES
-from detector.score import BEGIN, COUNT, score
+from detector.score import BEGIN, BEGIN_STEPS, COUNT, score
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import FLOOR
 
@@ -124,7 +124,8 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     likeness = candidate.likeness if known else UNKNOWN
     candidate.measures[7] = likeness
     candidate.measures[8] = likeness * abs(likeness)
-    candidate.score = score(candidate.measures, desk.weights[1 if state.n < BEGIN else 0])
+    begins = state.n < BEGIN and candidate.at - state.first < BEGIN_STEPS
+    candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
         candidate.score = max(candidate.score, CLEAR)
 

@@ -75,6 +75,7 @@ SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -
 MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
 REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm
 UNKNOWN: Final = -1.0  # the likelihood where nothing is known: no window yet, or no lead could be read for most of it
+NOTHING: Final = 1e9  # in place of log odds: nothing is known
 FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
 SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
@@ -98,7 +99,7 @@ FIBRILLATION = np.dtype(
         ("here", "u4"),  # place of the next sample
         ("filled", "i8"),  # samples of this half second that are there
         ("half", "i8"),  # place of that among the window's
-        ("odds", "f8"),  # log odds by the signal alone; NaN where nothing is known
+        ("odds", "f8"),  # log odds by the signal alone; `NOTHING` where nothing is known
     ],
     align=True,
 )
@@ -111,7 +112,7 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.filled, state.half = 0, 0, 0, 0
-    state.odds = np.nan
+    state.odds = NOTHING
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
@@ -180,7 +181,7 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
 
 @kernel
 def judge(state: Row) -> float:
-    """Log odds of fibrillation or flutter by the signal alone, as of the last half second; NaN where nothing is known.
+    """Log odds of fibrillation or flutter by the signal alone, as of the last half second; or `NOTHING`.
 
     At `SURE_NOT` or below it is certain that there is none.
     """
@@ -198,7 +199,7 @@ def likelihood(odds: float, regular: float) -> float:
     regular : float
         How much the beats found speak for a rhythm, of `detector.doubt.regular`.
     """
-    if np.isnan(odds):
+    if odds == NOTHING:
         return UNKNOWN
     if odds > SURE_NOT:
         odds += REGULAR * regular
@@ -213,7 +214,7 @@ def _measure(state: Row, wave: Row) -> None:
         _move(state.lead[lead], np.uint32(state.here - IN_HALF), state.half)
     if state.here == KEPT:
         state.here = 0
-    state.odds = _odds(state, wave) if state.n >= HALVES else np.nan
+    state.odds = _odds(state, wave) if state.n >= HALVES else NOTHING
     state.filled = 0
     state.half = (state.half + 1) % HALVES
 
@@ -290,7 +291,7 @@ def _odds(state: Row, wave: Row) -> float:
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
     if known == 0:
-        return np.nan
+        return NOTHING
     if leads == 0:  # a flat line
         return FLAT
     return SURE_NOT if resting else total / leads

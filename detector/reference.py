@@ -19,7 +19,7 @@ from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
 from detector.reference_r_peak import locate
-from detector.score import BEGIN, MEASURES, UNITS
+from detector.score import BEGIN, BEGIN_STEPS, MEASURES, UNITS
 
 
 @dataclass
@@ -277,7 +277,7 @@ class QrsTwin:
             "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
         }
         units = [0.0] * (UNITS + 1)
-        *rows, out = self.weights[self.n < BEGIN]
+        *rows, out = self.weights[self.n < BEGIN and one.at < BEGIN_STEPS]
         for name, row in zip(MEASURES, rows, strict=True):
             for k, weight in enumerate(row):
                 units[k] += weight * measures[name]

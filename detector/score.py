@@ -34,7 +34,8 @@ UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts 
 OUT: Final = "out"  # how the last row is called
 FILE: Final = Path(__file__).with_name("score.csv")
 BEGIN_FILE: Final = Path(__file__).with_name("score_begin.csv")
-BEGIN: Final = 20  # beats for which the weights of the begin hold: those of half a strip of cinc2017
+BEGIN: Final = 20  # beats for which the weights of the begin hold ...
+BEGIN_STEPS: Final = 3750  # ... and steps (30 s, the pieces they were fitted to): who finds no beat at all tries others
 
 
 def load(file: Path = FILE) -> npt.NDArray[np.float64]:

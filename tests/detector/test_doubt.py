@@ -109,7 +109,7 @@ def test_slow_beats_that_are_sure_speak_for_a_rhythm_and_fast_or_unsure_ones_do_
 
 
 def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> None:
-    assert fibrillation.likelihood(np.nan, 8.0) == fibrillation.UNKNOWN
+    assert fibrillation.likelihood(fibrillation.NOTHING, 8.0) == fibrillation.UNKNOWN
     assert fibrillation.likelihood(fibrillation.SURE_NOT, -2.0) < 0.01
     assert fibrillation.likelihood(fibrillation.FLAT, -2.0) < 1e-9
     assert fibrillation.likelihood(3.0, 7.0) < 0.5 < fibrillation.likelihood(3.0, 0.0)

@@ -237,7 +237,7 @@ def test_a_new_start_forgets() -> None:
     run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0], 0.0)
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
-    assert np.isnan(fibrillation.judge(state[0]))
+    assert fibrillation.judge(state[0]) == fibrillation.NOTHING
 
 
 def measured(y: npt.NDArray[np.float64]) -> Any:
