@@ -215,7 +215,8 @@ def likelihood(heard: Heard, score: Floats, constant: float) -> Floats:
     total = np.where(spoken, value.clip(fibrillation.SURE_NOT, fibrillation.SURE), 0.0).sum(axis=1)
     count = spoken.sum(axis=1)
     odds = total / np.maximum(count, 1)
-    odds += np.where(odds > fibrillation.SURE_NOT, score[-1] * heard.regular, 0.0)
+    beats = np.maximum(score[-1] * heard.regular, fibrillation.REGULAR_MOST)
+    odds += np.where(odds > fibrillation.SURE_NOT, beats, 0.0)
     return np.where(count > 0, 1.0 / (1.0 + np.exp(-odds)), 0.0)
 
 

@@ -71,9 +71,10 @@ LATE_MOST: Final = 16  # epochs of rest in them beyond which it is so: fewer sil
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
 #: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
-SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -6.1, -8.3, -3.3, -3.6, -10.2, 11.4
+SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -6.1, -8.3, -3.3, -3.6, -10.2, 10.6
 MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
-REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm
+REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm ...
+REGULAR_MOST: Final = -2.0  # ... but no more: a pacemaker's spikes are found in fibrillation too, and they are regular
 UNKNOWN: Final = -1.0  # the likelihood where nothing is known: no window yet, or no lead could be read for most of it
 NOTHING: Final = 1e9  # in place of log odds: nothing is known
 FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
@@ -202,7 +203,7 @@ def likelihood(odds: float, regular: float) -> float:
     if odds == NOTHING:
         return UNKNOWN
     if odds > SURE_NOT:
-        odds += REGULAR * regular
+        odds += max(REGULAR * regular, REGULAR_MOST)
     return float(1.0 / (1.0 + math.exp(-odds)))
 
 

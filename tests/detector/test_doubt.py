@@ -63,7 +63,7 @@ def test_it_is_what_the_twin_says_however_the_calls_are_cut(
     doubted, likely = kernel(decisions, calls)
     expected = follow(decisions, EPOCHS)
     assert doubted == [one for one, _ in expected]
-    assert likely == [np.float32(1.0 / (1.0 + np.exp(-(fibrillation.REGULAR * regular)))) for _, regular in expected]
+    assert likely == [np.float32(fibrillation.likelihood(0.0, regular)) for _, regular in expected]
 
 
 def test_a_step_never_decides_on_more_than_the_desk_has_room_for() -> None:
@@ -112,7 +112,12 @@ def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> No
     assert fibrillation.likelihood(fibrillation.NOTHING, 8.0) == fibrillation.UNKNOWN
     assert fibrillation.likelihood(fibrillation.SURE_NOT, -2.0) < 0.01
     assert fibrillation.likelihood(fibrillation.FLAT, -2.0) < 1e-9
-    assert fibrillation.likelihood(3.0, 7.0) < 0.5 < fibrillation.likelihood(3.0, 0.0)
+    assert fibrillation.likelihood(1.5, 7.0) < 0.5 < fibrillation.likelihood(1.5, 0.0)
+
+
+def test_what_is_surely_fibrillation_is_told_however_regular_the_beats_found() -> None:
+    """They may be a pacemaker's spikes."""
+    assert fibrillation.likelihood(fibrillation.SURE, 8.0) > 0.8
 
 
 def doubted(samples: npt.NDArray[np.int16], rate_hz: float = RATE, mv_per_bit: Any = (0.005, 0.005)) -> Any:

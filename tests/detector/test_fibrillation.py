@@ -120,6 +120,13 @@ def test_paced_beats_are_not_fibrillation() -> None:
     assert likelihood(paced).max() < 0.5
 
 
+@pytest.mark.parametrize("spike", [500, 1000, 1500])
+def test_fibrillation_under_a_pacemakers_spikes_is_told_though_they_are_regular(spike: int) -> None:
+    signal = fibrillating(3)
+    signal[:: 60 * RATE // 70] += spike
+    assert (likelihood(signal, regular=8.0)[8 * RATE :] >= 0.5).mean() > 0.9
+
+
 @pytest.mark.parametrize("level", [0, 12_000])
 def test_a_flat_line_is_not_fibrillation(level: int) -> None:
     assert likelihood(np.full(SECONDS * RATE, level)).max() == 0.0
