@@ -41,9 +41,8 @@ from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
 from replay.records import find_records, read_record
 from stream.bench import CLEAN, CLEAN_DATABASE, cases, mixed_db, strip_of
-from stream.declared import LIKELY
 from stream.limits import Limits
-from stream.rules import VF_ENDS
+from stream.rules import LIKELY, VF_ENDS
 from stream.settings import data_dirs
 
 Floats = npt.NDArray[np.float64]

@@ -5,8 +5,9 @@ nothing of the heart yet. EC57 leaves a record's first five minutes out, but ala
 rhythm holds next to no ventricular beats, so that almost all that are told there are false; one marked as fibrillation
 holds no supraventricular premature beats. The strips have no beat annotation and teach nothing.
 
-Beside it stands how much of the time the detector declares the lead to be anything but good or its beats to be in
-doubt, and what is said outside of that. Strips marked as too noisy to be read are there to be declared.
+Beside it stands how much of the time the detector finds the lead to be anything but good or its beats to be in doubt
+(the ward does not say so while it tells fibrillation), and what is said outside of that. Strips marked as too noisy to
+be read are there to be declared.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from detector.types import EPOCH, RATE, Array, Row
 
 SPAN_S: Final = 5.0  # s in which what was decided fades to 1/e: a few beats, as a nurse would look at a strip
 KEEP: Final = math.exp(-EPOCH / (SPAN_S * RATE))  # share that an epoch leaves of it
+ENOUGH: Final = 5.0  # beats told lately (60 a minute) below which they speak for a rhythm the less, the fewer they are
 LEAST: Final = 2.0  # beats the share is taken of at least: one doubtful peak after a pause is no doubt yet
 BEGINS: Final = 0.25  # share likely wrong from which on the beats are in doubt ...
 ENDS: Final = 0.15  # ... and down to which they stay so
@@ -80,6 +81,8 @@ def _bounded(score: float) -> float:
 
 @kernel
 def _note(desk: Row, step: int, told: float, wrong: float, score: float) -> None:
+    if math.isnan(score) or math.isnan(wrong):  # sums that fade would never recover
+        return
     decided = desk.decided[desk.n_decided]
     decided.step = step
     decided.told = told
@@ -99,7 +102,7 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
         `decided` holds the call's decisions in order.
     epochs : EPOCH_STATE, shape (n,)
         `doubtful` is set to 1 where the beats are in doubt, and `vf`, the log odds by the signal alone, becomes the
-        likelihood by signal and beats.
+        likelihood by signal and beats, beside `vf_alone`.
     first, end : int
     """
     taken = 0
@@ -111,6 +114,7 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
         bound = ENDS if doubt.doubtful else BEGINS
         doubt.doubtful = doubt.wrong > bound * max(doubt.told, LEAST)
         epoch.doubtful = doubt.doubtful
+        epoch.vf_alone = fibrillation.likelihood(epoch.vf, 0.0)
         epoch.vf = fibrillation.likelihood(epoch.vf, regular(doubt))
         doubt.told *= KEEP
         doubt.wrong *= KEEP
@@ -124,10 +128,11 @@ def regular(doubt: Row) -> float:
     """How much the beats told lately speak for a rhythm: their mean score; less, and at last nothing, if they are fast.
 
     A lead that is being moved moves like fibrillation, but the beats of before are found in it. Waves of fibrillation
-    may be told as beats too, and some score high: those are faster than nearly every rhythm.
+    may be told as beats too, and some score high: those are faster than nearly every rhythm. Where no more beats come,
+    those of before say less and less.
     """
     pace = min(max((FAST - doubt.told) / (FAST - SLOW), 0.0), 1.0)
-    return float(doubt.scores / max(doubt.told, 1.0) * pace)
+    return float(doubt.scores / max(doubt.told, ENOUGH) * pace)
 
 
 @kernel

@@ -48,7 +48,7 @@ def follow(decisions: list[Decision], epochs: int) -> list[tuple[bool, float]]:
             scores += min(max(one.score, doubt.LEAST_SCORE), doubt.MOST_SCORE) if one.told else 0.0
         bound = doubt.ENDS if said and said[-1][0] else doubt.BEGINS
         pace = min(max((doubt.FAST - told) / (doubt.FAST - doubt.SLOW), 0.0), 1.0)
-        said.append((wrong > bound * max(told, doubt.LEAST), scores / max(told, 1.0) * pace))
+        said.append((wrong > bound * max(told, doubt.LEAST), scores / max(told, doubt.ENOUGH) * pace))
         told *= doubt.KEEP
         wrong *= doubt.KEEP
         scores *= doubt.KEEP

@@ -49,6 +49,7 @@ EPOCH_STATE = np.dtype(
         ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
         ("doubtful", "i1"),  # 1 while many of the beats found are likely wrong (`detector.doubt`)
         ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
+        ("vf_alone", "f8"),  # the same by the signal alone, whatever beats were found (f8: rows without gaps)
     ],
     align=True,
 )

@@ -87,7 +87,7 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
     """What an analyser would say that falls silent where it doubts its beats: there EC57 speaks of shutdown.
 
     No beat is told from a `~` of doubt, or of no readable signal, to the next `~` of neither. A rhythm that begins in
-    between begins with its end; the marks of fibrillation stay.
+    between begins with its end. Fibrillation stays and breaks the shutdown: EC57 knows no `~` between `[` and `]`.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
     """
     heard: list[Beat] = []
     told: list[Mark] = []
-    shut = False
+    shut = fibrillating = False
     begun: Mark | None = None  # a rhythm, in between
     everything: list[Beat | Mark] = [*beats, *marks]
-    everything.sort(key=lambda one: (one.sample, not isinstance(one, Mark) or one.symbol != "~"))
+    everything.sort(key=lambda one: (one.sample, _ORDER.get(one.symbol, _BEAT) if isinstance(one, Mark) else _BEAT))
     for one in everything:
         if isinstance(one, Mark) and one.symbol == "~":
             was, shut = shut, any(one.subtype & bits == bits for bits in (DOUBTED, UNREADABLE))
-            if not shut or not was:  # the mark that follows one of shutdown is its end
+            if not fibrillating and (not shut or not was):  # the mark that follows one of shutdown is its end
                 told.append(msgspec.structs.replace(one, subtype=one.subtype | UNREADABLE) if shut else one)
             if not shut and begun is not None:
                 told.append(msgspec.structs.replace(begun, sample=one.sample))
@@ -117,11 +117,16 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
         elif isinstance(one, Mark):
             if shut and one.symbol == "+":
                 begun = one
+            elif one.symbol in "[]":
+                fibrillating = one.symbol == "["
+                edge = [Mark(one.sample, "~", "", 0 if fibrillating else UNREADABLE)] if shut else []
+                told += [*edge, one] if fibrillating else [one, *edge]
             else:
                 told.append(one)
         elif not shut:
             heard.append(one)
-    return heard, told
+    last = {mark.sample: k for k, mark in enumerate(told) if mark.symbol == "~"}  # of several at once, the last holds
+    return heard, [mark for k, mark in enumerate(told) if mark.symbol != "~" or last[mark.sample] == k]
 
 
 def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:

@@ -22,7 +22,7 @@ import numpy as np
 
 from detector.jit import kernel
 from detector.types import LEADS, NOISY, RATE, Row
-from stream.declared import condition, in_doubt
+from stream.declared import condition
 from stream.rules import VENTRICULAR
 from stream.wire import DOUBTED, UNREADABLE
 
@@ -239,7 +239,7 @@ def on_epoch(state: Row, epoch: Row, leads: int, onset: int, out: Row, count: in
             subtype |= 1 << lead
         elif declared > NOISY:
             subtype |= 1 << (4 + lead)
-    if in_doubt(epoch):
+    if epoch.doubtful:
         subtype |= DOUBTED
     if not epoch.readable:
         subtype |= UNREADABLE

@@ -16,7 +16,6 @@ from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from stream import rules_signal
 from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
-from stream.declared import LIKELY
 from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
@@ -25,6 +24,7 @@ OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
+LIKELY: Final = 0.5  # likelihood from which an epoch counts as fibrillation
 MINUTE: Final = 60.0 * RATE  # ticks
 QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
 HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
@@ -241,6 +241,8 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
         memory.run_last = tick
     count = _without_beats(memory, limits, tick, now, out, count)
     count = _fibrillation(memory, limits, epoch, onset, now, out, count)
+    if memory.rule[VENTRICULAR_FIBRILLATION].active:
+        epoch.doubtful = 0  # fibrillation has no beats to be sure of, and says so itself
     return rules_signal.on_epoch(memory, limits, epoch, onset, now, out, count)
 
 
@@ -269,14 +271,16 @@ def _fibrillation(memory: Row, limits: Row, epoch: Row, onset: int, now: int, ou
         memory.vf_last += EPOCH
         state.since += EPOCH if state.since >= 0 else 0
         return count
-    if epoch.vf >= LIKELY:
+    # Beats may keep fibrillation from being told but do not end it: pacing spikes and compressions are beats too.
+    likely = max(epoch.vf, epoch.vf_alone) if state.active else epoch.vf
+    if likely >= LIKELY:
         if state.since < 0:
             state.since = epoch.tick
             memory.vf_sample = onset
         if epoch.tick - state.since >= limits.fibrillation:
             rule = VENTRICULAR_FIBRILLATION
             held = (epoch.tick - state.since) / RATE
-            count = raise_(out, count, memory, rule, memory.vf_sample, now, epoch.vf, held, limits.fibrillation / RATE)
+            count = raise_(out, count, memory, rule, memory.vf_sample, now, likely, held, limits.fibrillation / RATE)
         memory.vf_last = epoch.tick
     elif not state.active:
         state.since = -1

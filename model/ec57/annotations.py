@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,7 +167,6 @@ def beats(annotations: Annotations, window: int) -> Beats:
     classes: list[int] = []
     fibrillation: list[tuple[int, int]] = []
     shutdown: list[tuple[int, int]] = []
-    noise: list[tuple[int, int]] = []
     times: list[int] = annotations.samples.tolist()
     symbols = annotations.symbols
     count = len(times)
@@ -194,10 +193,19 @@ def beats(annotations: Annotations, window: int) -> Beats:
                 before = max(samples[-1] if samples else 0, fibrillation[-1][1] if fibrillation else 0)
                 end = times[i + 1] - window
                 shutdown.append((min(before + window, end), end))
-        elif symbol == "~" and _noisy(int(annotations.subtypes[i])):
-            noise.append((times[i], next((times[k] for k in range(i + 1, count) if symbols[k] == "~"), NEVER)))
         i += 1
-    return Beats(index, samples, classes, Periods(fibrillation), Periods(shutdown), Periods(shutdown + noise))
+    noise = Periods([*shutdown, *_noise(annotations)])
+    return Beats(index, samples, classes, Periods(fibrillation), Periods(shutdown), noise)
+
+
+def _noise(annotations: Annotations) -> Iterator[tuple[int, int]]:
+    """From each `~` of noise to the next `~`, wherever they lie; those of both signals unreadable are of shutdown."""
+    marks = [i for i, symbol in enumerate(annotations.symbols) if symbol == "~"]
+    ends = [*(int(annotations.samples[i]) for i in marks[1:]), NEVER]
+    for i, end in zip(marks, ends, strict=False):
+        subtype = int(annotations.subtypes[i])
+        if _noisy(subtype) and subtype & UNREADABLE != UNREADABLE:
+            yield int(annotations.samples[i]), end
 
 
 def _noisy(subtype: int) -> bool:

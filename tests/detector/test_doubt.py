@@ -18,6 +18,7 @@ from detector.envelope import STEPS, STRIDE
 from detector.reference_doubt import Decision, doubtful, follow
 from detector.types import EPOCH, EPOCH_STATE, RATE
 from tests.detector.hearts import counts, ecg
+from tests.detector.test_fibrillation import fibrillating
 
 EPOCHS = 40
 SECOND = RATE // EPOCH  # epochs
@@ -66,8 +67,17 @@ def test_it_is_what_the_twin_says_however_the_calls_are_cut(
     assert likely == [np.float32(fibrillation.likelihood(0.0, regular)) for _, regular in expected]
 
 
-def test_a_step_never_decides_on_more_than_the_desk_has_room_for() -> None:
-    assert len(desks.new()["decided"][0]) == 2 * STEPS
+@pytest.mark.parametrize("size", [50.0, 1000.0, 5000.0])
+def test_a_step_never_decides_on_more_than_the_desk_has_room_for(size: float) -> None:
+    detector = Detector(RATE, [0.001])
+    samples = np.random.default_rng(1).normal(0.0, size, (60 * RATE, 1)).clip(-32000, 32000).astype(np.int16)
+    most = 0
+    for first in range(0, len(samples), 50):
+        detector.update(samples[first : first + 50])
+        steps = detector._desk["decided"]["step"][0][: detector._desk["n_decided"][0]]
+        most = max(most, int(np.unique(steps, return_counts=True)[1].max(initial=0)))
+    assert 0 < most <= 2
+    assert len(detector._desk["decided"][0]) == 2 * STEPS
 
 
 def every_second(score: float, *, told: bool, epochs: int = EPOCHS) -> list[bool]:
@@ -106,6 +116,24 @@ def test_slow_beats_that_are_sure_speak_for_a_rhythm_and_fast_or_unsure_ones_do_
     assert regular(7.0, 240) == 0.0
     assert abs(regular(0.5, 70)) < 0.6
     assert regular(7.0, 130) < regular(7.0, 90)
+
+
+def test_beats_of_before_say_less_and_less_where_no_more_come() -> None:
+    epochs = 400
+    ticks = np.arange(0, 20 * RATE, RATE * 0.8).astype(int).tolist()
+    said = [regular for _, regular in follow([Decision(tick, 8.0, told=True) for tick in ticks], epochs)]
+    assert said[199] > 6.0
+    assert said[250] < 0.5 * said[199]
+
+
+@pytest.mark.parametrize("bpm", [60, 75, 95, 120])
+@pytest.mark.parametrize("size", [150.0, 600.0, 1000.0])
+def test_fibrillation_after_a_rhythm_is_seen_within_eight_seconds(bpm: float, size: float) -> None:
+    mv, _ = ecg(60, bpm, noise_mv=0.01)
+    wave = fibrillating(3, size)[:, None] / 1000.0
+    mv = np.concatenate([mv[: 40 * RATE], mv[:1] * 0.0 + wave])
+    seen = Detector(RATE, (0.005, 0.005)).update(counts(mv))[1]["vf"][40 * SECOND :] >= 0.5
+    assert np.flatnonzero(seen)[0] < 8 * SECOND
 
 
 def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> None:

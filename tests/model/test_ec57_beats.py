@@ -238,6 +238,13 @@ def test_what_lies_in_declared_noise_counts_and_is_told_apart(subtype: int) -> N
     assert result.shutdown_s == 0.0
 
 
+def test_noise_is_seen_wherever_it_begins() -> None:
+    """Within fibrillation, and right behind shutdown."""
+    assert table("500N", "100[ 300~15 400] 500N 900~0").noise_s == pytest.approx(600 / RATE)
+    behind = table("500N 1900N", "500N 600~48 800~15 1500~0 1900N")
+    assert (behind.noise_s, behind.shutdown_s) == (900 / RATE, 200 / RATE)
+
+
 @pytest.mark.parametrize("subtype", [0x01, 0x02, 0x10, 0x0C])
 def test_one_good_signal_is_no_noise(subtype: int) -> None:
     assert table("500N 900N", f"400~{subtype} 500N 900N").noise_s == 0.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import wfdb
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
@@ -15,7 +15,7 @@ from model.ec57 import Annotations, Period, pair, read, tabulate
 from model.ec57.annotations import beats as beats_of
 from model.reader import Reader
 from stream.annotate import annotate
-from stream.annotations import shut_down
+from stream.annotations import marks_of, shut_down
 from stream.limits import Limits
 from stream.ward import Ward
 from stream.wire import DOUBTED, UNREADABLE, Beat, Mark
@@ -46,12 +46,16 @@ def test_a_rhythm_that_begins_in_it_begins_with_its_end() -> None:
         Mark(150, "+", "(AFIB"),
         Mark(200, "+", "(N"),
         Mark(210, "[", ""),
+        Mark(260, "]", ""),
         Mark(300, "~", "", 0),
     ]
     _, told = shut_down([], marks)
     assert [(mark.sample, mark.symbol, mark.aux) for mark in told] == [
         (100, "~", ""),
+        (210, "~", ""),
         (210, "[", ""),
+        (260, "]", ""),
+        (260, "~", ""),
         (300, "~", ""),
         (300, "+", "(N"),
     ]
@@ -63,30 +67,38 @@ def test_doubt_that_does_not_end_keeps_silent_to_the_end() -> None:
     assert [mark.symbol for mark in told] == ["~"]
 
 
+@example([], [(154, DOUBTED)], [154, 155])
 @given(
     st.lists(st.integers(0, 3000), max_size=30, unique=True),
     st.lists(
         st.tuples(st.integers(0, 3000), st.sampled_from([0, 1, 3, DOUBTED, UNREADABLE, DOUBTED | 0x20])), max_size=8
     ),
+    st.lists(st.integers(0, 3000), max_size=6, unique=True),
 )
-def test_ec57_finds_every_silence_and_no_beat_in_one(samples: list[int], quality: list[tuple[int, int]]) -> None:
-    """As long as the marks are apart, so that each holds for a while."""
+def test_ec57_finds_every_silence_and_no_beat_in_one(
+    samples: list[int], quality: list[tuple[int, int]], turns: list[int]
+) -> None:
+    """Wherever fibrillation lies; within it EC57 hears nothing."""
     marks = [Mark(at, "~", "", subtype) for at, subtype in dict(sorted(quality)).items()]
-    heard, told = shut_down([beat(at) for at in samples], marks)
-    rows = sorted([*((one.sample, 1, "N", 0) for one in heard), *((one.sample, 0, "~", one.subtype) for one in told)])
+    turns = sorted(turns)[: len(turns) // 2 * 2]
+    vf = [Mark(at, "[" if k % 2 == 0 else "]") for k, at in enumerate(turns)]
+    heard, told = shut_down([beat(at) for at in samples], [*marks, *vf])
+    rows = marks_of(heard, [], told)
     found = beats_of(
         Annotations.of(
-            np.array([row[0] for row in rows], np.int64), [row[2] for row in rows], [row[3] for row in rows]
+            np.array([row.sample for row in rows], np.int64),
+            [row.symbol for row in rows],
+            [row.subtype for row in rows],
         ),
         54,
     )
-    holds = dict.fromkeys(range(0, 3001, 50), 0)
-    for at in holds:
+    edges = {mark.sample for mark in [*marks, *vf]}
+    for at in set(range(0, 3001, 50)) - edges:
         before = [mark.subtype for mark in marks if mark.sample <= at]
         silent = bool(before) and (before[-1] & DOUBTED == DOUBTED or before[-1] & UNREADABLE == UNREADABLE)
-        edge = any(mark.sample == at for mark in marks)
-        assert edge or found.shutdown.cover(at) == silent
-    assert not any(found.shutdown.cover(at) for at in found.samples if all(mark.sample != at for mark in marks))
+        if not found.fibrillation.cover(at):
+            assert found.shutdown.cover(at) == silent
+    assert not any(found.shutdown.cover(at) for at in found.samples if at not in edges)
 
 
 def test_a_record_is_annotated_with_beats_in_doubt_or_without(tmp_path: Path) -> None:

@@ -129,18 +129,16 @@ def test_readability_is_told_once_it_has_lasted() -> None:
     assert told == [(45, 0b110000)]
 
 
-def test_doubt_is_told_of_all_signals_but_not_in_fibrillation() -> None:
+def test_doubt_is_told_of_all_signals() -> None:
     state = np.zeros(1, rhythm.RHYTHM)[0]
     rhythm.begin(state)
     out = np.zeros(2, rhythm.MARK)
     told = []
-    for i, (doubtful, vf, lead) in enumerate(
-        [(0, 0.1, GOOD)] * 20 + [(1, 0.1, GOOD)] * 20 + [(1, 0.9, GOOD)] * 20 + [(1, -1.0, OFF)] * 20
-    ):
+    for i, (doubtful, lead) in enumerate([(0, GOOD)] * 20 + [(1, GOOD)] * 20 + [(0, GOOD)] * 20 + [(1, OFF)] * 20):
         epoch = np.zeros(1, EPOCH_STATE)[0]
         epoch["tick"] = i * EPOCH
         epoch["lead"] = (GOOD, lead)
-        epoch["readable"], epoch["doubtful"], epoch["vf"] = 1, doubtful, vf
+        epoch["readable"], epoch["doubtful"] = 1, doubtful
         if rhythm.on_epoch(state, epoch, 2, i, out, 0):
             told.append((int(out[0]["sample"]), int(out[0]["code"])))
     assert told == [(20, DOUBTED), (40, 0), (60, DOUBTED | 0b100000)]

@@ -45,6 +45,7 @@ class Bed:
         self.tick = 0
         self.lead = [GOOD] * LEADS
         self.vf = 0.0
+        self.vf_alone = 0.0
         self.doubtful = False
         self.waiting: list[tuple[int, str, float]] = []
         self.due: list[tuple[int, str]] = []
@@ -83,6 +84,7 @@ class Bed:
         epoch["lead"] = self.lead
         epoch["readable"] = min(self.lead) <= NOISY
         epoch["vf"] = self.vf
+        epoch["vf_alone"] = self.vf_alone
         epoch["doubtful"] = self.doubtful
         self._keep(rules.on_epoch(self.memory, self.limits, epoch, self.tick - EPOCH + 1, self.tick, self.out, 0))
 
@@ -377,6 +379,18 @@ def test_fibrillation_has_no_beats_and_is_not_called_noise() -> None:
     bed = Bed().play(rhythm(70, 0.5, 5), 5)
     bed.doubtful, bed.vf = True, 0.9
     assert not bed.play([], 30).raised(Rule.NOISY)
+
+
+def test_beats_keep_fibrillation_from_being_told_but_do_not_end_it() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 5), 5)
+    bed.vf, bed.vf_alone = 0.2, 0.9
+    assert not bed.play([], 12).active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.vf = 0.9
+    assert bed.play([], 16).active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.vf = 0.2
+    assert bed.play([], 30).active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.vf_alone = 0.2
+    assert not bed.play([], 34).active(Rule.VENTRICULAR_FIBRILLATION)
 
 
 def test_a_loose_contact_is_one_alert() -> None:
