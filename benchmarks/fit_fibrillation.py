@@ -20,7 +20,7 @@ import csv
 import functools
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -250,13 +250,13 @@ def fit(some: Sequence[Heard]) -> tuple[Floats, float]:
     return score, float(next((c for c in tried if sensitivity(score, c) >= wanted), tried[-1]))
 
 
-def alarm(likely: Flags) -> Flags:
-    """When the alarm is on, as `stream.rules` has it."""
+def alarm(likely: Flags, alone: Flags) -> Flags:
+    """When the alarm is on, as `stream.rules` has it: it begins by signal and beats, and goes on by the signal `alone`."""
     hold, ends = round(Limits().fibrillation_s * PER_S), VF_ENDS * PER_S // RATE
     on = np.zeros(len(likely), np.bool_)
     active, since, last = False, -1, 0
     for k, looks in enumerate(likely):
-        if looks:
+        if looks or (active and alone[k]):
             since, last = k if since < 0 else since, k
             active |= k - since >= hold
         elif not active or k - last >= ends:
@@ -276,7 +276,8 @@ def row(some: Sequence[Heard], judge: Callable[[Heard], Floats]) -> list[str]:
     vf = told = rest = false_s = tachycardia = also = hours = 0.0
     found, wrong, delays = [], 0, []
     for heard in some:
-        on, real = alarm(judge(heard) >= LIKELY), heard.labels == VF
+        likely, alone = (judge(one) >= LIKELY for one in (heard, replace(heard, regular=np.zeros(len(heard.regular)))))
+        on, real = alarm(likely, alone), heard.labels == VF
         outside = heard.labels < TACHYCARDIA
         vf, told = vf + real.sum(), told + (on & real).sum()
         rest, false_s = rest + outside.sum(), false_s + (on & outside).sum()

@@ -124,7 +124,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     likeness = candidate.likeness if known else UNKNOWN
     candidate.measures[7] = likeness
     candidate.measures[8] = likeness * abs(likeness)
-    begins = state.n - state.before < BEGIN and candidate.at - state.heard < BEGIN_STEPS
+    begins = state.n < BEGIN and candidate.at - state.heard < BEGIN_STEPS
     candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
         candidate.score = max(candidate.score, CLEAR)

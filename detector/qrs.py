@@ -81,9 +81,7 @@ QRS = np.dtype(
         ("kept_size", "f8", (LEADS,)),
         ("n", "i8"),  # beats found
         ("first", "i8"),  # first step; -1 before it
-        ("absent", "i8"),  # steps without a reading of any lead
-        ("heard", "i8"),  # step at which readings began, after so many without that all leads are learned anew
-        ("before", "i8"),  # beats found before that
+        ("heard", "i8"),  # step of the first reading of any lead; -1 before it
     ],
     align=True,
 )
@@ -127,9 +125,7 @@ def begin(state: Row) -> None:
     state.kept_size[:] = 0.0
     state.n = 0
     state.first = -1
-    state.absent = FORGET + 1
-    state.heard = 0
-    state.before = 0
+    state.heard = -1
 
 
 @kernel
@@ -158,7 +154,8 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     start = 0
     while start < steps:
         end = alike(desk, start, steps)
-        _begin_anew(state, desk, first, start, end)
+        if state.heard < 0:
+            _begin_to_hear(state, desk, first, start)
         for lead in range(LEADS):
             front, usual, work = state.lead[lead], state.usual[lead], desk.lead[lead].work
             if work.valid[start]:
@@ -180,18 +177,11 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
 
 
 @kernel
-def _begin_anew(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
-    """Note where readings begin again after none of any lead for so long that all are learned anew."""
-    there = 0
+def _begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
+    """Note where readings begin: electrodes may be put on long after the monitor has been switched on."""
     for lead in range(LEADS):
-        there |= desk.lead[lead].work.valid[start]
-    if not there:
-        state.absent += end - start
-        return
-    if state.absent > FORGET:
-        state.heard = origin + start
-        state.before = state.n
-    state.absent = 0
+        if desk.lead[lead].work.valid[start]:
+            state.heard = origin + start
 
 
 @kernel

@@ -77,8 +77,8 @@ class QrsTwin:
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
         self.kept: _Candidate | None = None
-        self.n = self.before = self.begun = 0
-        self.absent = qrs.FORGET + 1
+        self.n = 0
+        self.begun = -1
         self.decisions: list[Decision] = []
         self._forget_shapes()
 
@@ -97,12 +97,8 @@ class QrsTwin:
         if len(self.mv) % 2:
             return None
         now = len(self.mv) // 2 - 1
-        if any(one and other for one, other in zip(*self.valid[-2:], strict=True)):
-            if self.absent > qrs.FORGET:
-                self.begun, self.before = now, self.n
-            self.absent = 0
-        else:
-            self.absent += 1
+        if self.begun < 0 and any(one and other for one, other in zip(*self.valid[-2:], strict=True)):
+            self.begun = now
         for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
             lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
         for lead in self.leads:
@@ -284,7 +280,7 @@ class QrsTwin:
             "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
         }
         units = [0.0] * (UNITS + 1)
-        *rows, out = self.weights[self.n - self.before < BEGIN and one.at - self.begun < BEGIN_STEPS]
+        *rows, out = self.weights[self.n < BEGIN and one.at - self.begun < BEGIN_STEPS]
         for name, row in zip(MEASURES, rows, strict=True):
             for k, weight in enumerate(row):
                 units[k] += weight * measures[name]

@@ -7,8 +7,8 @@ straight sum can tell both. The sum is the log odds of a beat.
 The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
 straight, the others into the units; the last row from the units on. Those in `score_begin.csv` hold for a bed's first
-beats, and for those after 10 s without any reading, while little is known of it: they went on from there with begins
-amid noise among the records, and are less sure of a swing.
+beats, while little is known of it: they went on from there with begins amid noise among the records, and are less sure
+of a swing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ OUT: Final = "out"  # how the last row is called
 FILE: Final = Path(__file__).with_name("score.csv")
 BEGIN_FILE: Final = Path(__file__).with_name("score_begin.csv")
 BEGIN: Final = 20  # beats for which the weights of the begin hold ...
-BEGIN_STEPS: Final = 3750  # ... and steps (30 s, the pieces they were fitted to): who finds no beat at all tries others
+BEGIN_STEPS: Final = 3750  # ... and steps from the first reading (30 s, as of the pieces they were fitted to)
+    3750  # ... and steps from the first reading (30 s, the pieces they were fitted to): who finds no beat tries others
+)
 
 
 def load(file: Path = FILE) -> npt.NDArray[np.float64]:
