@@ -251,7 +251,7 @@ def fit(some: Sequence[Heard]) -> tuple[Floats, float]:
 
 
 def alarm(likely: Flags, alone: Flags) -> Flags:
-    """When the alarm is on, as `stream.rules` has it: it begins by signal and beats, and goes on by the signal `alone`."""
+    """When the alarm is on, as `stream.rules` has it: begun by signal and beats, it goes on by the signal `alone`."""
     hold, ends = round(Limits().fibrillation_s * PER_S), VF_ENDS * PER_S // RATE
     on = np.zeros(len(likely), np.bool_)
     active, since, last = False, -1, 0

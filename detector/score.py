@@ -36,8 +36,6 @@ FILE: Final = Path(__file__).with_name("score.csv")
 BEGIN_FILE: Final = Path(__file__).with_name("score_begin.csv")
 BEGIN: Final = 20  # beats for which the weights of the begin hold ...
 BEGIN_STEPS: Final = 3750  # ... and steps from the first reading (30 s, as of the pieces they were fitted to)
-    3750  # ... and steps from the first reading (30 s, the pieces they were fitted to): who finds no beat tries others
-)
 
 
 def load(file: Path = FILE) -> npt.NDArray[np.float64]:
