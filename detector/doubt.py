@@ -114,8 +114,9 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
         bound = ENDS if doubt.doubtful else BEGINS
         doubt.doubtful = doubt.wrong > bound * max(doubt.told, LEAST)
         epoch.doubtful = doubt.doubtful
-        epoch.vf_alone = fibrillation.likelihood(epoch.vf, 0.0)
-        epoch.vf = fibrillation.likelihood(epoch.vf, regular(doubt))
+        odds = epoch.vf
+        epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
+        epoch.vf = epoch.vf_alone if odds == fibrillation.SURE_NOT else fibrillation.likelihood(odds, regular(doubt))
         doubt.told *= KEEP
         doubt.wrong *= KEEP
         doubt.scores *= KEEP

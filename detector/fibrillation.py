@@ -105,6 +105,7 @@ FIBRILLATION = np.dtype(
     align=True,
 )
 
+UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the likelihood where every lead rests
 _EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
 _NEVER: Final = 2**31 - 1  # a movement no rest is above
 
@@ -200,6 +201,8 @@ def likelihood(odds: float, regular: float) -> float:
     regular : float
         How much the beats found speak for a rhythm, of `detector.doubt.regular`.
     """
+    if odds == SURE_NOT:  # nearly always
+        return UNLIKELY
     if odds == NOTHING:
         return UNKNOWN
     if odds > SURE_NOT:
