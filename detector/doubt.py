@@ -17,7 +17,7 @@ import numpy as np
 from detector import fibrillation
 from detector.envelope import STRIDE
 from detector.jit import kernel
-from detector.types import EPOCH, RATE, Array, Row
+from detector.types import EPOCH, GOOD, NOISY, RATE, Array, Row
 
 SPAN_S: Final = 5.0  # s in which what was decided fades to 1/e: a few beats, as a nurse would look at a strip
 KEEP: Final = math.exp(-EPOCH / (SPAN_S * RATE))  # share that an epoch leaves of it
@@ -141,3 +141,9 @@ def _take(doubt: Row, decided: Row) -> None:
     doubt.told += decided.told
     doubt.wrong += decided.wrong
     doubt.scores += decided.score
+
+
+@kernel
+def condition(epoch: Row, lead: int) -> int:
+    """State of a lead: one that is good by itself is noisy while the beats are in doubt."""
+    return int(NOISY if epoch.doubtful and epoch.lead[lead] == GOOD else epoch.lead[lead])

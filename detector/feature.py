@@ -11,8 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from detector.candidate import BACK
+from detector import lanes
+from detector.candidate import BACK, WAIT
 from detector.jit import kernel
+from detector.lanes import SINGLES
 from detector.types import LEADS, Row
 from detector.usual import FLOOR
 
@@ -128,3 +130,25 @@ def features(desk: Row, start: int, end: int) -> None:
             envelope = desk.lead[lead].work.envelope[start:end]
             for i in range(len(feature)):
                 feature[i] += gain * envelope[i]
+
+
+@kernel
+def begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
+    """Note where readings begin: electrodes may be put on long after the monitor has been switched on."""
+    for lead in range(LEADS):
+        if desk.lead[lead].work.valid[start]:
+            state.heard = origin + start
+
+
+@kernel
+def is_peak(desk: Row, index: int) -> bool:
+    """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
+    feature, at = desk.feature, BACK + index
+    now = lanes.spread(feature[np.uint64(at)])
+    higher = 0
+    for back in range(1, WAIT + 1, SINGLES):  # the last vector reaches back as far as `WAIT`, over some once more
+        higher |= lanes.above(lanes.load(feature, at - min(back + SINGLES - 1, WAIT)), now)
+    return higher == 0
+
+
+assert 2 * WAIT <= BACK, "too little of the feature is kept"

@@ -29,7 +29,7 @@ from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
-from detector.feature import alike, features, follow_loud, gains, tell_silent
+from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
 from detector.jit import kernel
 from detector.lanes import SINGLES
 from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_behind
@@ -155,7 +155,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     while start < steps:
         end = alike(desk, start, steps)
         if state.heard < 0:
-            _begin_to_hear(state, desk, first, start)
+            begin_to_hear(state, desk, first, start)
         for lead in range(LEADS):
             front, usual, work = state.lead[lead], state.usual[lead], desk.lead[lead].work
             if work.valid[start]:
@@ -174,14 +174,6 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
             store(state.lead[lead], desk.lead[lead].work, steps)
     copy_singles(desk.feature, steps, BACK, state.feature, 0)
     return count
-
-
-@kernel
-def _begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
-    """Note where readings begin: electrodes may be put on long after the monitor has been switched on."""
-    for lead in range(LEADS):
-        if desk.lead[lead].work.valid[start]:
-            state.heard = origin + start
 
 
 @kernel
@@ -366,7 +358,7 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
     candidate = state.candidate
     if state.weighed == NO:
         candidate.score = UNLIKELY
-        if state.best_at - state.last > REFRACTORY and _is_peak(desk, index):
+        if state.best_at - state.last > REFRACTORY and is_peak(desk, index):
             weigh(state, desk, index)
         state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
 
@@ -392,18 +384,6 @@ def _show(state: Row, desk: Row) -> None:
     desk.n_judged += 1
 
 
-@kernel
-def _is_peak(desk: Row, index: int) -> bool:
-    """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
-    feature, at = desk.feature, BACK + index
-    now = lanes.spread(feature[np.uint64(at)])
-    higher = 0
-    for back in range(1, WAIT + 1, SINGLES):  # the last vector reaches back as far as `WAIT`, over some once more
-        higher |= lanes.above(lanes.load(feature, at - min(back + SINGLES - 1, WAIT)), now)
-    return higher == 0
-
-
 assert BACK % SINGLES == 0, "copied in whole vectors"
-assert 2 * WAIT <= BACK, "too little of the feature is kept"
 assert WAIT < DOUBTED < REFRACTORY, "a refractory period would end before its beat is told"
 assert 0.0 < DOUBT < SURE, "a doubtful beat would be told at once"

@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 
 from detector import detector, resample
+from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, RATE, Array, Row
 from model.pace import LONGEST
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE
 from stream import conditions, rhythm, rules
-from stream.declared import condition
 from stream.frames import INVALID
 from stream.limits import LIMITS
 

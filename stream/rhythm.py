@@ -20,9 +20,9 @@ from typing import Final
 
 import numpy as np
 
+from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import LEADS, NOISY, RATE, Row
-from stream.declared import condition
 from stream.rules import VENTRICULAR
 from stream.wire import DOUBTED, UNREADABLE
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import EPOCH, FLAT, NOISY, OFF, RATE, SATURATED, Row
 from stream.conditions import clear, raise_
-from stream.declared import condition
 from stream.wire import Rule
 
 CALM: Final = RATE  # ticks without a lead's fault that end its alert, so that a loose contact is one alert

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.ec57.annotations import Annotations
-from model.ec57.beats import LABELS, LEARNING_S, WINDOW_S, BeatTable, Period, gross, pair, tabulate
+from model.ec57.beats import LEARNING_S, WINDOW_S, Period, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
 from model.ec57.files import header, read
 from model.ec57.ratio import Ratio, average
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
+from model.ec57.table import LABELS, BeatTable, gross
 
 #: The beat-by-beat statistics, by their names in reports.
 BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
