@@ -25,10 +25,11 @@ from rich.progress import track
 from benchmarks import parts
 from detector.detector import Detector
 from detector.types import AFTER, GOOD, RATE
-from model.dataset import Strip, hear, read_strip
+from model.dataset import hear
 from model.ec57 import Annotations
 from model.reader import CLASSES, Reader
 from model.train import read_passage
+from model.variants import Strip, read_strip
 from replay.framing import hold
 from replay.records import find_records
 from stream.errors import RecordError

@@ -24,11 +24,12 @@ from rich.progress import track
 
 from benchmarks import parts
 from model.compose import compose
-from model.dataset import Passage, hear, listen, mv_of, read_strip, strip_of
+from model.dataset import Passage, hear, listen
 from model.ec57 import LABELS, Annotations
 from model.reader import Reader
 from model.rhythms import LIVES
 from model.train import judge, read_passage
+from model.variants import mv_of, read_strip, strip_of
 from replay.records import find_records
 from stream.errors import RecordError
 from stream.settings import data_dirs

@@ -99,8 +99,11 @@ def _figures(some: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Print per cent of beats and of time, and how many alarms there were."""
-    names = ("qrs_se", "qrs_ppv", "qrs_f1", "declared", "clear_se", "clear_ppv", "silent_se", "silent_ppv")
-    heads = ("QRS Se", "+P", "F1", "declared", "clear Se", "+P", "silent Se", "+P")
+    names = (
+        *("qrs_se", "qrs_ppv", "qrs_f1", "declared", "clear_se", "clear_ppv", "silent_se", "silent_ppv"),
+        *("veb_se", "veb_ppv"),
+    )
+    heads = ("QRS Se", "+P", "F1", "declared", "clear Se", "+P", "silent Se", "+P", "VEB Se", "+P")
     print(f"{'noise, dB':>10}" + "".join(f"{head:>11}" for head in heads) + "".join(f"{rule:>26}" for rule in ALARMS))
     for mix, row in figures["mixes"].items():
         shares = "".join(f"{row[name]:>11.2f}" for name in names)

@@ -2,7 +2,8 @@
 
 Every record is played through the online code in short steps, so the network learns from what it will be given: beats
 the detector found, windows cut at 300 ms, the patient's own beat learned on the way. A found beat has the class of the
-reference beat that EC57's matching pairs it with; one without a partner teaches nothing.
+reference beat that EC57's matching pairs it with. One without a partner teaches that it has no class, Q: what noise
+makes of nothing is neither normal nor ectopic.
 """
 
 from __future__ import annotations
@@ -13,20 +14,26 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import wfdb
 
 from detector.detector import Detector
-from detector.leads import choose
 from detector.types import AFTER, LEADS, RATE
-from model.compose import compose
 from model.ec57 import CLASS_OF, Annotations, Period, pair, read
 from model.letters import TEXT
 from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
+from model.variants import (
+    COMPOSED,
+    HELD_OUT_MIXES,
+    WITH_NOISE,
+    Strip,
+    changed,
+    composed,
+    read_noise,
+    read_strip,
+)
 from model.words import FIELDS, RR
 from replay.framing import hold
-from replay.records import read_record
 from stream.errors import RecordError
 
 #: Class of each WFDB beat symbol as it is taught, after AAMI. Escape beats (e j n) come late like nothing else in
@@ -50,30 +57,7 @@ PACED: Final = frozenset({"102", "104", "107", "217"})
 ONLY_TAUGHT: Final = frozenset({"cpsc2021"})
 UNTAUGHT: Final = -1
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
-MISSING: Final = -32768  # the sample that stands for no reading
-MICROVOLT: Final = 1e-3  # mV per step of signals that were changed: far below any amplifier's noise
-NOISE_DB: Final = (0.0, 18.0)  # range of signal-to-noise ratio of noisy variants
-COMPOSED: Final = ("composed", "composed-2", "composed-3")  # variants with other beats, each by another lot
-VARIANTS: Final = ("plain", "swap", "noise", "pace", "single", *COMPOSED)
-COMPOSED_SWAP, COMPOSED_PACE = 0.4, 0.3  # share of them that have their leads exchanged, their pace changed besides
-PACE: Final = (0.88, 1.14)  # range of the factor on the heart's pace of variants with a changed rate
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """A record's signal, as steps of a known size.
-
-    Attributes
-    ----------
-    rate_hz : float
-    samples : int16 (n, LEADS)
-    units : float64 (LEADS,)
-        mV per step; NaN for a lead that is not there.
-    """
-
-    rate_hz: float
-    samples: npt.NDArray[np.int16]
-    units: npt.NDArray[np.float64]
+ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: nothing is taught
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,82 +111,6 @@ class Passage:
         return self.database not in ONLY_TAUGHT and not (self.database == "mitdb" and self.record in PACED)
 
 
-def read_strip(path: Path) -> Strip:
-    """The leads of a WFDB record that the bedside would analyse, as it would be sent them.
-
-    Raises
-    ------
-    RecordError
-        The record cannot be read.
-    """
-    record = read_record(path)
-    samples = np.full((len(record.samples), LEADS), MISSING, np.int16)
-    units = np.full(LEADS, np.nan)
-    for lead, column in enumerate(choose(record.leads)):
-        if column >= 0:
-            samples[:, lead] = record.samples[:, column]
-            units[lead] = record.units_per_bit[column]
-    return Strip(record.rate_mhz / 1000, samples, units)
-
-
-def changed(strip: Strip, kind: str, noise: npt.NDArray[np.float32] | None, rng: np.random.Generator) -> Strip:
-    """A strip as it could have been: the same beats under other conditions.
-
-    Parameters
-    ----------
-    strip : Strip
-    kind : {"plain", "swap", "noise", "pace", "single"}
-        As it is; leads exchanged; noise recordings added; the heart faster or slower (and its waves with it); one
-        lead off.
-    noise : float32 (m, k) or None
-        Noise recordings in mV, at whatever rate, for ``noise``.
-    rng : numpy Generator
-    """
-    if kind == "swap":
-        return Strip(strip.rate_hz, np.ascontiguousarray(strip.samples[:, ::-1]), strip.units[::-1].copy())
-    if kind == "pace":
-        return Strip(round(strip.rate_hz * rng.uniform(*PACE), 3), strip.samples, strip.units)
-    if kind == "single":
-        units = strip.units.copy()
-        units[rng.integers(LEADS)] = np.nan
-        return strip if np.isnan(units).all() else Strip(strip.rate_hz, strip.samples, units)
-    if kind == "noise" and noise is not None:
-        mv = mv_of(strip)
-        for lead in range(LEADS):
-            if np.isnan(mv[:, lead]).all():
-                continue
-            column = noise[:, rng.integers(noise.shape[1])]
-            start = rng.integers(len(column))
-            added = np.resize(np.roll(column, -start), len(mv)).astype(np.float64)
-            added -= added.mean()
-            ratio = 10 ** (-rng.uniform(*NOISE_DB) / 20)
-            mv[:, lead] += added * ratio * np.nanstd(np.diff(mv[:, lead])) / np.std(np.diff(added))
-        return strip_of(mv, strip.rate_hz)
-    return strip
-
-
-def composed(strip: Strip, reference: Annotations, rng: np.random.Generator) -> tuple[Strip, Annotations]:
-    """A strip with other beats, composed of its own (`model.compose`), and their annotation; as it is if that fails."""
-    if rng.random() < COMPOSED_SWAP:
-        strip = changed(strip, "swap", None, rng)
-    if rng.random() < COMPOSED_PACE:
-        strip = changed(strip, "pace", None, rng)
-    played = compose(mv_of(strip), strip.rate_hz, reference, rng)
-    return (strip_of(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)
-
-
-def mv_of(strip: Strip) -> npt.NDArray[np.float64]:
-    """Its leads in millivolts, float64 (n, LEADS); NaN where there is no reading."""
-    mv: npt.NDArray[np.float64] = np.where(strip.samples == MISSING, np.nan, strip.samples * strip.units)
-    return mv
-
-
-def strip_of(mv: npt.NDArray[np.float64], rate_hz: float) -> Strip:
-    """Millivolts (n, LEADS) as steps of a size that no amplifier is as fine as; a lead without readings is none."""
-    steps = np.where(np.isnan(mv), MISSING, np.clip(np.rint(np.nan_to_num(mv) / MICROVOLT), -32767, 32767))
-    return Strip(rate_hz, steps.astype(np.int16), np.where(np.isnan(mv).all(axis=0), np.nan, MICROVOLT))
-
-
 def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
     """Play a strip through the online code; samples, texts, values and levels of its beats.
 
@@ -215,10 +123,10 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     detector = Detector(strip.rate_hz, strip.units)
     state = np.zeros(1, LANGUAGE)[0]
     size = max(int(strip.rate_hz * STEP_S), 1)
-    waiting: list[tuple[int, int]] = []  # tick of each R peak, and the tick from which it is known
+    waiting: list[tuple[int, int, float]] = []  # tick of each R peak, that from which it is known, its log odds
     if beats is not None:
         ticks_of = [round(int(sample) * RATE / strip.rate_hz) for sample in beats]
-        waiting += zip(ticks_of, ticks_of, strict=True)
+        waiting += [(tick, tick, np.nan) for tick in ticks_of]
     lead_states = np.zeros(LEADS, np.int8)
     epochs: list[tuple[int, npt.NDArray[np.int8]]] = []
     ticks: list[int] = []
@@ -227,15 +135,15 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     for start in range(0, len(played), size):
         peaks, states = detector.update(played[start : start + size])
         if beats is None:
-            waiting += [(int(peak["tick"]), int(peak["found"])) for peak in peaks]
+            waiting += [(int(peak["tick"]), int(peak["found"]), float(peak["strength"])) for peak in peaks]
         epochs += [(int(epoch["tick"]), epoch["lead"].copy()) for epoch in states]
         while waiting and (due := max(waiting[0][0] + AFTER, waiting[0][1])) < detector.signal["end"]:
-            tick, _ = waiting.pop(0)
+            tick, _, strength = waiting.pop(0)
             while epochs and epochs[0][0] < due:  # as the ward does: the epoch that ends with it comes after it
                 lead_states = epochs.pop(0)[1]
             text, value = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
             level = np.empty(FIELDS, np.int64)
-            describe(state, detector.signal, tick, lead_states, text, value, level)
+            describe(state, detector.signal, tick, strength, lead_states, text, value, level)
             ticks.append(tick)
             texts.append(text)
             values.append(value)
@@ -271,11 +179,14 @@ def passage(
     """
     original = read_strip(folder / record)
     rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
-    noise = noise_of(noise_folder) if kind == "noise" and noise_folder is not None else None
     reference = read(folder, record, annotator, original.rate_hz)
-    strip = changed(original, kind, noise, rng)
     if kind in COMPOSED:
         strip, reference = composed(original, reference, rng)
+    else:
+        noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
+        if noise is not None and (folder.name, record) in HELD_OUT_MIXES:
+            noise = noise.without("em")
+        strip = changed(original, kind, reference, noise, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
     return hear(strip, reference, (folder.name, record, kind), original.rate_hz, beats)
 
@@ -301,13 +212,27 @@ def hear(
         As in `listen`.
     """
     samples, texts, values, levels = listen(strip, beats)
+    labels = label(samples, reference, rate_hz)
+    return Passage(*name, rate_hz, samples, texts, values, levels, labels, reference, len(strip.samples))
+
+
+def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float) -> npt.NDArray[np.int8]:
+    """What each of the beats found, int64 (n,), teaches: index into `CLASSES` or `UNTAUGHT`, int8 (n,).
+
+    What has no partner in the reference is Q, unless it lies in fibrillation, where EC57 counts no beats, or far from
+    any beat that a reader has marked.
+    """
     found = Annotations.of(samples, "N" * len(samples))
     pairs = pair(reference, found, Period.of(rate_hz, start_s=0.0))
+    marked = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]]
     labels = np.full(len(samples), UNTAUGHT, np.int8)
     for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
-        if ours >= 0 and theirs >= 0 and (taught := TAUGHT.get(reference.symbols[theirs])):
-            labels[ours] = CLASSES.index(taught)
-    return Passage(*name, rate_hz, samples, texts, values, levels, labels, reference, len(strip.samples))
+        if ours >= 0 and theirs >= 0:
+            if taught := TAUGHT.get(reference.symbols[theirs]):
+                labels[ours] = CLASSES.index(taught)
+        elif ours >= 0 and len(marked) and np.abs(marked - samples[ours]).min() < ALONE_S * rate_hz:
+            labels[ours] = CLASSES.index("Q")
+    return labels
 
 
 def records_of(folder: Path) -> list[str]:
@@ -324,16 +249,3 @@ def records_of(folder: Path) -> list[str]:
             f"{folder}: no annotated WFDB records; check --data-dir or fetch them with `telebeat download`"
         )
     return names
-
-
-def noise_of(folder: Path) -> npt.NDArray[np.float32] | None:
-    """Both leads of the noise recordings of a folder (`nstdb`), side by side; None without them."""
-    columns = []
-    for name in ("bw", "em", "ma"):
-        if (folder / f"{name}.hea").exists():
-            signal = wfdb.rdrecord(str(folder / name)).p_signal
-            columns += [np.nan_to_num(signal[:, i]).astype(np.float32) for i in range(signal.shape[1])]
-    if not columns:
-        return None
-    shortest = min(len(column) for column in columns)
-    return np.stack([column[:shortest] for column in columns], axis=1)

@@ -34,9 +34,9 @@ import wfdb
 from scipy.signal import resample_poly
 
 from detector.types import LEADS
-from model.dataset import MISSING
 from model.ec57 import Annotations, Period, pair, read
 from model.ours import Beds, Strip
+from model.variants import MISSING
 from stream.errors import RecordError
 
 SAMPLES: Final = 187  # of a beat

@@ -85,7 +85,13 @@ def noisy(count: int, rate_hz: float) -> npt.NDArray[np.bool_]:
 
 
 def mix(
-    clean_mv: Floats, beats: npt.ArrayLike, rate_hz: float, noise_mv: Floats, noise_rate_hz: float, snr_db: float
+    clean_mv: Floats,
+    beats: npt.ArrayLike,
+    rate_hz: float,
+    noise_mv: Floats,
+    noise_rate_hz: float,
+    snr_db: float,
+    on: npt.NDArray[np.bool_] | None = None,
 ) -> Floats:
     """Add noise to every lead of a clean record at a signal-to-noise ratio.
 
@@ -105,6 +111,8 @@ def mix(
         Its rate; where it differs by a tenth or more the noise is resampled.
     snr_db : float
         Signal power over noise power during the noisy stretches, dB.
+    on : bool, shape (n,), optional
+        Which samples are noisy; those of the standard protocol otherwise.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def mix(
         ratio = Fraction(rate_hz / noise_rate_hz).limit_denominator(FINEST)
         noise_mv = resample_poly(noise_mv, ratio.numerator, ratio.denominator, axis=0, padtype="line")
     mixed = clean_mv.copy()
-    on = noisy(len(clean_mv), rate_hz)
+    on = noisy(len(clean_mv), rate_hz) if on is None else on
     for lead in range(clean_mv.shape[1]):
         if not np.isfinite(clean_mv[:, lead]).any():
             continue

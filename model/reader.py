@@ -56,6 +56,7 @@ def read_beat(
     weights: Weights,
     signal: Any,
     peak_tick: int,
+    strength: float,
     lead_states: npt.NDArray[np.int8],
     first: npt.NDArray[np.float32],
     last: npt.NDArray[np.float32],
@@ -73,6 +74,8 @@ def read_beat(
         Nothing behind ``peak_tick + AFTER - 1`` is looked at.
     peak_tick : int
         The R peak, at 250 Hz.
+    strength : float
+        Log odds of its being a beat, by the detector.
     lead_states : int8 (LEADS,)
         GOOD ... OFF at the beat; leads from FLAT on are not read.
     first : float32 (5,), out
@@ -89,7 +92,7 @@ def read_beat(
     values = np.empty(FIELDS, np.float32)
     levels = np.empty(FIELDS, np.int64)
     words = np.empty(LEADS + FIELDS, np.int64)
-    best = describe(state, signal, peak_tick, lead_states, texts, values, levels)
+    best = describe(state, signal, peak_tick, strength, lead_states, texts, values, levels)
     spell(weights.vocabulary, texts, levels, words)
     step(weights.layers, words, state.h, state.c, state.before, state.scores, first, last)
     if state.last_rr <= 0.0:
@@ -131,7 +134,7 @@ class BeatReader:
     --------
     >>> reader = BeatReader(Reader.load())
     >>> signal = np.zeros(1, SIGNAL)[0]
-    >>> token, first, last = reader.update(signal, 100, np.zeros(2, np.int8))
+    >>> token, first, last = reader.update(signal, 100, 5.0, np.zeros(2, np.int8))
     """
 
     #: Ticks behind the R peak at which `update` may be called at the earliest.
@@ -142,11 +145,11 @@ class BeatReader:
         self._row = np.zeros(1, LANGUAGE)
 
     def update(
-        self, signal: Any, peak_tick: int, lead_states: npt.NDArray[np.int8]
+        self, signal: Any, peak_tick: int, strength: float, lead_states: npt.NDArray[np.int8]
     ) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Read the next beat; see `read_beat`. Returns its shape word, its first word, the last on the one before."""
         first, last = np.zeros((2, len(CLASSES)), np.float32)
-        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, lead_states, first, last)
+        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, strength, lead_states, first, last)
         return int(token), first, last
 
     def state(self) -> npt.NDArray[np.void]:

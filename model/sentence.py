@@ -58,6 +58,8 @@ from model.words import (
     SIZE,
     ST,
     STEEP,
+    SURE,
+    SURE_LATELY,
     TURN,
     TWAVE,
     TWAVE_USUAL,
@@ -66,6 +68,8 @@ from model.words import (
     level_of,
 )
 
+LATELY: Final = 0.125  # share of a beat in how sure the detector has been lately, about 8 beats
+LEAST_SURE, MOST_SURE = -4.0, 10.0  # log odds as they count for it: a beat beyond all doubt is one beat still
 USUAL: Final = 0.03  # weight of a beat in the usual values, about 30 beats
 
 #: Measurements whose usual value and deviation in the patient's own normal beats are remembered, and the words that
@@ -77,7 +81,14 @@ _LEAST = np.array([0.4, 0.3, 0.4, 0.04, 0.25])
 
 @kernel
 def describe(
-    state: Row, signal: Row, peak_tick: int, lead_states: Array, texts: Array, values: Array, levels: Array
+    state: Row,
+    signal: Row,
+    peak_tick: int,
+    strength: float,
+    lead_states: Array,
+    texts: Array,
+    values: Array,
+    levels: Array,
 ) -> int:
     """Say a beat in words and remember it; beats must come in order.
 
@@ -87,6 +98,8 @@ def describe(
     signal : record of `detector.types.SIGNAL`
     peak_tick : int
         The R peak; samples up to ``peak_tick + AFTER - 1`` are used.
+    strength : float
+        Log odds of its being a beat, by the detector (`detector.types.PEAK`); NaN where no detector found it.
     lead_states : int8 (LEADS,)
         GOOD ... OFF.
     texts : uint8 (LEADS, TEXT), out
@@ -111,6 +124,7 @@ def describe(
     if rr > 0.0:
         learn_pause(state, early)
     say_atria(state, signal, peak_tick, measures, good, values)
+    _say_sure(state, strength, values)
     group = -1
     if best >= 0:
         values[LEAD] = 2.0 if good.all() else np.float64(best)
@@ -187,6 +201,19 @@ def _say_form(measures: Array, good: Array, values: Array) -> float:
     values[ST] = st / height
     values[TURN] = turn
     return float(breadth)
+
+
+@kernel
+def _say_sure(state: Row, strength: float, values: Array) -> None:
+    """The words of how sure the detector is that this is a beat, and of the last ones: what noise makes of a beat, or
+    makes into one, it has weighed already.
+    """
+    if np.isfinite(strength):
+        share = max(LATELY, 1.0 / (state.beats + 1.0))
+        told = min(max(strength, LEAST_SURE), MOST_SURE)
+        state.sure += share * (told - np.float64(state.sure))
+        values[SURE] = strength
+        values[SURE_LATELY] = state.sure
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy as np
 
 from model.dataset import Passage, passage
 from model.ec57 import Annotations
+from model.variants import WITH_NOISE
 
 #: Packages whose code decides what is heard in a record and how it is said.
 HEARS: Final = ("detector", "model", "replay")
@@ -37,7 +38,8 @@ def kept_passage(
     """
     if shelf is None:
         return passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
-    stamp = f"{program()} {_files(folder, record)} {_files(noise_folder, '') if kind == 'noise' else ''} {seed}"
+    added = _files(noise_folder, "") if kind in WITH_NOISE else ""
+    stamp = f"{program()} {_files(folder, record)} {added} {seed}"
     path = shelf / f"{folder.name}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
     if (found := _take(path, stamp)) is not None:
         return found

@@ -74,7 +74,7 @@ LANGUAGE = np.dtype(
         ("usual", "f4", (USUALS,)),  # mean of some measurements over own normal beats
         ("deviation", "f4", (USUALS,)),  # their mean distance from it
         ("unrest", "f4"),  # mean |log2 of RR over the own RR| of own normal beats
-        ("spare", "i4"),  # fills the row: a snapshot has no undefined bytes
+        ("sure", "f4"),  # mean log odds of the beats by the detector's score, over about 8 beats
         ("usual_beats", "i4"),  # beats in them
         ("groups", GROUP, (GROUPS,)),
         ("before", "f4", (MEMBERS, HIDDEN)),  # the last beat's words, as each network embeds them

@@ -23,7 +23,7 @@ from torch import nn
 
 from detector.types import LEADS
 from model.course import Course
-from model.dataset import UNTAUGHT, VARIANTS, Passage
+from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, P_LETTERS, TEXT
 from model.lstm import BothWords, Layers, read_words
@@ -31,6 +31,7 @@ from model.network import Network
 from model.reader import CLASSES, Weights
 from model.state import HIDDEN, MEMBERS
 from model.store import sizes_of
+from model.variants import VARIANTS
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS
 
@@ -338,40 +339,53 @@ def folds(
         yield taught, judged, replace(config, seed=config.seed + number)
 
 
-class BothTables(NamedTuple):
-    """EC57's table of each record, keyed ``database/record``, by the first words and by the last."""
+class Tables(NamedTuple):
+    """EC57's table of each record, keyed ``database/record``: by the first words, by the last, by the last amid noise.
+
+    `moved` are the records with electrodes moved now and then, where that variant has been heard.
+    """
 
     first: dict[str, BeatTable]
     last: dict[str, BeatTable]
+    moved: dict[str, BeatTable]
+
+    @classmethod
+    def empty(cls) -> Tables:
+        """No record yet."""
+        return cls({}, {}, {})
 
 
 def cross_validate(
     passages: Sequence[Passage],
     config: TrainingConfig,
     parts: int,
-    report: Callable[[int, BothTables], None] = lambda *_: None,
+    report: Callable[[int, Tables], None] = lambda *_: None,
     keep: Callable[[int, TrainingConfig, dict[str, npt.NDArray[np.float32]]], None] = lambda *_: None,
-) -> list[BothTables]:
+) -> list[Tables]:
     """Train without each part of the subjects in turn and judge it on that part.
 
     `report` is called with each part's number and tables, `keep` with its number, configuration and last words.
 
     Returns
     -------
-    list of BothTables
+    list of Tables
         For each part. Every scored record is in one.
     """
     results = []
     for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
         trainer = Trainer(taught, chosen)
         trainer.run()
-        tables = BothTables({}, {})
+        tables = Tables.empty()
         words = {}
         for p in judged:
             both = trainer.read(p)
             words[f"{p.database}/{p.record}"] = both.last
             tables.first[f"{p.database}/{p.record}"] = judge(p, both.first)
             tables.last[f"{p.database}/{p.record}"] = judge(p, both.last)
+        away = {p.subject for p in judged}
+        for p in passages:
+            if p.kind == "moved" and p.scored and p.subject in away:
+                tables.moved[f"{p.database}/{p.record}"] = judge(p, trainer.read(p).last)
         results.append(tables)
         keep(number, chosen, words)
         report(number, tables)

@@ -98,6 +98,8 @@ WORDS: Final = (
     Word("hump/usual", "`hump` likewise", -6.0, 0.75, 18),
     Word("rr/usual", "`rr/own` in usual deviations of the own normal beats", -9.0, 0.6, 28),
     Word("own p", "log2 of energy of the P wave's part over the QRS's in the own normal beat", -13.0, 0.75, 16),
+    Word("sure", "log odds that it is a beat, by the detector's own score", -2.0, 0.75, 16),
+    Word("sure/lately", "their mean over about 8 beats: low in noise", -1.0, 0.5, 16),
     Word("lead", "which leads can be read: 0 first, 1 second, 2 both", 0.5, 1.0, 3),
 )
 FIELDS: Final = len(WORDS)
@@ -151,6 +153,8 @@ FIELDS: Final = len(WORDS)
     HUMP_USUAL,
     RR_USUAL,
     OWN_P,
+    SURE,
+    SURE_LATELY,
     LEAD,
 ) = range(FIELDS)
 

@@ -26,11 +26,11 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 10
+LAYOUT: Final = 11
 CLASSES: Final = 5
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
-PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8")], align=True)
+PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
 
 #: Where a bed is in its stream of frames.
 INTAKE = np.dtype(
@@ -246,6 +246,7 @@ def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) 
             new = bed.pending[bed.n_pending]
             new.tick = state.peaks[peak].tick
             new.found = found
+            new.strength = state.peaks[peak].strength
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
             counts[MOVED] = rules.on_peak(
@@ -285,7 +286,9 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     first_word, last_word = events.words[FIRST], events.words[LAST]
     first = bed.pending[0]
     out = events.beats[counts[BEATS_READ]]
-    out.token = read_beat(bed.language, weights, state.signal, first.tick, bed.lead_state, first_word, last_word)
+    out.token = read_beat(
+        bed.language, weights, state.signal, first.tick, first.strength, bed.lead_state, first_word, last_word
+    )
     label = _likeliest(first_word)
     out.label = label
     out.probability = first_word[label]

@@ -201,23 +201,26 @@ def _cross_validate(
 
     from model.ec57 import gross
     from model.evaluation.arms import ARMS, Readings
-    from model.train import BothTables, cross_validate, figures
+    from model.train import Tables, cross_validate, figures
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
+    said = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
     title = f"EC57, gross, detected beats, {parts}-fold by subject"
     table = Table("subjects", "word", *names, title=title)
-    everything = BothTables({}, {})
+    everything = Tables.empty()
 
-    def row(name: str, tables: BothTables) -> None:
+    def row(name: str, tables: Tables) -> None:
         for word, some in tables._asdict().items():
+            if not some:
+                continue
             values = figures(gross(some.values()))
-            table.add_row(name, word, *(f"{value:.1f}" for value in values))
+            table.add_row(name, said[word], *(f"{value:.1f}" for value in values))
             told = "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True))
-            console.print(f"{name}, {word} word: {told}")
+            console.print(f"{name}, {said[word]}: {told}")
 
-    def report(number: int, tables: BothTables) -> None:
-        everything.first.update(tables.first)
-        everything.last.update(tables.last)
+    def report(number: int, tables: Tables) -> None:
+        for all_of, some in zip(everything, tables, strict=True):
+            all_of.update(some)
         row(f"part {number + 1}", tables)
 
     kept = Readings(work, heard, parts) if work is not None else None
@@ -230,14 +233,16 @@ def _cross_validate(
     for database in config.databases:
         of = [{k: t for k, t in some.items() if k.startswith(f"{database}/")} for some in everything]
         if of[0]:
-            row(database, BothTables(*of))
+            row(database, Tables(*of))
     row("all", everything)
     numbers: dict[str, Any] = {}
-    for word in BothTables._fields:
+    for word in Tables._fields:
+        some = getattr(everything, word)
+        if not some:
+            continue
         folds = [figures(gross(getattr(tables, word).values())) for tables in results]
         spread = np.std(folds, axis=0, ddof=1)
-        table.add_row("spread (SD of parts)", word, *(f"{value:.1f}" for value in spread))
-        some = getattr(everything, word)
+        table.add_row("spread (SD of parts)", said[word], *(f"{value:.1f}" for value in spread))
         numbers[word] = {
             "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
             "gross": dict(zip(names, figures(gross(some.values())), strict=True)),

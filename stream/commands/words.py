@@ -31,10 +31,11 @@ def words(
     from rich.table import Table
 
     from detector.types import LEADS
-    from model.dataset import listen, read_strip
+    from model.dataset import listen
     from model.letters import text_of
     from model.lstm import read_words
     from model.reader import CLASSES, Reader, spell
+    from model.variants import read_strip
     from model.words import FIELDS, RR, WORDS
 
     reader = Reader.load(model)

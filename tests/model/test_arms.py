@@ -145,6 +145,15 @@ def test_cross_validation_leaves_what_the_arm_whole_would_read(passages: list[Pa
         assert all(np.array_equal(one[n], other[n]) and np.array_equal(one[n], kept_one[n]) for n in one)
 
 
+def test_cross_validation_judges_unseen_hearts_amid_noise(passages: list[Passage]) -> None:
+    small = replace(config(), held_out=0.0, epochs=1)
+    moved = [replace(p, kind="moved", labels=np.full_like(p.labels, UNTAUGHT)) for p in passages]  # they teach nothing
+    for tables in cross_validate([*passages, *moved], small, 2):
+        assert tables.moved.keys() == tables.last.keys()
+        assert all(np.array_equal(tables.moved[name].counts, tables.last[name].counts) for name in tables.last)
+    assert not any(tables.moved for tables in cross_validate(passages, small, 2))
+
+
 def test_readings_are_kept_and_made_anew_for_other_words(
     passages: list[Passage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

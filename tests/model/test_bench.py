@@ -79,6 +79,16 @@ def test_noise_has_the_power_that_was_asked_for(
         assert 10 * np.log10(height**2 / 8 / power) == pytest.approx(level, abs=0.1)
 
 
+def test_noise_comes_when_it_is_asked_for() -> None:
+    mv, beats = np.tile(np.sin(np.arange(0, 60, 0.02))[:, None], (1, 2)), np.arange(100, 2900, 200)
+    on = np.zeros(len(mv), bool)
+    on[1000:2000] = True
+    added = noise.mix(mv, beats, 250.0, sines(400, 250.0, 1.0, 1.0), 250.0, 0.0, on) - mv
+    assert (added[:1000] == 0.0).all()
+    assert added[1000:2000].std() > 0.1
+    assert (np.diff(added[2000:], axis=0) == 0.0).all()
+
+
 def test_a_sine_as_signal_and_as_noise_has_the_same_power() -> None:
     """The eighth of the squared height is the power of a sine: what nst is calibrated by."""
     mv = sines(20, 250.0, 1.4)[:, 0]

@@ -13,9 +13,10 @@ import wfdb
 
 from detector.types import LEADS
 from model.compose import compose
-from model.dataset import COMPOSED, Strip, composed, listen, passage
+from model.dataset import listen, passage
 from model.ec57 import Annotations
 from model.rhythms import LIFELONG, LIVES, PASSAGES, SHORTEST_S, write
+from model.variants import COMPOSED, Strip, composed
 from tests.model.hearts import heart
 
 RATE = 250.0

@@ -11,8 +11,8 @@ from scipy.signal import butter, sosfilt
 
 from benchmarks import handheld
 from benchmarks.handheld import Heard
-from model.dataset import MISSING, Strip, read_strip
 from model.reader import CLASSES, Reader
+from model.variants import MISSING, Strip, read_strip
 from stream.errors import RecordError
 from tests.detector.hearts import ecg
 from tests.model.hearts import heart

@@ -22,9 +22,12 @@ KINDS = st.text("NSV", min_size=3, max_size=25)
 INTERVALS = st.lists(st.integers(60, 400), min_size=25, max_size=25)
 
 
+SURE = 6.0  # log odds by the detector
+
+
 def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, bytes, bytes]]:
     reader = BeatReader(READER)
-    beats = (reader.update(signal, peak, lead_states) for signal, peak in play(mv, peaks, extra))
+    beats = (reader.update(signal, peak, SURE, lead_states) for signal, peak in play(mv, peaks, extra))
     return [(token, first.tobytes(), last.tobytes()) for token, first, last in beats]
 
 
@@ -34,7 +37,7 @@ def words(mv: Any, peaks: Any) -> Any:
     for signal, peak in play(mv, peaks):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
         levels = np.empty(FIELDS, np.int64)
-        best = describe(state, signal, peak, GOOD_LEADS, texts, values, levels)
+        best = describe(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
         said.append((best, texts.tobytes(), levels.tolist()))
     return said
 
@@ -56,7 +59,7 @@ def test_a_result_for_every_beat(kinds: str, rr: list[int]) -> None:
     reader = BeatReader(READER)
     mv, peaks = heart(kinds, rr[: len(kinds)])
     for signal, peak in play(mv, peaks):
-        token, first, last = reader.update(signal, peak, GOOD_LEADS)
+        token, first, last = reader.update(signal, peak, SURE, GOOD_LEADS)
         assert 0 <= token < READER.shapes
         assert first.sum() == pytest.approx(1.0, abs=1e-5)
         assert last.sum() == pytest.approx(float(peak != peaks[0]), abs=1e-5)
@@ -72,9 +75,9 @@ def test_restore_goes_on_bit_for_bit(kinds: str, rr: list[int], cut: int) -> Non
     for number, (signal, peak) in enumerate(play(mv, peaks)):
         if number == cut:
             second.restore(first.state())
-        told = first.update(signal, peak, GOOD_LEADS)
+        told = first.update(signal, peak, SURE, GOOD_LEADS)
         if number >= cut:
-            again = second.update(signal, peak, GOOD_LEADS)
+            again = second.update(signal, peak, SURE, GOOD_LEADS)
             assert [np.asarray(part).tobytes() for part in told] == [np.asarray(part).tobytes() for part in again]
             assert first.state().tobytes() == second.state().tobytes()
 
@@ -116,7 +119,7 @@ def test_bad_signal_has_a_result(pieces: list[tuple[float, int, bool]], lead_sta
     states = np.array([lead_state, 0], np.int8)
     reader = BeatReader(READER)
     for signal, peak in play(mv, peaks):
-        token, first, last = reader.update(signal, peak, states)
+        token, first, last = reader.update(signal, peak, SURE, states)
         assert 0 <= token <= READER.shapes
         assert np.isfinite(first).all()
         assert np.isfinite(last).all()
@@ -131,7 +134,7 @@ def test_leads_off_have_a_token_of_their_own() -> None:
 
 
 def test_empty_ring_has_a_result() -> None:
-    token, first, last = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, GOOD_LEADS)
+    token, first, last = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, SURE, GOOD_LEADS)
     assert token == READER.shapes
     assert first.sum() == pytest.approx(1.0, abs=1e-5)
     assert not last.any()
@@ -142,7 +145,7 @@ def test_a_beat_that_none_follows_soon_keeps_its_first_word() -> None:
     for gap, said in ((soon, 1.0), (late, 0.0)):
         mv, peaks = heart("NNNNN", [200, 200, 200, gap, 200])
         reader = BeatReader(READER)
-        last = [reader.update(signal, peak, GOOD_LEADS)[2].sum() for signal, peak in play(mv, peaks)]
+        last = [reader.update(signal, peak, SURE, GOOD_LEADS)[2].sum() for signal, peak in play(mv, peaks)]
         assert last == pytest.approx([0.0, 1.0, 1.0, said, 1.0], abs=1e-5)
 
 
@@ -156,7 +159,7 @@ def test_beds_do_not_touch_each_other(order: list[int], seed: int) -> None:
     for rows in zip(*(list(map(_copied, play(*one))) for one in hearts), strict=True):
         for i in order:
             signal, peak = rows[i]
-            token, first, last = readers[i].update(signal, peak, GOOD_LEADS)
+            token, first, last = readers[i].update(signal, peak, SURE, GOOD_LEADS)
             together[i].append((token, first.tobytes(), last.tobytes()))
     assert together == alone
 

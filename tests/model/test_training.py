@@ -13,14 +13,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.types import LEADS
-from model.dataset import TAUGHT, UNTAUGHT, Passage, Strip, changed, listen
+from model.dataset import TAUGHT, UNTAUGHT, Passage, label, listen
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
 from model.lstm import read_words, tanh
+from model.noise import KINDS
 from model.reader import CLASSES
 from model.store import sizes_of
+from model.variants import CHANGED, MOVED_S, Noise, Strip, changed, mv_of
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
-from model.words import RR
+from model.words import FIELDS, RR, SURE, SURE_LATELY, WORDS
 from stream.errors import SettingsError
 from tests.model.hearts import heart
 
@@ -207,13 +209,51 @@ def test_escape_beats_alone_are_not_taught() -> None:
     assert all(CLASS_OF[symbol] == label for symbol, label in TAUGHT.items())
 
 
-@pytest.mark.parametrize("kind", ["plain", "swap", "noise", "pace", "single"])
+def noise() -> Noise:
+    """Three recordings of the same kind."""
+    rng = np.random.default_rng(0)
+    return Noise({name: rng.normal(0, 0.1, (5000, 2)).astype(np.float32) for name in KINDS}, 250.0)
+
+
+@pytest.mark.parametrize("kind", CHANGED)
 def test_variants_keep_the_beats(kind: str) -> None:
     strip, peaks = strip_of("N" * 30, 200)
-    noise = np.random.default_rng(0).normal(0, 0.1, (5000, 2)).astype(np.float32)
-    samples = listen(changed(strip, kind, noise, np.random.default_rng(4)))[0]
+    reference = Annotations.of(peaks, "N" * len(peaks))
+    samples = listen(changed(strip, kind, reference, noise(), np.random.default_rng(4)))[0]
     missed = [peak for peak in peaks[5:] if np.abs(samples - peak).min() > 37]
     assert len(missed) <= 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_comes_and_goes_where_electrodes_are_moved(seed: int) -> None:
+    strip, peaks = strip_of("N" * 700, 200)
+    reference = Annotations.of(peaks, "N" * len(peaks))
+    moved = changed(strip, "moved", reference, noise(), np.random.default_rng(seed))
+    same = np.abs(np.diff(mv_of(moved) - mv_of(strip), axis=0)).max(axis=1) < 2e-3  # all but its step
+    second = same[: len(same) // 250 * 250].reshape(-1, 250).mean(axis=1)
+    quiet = np.flatnonzero(second > 0.99)
+    assert 0 < len(quiet) < len(second)
+    turns = np.count_nonzero(np.diff(np.isin(np.arange(len(second)), quiet).astype(int)))
+    assert turns <= len(second) / MOVED_S[0] + 1
+
+
+def test_without_recordings_nothing_is_added() -> None:
+    strip, peaks = strip_of("N" * 30, 200)
+    reference = Annotations.of(peaks, "N" * len(peaks))
+    for kind in ("noise", "moved"):
+        assert changed(strip, kind, reference, None, np.random.default_rng(0)) is strip
+    no_recording = Noise({"bw": noise().mv["bw"]}, 250.0)
+    moved = changed(strip, "moved", reference, no_recording, np.random.default_rng(0))
+    assert np.abs(mv_of(moved) - mv_of(strip)).max() < 1e-3
+
+
+def test_what_nobody_marked_is_no_class_unless_nobody_looked() -> None:
+    reference = Annotations.of([250, 500, 600, 900, 1000, 1250, 4000], "NV[]jNN")
+    found = np.array([251, 370, 500, 700, 1000, 1250, 1900, 2200, 4000])
+    names = [CLASSES[k] if k != UNTAUGHT else "-" for k in label(found, reference, 250.0)]
+    # found near N; nothing; V; in fibrillation; an escape beat; N; near the last one marked; far from it
+    assert names == ["N", "Q", "V", "-", "-", "N", "Q", "-", "N"]
+    assert (label(found, Annotations.of([], ""), 250.0) == UNTAUGHT).all()
 
 
 def test_given_beats_are_read_as_found_ones_are() -> None:
@@ -222,7 +262,9 @@ def test_given_beats_are_read_as_found_ones_are() -> None:
     again = listen(strip, samples)
     assert np.array_equal(samples, again[0])
     assert np.array_equal(texts, again[1])
-    assert np.array_equal(levels, again[3])
+    told = [field for field in range(FIELDS) if field not in (SURE, SURE_LATELY)]  # nobody has found a given beat
+    assert np.array_equal(levels[:, told], again[3][:, told])
+    assert (again[3][:, [SURE, SURE_LATELY]] == [WORDS[SURE].levels, WORDS[SURE_LATELY].levels]).all()
     assert np.array_equal(listen(strip, peaks)[0], peaks)
     assert len(listen(strip, peaks[:0])[0]) == 0
 
@@ -231,7 +273,7 @@ def test_swapped_leads_swap_their_texts() -> None:
     strip, _ = strip_of("N" * 20, 200)
     rng = np.random.default_rng(0)
     samples, texts, *_ = listen(strip)
-    swapped, other, *_ = listen(changed(strip, "swap", None, rng))
+    swapped, other, *_ = listen(changed(strip, "swap", Annotations.of([], ""), None, rng))
     if np.array_equal(samples, swapped):
         assert np.array_equal(texts, other[:, ::-1])
     assert abs(len(samples) - len(swapped)) <= 2

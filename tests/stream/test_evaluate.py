@@ -19,12 +19,13 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from detector.types import LEADS
-from model.dataset import DS1, Passage, Strip, listen, passage, read_strip, records_of
+from model.dataset import DS1, Passage, listen, passage, records_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
 from model.lstm import BothWords
 from model.reader import CLASSES, Reader
 from model.train import read_passage, words_of
+from model.variants import Strip, read_strip
 from replay import script, script_files
 from replay.records import read_record
 from stream import ward as wards
