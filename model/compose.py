@@ -87,10 +87,10 @@ def _sinus(seconds: Floats, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.boo
     return free & paired & (rr < LONGEST_S) & (rr > SHORTEST_S)
 
 
-def _broaden(mv: Floats, rate_hz: float, place: int, focus: Ventricle) -> None:
-    """Make the beat at this place one of a ventricular focus, in place."""
-    begin = place - round(BEFORE_S * focus.broad * rate_hz)
-    end = place + round(BEHIND_S * rate_hz)
+def _broaden(mv: Floats, rate_hz: float, place: int, after: int, focus: Ventricle) -> None:
+    """Make the beat at this place one of a ventricular focus, in place: as far as the beat `after` it leaves room."""
+    before, over = round(BEFORE_S * focus.broad * rate_hz), round(J_S * focus.broad * rate_hz)
+    begin, end = place - before, min(place + round(BEHIND_S * rate_hz), max(after - before, place + over))
     if begin < 0 or end >= len(mv) or not np.isfinite(mv[begin : end + 1]).all():
         return
     line = np.linspace(mv[begin], mv[end], end - begin)
@@ -133,7 +133,8 @@ def _play(
     parts.append(mv[beats[-1] :])
     new = np.concatenate(parts)
     for changed in np.flatnonzero((score.focus >= 0) & (np.array(said) == "V") & (symbols != "V")):
-        _broaden(new, rate_hz, places[changed], score.foci[score.focus[changed]])
+        after = places[changed + 1] if changed + 1 < len(places) else len(new)
+        _broaden(new, rate_hz, places[changed], after, score.foci[score.focus[changed]])
     return new, Annotations.of(np.array(places, np.int64), said)
 
 
