@@ -309,7 +309,15 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     bed.last_tick = first.tick
     now = resample.sample_of(state.input, due)
     counts[MOVED] = rules.on_beat(
-        bed.rules, bed.limits, label, first.tick, first.sample, now, events.moves, counts[MOVED]
+        bed.rules,
+        bed.limits,
+        label,
+        first_word[rules.VENTRICULAR],
+        first.tick,
+        first.sample,
+        now,
+        events.moves,
+        counts[MOVED],
     )
     counts[MARKED] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, events.marks, counts[MARKED])
     for k in range(1, bed.n_pending):

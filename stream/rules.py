@@ -20,6 +20,7 @@ from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
+IN_RUN: Final = 0.25  # probability of a ventricular beat that goes on with a run: in its midst one is in less doubt
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
@@ -194,11 +195,16 @@ def on_peak(
 
 
 @kernel
-def on_beat(memory: Row, limits: Row, label: int, tick: int, sample: int, now: int, out: Row, count: int) -> int:
-    """A beat was classed; `label` counts in `wire.LABELS`, `now` is the sample of the decision."""
+def on_beat(
+    memory: Row, limits: Row, label: int, chance: float, tick: int, sample: int, now: int, out: Row, count: int
+) -> int:
+    """A beat was classed; `label` counts in `wire.LABELS`, `chance` is how likely it is ventricular, `now` the sample of
+    the decision.
+    """
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
-    if label != VENTRICULAR:
+    in_run = memory.run > 0 and memory.others == 0
+    if label != VENTRICULAR and not (in_run and chance >= IN_RUN):
         memory.others += 1
         if memory.others >= OTHERS:
             memory.run = 0

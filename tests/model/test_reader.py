@@ -173,7 +173,7 @@ def test_wide_premature_beats_are_ventricular() -> None:
         "N" * 40 + "V" + "N" * 10 + "V" + "N" * 5, [200] * 40 + [120, 280] + [200] * 9 + [120, 280] + [200] * 4
     )
     reader = BeatReader(READER)
-    said = [CLASSES[int(reader.update(s, p, GOOD_LEADS)[1].argmax())] for s, p in play(mv, peaks)]
+    said = [CLASSES[int(reader.update(s, p, SURE, GOOD_LEADS)[1].argmax())] for s, p in play(mv, peaks)]
     assert [i for i, label in enumerate(said) if label == "V"] == [40, 51]
 
 

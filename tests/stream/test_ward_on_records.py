@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from detector.types import BEATS, EPOCHS, LEADS
-from model import dataset
+from model import dataset, variants
 from model.lstm import read_words
 from model.reader import CLASSES, spell
 from model.words import FIELDS, RR
@@ -298,7 +298,7 @@ def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     leads = min(len(record.leads), LEADS)
     samples[:, :leads] = record.samples[:, :leads]
     units[:leads] = record.units_per_bit[:leads]
-    found, texts, values, levels = dataset.listen(dataset.Strip(record.rate_mhz / 1000, samples, units))
+    found, texts, values, levels = dataset.listen(variants.Strip(record.rate_mhz / 1000, samples, units))
     weights = reader().weights
     words = np.empty((len(found), LEADS + FIELDS), np.int64)
     for said, text, level in zip(words, texts, levels, strict=True):
