@@ -198,8 +198,9 @@ def on_peak(
 def on_beat(
     memory: Row, limits: Row, label: int, chance: float, tick: int, sample: int, now: int, out: Row, count: int
 ) -> int:
-    """A beat was classed; `label` counts in `wire.LABELS`, `chance` is how likely it is ventricular, `now` the sample of
-    the decision.
+    """A beat was classed.
+
+    `label` counts in `wire.LABELS`, `chance` is how likely it is ventricular, `now` the sample of the decision.
     """
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
