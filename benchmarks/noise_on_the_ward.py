@@ -106,7 +106,7 @@ def show(figures: dict[str, Any]) -> None:
     heads = ("QRS Se", "+P", "F1", "declared", "clear Se", "+P", "silent Se", "+P", "VEB Se", "+P")
     print(f"{'noise, dB':>10}" + "".join(f"{head:>11}" for head in heads) + "".join(f"{rule:>26}" for rule in ALARMS))
     for mix, row in figures["mixes"].items():
-        shares = "".join(f"{row[name]:>11.2f}" for name in names)
+        shares = "".join(f"{'–' if row[name] is None else f'{row[name]:.2f}':>11}" for name in names)
         print(f"{mixed_db(mix):>10}{shares}" + "".join(f"{row['alarms'][rule]:>26}" for rule in ALARMS))
 
 

@@ -88,7 +88,10 @@ def _sinus(seconds: Floats, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.boo
 
 
 def _broaden(mv: Floats, rate_hz: float, place: int, after: int, focus: Ventricle) -> None:
-    """Make the beat at this place one of a ventricular focus, in place: as far as the beat `after` it leaves room."""
+    """Make the beat at this place one of a ventricular focus, in place: as far as the beat `after` it leaves room.
+
+    One that follows at once, as in a couplet, is reached into: a QRS has its breadth.
+    """
     before, qrs = round(BEFORE_S * focus.broad * rate_hz), round(J_S * focus.broad * rate_hz)
     begin, end = place - before, min(place + round(BEHIND_S * rate_hz), max(after - before, place + qrs))
     if begin < 0 or end >= len(mv) or not np.isfinite(mv[begin : end + 1]).all():

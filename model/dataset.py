@@ -2,8 +2,8 @@
 
 Every record is played through the online code in short steps, so the network learns from what it will be given: beats
 the detector found, windows cut at 300 ms, the patient's own beat learned on the way. A found beat has the class of the
-reference beat that EC57's matching pairs it with. One without a partner teaches that it has no class, Q: what noise
-makes of nothing is neither normal nor ectopic.
+reference beat that EC57's matching pairs it with. One without a partner teaches that it has no class, Q (`label`):
+what noise makes of nothing is neither normal nor ectopic.
 """
 
 from __future__ import annotations
@@ -220,7 +220,8 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
     """What each of the beats found, int64 (n,), teaches: index into `CLASSES` or `UNTAUGHT`, int8 (n,).
 
     What has no partner in the reference is Q, unless it lies in fibrillation, where EC57 counts no beats, or far from
-    any beat that a reader has marked.
+    any beat that a reader has marked. Records composed anew have lost the marks of fibrillation: of mitdb/207 some
+    waves of flutter are Q there.
     """
     found = Annotations.of(samples, "N" * len(samples))
     pairs = pair(reference, found, Period.of(rate_hz, start_s=0.0))

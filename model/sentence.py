@@ -99,7 +99,8 @@ def describe(
     peak_tick : int
         The R peak; samples up to ``peak_tick + AFTER - 1`` are used.
     strength : float
-        Log odds of its being a beat, by the detector (`detector.types.PEAK`); NaN where no detector found it.
+        Log odds of its being a beat, by the detector (`detector.types.PEAK`); NaN for all beats where no detector found
+        them.
     lead_states : int8 (LEADS,)
         GOOD ... OFF.
     texts : uint8 (LEADS, TEXT), out

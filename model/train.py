@@ -384,7 +384,7 @@ def cross_validate(
             tables.last[f"{p.database}/{p.record}"] = judge(p, both.last)
         away = {p.subject for p in judged}
         for p in passages:
-            if p.kind == "moved" and p.scored and p.subject in away:
+            if p.kind == "moved" and p.subject in away:
                 tables.moved[f"{p.database}/{p.record}"] = judge(p, trainer.read(p).last)
         results.append(tables)
         keep(number, chosen, words)

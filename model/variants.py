@@ -1,7 +1,8 @@
 """A record's signal, and variants of it: the same heart under other conditions, to be taught besides.
 
 As it is, leads exchanged, noise added, its pace changed, one lead off, electrodes moved now and then, or its beats
-composed anew (`model.compose`). Nobody is judged on a variant.
+composed anew (`model.compose`). Figures are of records as they are; cross-validation tells those of moved electrodes,
+too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 MISSING: Final = -32768  # the sample that stands for no reading
 MICROVOLT: Final = 1e-3  # mV per step of signals that were changed: far below any amplifier's noise
 NOISE_DB: Final = (0.0, 18.0)  # range of signal-to-noise ratio of what is noisy from begin to end, by their slopes
-MOVED_DB: Final = (-3.0, 14.0)  # range of it where electrodes are moved now and then, as nst(1) has it
+MOVED_DB: Final = (-3.0, 14.0)  # range of it where electrodes are moved now and then, by `model.noise.mix`
 MOVED_S: Final = (15.0, 150.0)  # range of the lengths of stretches with noise and without
 ELECTRODES: Final = 0.75  # share of records whose electrodes are moved; in the others it is muscles
 COMPOSED: Final = ("composed", "composed-2", "composed-3")  # variants with other beats, each by another lot
@@ -149,7 +150,7 @@ def _noisy(mv: Floats, noise: Noise, rng: np.random.Generator) -> Floats:
 
 
 def _moved(mv: Floats, rate_hz: float, reference: Annotations, noise: Noise, rng: np.random.Generator) -> Floats:
-    """With noise in stretches, at the ratio that nst(1) would have; as it is where no beat can be measured."""
+    """With noise in stretches, measured against all its beats; as it is where none can be measured."""
     kind = "em" if rng.random() < ELECTRODES and "em" in noise.mv else "ma"
     if kind not in noise.mv:
         return mv

@@ -20,7 +20,8 @@ from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
-IN_RUN: Final = 0.25  # probability of a ventricular beat that goes on with a run: in its midst one is in less doubt
+SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
+IN_RUN: Final = 0.25  # ... which goes on with what is ventricular with this probability: one in doubt breaks none
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
@@ -204,7 +205,7 @@ def on_beat(
     """
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
-    in_run = memory.run > 0 and memory.others == 0
+    in_run = memory.run >= SURELY and memory.others == 0
     if label != VENTRICULAR and not (in_run and chance >= IN_RUN):
         memory.others += 1
         if memory.others >= OTHERS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations, groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from detector.types import LEADS
 from model.compose import compose
 from model.dataset import listen, passage
 from model.ec57 import Annotations
-from model.rhythms import LIFELONG, LIVES, PASSAGES, SHORTEST_S, write
+from model.rhythms import LIFELONG, LIVES, PASSAGES, ROOM_S, SHORTEST_S, write
 from model.variants import COMPOSED, Strip, composed
 from tests.model.hearts import heart
 
@@ -168,3 +168,23 @@ def test_a_composed_strip_is_heard() -> None:
     samples = listen(new)[0]
     missed = [beat for beat in beats.samples[5:] if np.abs(samples - beat).min() > 37]
     assert len(missed) <= 6
+
+
+def test_ventricular_beats_come_as_tachycardias_too() -> None:
+    mv, reference = record("N" * 400)
+    longest, fastest = 0, np.inf
+    for seed in range(12):
+        found = compose(mv, RATE, reference, np.random.default_rng(seed), "ventricular")
+        assert found is not None
+        new, beats = found
+        assert np.isfinite(new).all()
+        rr = np.diff(beats.samples) / RATE
+        runs = [(kind, [i for i, _ in some]) for kind, some in groupby(enumerate(beats.symbols), lambda b: b[1])]
+        for kind, places in runs:
+            if kind == "V" and len(places) > 3:
+                longest = max(longest, len(places))
+                fastest = min(fastest, rr[places[1:-1]].mean())
+                assert (rr[places[0] : places[-1]] < 0.81).all()  # all are faster than the 75 a minute around them
+                assert (rr[places[0] : places[-1]] >= ROOM_S * 1.2 - 2 / RATE).all()  # the narrowest has room
+    assert longest > 10
+    assert fastest < 0.5

@@ -14,7 +14,8 @@ from model.reader import CLASSES, BeatReader, Reader
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.store import sizes_of
-from model.words import FIELDS, WORDS
+from model.words import FIELDS, SURE_LATELY, WORDS
+from model.words import SURE as SURE_WORD
 from tests.model.hearts import GOOD_LEADS, heart, play
 
 READER = Reader.load()
@@ -131,6 +132,56 @@ def test_leads_off_have_a_token_of_their_own() -> None:
     mv, peaks = heart("NNN", 200)
     assert [token for token, *_ in read(mv, peaks, lead_states=off)] == [READER.shapes] * 3
     assert all(token < READER.shapes for token, *_ in read(mv, peaks))
+
+
+STRENGTHS = st.lists(
+    st.one_of(st.floats(-50, 50), st.sampled_from([np.nan, np.inf, -np.inf])), min_size=12, max_size=12
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STRENGTHS)
+def test_how_sure_the_detector_is_and_has_been(strengths: list[float]) -> None:
+    mv, peaks = heart("N" * 12, 200)
+    state = np.zeros(1, LANGUAGE)[0]
+    known: list[float] = []
+    for strength, (signal, peak) in zip(strengths, play(mv, peaks), strict=True):
+        texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
+        levels = np.empty(FIELDS, np.int64)
+        describe(state, signal, peak, strength, GOOD_LEADS, texts, values, levels)
+        if np.isfinite(strength):
+            known.append(min(max(strength, -4.0), 10.0))
+            assert values[SURE_WORD] == np.float32(strength)
+            assert min(0.0, *known) <= values[SURE_LATELY] <= max(0.0, *known)
+        else:
+            assert np.isnan(values[[SURE_WORD, SURE_LATELY]]).all()
+            assert (levels[[SURE_WORD, SURE_LATELY]] == [WORDS[SURE_WORD].levels, WORDS[SURE_LATELY].levels]).all()
+        assert np.isfinite(state["sure"])
+
+
+def test_the_mean_of_how_sure_it_has_been_is_of_about_eight_beats() -> None:
+    mv, peaks = heart("N" * 60, 200)
+    state = np.zeros(1, LANGUAGE)[0]
+    lately = []
+    for i, (signal, peak) in enumerate(play(mv, peaks)):
+        texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
+        describe(state, signal, peak, 8.0 if i < 30 else 0.0, GOOD_LEADS, texts, values, np.empty(FIELDS, np.int64))
+        lately.append(float(values[SURE_LATELY]))
+    assert lately[:30] == pytest.approx([8.0] * 30)
+    assert lately[37] == pytest.approx(8.0 * 0.875**8)
+
+
+@settings(max_examples=10, deadline=None)
+@given(STRENGTHS)
+def test_a_state_restored_is_as_sure(strengths: list[float]) -> None:
+    mv, peaks = heart("N" * 12, 200)
+    first, second = BeatReader(READER), BeatReader(READER)
+    for i, (strength, (signal, peak)) in enumerate(zip(strengths, play(mv, peaks), strict=True)):
+        told = first.update(signal, peak, strength, GOOD_LEADS)
+        if i >= 6:
+            again = second.update(signal, peak, strength, GOOD_LEADS)
+            assert (told[0], told[1].tobytes(), told[2].tobytes()) == (again[0], again[1].tobytes(), again[2].tobytes())
+        second.restore(first.state())
 
 
 def test_empty_ring_has_a_result() -> None:

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.types import LEADS
+from model import dataset
 from model.dataset import TAUGHT, UNTAUGHT, Passage, label, listen
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
@@ -245,6 +246,27 @@ def test_without_recordings_nothing_is_added() -> None:
     no_recording = Noise({"bw": noise().mv["bw"]}, 250.0)
     moved = changed(strip, "moved", reference, no_recording, np.random.default_rng(0))
     assert np.abs(mv_of(moved) - mv_of(strip)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("record", "kinds"), [("117", {"em", "ma"}), ("118", {"ma"}), ("119", {"ma"})])
+@pytest.mark.parametrize("kind", ["noise", "moved"])
+def test_the_mixes_that_are_held_out_are_not_made(
+    record: str, kinds: set[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[set[str]] = []
+    strip, peaks = strip_of("N" * 5, 200)
+
+    def spy(strip: Strip, kind: str, reference: Annotations, noise: Noise | None, rng: Any) -> Strip:
+        assert noise is not None
+        given.append(set(noise.mv))
+        return strip
+
+    monkeypatch.setattr(dataset, "read_strip", lambda _: strip)
+    monkeypatch.setattr(dataset, "read", lambda *_: Annotations.of(peaks, "N" * len(peaks)))
+    monkeypatch.setattr(dataset, "read_noise", lambda _: noise().without("bw"))
+    monkeypatch.setattr(dataset, "changed", spy)
+    dataset.passage(Path("mitdb"), record, kind, noise_folder=tmp_path)
+    assert given == [kinds]
 
 
 def test_what_nobody_marked_is_no_class_unless_nobody_looked() -> None:
