@@ -36,6 +36,7 @@ ROOM_S: Final = 0.03  # left between T wave and QRS at least
 LONGEST_S: Final = 2.2  # RR interval that is composed anew at most
 STEADY: Final = 0.05  # median change of RR from beat to beat, as its share, below which a rhythm is taken for sinus
 NORMAL: Final = "NLRB"
+FIBRILLATION: Final = "[!]"  # begin, waves and end of ventricular flutter or fibrillation, in annotations
 BEFORE_S, BEHIND_S = 0.1, 0.45  # of a beat that is made a ventricular one
 
 
@@ -58,7 +59,8 @@ def compose(
     Returns
     -------
     float64 (m, leads), Annotations, or None
-        Signal and beats, `S` for those made premature; None when too little of the record is in sinus rhythm.
+        Signal and beats, `S` for those made premature, and the marks of fibrillation where they were; None when too
+        little of the record is in sinus rhythm.
     """
     are = np.array([symbol in CLASS_OF for symbol in reference.symbols], bool)
     beats = reference.samples[are]
@@ -69,7 +71,13 @@ def compose(
     if free.sum() < 4 * AROUND:
         return None
     score = write(np.diff(beats, prepend=0) / rate_hz, free, mv.shape[1], rng, life)
-    return _play(mv, rate_hz, beats, symbols, free, score, rng)
+    new, places, said = _play(mv, rate_hz, beats, symbols, free, score, rng)
+    marks = np.isin(list(reference.symbols), list(FIBRILLATION))
+    moved = np.interp(reference.samples[marks], [0, *beats, len(mv)], [0, *places, len(new)]).astype(np.int64)
+    times = np.concatenate([places, moved])
+    names = [*said, *np.array(list(reference.symbols))[marks].tolist()]
+    order = np.argsort(times, kind="stable")
+    return new, Annotations.of(times[order], [names[i] for i in order])
 
 
 def _sinus(seconds: Floats, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
@@ -115,8 +123,8 @@ def _play(
     free: npt.NDArray[np.bool_],
     score: Score,
     rng: np.random.Generator,
-) -> tuple[Floats, Annotations]:
-    """Play the score with the record's own beats."""
+) -> tuple[Floats, npt.NDArray[np.int64], list[str]]:
+    """Play the score with the record's own beats: signal, places of the beats, and their symbols."""
     parts = [mv[: beats[0]]]
     places = [int(beats[0])]
     said = [str(symbols[0])]
@@ -138,7 +146,7 @@ def _play(
     for changed in np.flatnonzero((score.focus >= 0) & (np.array(said) == "V") & (symbols != "V")):
         after = places[changed + 1] if changed + 1 < len(places) else len(new)
         _broaden(new, rate_hz, places[changed], after, score.foci[score.focus[changed]])
-    return new, Annotations.of(np.array(places, np.int64), said)
+    return new, np.array(places, np.int64), said
 
 
 def _interval(old: Floats, rate_hz: float, score: Score, i: int, rng: np.random.Generator) -> Floats:

@@ -49,7 +49,7 @@ LONGEST_RUN: Final = 150  # beats
 LONGEST_SICK: Final = 40  # beats of a run whose sinus node is sick
 TACHYCARDIA: Final = 0.1  # share of a ventricular focus's salvoes that are a tachycardia
 LONGEST_TACHYCARDIA: Final = 40  # beats
-ROOM_S: Final = 0.21  # s, times the breadth of its beats: from beat to beat of a tachycardia at least
+ROOM_S: Final = 0.21  # s, times the breadth of its beats: from beat to beat of a salvo at least
 
 
 @dataclass
@@ -251,12 +251,13 @@ def _ventricular(score: Score, at: int, own: Floats, rng: np.random.Generator) -
     while i < len(own) - 1:
         if (i % every == 0) if every else rng.random() < often:
             length = 1 if every else 1 + int(rng.choice(3, p=(0.75, 0.15, 0.1)))
-            ratio, least = focus.ratio, 0.0
+            ratio = focus.ratio
             if not every and rng.random() < TACHYCARDIA:
                 length = int(np.exp(rng.uniform(np.log(3), np.log(LONGEST_TACHYCARDIA))))
-                ratio, least = rng.uniform(0.35, 0.75), ROOM_S * focus.broad
-            for _ in range(length):
+                ratio = rng.uniform(0.35, 0.75)
+            for beat in range(length):
                 if i < len(own) - 1:
+                    least = ROOM_S * focus.broad if beat else 0.0
                     score.rr[at + i] = max(own[i] * np.clip(ratio * rng.normal(1, 0.05), 0.3, 1.0), least)
                     score.p[at + i] = 0.0
                     score.focus[at + i] = len(score.foci) - 1

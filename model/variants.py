@@ -17,7 +17,7 @@ import wfdb
 
 from detector.leads import choose
 from detector.types import LEADS
-from model.compose import compose
+from model.compose import NORMAL, compose
 from model.ec57 import CLASS_OF, Annotations
 from model.noise import KINDS, mix
 from replay.records import read_record
@@ -150,7 +150,7 @@ def _noisy(mv: Floats, noise: Noise, rng: np.random.Generator) -> Floats:
 
 
 def _moved(mv: Floats, rate_hz: float, reference: Annotations, noise: Noise, rng: np.random.Generator) -> Floats:
-    """With noise in stretches, measured against all its beats; as it is where none can be measured."""
+    """With noise in stretches, measured against its normal beats, or all where none is; as it is if it has no beat."""
     kind = "em" if rng.random() < ELECTRODES and "em" in noise.mv else "ma"
     if kind not in noise.mv:
         return mv
@@ -163,7 +163,9 @@ def _moved(mv: Floats, rate_hz: float, reference: Annotations, noise: Noise, rng
         end = first + max(int(rng.uniform(*MOVED_S) * rate_hz), 1)
         on[first:end] = noisy
         first, noisy = end, not noisy
-    beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]]
+    beats = reference.samples[[symbol in NORMAL for symbol in reference.symbols]]
+    if not len(beats):
+        beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]]
     try:
         return mix(mv, beats, rate_hz, added, noise.rate_hz, float(rng.uniform(*MOVED_DB)), on)
     except ValueError:

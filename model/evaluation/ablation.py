@@ -21,7 +21,8 @@ RR_WORDS: Final = tuple(
     for word in WORDS
     if word.name == "rr"
     or word.name.startswith("rr/")
-    or word.name in ("last/own", "shorter", "pair/half", "turns", "unrest", "jitter", "early", "pause")
+    or word.name
+    in ("last/own", "shorter", "pair/half", "turns", "unrest", "jitter", "entropy", "scatter", "rare", "early", "pause")
 )
 #: Words that speak of the patient's kinds of beat.
 KIND_WORDS: Final = tuple(

@@ -108,6 +108,25 @@ def test_ventricular_beats_are_played_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
+def test_marks_of_fibrillation_stay_between_the_beats_they_lay_between(seed: int) -> None:
+    mv, reference = record()
+    beats = reference.samples
+    marks = [("[", beats[70] + 60), ("!", beats[71] - 80), ("!", beats[72] + 70), ("]", beats[74] + 60)]
+    order = sorted([*zip(reference.symbols, beats, strict=True), *marks, ("+", beats[3] + 9)], key=lambda mark: mark[1])
+    marked = Annotations.of([int(at) for _, at in order], [symbol for symbol, _ in order])
+    found = compose(mv, RATE, marked, np.random.default_rng(seed))
+    plain = compose(mv, RATE, reference, np.random.default_rng(seed))
+    assert found is not None
+    assert plain is not None
+    assert np.array_equal(found[0], plain[0])
+    others = np.isin(kinds_of(found[1]), ["[", "!", "]"])
+    assert found[1].samples[~others].tolist() == plain[1].samples.tolist()
+    assert kinds_of(found[1])[others].tolist() == ["[", "!", "!", "]"]
+    behind = np.searchsorted(plain[1].samples, found[1].samples[others])
+    assert behind.tolist() == [71, 71, 73, 75]
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_a_sick_node_hardly_beats_between_its_runs(seed: int) -> None:
     kinds = "".join(kinds_of(lived("runs", seed)[1])[1:])
     between = kinds.strip("N").replace("S", " ").split()

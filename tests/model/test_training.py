@@ -238,6 +238,17 @@ def test_noise_comes_and_goes_where_electrodes_are_moved(seed: int) -> None:
     assert turns <= len(second) / MOVED_S[0] + 1
 
 
+def test_noise_is_measured_against_normal_beats() -> None:
+    kinds = "NNNV" * 60
+    strip, peaks = strip_of(kinds, 200)
+    lot = np.random.default_rng
+    whole = changed(strip, "moved", Annotations.of(peaks, kinds), noise(), lot(0))
+    of_normal = Annotations.of([peak for peak, kind in zip(peaks, kinds, strict=True) if kind == "N"], "N" * 180)
+    assert np.array_equal(whole.samples, changed(strip, "moved", of_normal, noise(), lot(0)).samples)
+    paced = changed(strip, "moved", Annotations.of(peaks, "/" * len(peaks)), noise(), lot(0))
+    assert np.abs(mv_of(paced) - mv_of(strip)).max() > 0.05
+
+
 def test_without_recordings_nothing_is_added() -> None:
     strip, peaks = strip_of("N" * 30, 200)
     reference = Annotations.of(peaks, "N" * len(peaks))
