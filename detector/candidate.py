@@ -20,7 +20,7 @@ import numpy as np
 from detector import lanes
 from detector.arrays import largest, span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import DOUBLES
 from detector.score import BEGIN, BEGIN_STEPS, COUNT, score
 from detector.types import LEADS, Array, Row, Single
@@ -89,7 +89,7 @@ SHAPE = np.dtype(
 )
 
 
-@kernel
+@hot
 def begin(shape: Row) -> None:
     """No shape is known."""
     shape.points[:] = 0.0
@@ -97,7 +97,7 @@ def begin(shape: Row) -> None:
     shape.beats[:] = 0.0
 
 
-@kernel
+@hot
 def weigh(state: Row, desk: Row, index: int) -> None:
     """Find `state.candidate.score` of the feature's peak at step `state.best_at`.
 
@@ -130,7 +130,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
         candidate.score = max(candidate.score, CLEAR)
 
 
-@kernel
+@hot
 def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     """All measures but likeness; the signal around the candidate on the way."""
     candidate = state.candidate
@@ -194,7 +194,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     measures[16] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
 
 
-@kernel
+@hot
 def _width(before: Array, best: Single) -> float:
     """Share of the steps before a peak in which the feature was already half as high."""
     half = np.float32(0.5) * best
@@ -204,7 +204,7 @@ def _width(before: Array, best: Single) -> float:
     return wide / WIDTH
 
 
-@kernel
+@hot
 def _energy(near: Array, shift: int) -> float:
     """Sum of squares: of whole numbers, and exact in float64."""
     part = lanes.load(near, shift)
@@ -218,7 +218,7 @@ def _energy(near: Array, shift: int) -> float:
     return float(total)
 
 
-@kernel
+@hot
 def _compare(state: Row, desk: Row) -> None:
     """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
     candidate = state.candidate
@@ -250,7 +250,7 @@ def _compare(state: Row, desk: Row) -> None:
     candidate.fit = best
 
 
-@kernel
+@hot
 def _both(near: Array, shift: int, points: Array) -> float:
     """Sum of products, in four sums side by side that need not wait for one another."""
     sums = lanes.load(near, shift) * lanes.load(points, 0)
@@ -262,7 +262,7 @@ def _both(near: Array, shift: int, points: Array) -> float:
     return float((first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3)))
 
 
-@kernel
+@hot
 def learn(shape: Row, candidate: Row) -> None:
     """Learn the shape of a candidate that is a beat, in the leads that were heard."""
     which = candidate.shape

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from detector.arrays import copy, copy_singles, largest
-from detector.jit import kernel, whole_numbers
+from detector.jit import hot, whole_numbers
 from detector.lanes import SINGLES, room
 from detector.types import CHUNK, Array, Row
 
@@ -66,7 +66,7 @@ WORK = np.dtype(
 )
 
 
-@kernel
+@hot
 def clear(front: Row) -> None:
     """No reading yet."""
     front.run = 0
@@ -75,7 +75,7 @@ def clear(front: Row) -> None:
     front.d[:] = 0.0
 
 
-@kernel
+@hot
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
     copy(front.x, work.x)
@@ -83,7 +83,7 @@ def load(front: Row, work: Row) -> None:
     copy_singles(front.d, 0, SLOPES, work.d, 0)
 
 
-@kernel
+@hot
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
     copy(work.x[steps : steps + 2], front.x)
@@ -91,7 +91,7 @@ def store(front: Row, work: Row, steps: int) -> None:
     copy_singles(work.d, steps, SLOPES, front.d, 0)
 
 
-@kernel
+@hot
 def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
     """Steps [first, end) without a reading; `still`: for so long that none of the lead's past is asked for."""
     front.run = 0
@@ -103,7 +103,7 @@ def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
     work.d[SLOPES + first : SLOPES + end] = 0.0
 
 
-@kernel
+@hot
 def feed(front: Row, work: Row, first: int, end: int) -> None:
     """Filter the steps [first, end), all with a reading; what comes before them has been dealt with."""
     if front.run == 0:  # as if the lead had always been here: no jump, no false beat
@@ -135,7 +135,7 @@ def _slope(b: Array, out: Array) -> None:
         out[i] = min(max(slope, np.float32(-STEEPEST)), np.float32(STEEPEST))
 
 
-@kernel
+@hot
 def _envelope(work: Row, first: int, end: int) -> None:
     """Root of the mean square of the last `SPAN` slopes.
 
@@ -159,7 +159,7 @@ def _envelope(work: Row, first: int, end: int) -> None:
         out[i] = np.sqrt((four[i] + fifth[i]) + (ninth[i] + newest[i])) * np.float32(SCALE)
 
 
-@kernel
+@hot
 def steepest(work: Row, at: int) -> float:
     """Largest slope that went into the envelope at step `at` of this call, in units of the envelope."""
     return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)

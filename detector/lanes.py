@@ -97,6 +97,13 @@ def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
     return types.void(array, types.intp, value), generate
 
 
+def _pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
+    """Lanes of two vectors by their numbers; those of `b` come behind those of `a`."""
+    whole = ir.IntType(32)
+    chosen = ir.Constant(ir.VectorType(whole, len(lanes)), [whole(i) for i in lanes])
+    return builder.shuffle_vector(a, b, chosen)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def spread(typingctx: Any, number: Any) -> Any:
     """Lanes that all hold a number."""
@@ -198,6 +205,100 @@ def total(typingctx: Any, a: Any) -> Any:
         return builder.extract_element(value, place(0))
 
     return a.element(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def totals(typingctx: Any, a: Any, b: Any) -> Any:
+    """Sums of the lanes of two at once: half the work of one after the other, and half the waiting."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+    pair = types.UniTuple(a.element, 2)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        half = a.count // 2
+        lower = [*range(half), *range(a.count, a.count + half)]
+        value = builder.fadd(_pick(builder, *args, lower), _pick(builder, *args, [i + half for i in lower]))
+        while half > 1:  # each half of the lanes is added up for itself
+            half //= 2
+            value = builder.fadd(value, _pick(builder, value, value, [(i + half) % a.count for i in range(a.count)]))
+        first, second = (builder.extract_element(value, ir.IntType(32)(i)) for i in (0, a.count // 2))
+        return context.make_tuple(builder, pair, (first, second))
+
+    return pair(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def larger(typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of two in each lane; that of `b` where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
+    """Lanes of the sums of five neighbours each, in a contiguous array of float32 from index `at` on.
+
+    The sums from every place on are made, and every fifth of them is picked: of the 40 in five vectors one each is
+    wanted of the places 0 to 7, so that all fall into a vector without meeting, and are then put in order.
+    """
+    if _check(array, at) != singles_type:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def some(index: int) -> Any:
+            place = builder.add(args[1], ir.IntType(64)(index))
+            pointer = _place(context, builder, sig.args[0], args[0], place, _vector(singles_type))
+            return builder.load(pointer, align=4)
+
+        wanted = [5 * i for i in range(SINGLES)]
+        mixed = None
+        for first in range(0, 5 * SINGLES, SINGLES):
+            pairs = builder.fadd(some(first), some(first + 1)), builder.fadd(some(first + 2), some(first + 3))
+            five = builder.fadd(builder.fadd(*pairs), some(first + 4))
+            here = [i - first for i in wanted if first <= i < first + SINGLES]
+            choice = [SINGLES + i if i in here else i for i in range(SINGLES)]
+            mixed = five if mixed is None else _pick(builder, mixed, five, choice)
+        return _pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
+
+    return singles_type(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_whole(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
+    """Put lanes of whole numbers into a contiguous array of int32 from index `at` on."""
+    fits = isinstance(array, types.Array) and (array.ndim, array.layout, array.dtype) == (1, "C", types.int32)
+    if not fits or value != singles_type:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), SINGLES)
+        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        builder.store(builder.fptosi(args[2], kind), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(typingctx: Any, array: Any, at: Any) -> Any:
+    """Begin to bring what lies in an array from index `at` on nearer to the processor; it changes nothing."""
+    if not isinstance(array, types.Array) or (array.ndim, array.layout) != (1, "C"):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = ir.IntType(32)
+        place = _place(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, whole(0), whole(3), whole(1)])  # to read, near, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -9,11 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from detector.arrays import copy
 from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
 from detector.candidate import begin as begin_shape
 from detector.envelope import SETTLE
 from detector.feature import LEARNED, is_heard
-from detector.jit import kernel
+from detector.jit import hot
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, accept, median, raise_last, refuse
 
@@ -26,7 +27,7 @@ UNREST: Final = 0.04  # share of a look: half in 0.5 s
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
 
-@kernel
+@hot
 def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
     """Learn from a beat whose feature peaked at step `at`.
 
@@ -62,7 +63,7 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
         accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
 
 
-@kernel
+@hot
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
@@ -71,18 +72,18 @@ def learn_refused(state: Row, candidate: Row) -> None:
             refuse(state.usual[lead], state.at_best[lead])
 
 
-@kernel
+@hot
 def keep(state: Row, candidate: Row) -> None:
     """Keep a candidate for the search back, if it is the best since the last beat."""
     if candidate.score > state.kept:
         state.kept = candidate.score
         state.kept_at = candidate.at
         state.kept_slope = candidate.slope
-        state.kept_envelope[:] = state.at_best
-        state.kept_size[:] = candidate.size
+        copy(state.at_best, state.kept_envelope)
+        copy(candidate.size, state.kept_size)
 
 
-@kernel
+@hot
 def look_behind(state: Row, desk: Row, index: int) -> None:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
@@ -109,7 +110,7 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
             state.wary = WARY
 
 
-@kernel
+@hot
 def learn_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
     """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
     first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY

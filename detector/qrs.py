@@ -30,7 +30,7 @@ from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
@@ -89,7 +89,7 @@ NO, YES, DOUBTFUL = 0, 1, 2
 _LONG_AGO: Final = -(10**9)
 
 
-@kernel
+@hot
 def begin(state: Row) -> None:
     """Forget everything; the next step is the first."""
     for lead in range(LEADS):
@@ -128,7 +128,7 @@ def begin(state: Row) -> None:
     state.heard = -1
 
 
-@kernel
+@hot
 def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Array, count: int) -> int:
     """Take the next steps; returns how many peaks there are then.
 
@@ -176,7 +176,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     return count
 
 
-@kernel
+@hot
 def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
     """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
 
@@ -223,7 +223,7 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
     return count
 
 
-@kernel
+@hot
 def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     """Follow the feature's peak; the first step at which something is to be decided, or `stop`.
 
@@ -275,7 +275,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     return start + (overdue if index == limit and overdue < n else index)
 
 
-@kernel
+@hot
 def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
     """When a peak is decided: the shares of its height to which the feature must fall before a sure candidate is told,
     and before any is; or so many steps without a higher value.
@@ -286,13 +286,13 @@ def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
     return (never, never, WAIT) if wary > 0 else (np.float32(BEGUN), np.float32(DROP), WAIT)
 
 
-@kernel
+@hot
 def _patience(state: Row) -> int:
     """Steps without a beat until the best candidate refused is looked at again."""
     return int(min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)))
 
 
-@kernel
+@hot
 def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
     """Decide what `_scan` has stopped for, at step `index` of this call; True when `peak` is a beat found.
 
@@ -344,7 +344,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     return found
 
 
-@kernel
+@hot
 def _at_best(state: Row, desk: Row, origin: int) -> None:
     """Keep the leads' envelopes where the feature is best, if that is in this call."""
     if state.best_at >= origin:
@@ -352,7 +352,7 @@ def _at_best(state: Row, desk: Row, origin: int) -> None:
             state.at_best[lead] = desk.lead[lead].work.envelope[state.best_at - origin]
 
 
-@kernel
+@hot
 def _weigh(state: Row, desk: Row, index: int) -> None:
     """Find the score of the peak at step `index` of this call, unless it is known."""
     candidate = state.candidate
@@ -363,7 +363,7 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
         state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
 
 
-@kernel
+@hot
 def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
     """Whether the peak that was weighed is a beat at this step; once it has closed and is none, it is noise."""
     candidate = state.candidate
@@ -377,7 +377,7 @@ def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
     return False
 
 
-@kernel
+@hot
 def _show(state: Row, desk: Row) -> None:
     """The candidate has been decided on: for who fits the weights."""
     desk.judged[desk.n_judged % JUDGED] = state.candidate

@@ -13,7 +13,7 @@ import numpy as np
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
-from detector.jit import kernel
+from detector.jit import hot
 from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
@@ -27,7 +27,7 @@ APART: Final = 20  # ticks between two R peaks at least (80 ms)
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 
 
-@kernel
+@hot
 def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
@@ -64,7 +64,7 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     peak.lead = chosen
 
 
-@kernel
+@hot
 def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     """How far `count` ticks from `first` on lie from the level before them, in whole µV.
 
@@ -90,7 +90,7 @@ def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     return True
 
 
-@kernel
+@hot
 def _largest(deflections: Array, upright: Single) -> int:
     """Where the largest deflection is, or an earlier one that is nearly as large; upward ones count `upright` times."""
     most = np.float32(0.0)
@@ -108,12 +108,12 @@ def _largest(deflections: Array, upright: Single) -> int:
     return top
 
 
-@kernel
+@hot
 def _size(deflection: Single, upright: Single) -> Single:
     return deflection * upright if deflection > np.float32(0.0) else -deflection
 
 
-@kernel
+@hot
 def _mean(values: Array) -> Single:
     """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
     total = np.float32(0.0)
@@ -125,7 +125,7 @@ def _mean(values: Array) -> Single:
     return np.rint(total / np.float32(there)) if there else np.float32(np.nan)
 
 
-@kernel
+@hot
 def _whole(mv: Array, out: Array) -> None:
     for i in range(len(out)):
         value = np.rint(mv[i] * np.float32(1000.0))

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import DOUBLES
 from detector.types import CHUNK, LEADS, RATE, Array, Row
 
@@ -68,7 +68,7 @@ PHASES = np.dtype(
 SAMPLES = np.dtype([("value", "f8", (PAST + MOST + AFTER,)), ("missing", "i8")], align=True)
 
 
-@kernel
+@hot
 def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
     """Start, or start again: record sample `origin` lies at `tick0`."""
     state.rate_mhz = rate_mhz
@@ -80,20 +80,20 @@ def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
     state.mv_per_bit[:] = 0.0
 
 
-@kernel
+@hot
 def sample_of(state: Row, tick: int) -> int:
     """The record's sample nearest to a tick, for ticks since the last `begin` (negative before it)."""
     twice = 2 * (tick - state.tick0) * state.rate_mhz + SCALE
     return int(state.origin + twice // (2 * SCALE))
 
 
-@kernel
+@hot
 def _first_sample(r: int, s: int, tick: int) -> int:
     """The first sample that a tick touches."""
     return ((2 * tick - 1) * r + s) // (2 * s) if r > s else -((-tick * r) // s) - 1
 
 
-@kernel
+@hot
 def _complete(r: int, s: int, count: int) -> int:
     """Ticks that so many samples complete."""
     if count == 0:
@@ -101,7 +101,7 @@ def _complete(r: int, s: int, count: int) -> int:
     return ((2 * count - 1) * s - r) // (2 * r) + 1 if r > s else (count - 1) * s // r + 1
 
 
-@kernel
+@hot
 def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
     """Fill in the blocks of every so-manieth tick from `first` on."""
     r, s = phases.r, phases.s
@@ -128,7 +128,7 @@ def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
                     phases.depth = max(phases.depth, j + 1)
 
 
-@kernel
+@hot
 def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
     """Which of the phases kept are those of a rate, made for the next ticks if need be."""
     kept = desk.phases
@@ -154,7 +154,7 @@ def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
     return which
 
 
-@kernel
+@hot
 def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> None:
     """Put a lead's samples behind those of before, as float64."""
     n = len(samples)
@@ -175,7 +175,7 @@ def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> N
         held[i] = np.int16(last[i])
 
 
-@kernel
+@hot
 def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
     """Make a lead's ticks in whole blocks; the first is that of a `row`, whose samples are counted from `base`."""
     weight, starts, rows, step, depth = phases.weight, phases.at, phases.rows, phases.step, phases.depth
@@ -196,7 +196,7 @@ def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: flo
             base += step
 
 
-@kernel
+@hot
 def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Array) -> int:
     """Ticks without a reading, where a sample they touch is missing; how many. Arguments as in `_make`."""
     blank = 0
@@ -216,7 +216,7 @@ def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Ar
     return blank
 
 
-@kernel
+@hot
 def _restep(past: Array, ratio: float, invalid: int) -> None:
     """Say the newest samples in other steps: the device has changed its own."""
     for i in range(PAST):
@@ -224,7 +224,7 @@ def _restep(past: Array, ratio: float, invalid: int) -> None:
             past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))
 
 
-@kernel
+@hot
 def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> int:
     """Take samples of a bed; returns how many ticks they complete.
 

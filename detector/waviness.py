@@ -12,7 +12,7 @@ import numpy as np
 
 from detector import lanes
 from detector.arrays import copy
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import DOUBLES
 from detector.types import RATE, Array, Row
 
@@ -48,8 +48,8 @@ WAVE = np.dtype(
 )
 
 
-@kernel
-def without_baseline(track: Row, oldest: int, wave: Row) -> Array:
+@hot
+def without_baseline(track: Row, oldest: int, wave: Row) -> None:
     """The window less its baseline, in 1 / `_UNIT` µV, in `wave.y`; `oldest`: where the samples kept begin."""
     x, base, y = wave.x, wave.base, wave.y
     copy(track.x[oldest:], x)
@@ -64,10 +64,9 @@ def without_baseline(track: Row, oldest: int, wave: Row) -> Array:
     for i in range(WINDOW):
         value = np.int32(np.int32(np.int32(BASE) * centre[i]) - base[i]) >> np.int32(_SHIFT)
         y[i] = min(max(np.int32(value), np.int32(-_LARGEST)), np.int32(_LARGEST))
-    return y
 
 
-@kernel
+@hot
 def deflections(y: Array) -> tuple[float, float, float]:
     """Least, largest and mean of the seconds' greatest deflections, µV."""
     least = 1e18
@@ -84,7 +83,7 @@ def deflections(y: Array) -> tuple[float, float, float]:
     return least, largest, mean
 
 
-@kernel
+@hot
 def roughness(y: Array) -> float:
     """Mean magnitude of the second difference over that of the first."""
     slope = np.int32(1)
@@ -95,7 +94,7 @@ def roughness(y: Array) -> float:
     return float(bend / slope)
 
 
-@kernel
+@hot
 def leakage(y: Array) -> float:
     """What the VF filter lets through: 0 for a sine, near 1 for narrow complexes and for noise."""
     size = np.int32(0)
@@ -112,7 +111,7 @@ def leakage(y: Array) -> float:
     return float(through / whole)
 
 
-@kernel
+@hot
 def quiet(wave: Row) -> float:
     """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
     first = SLOPE_MEAN + 1
@@ -136,7 +135,7 @@ def quiet(wave: Row) -> float:
     return float(still / (WINDOW - first))
 
 
-@kernel
+@hot
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
     y, alike = wave.exact, wave.alike
@@ -158,7 +157,7 @@ def period(wave: Row) -> float:
     return where / RATE_OUT
 
 
-@kernel
+@hot
 def _multiply(y: Array, out: Array) -> None:
     """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
 
