@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
-from detector.arrays import largest, span_of
+from detector.arrays import span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
 from detector.jit import hot
 from detector.lanes import DOUBLES
@@ -151,8 +151,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
             continue
         usual = state.usual[lead]
         near = candidate.near[lead]
-        band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near)
-        size_uv = largest(near) * PER_BAND
+        size_uv = band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near) * PER_BAND
         candidate.size[lead] = size_uv
         level = max(usual.level, FLOOR)
         envelope = state.at_best[lead] / level
@@ -205,31 +204,33 @@ def _width(before: Array, best: Single) -> float:
 
 
 @hot
-def _energy(near: Array, shift: int) -> float:
-    """Sum of squares: of whole numbers, and exact in float64."""
-    part = lanes.load(near, shift)
+def _sizes(near: Array, out: Array) -> None:
+    """Roots of the sums of squares at each shift: the squares are of whole numbers, and their sums exact in float64."""
+    part = lanes.load(near, 0)
     sums = part * part
     for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
-        part = lanes.load(near, shift + k)
+        part = lanes.load(near, k)
         sums = lanes.multiply_add(part, part, sums)
     total = lanes.total(sums)
     for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
-        total += near[np.uint64(shift + k)] * near[np.uint64(shift + k)]
-    return float(total)
+        total += near[k] * near[k]
+    out[0] = math.sqrt(total + 1e-9)
+    for shift in range(1, SHIFTS):
+        total += near[shift + POINTS - 1] * near[shift + POINTS - 1] - near[shift - 1] * near[shift - 1]
+        out[shift] = math.sqrt(total + 1e-9)
 
 
 @hot
 def _compare(state: Row, desk: Row) -> None:
     """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
     candidate = state.candidate
-    candidate.likeness = -2.0
-    best = -2.0
+    best = likest = -2.0
+    which, where = candidate.shape, candidate.shift
     weights = 0.0
     for lead in range(LEADS):
         if desk.gain[lead] > 0.0:
             weights += state.usual[lead].weight
-            for shift in range(SHIFTS):
-                desk.size[lead, shift] = math.sqrt(_energy(candidate.near[lead], shift) + 1e-9)
+            _sizes(candidate.near[lead], desk.size[lead])
     for shape in range(SHAPES):
         if state.shape.beats[shape] <= 0.0:
             continue
@@ -241,13 +242,13 @@ def _compare(state: Row, desk: Row) -> None:
                     size = desk.size[lead, shift] * state.shape.size[shape, lead]
                     total += state.usual[lead].weight * (both / size)
             likeness = total / weights
-            if likeness > best:
-                best = likeness
-                candidate.shape = shape
-                candidate.shift = shift
-            if state.shape.beats[shape] >= TRUSTED and likeness > candidate.likeness:
-                candidate.likeness = likeness
-    candidate.fit = best
+            better = likeness > best  # no branches here: they would be gambles
+            which, where = shape if better else which, shift if better else where
+            best = likeness if better else best
+            trusted = state.shape.beats[shape] >= TRUSTED and likeness > likest
+            likest = likeness if trusted else likest
+    candidate.fit, candidate.likeness = best, likest
+    candidate.shape, candidate.shift = which, where
 
 
 @hot

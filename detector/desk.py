@@ -16,7 +16,8 @@ from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
-from detector.types import CHUNK, LEADS
+from detector.types import CHUNK, EPOCHS, LEADS
+from detector.usual import UNREST_EVERY
 from detector.waviness import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
@@ -35,6 +36,8 @@ TRACK = np.dtype(
         ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts behind those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
+        ("states", "i1", (EPOCHS,)),  # the lead's, after each epoch of this call
+        ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # what the looks of this call add to how restless it is
         ("carries", "i8"),  # 1: it may in all ticks of this call
         ("work", WORK),
     ],
@@ -49,6 +52,7 @@ DESK = np.dtype(
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
+        ("sizes", "f4", (WINDOW,)),  # of its deflections
         ("wave", WAVE),
         ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
         ("feature", "f4", (BACK + room(STEPS),)),

@@ -185,8 +185,12 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
 def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
     """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
     lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
+    ending = (begun + ticks) // EPOCH
     if track.gone:
-        _stay_gone(state, lead, (begun + ticks) // EPOCH)
+        _stay_gone(state, lead, ending)
+        return
+    if track.blank == 0 and same >= begun and lately.state <= NOISY:
+        _qualify_whole(state, track, lead, begun, ticks, ending)
         return
     if track.blank in (0, ticks):
         valid[:ticks] = track.blank == 0
@@ -216,6 +220,24 @@ def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
             state.epochs[number].lead[lead] = lately.state
             number += 1
         first = end
+
+
+@hot
+def _qualify_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, ending: int) -> None:
+    """The same for a lead that may carry beats and of which no reading is missing, nor was in the epoch that has begun:
+    nearly always.
+    """
+    lately, valid, states = state.quality[lead], track.valid, track.states
+    worst = quality.close_all(lately, track, PAST - begun, ending, state.signal.mv[lead], state.tick - begun + EPOCH)
+    for i in range(ending):
+        state.epochs[state.n_epochs + i].lead[lead] = states[i]
+    valid[:ticks] = 1
+    track.carries = worst <= NOISY
+    if worst > NOISY:
+        for i in range(ending):
+            if states[i] > NOISY:
+                first = (i + 1) * EPOCH - begun
+                valid[first : min(first + EPOCH, ticks)] = 0
 
 
 @hot

@@ -106,41 +106,38 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
     first, end : int
     """
     taken = 0
+    told, wrong, scores, doubtful = doubt.told, doubt.wrong, doubt.scores, doubt.doubtful != 0
     for number in range(first, end):
         epoch = epochs[number]
         while taken < desk.n_decided and STRIDE * desk.decided[taken].step + STRIDE - 1 <= epoch.tick:
-            _take(doubt, desk.decided[taken])
+            decided = desk.decided[taken]
+            told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
             taken += 1
-        bound = ENDS if doubt.doubtful else BEGINS
-        doubt.doubtful = doubt.wrong > bound * max(doubt.told, LEAST)
-        epoch.doubtful = doubt.doubtful
+        doubtful = wrong > (ENDS if doubtful else BEGINS) * max(told, LEAST)
+        epoch.doubtful = doubtful
         odds = epoch.vf
-        epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
-        epoch.vf = epoch.vf_alone if odds == fibrillation.SURE_NOT else fibrillation.likelihood(odds, regular(doubt))
-        doubt.told *= KEEP
-        doubt.wrong *= KEEP
-        doubt.scores *= KEEP
+        if odds == fibrillation.SURE_NOT:  # nearly always
+            epoch.vf_alone = epoch.vf = fibrillation.UNLIKELY
+        else:
+            epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
+            epoch.vf = fibrillation.likelihood(odds, regular(told, scores))
+        told, wrong, scores = told * KEEP, wrong * KEEP, scores * KEEP
     for number in range(taken, desk.n_decided):
-        _take(doubt, desk.decided[number])
+        decided = desk.decided[number]
+        told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
+    doubt.told, doubt.wrong, doubt.scores, doubt.doubtful = told, wrong, scores, doubtful
 
 
 @hot
-def regular(doubt: Row) -> float:
+def regular(told: float, scores: float) -> float:
     """How much the beats told lately speak for a rhythm: their mean score; less, and at last nothing, if they are fast.
 
     A lead that is being moved moves like fibrillation, but the beats of before are found in it. Waves of fibrillation
     may be told as beats too, and some score high: those are faster than nearly every rhythm. Where no more beats come,
     those of before say less and less.
     """
-    pace = min(max((FAST - doubt.told) / (FAST - SLOW), 0.0), 1.0)
-    return float(doubt.scores / max(doubt.told, ENOUGH) * pace)
-
-
-@hot
-def _take(doubt: Row, decided: Row) -> None:
-    doubt.told += decided.told
-    doubt.wrong += decided.wrong
-    doubt.scores += decided.score
+    pace = min(max((FAST - told) / (FAST - SLOW), 0.0), 1.0)
+    return float(scores / max(told, ENOUGH) * pace)
 
 
 @hot

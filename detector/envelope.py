@@ -17,10 +17,11 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes
 from detector.arrays import copy, copy_singles, largest
 from detector.jit import hot, whole_numbers
 from detector.lanes import SINGLES, room
-from detector.types import CHUNK, Array, Row
+from detector.types import CHUNK, Array, Row, Single
 
 STRIDE: Final = 2  # ticks a step
 BASE: Final = 17  # steps of the baseline's boxcar (136 ms): what is slower than a wide QRS is baseline
@@ -165,20 +166,31 @@ def steepest(work: Row, at: int) -> float:
     return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)
 
 
-@whole_numbers
-def band(work: Row, first: int, out: Array) -> None:
-    """The signal without baseline from step `first` of this call on, as many steps as `out` takes, in `PER_BAND` µV."""
-    before = work.b[HELD + first - BASE : HELD + first]
-    total = np.float32(0.0)
-    for i in range(BASE):
-        total += before[i]
-    now, centre = work.b[HELD + first :], work.b[HELD + first - CENTRE :]
-    for k in range(len(out)):
-        total += now[k] - work.b[HELD + first - BASE + k]
-        out[k] = np.float32(BASE) * centre[k] - total
+@hot
+def band(work: Row, first: int, out: Array) -> Single:
+    """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
+
+    As many steps as `out` takes, a vector or more. All is whole, so it does not matter how the baseline is added up.
+    """
+    b = work.b
+    base = lanes.spread(np.float32(BASE))
+    greatest = lanes.spread(np.float32(0.0))
+    for k in range(0, len(out), SINGLES):
+        step = min(k, len(out) - SINGLES)  # the last vector makes some once more, to end where they end
+        at = HELD + first + step
+        even, odd = lanes.load(b, at), lanes.load(b, at - 1)
+        for i in range(2, BASE - 1, 2):
+            even = even + lanes.load(b, at - i)
+            odd = odd + lanes.load(b, at - i - 1)
+        total = even + odd + lanes.load(b, at - BASE + 1)
+        value = base * lanes.load(b, at - CENTRE) - total
+        lanes.store(out, step, value)
+        greatest = lanes.larger(lanes.magnitude(value), greatest)
+    return lanes.most(greatest)
 
 
 assert HELD % SINGLES == SLOPES % SINGLES == 0, "copied in whole vectors"
+assert BASE % 2 == 1, "its steps are added up in pairs and one"
 assert SPAN == 13, "the sum of squares is made of four, four, four and one"
 assert 45 + BASE <= HELD, "a ring is too short"
 assert 17 + SPAN <= SLOPES, "a ring is too short"

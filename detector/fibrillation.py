@@ -40,7 +40,7 @@ import numpy as np
 from detector import lanes
 from detector.desk import PAST
 from detector.jit import hot
-from detector.lanes import SINGLES
+from detector.lanes import SINGLES, WHOLES
 from detector.types import EPOCH, LEADS, Row
 from detector.waviness import (
     KEPT,
@@ -109,6 +109,10 @@ FIBRILLATION = np.dtype(
 
 UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the likelihood where every lead rests
 _EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
+#: For each place of the current half second a bit for every epoch of the last `LATE`.
+_LATEST: Final = np.array(
+    [sum((1 << HALF) - 1 << (half - back) % HALVES * HALF for back in range(LATE)) for half in range(HALVES)]
+)
 _NEVER: Final = 2**31 - 1  # a movement no rest is above
 
 
@@ -178,7 +182,7 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
     if samples >= SINGLES:
         for i in range(0, samples, SINGLES):
             start = min(i, samples - SINGLES)  # the last vector makes some once more, to end where they end
-            lanes.store_whole(x, here + start, lanes.sums_of_five(uv, at + STEP * start))
+            lanes.store(x, here + start, lanes.whole(lanes.sums_of_five(uv, at + STEP * start)))
         return
     for i in range(samples):
         total = np.float32(0.0)
@@ -322,18 +326,11 @@ def rests(track: Row, half: int) -> bool:
         least = min(least, peak)
     if second < MOVES_UV * STEP:
         return False
-    limit = np.int32((second + REST - 1) // REST)
-    resting = np.int32(0)
-    for i in range(LANES):
-        resting = np.int32(resting + (track.move[i] < limit))
-    if resting > REST_MOST:
-        return True
-    resting = np.int32(0)
-    for back in range(LATE):
-        first = (half - back if half >= back else half - back + HALVES) * HALF
-        for i in range(HALF):
-            resting = np.int32(resting + (track.move[first + i] < limit))
-    return bool(resting > LATE_MOST)
+    limit = lanes.spread(np.int32((second + REST - 1) // REST))
+    resting = 0
+    for i in range(0, LANES, WHOLES):
+        resting |= lanes.above(limit, lanes.load(track.move, i)) << i
+    return bool(lanes.how_many(resting) > REST_MOST or lanes.how_many(resting & _LATEST[half]) > LATE_MOST)
 
 
 @hot

@@ -16,14 +16,12 @@ from detector.envelope import SETTLE
 from detector.feature import LEARNED, is_heard
 from detector.jit import hot
 from detector.types import LEADS, Array, Row
-from detector.usual import KEPT, accept, median, raise_last, refuse
+from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
 MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
-UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
-UNREST: Final = 0.04  # share of a look: half in 0.5 s
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
 
@@ -111,15 +109,32 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
 
 
 @hot
-def learn_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
-    """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
+def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
+    """Note what the looks in the steps [start, end) of this call add to how restless each lead is.
+
+    All at once, so that what follows one after the other in `learn_rest` is as little as can be.
+    """
     first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
     for lead in range(LEADS):
         if state.lead[lead].run > 0:
-            restless = state.usual[lead].restless
-            envelope = desk.lead[lead].work.envelope[first:end]
-            for i in range(0, len(envelope), UNREST_EVERY):
-                restless = (1.0 - UNREST) * restless + UNREST * envelope[i]
+            envelope, unrest = desk.lead[lead].work.envelope[first:], desk.lead[lead].unrest
+            for i in range((end - first + UNREST_EVERY - 1) // UNREST_EVERY):
+                unrest[i] = UNREST * envelope[UNREST_EVERY * i]
+
+
+@hot
+def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
+    """Learn how restless each lead is that has a reading, from the looks in the steps [start, end) of this call.
+
+    They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
+    """
+    since = start // UNREST_EVERY - begun // UNREST_EVERY
+    until = end // UNREST_EVERY - begun // UNREST_EVERY
+    for lead in range(LEADS):
+        if state.lead[lead].run > 0:
+            restless, unrest = state.usual[lead].restless, desk.lead[lead].unrest
+            for i in range(since, until):
+                restless = (1.0 - UNREST) * restless + unrest[i]
             state.usual[lead].restless = restless
 
 

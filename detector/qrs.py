@@ -32,7 +32,7 @@ from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest,
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
 from detector.jit import hot
 from detector.lanes import SINGLES
-from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_behind
+from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
@@ -185,7 +185,9 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
     tell_silent(state)
     gains(state, desk)
     turns = follow_loud(state, desk, origin, start, end)
-    rested = index = ready = start
+    look_at_rest(state, desk, origin, start, end)
+    rested = origin + start
+    index = ready = start
     while index < end:
         if index == turns:
             tell_silent(state)
@@ -211,14 +213,14 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = stop
         index = _scan(state, desk, origin, index, stop)
         if index < stop:
-            learn_rest(state, desk, origin, rested, index + 1)
-            rested = index + 1
+            learn_rest(state, desk, origin + start, rested, origin + index + 1)
+            rested = origin + index + 1
             if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
                 count += 1
                 gains(state, desk)
                 ready = index + 1
             index += 1
-    learn_rest(state, desk, origin, rested, end)
+    learn_rest(state, desk, origin + start, rested, origin + end)
     _at_best(state, desk, origin)
     return count
 

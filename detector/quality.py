@@ -118,9 +118,23 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
     """
     rough, move, may_be_stuck = _count(track, at)
     stuck = _stuck(track, at, missing) if may_be_stuck else np.float32(0.0)
-    quality.still = quality.still + 1 if move <= np.float32(EPOCH * STILL_UV) else 0
+    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))  # no branch: it would be a gamble
     _remember(quality, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, ring, tick)
+
+
+@hot
+def close_all(quality: Row, track: Row, at: int, epochs: int, ring: Array, tick: int) -> int:
+    """End so many epochs in a row in which no reading is missing; returns the worst state there was.
+
+    The arguments are those of `close` for the first of them; `track.states` gets the state after each.
+    """
+    worst = GOOD
+    for i in range(epochs):
+        close(quality, track, at + i * EPOCH, 0, ring, tick + i * EPOCH)
+        track.states[i] = quality.state
+        worst = max(worst, quality.state)
+    return worst
 
 
 @hot

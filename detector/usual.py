@@ -22,6 +22,8 @@ RAISED: Final = 1.3  # times the level before: it was that of other waves
 START: Final = 70.0  # µV a step: what a beat's envelope is taken to be before one has been seen, a QRS of about 0.4 mV
 WEIGHED: Final = 4  # beats after which its noise is known
 CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at least
+UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
+UNREST: Final = 0.04  # share of a look: half in 0.5 s
 UNREST_START: Final = 0.3  # of `START`: as in an ECG at rest
 
 #: What is usual in a lead: its beats, and what was refused.

@@ -13,7 +13,7 @@ import numpy as np
 from detector import lanes
 from detector.arrays import copy
 from detector.jit import hot
-from detector.lanes import DOUBLES
+from detector.lanes import DOUBLES, SHORTS
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -32,8 +32,10 @@ _SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV:
 _UNIT: Final = STEP * BASE / 2**_SHIFT
 _LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
 
-PADDED: Final = (WINDOW + DOUBLES - 1) // DOUBLES * DOUBLES  # the window and the lags in whole vectors
-LAGS: Final = LONGEST // DOUBLES * DOUBLES + DOUBLES
+AT_ONCE: Final = 4  # lags whose products are added up at once
+LAGS: Final = (LONGEST - SHORTEST) // AT_ONCE * AT_ONCE + AT_ONCE  # from the shortest on, as many as are dealt with
+PADDED: Final = (WINDOW + SHORTS - 1) // SHORTS * SHORTS  # the window in whole vectors
+SHORT: Final = 8191  # the largest value whose products are added up in 32 bits (2.1 mV)
 
 #: A place to work in.
 WAVE = np.dtype(
@@ -41,8 +43,10 @@ WAVE = np.dtype(
         ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
         ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
         ("y", "i4", (WINDOW,)),  # what is measured
-        ("exact", "f8", (PADDED + LAGS + DOUBLES,)),  # the same, for products; zeros behind it
-        ("alike", "f8", (LAGS,)),  # those of each lag
+        ("exact", "f8", (PADDED + SHORTEST + LAGS,)),  # the same, for products; zeros behind it
+        ("short", "i2", (PADDED + SHORTEST + LAGS,)),  # the same once more
+        ("alike", "f8", (LAGS,)),  # products with those so many samples behind, `SHORTEST` and more
+        ("energy", "f8", (LAGS,)),  # of both parts of the window that are compared, multiplied
     ],
     align=True,
 )
@@ -138,23 +142,38 @@ def quiet(wave: Row) -> float:
 @hot
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    y, alike = wave.exact, wave.alike
+    y, alike, energy = wave.exact, wave.alike, wave.energy
+    largest = np.int32(0)
     for i in range(WINDOW):
         y[i] = wave.y[i]
+        largest = max(largest, abs(wave.y[i]))
     y[WINDOW:] = 0.0
-    _multiply(y, alike)
-    early = late = 1.0 + alike[0]  # energy of the window without its last `lag` samples, and without its first
-    best = -2.0
-    where = SHORTEST
+    if largest <= SHORT:
+        short = wave.short
+        for i in range(WINDOW):
+            short[i] = np.int16(wave.y[i])
+        short[WINDOW:] = 0
+        _multiply_short(short, alike)
+    else:
+        _multiply(y, alike)
+    early = 1.0  # energy of the window without its last `lag` samples, and without its first
+    for i in range(WINDOW):
+        early += y[i] * y[i]
+    late = early
     for lag in range(1, LONGEST + 1):
         early -= y[WINDOW - lag] * y[WINDOW - lag]
         late -= y[lag - 1] * y[lag - 1]
         if lag >= SHORTEST:
-            likeness = alike[lag] / np.sqrt(early * late)
-            if likeness > best:
-                best = likeness
-                where = lag
-    return where / RATE_OUT
+            energy[lag - SHORTEST] = early * late
+    for i in range(LONGEST - SHORTEST + 1):
+        alike[i] /= np.sqrt(energy[i])
+    best = -2.0
+    where = 0
+    for i in range(LONGEST - SHORTEST + 1):
+        if alike[i] > best:
+            best = alike[i]
+            where = i
+    return (SHORTEST + where) / RATE_OUT
 
 
 @hot
@@ -163,7 +182,8 @@ def _multiply(y: Array, out: Array) -> None:
 
     Four lags at once, which share what they load; behind the window there are zeros.
     """
-    for lag in range(0, LAGS, DOUBLES):
+    for first in range(0, LAGS, AT_ONCE):
+        lag = SHORTEST + first
         one = two = three = four = lanes.spread(0.0)
         for i in range(0, PADDED, DOUBLES):
             now = lanes.load(y, i)
@@ -171,7 +191,27 @@ def _multiply(y: Array, out: Array) -> None:
             two = lanes.multiply_add(now, lanes.load(y, i + lag + 1), two)
             three = lanes.multiply_add(now, lanes.load(y, i + lag + 2), three)
             four = lanes.multiply_add(now, lanes.load(y, i + lag + 3), four)
-        out[lag] = lanes.total(one)
-        out[lag + 1] = lanes.total(two)
-        out[lag + 2] = lanes.total(three)
-        out[lag + 3] = lanes.total(four)
+        out[first] = lanes.total(one)
+        out[first + 1] = lanes.total(two)
+        out[first + 2] = lanes.total(three)
+        out[first + 3] = lanes.total(four)
+
+
+@hot
+def _multiply_short(y: Array, out: Array) -> None:
+    """The same of numbers up to `SHORT`, of which four times as many are multiplied at once."""
+    for first in range(0, LAGS, AT_ONCE):
+        lag = SHORTEST + first
+        one = two = three = four = lanes.spread(np.int32(0))
+        for i in range(0, PADDED, SHORTS):
+            one = one + lanes.products(y, i, i + lag)
+            two = two + lanes.products(y, i, i + lag + 1)
+            three = three + lanes.products(y, i, i + lag + 2)
+            four = four + lanes.products(y, i, i + lag + 3)
+        out[first] = lanes.whole_total(one)
+        out[first + 1] = lanes.whole_total(two)
+        out[first + 2] = lanes.whole_total(three)
+        out[first + 3] = lanes.whole_total(four)
+
+
+assert 2 * (PADDED // SHORTS) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"
