@@ -37,7 +37,7 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import lanes, wholes
 from detector.desk import PAST
 from detector.jit import hot
 from detector.lanes import SINGLES, WHOLES
@@ -182,7 +182,7 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
     if samples >= SINGLES:
         for i in range(0, samples, SINGLES):
             start = min(i, samples - SINGLES)  # the last vector makes some once more, to end where they end
-            lanes.store(x, here + start, lanes.whole(lanes.sums_of_five(uv, at + STEP * start)))
+            lanes.store(x, here + start, wholes.whole(lanes.sums_of_five(uv, at + STEP * start)))
         return
     for i in range(samples):
         total = np.float32(0.0)
@@ -330,7 +330,7 @@ def rests(track: Row, half: int) -> bool:
     resting = 0
     for i in range(0, LANES, WHOLES):
         resting |= lanes.above(limit, lanes.load(track.move, i)) << i
-    return bool(lanes.how_many(resting) > REST_MOST or lanes.how_many(resting & _LATEST[half]) > LATE_MOST)
+    return bool(wholes.how_many(resting) > REST_MOST or wholes.how_many(resting & _LATEST[half]) > LATE_MOST)
 
 
 @hot

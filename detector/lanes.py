@@ -2,8 +2,9 @@
 
 The compiler fills the processor's lanes by itself where a loop is long. Where it is short, over the 25 ticks of an
 epoch or the 15 points of a shape, it takes one number after the other. There the kernels say what lies side by side:
-*singles* are eight float32, *doubles* four float64, *wholes* eight int32. They have the usual operators, each lane for itself and rounded as
-IEEE says, so that results are the same on every machine; one without such lanes takes them in turn.
+*singles* are eight float32, *doubles* four float64, *wholes* eight int32 (more of them in `detector.wholes`). They have
+the usual operators, each lane for itself and rounded as IEEE says, so that results are the same on every machine; one
+without such lanes takes them in turn.
 
 Nothing here looks at an array's bounds: whoever loads from index `at` on has made sure that a whole vector lies there.
 """
@@ -46,17 +47,18 @@ _OF: Final = {types.float32: singles_type, types.float64: doubles_type, types.in
 _ELEMENT: Final = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: ir.IntType(32)}
 
 
-def _vector(lanes: Any) -> ir.VectorType:
+def vector(lanes: Any) -> ir.VectorType:
+    """The compiler's type of such lanes."""
     return ir.VectorType(_ELEMENT[lanes.element], lanes.count)
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _vector(kind))
+        super().__init__(manager, kind, vector(kind))
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: ir.Type) -> Any:
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: ir.Type) -> Any:
     """Pointer to what lies in an array from index `at` on, taken for a `kind`."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(cgutils.gep(builder, data, at), kind.as_pointer())
@@ -76,7 +78,7 @@ def load(typingctx: Any, array: Any, at: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = _place(context, builder, sig.args[0], args[0], args[1], _vector(lanes))
+        place = pointer(context, builder, sig.args[0], args[0], args[1], vector(lanes))
         return builder.load(place, align=lanes.element.bitwidth // 8)
 
     return lanes(array, types.intp), generate
@@ -95,14 +97,14 @@ def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
         given = args[2]
         if element != value.element:
             given = builder.fptrunc(given, kind) if element == types.float32 else builder.fpext(given, kind)
-        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        place = pointer(context, builder, sig.args[0], args[0], args[1], kind)
         builder.store(given, place, align=element.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), generate
 
 
-def _pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
+def pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
     """Lanes of two vectors by their numbers; those of `b` come behind those of `a`."""
     whole = ir.IntType(32)
     chosen = ir.Constant(ir.VectorType(whole, len(lanes)), [whole(i) for i in lanes])
@@ -117,7 +119,7 @@ def spread(typingctx: Any, number: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = _vector(lanes)
+        kind = vector(lanes)
         one = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], ir.IntType(32)(0))
         return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None))
 
@@ -133,7 +135,7 @@ def pairs(typingctx: Any, array: Any, at: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = ir.VectorType(_ELEMENT[lanes.element], 2 * lanes.count)
-        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        place = pointer(context, builder, sig.args[0], args[0], args[1], kind)
         both = builder.load(place, align=lanes.element.bitwidth // 8)
         every_other = ir.VectorType(ir.IntType(32), lanes.count)
         even = ir.Constant(every_other, [ir.IntType(32)(2 * i) for i in range(lanes.count)])
@@ -162,8 +164,17 @@ def _add(builder: Any, a: Any, b: Any) -> Any:
     return builder.add(a, b) if isinstance(a.type.element, ir.IntType) else builder.fadd(a, b)
 
 
+def _subtract(builder: Any, a: Any, b: Any) -> Any:
+    return builder.sub(a, b) if isinstance(a.type.element, ir.IntType) else builder.fsub(a, b)
+
+
+def _compare(builder: Any, how: str, a: Any, b: Any) -> Any:
+    compare = builder.icmp_signed if isinstance(a.type.element, ir.IntType) else builder.fcmp_ordered
+    return compare(how, a, b)
+
+
 _arithmetic(operator.add, _add)
-_arithmetic(operator.sub, lambda builder, a, b: builder.fsub(a, b))
+_arithmetic(operator.sub, _subtract)
 _arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b))
 _arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
 
@@ -183,7 +194,22 @@ def magnitude(typingctx: Any, a: Any) -> Any:
     """Each lane without its sign."""
     if not isinstance(a, Lanes):
         return None
-    return a(a), lambda context, builder, sig, args: _call(builder, "fabs", args[0])
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = args[0]
+        if a != wholes_type:
+            return _call(builder, "fabs", value)
+        return builder.select(builder.icmp_signed("<", value, ir.Constant(value.type, None)), builder.neg(value), value)
+
+    return a(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def root(typingctx: Any, a: Any) -> Any:
+    """Square root of each lane."""
+    if a not in (singles_type, doubles_type):
+        return None
+    return a(a), lambda context, builder, sig, args: _call(builder, "sqrt", args[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -221,17 +247,19 @@ def totals(typingctx: Any, a: Any, b: Any) -> Any:
     """Sums of the lanes of two at once: half the work of one after the other, and half the waiting."""
     if not isinstance(a, Lanes) or a != b:
         return None
-    pair = types.UniTuple(a.element, 2)
+    pair = types.containers.UniTuple(a.element, 2)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         half = a.count // 2
         lower = [*range(half), *range(a.count, a.count + half)]
-        value = builder.fadd(_pick(builder, *args, lower), _pick(builder, *args, [i + half for i in lower]))
+        first, second = args
+        upper = [i + half for i in lower]
+        value = builder.fadd(pick(builder, first, second, lower), pick(builder, first, second, upper))
         while half > 1:  # each half of the lanes is added up for itself
             half //= 2
-            value = builder.fadd(value, _pick(builder, value, value, [(i + half) % a.count for i in range(a.count)]))
-        first, second = (builder.extract_element(value, ir.IntType(32)(i)) for i in (0, a.count // 2))
-        return context.make_tuple(builder, pair, (first, second))
+            value = builder.fadd(value, pick(builder, value, value, [(i + half) % a.count for i in range(a.count)]))
+        sums = [builder.extract_element(value, ir.IntType(32)(i)) for i in (0, a.count // 2)]
+        return context.make_tuple(builder, pair, sums)
 
     return pair(a, b), generate
 
@@ -243,7 +271,7 @@ def larger(typingctx: Any, a: Any, b: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
+        return builder.select(_compare(builder, ">", args[0], args[1]), *args)
 
     return a(a, b), generate
 
@@ -261,8 +289,7 @@ def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def some(index: int) -> Any:
             place = builder.add(args[1], ir.IntType(64)(index))
-            pointer = _place(context, builder, sig.args[0], args[0], place, _vector(singles_type))
-            return builder.load(pointer, align=4)
+            return builder.load(pointer(context, builder, sig.args[0], args[0], place, vector(singles_type)), align=4)
 
         wanted = [5 * i for i in range(SINGLES)]
         mixed = None
@@ -271,76 +298,10 @@ def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
             five = builder.fadd(builder.fadd(*pairs), some(first + 4))
             here = [i - first for i in wanted if first <= i < first + SINGLES]
             choice = [SINGLES + i if i in here else i for i in range(SINGLES)]
-            mixed = five if mixed is None else _pick(builder, mixed, five, choice)
-        return _pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
+            mixed = five if mixed is None else pick(builder, mixed, five, choice)
+        return pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
 
     return singles_type(array, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def whole(typingctx: Any, a: Any) -> Any:
-    """Lanes of float32 that hold whole numbers, as int32."""
-    if a != singles_type:
-        return None
-    return wholes_type(a), lambda context, builder, sig, args: builder.fptosi(args[0], _vector(wholes_type))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def products(typingctx: Any, array: Any, at: Any, other: Any) -> Any:
-    """Lanes of the sums of two neighbours' products each: of int16 from index `at` and from index `other` on."""
-    fits = isinstance(array, types.Array) and (array.ndim, array.layout, array.dtype) == (1, "C", types.int16)
-    if not fits or not isinstance(at, types.Integer) or not isinstance(other, types.Integer):
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        def some(index: Any) -> Any:
-            kind = ir.VectorType(ir.IntType(16), SHORTS)
-            given = builder.load(_place(context, builder, sig.args[0], args[0], index, kind), align=2)
-            return builder.sext(given, ir.VectorType(ir.IntType(32), SHORTS))
-
-        # Written in this very way the compiler takes the one instruction that does all of it.
-        both = builder.mul(some(args[1]), some(args[2]), flags=["nsw"])
-        even, odd = (_pick(builder, both, both, range(first, SHORTS, 2)) for first in (0, 1))
-        return builder.add(even, odd, flags=["nsw"])
-
-    return wholes_type(array, types.intp, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def whole_total(typingctx: Any, a: Any) -> Any:
-    """Sum of lanes of int32, which may be larger than an int32, as float64."""
-    if a != wholes_type:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value, count = builder.sext(args[0], ir.VectorType(ir.IntType(64), WHOLES)), WHOLES
-        while count > 1:
-            count //= 2
-            lower, upper = _pick(builder, value, value, range(count)), _pick(builder, value, value, range(count, 2 * count))
-            value = builder.add(lower, upper)
-        return builder.sitofp(builder.extract_element(value, ir.IntType(32)(0)), ir.DoubleType())
-
-    return types.float64(a), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def how_many(typingctx: Any, bits: Any) -> Any:
-    """How many bits are set."""
-    if not isinstance(bits, types.Integer):
-        return None
-    return types.int64(types.int64), lambda context, builder, sig, args: builder.ctpop(args[0])
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def first_of(typingctx: Any, bits: Any) -> Any:
-    """The number of the lowest bit that is set; 64 if none is."""
-    if not isinstance(bits, types.Integer):
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.IntType(1)(0))
-
-    return types.int64(types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -351,7 +312,7 @@ def fetch(typingctx: Any, array: Any, at: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         whole = ir.IntType(32)
-        place = _place(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
+        place = pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
         kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [place, whole(0), whole(3), whole(1)])  # to read, near, data
@@ -370,8 +331,11 @@ def most(typingctx: Any, a: Any) -> Any:
         value, count = args[0], a.count
         while count > 1:
             count //= 2
-            lower, upper = _pick(builder, value, value, range(count)), _pick(builder, value, value, range(count, 2 * count))
-            value = builder.select(builder.fcmp_ordered(">", lower, upper), lower, upper)
+            lower, upper = (
+                pick(builder, value, value, range(count)),
+                pick(builder, value, value, range(count, 2 * count)),
+            )
+            value = builder.select(_compare(builder, ">", lower, upper), lower, upper)
         return builder.extract_element(value, ir.IntType(32)(0))
 
     return a.element(a), generate
@@ -391,8 +355,7 @@ def _bits(a: Any, b: Any, how: str) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        compare = builder.icmp_signed if a == wholes_type else builder.fcmp_ordered
-        bits = builder.bitcast(compare(how, *args), ir.IntType(a.count))
+        bits = builder.bitcast(_compare(builder, how, args[0], args[1]), ir.IntType(a.count))
         return builder.zext(bits, ir.IntType(64))
 
     return types.int64(a, b), generate

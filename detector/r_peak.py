@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import lanes, wholes
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
@@ -114,15 +114,15 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
     top = 0
     while lanes.at_least(lanes.load(sizes, top), all_of) == 0:
         top += SINGLES
-    top += lanes.first_of(lanes.at_least(lanes.load(sizes, top), all_of))
+    top += wholes.first_of(lanes.at_least(lanes.load(sizes, top), all_of))
     nearly = lanes.spread(np.float32(FIRST) * most)
     for i in range(1, top - WIDE, SINGLES):
         here = lanes.load(sizes, i)
         peaks = lanes.at_least(here, lanes.load(sizes, i - 1)) & lanes.at_least(here, lanes.load(sizes, i + 1))
-        earlier = i + lanes.first_of(peaks & lanes.above(here, nearly))
+        earlier = i + wholes.first_of(peaks & lanes.above(here, nearly))
         if earlier < top - WIDE:
-            return earlier
-    return top
+            return int(earlier)
+    return int(top)
 
 
 @hot

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import lanes, wholes
 from detector.arrays import copy
 from detector.jit import hot
-from detector.lanes import DOUBLES, SHORTS
+from detector.lanes import DOUBLES, SHORTS, WHOLES
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -77,14 +77,21 @@ def deflections(y: Array) -> tuple[float, float, float]:
     largest = 0.0
     mean = 0.0
     for first in range(0, WINDOW, SECOND):
-        greatest = 0
-        for i in range(first, first + SECOND):
-            greatest = max(greatest, abs(y[i]))
-        value = greatest / _UNIT
+        value = _greatest(y, first) / _UNIT
         least = min(least, value)
         largest = max(largest, value)
         mean += value * SECOND / WINDOW
     return least, largest, mean
+
+
+@hot
+def _greatest(values: Array, first: int) -> int:
+    """Greatest magnitude in the second from index `first` on."""
+    greatest = lanes.spread(np.int32(0))
+    for i in range(0, SECOND, WHOLES):
+        start = first + min(i, SECOND - WHOLES)  # the last vector takes some once more, to end where they end
+        greatest = lanes.larger(lanes.magnitude(lanes.load(values, start)), greatest)
+    return int(lanes.most(greatest))
 
 
 @hot
@@ -120,22 +127,23 @@ def quiet(wave: Row) -> float:
     """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
     first = SLOPE_MEAN + 1
     y, slope, mean = wave.y, wave.x[:WINDOW], wave.base
-    for i in range(2, WINDOW):
-        slope[i] = abs(np.int32(y[i] - y[i - 2]))
+    # Every part from its first element on: an index that cannot be negative lets the compiler fill all lanes.
+    late = y[2:]
+    for i in range(WINDOW - 2):
+        slope[i] = abs(np.int32(late[i] - y[i]))
     mean[:first] = 0
-    for i in range(first, WINDOW):
-        mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
+    one, two, three, four, out = slope[1:], slope[2:], slope[3:], slope[4:], mean[first:]
+    for i in range(WINDOW - first):
+        early = np.int32(np.int32(slope[i] + one[i]) + np.int32(two[i] + three[i]))
+        out[i] = np.int32(early + four[i])
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = 0
-        for i in range(start, start + SECOND):
-            greatest = max(greatest, mean[i])
-        peaks += greatest
+        peaks += _greatest(mean, start)
     seconds = WINDOW // SECOND
     limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
     still = np.int32(0)
-    for i in range(first, WINDOW):
-        still = np.int32(still + (mean[i] < limit))
+    for i in range(WINDOW - first):
+        still = np.int32(still + (out[i] < limit))
     return float(still / (WINDOW - first))
 
 
@@ -146,7 +154,7 @@ def period(wave: Row) -> float:
     largest = np.int32(0)
     for i in range(WINDOW):
         y[i] = wave.y[i]
-        largest = max(largest, abs(wave.y[i]))
+        largest = max(largest, np.int32(abs(wave.y[i])))
     y[WINDOW:] = 0.0
     if largest <= SHORT:
         short = wave.short
@@ -156,17 +164,19 @@ def period(wave: Row) -> float:
         _multiply_short(short, alike)
     else:
         _multiply(y, alike)
-    early = 1.0  # energy of the window without its last `lag` samples, and without its first
-    for i in range(WINDOW):
-        early += y[i] * y[i]
-    late = early
+    squares = lanes.spread(0.0)
+    for i in range(0, PADDED, DOUBLES):
+        now = lanes.load(y, i)
+        squares = lanes.multiply_add(now, now, squares)
+    early = late = 1.0 + lanes.total(squares)  # energy of the window without its last `lag` samples, and its first
     for lag in range(1, LONGEST + 1):
         early -= y[WINDOW - lag] * y[WINDOW - lag]
         late -= y[lag - 1] * y[lag - 1]
         if lag >= SHORTEST:
             energy[lag - SHORTEST] = early * late
-    for i in range(LONGEST - SHORTEST + 1):
-        alike[i] /= np.sqrt(energy[i])
+    energy[LONGEST - SHORTEST + 1 :] = 1.0  # of lags that are not asked for
+    for i in range(0, LAGS, DOUBLES):
+        lanes.store(alike, i, lanes.load(alike, i) / lanes.root(lanes.load(energy, i)))
     best = -2.0
     where = 0
     for i in range(LONGEST - SHORTEST + 1):
@@ -204,14 +214,14 @@ def _multiply_short(y: Array, out: Array) -> None:
         lag = SHORTEST + first
         one = two = three = four = lanes.spread(np.int32(0))
         for i in range(0, PADDED, SHORTS):
-            one = one + lanes.products(y, i, i + lag)
-            two = two + lanes.products(y, i, i + lag + 1)
-            three = three + lanes.products(y, i, i + lag + 2)
-            four = four + lanes.products(y, i, i + lag + 3)
-        out[first] = lanes.whole_total(one)
-        out[first + 1] = lanes.whole_total(two)
-        out[first + 2] = lanes.whole_total(three)
-        out[first + 3] = lanes.whole_total(four)
+            one = one + wholes.products(y, i, y, i + lag)
+            two = two + wholes.products(y, i, y, i + lag + 1)
+            three = three + wholes.products(y, i, y, i + lag + 2)
+            four = four + wholes.products(y, i, y, i + lag + 3)
+        out[first] = wholes.total(one)
+        out[first + 1] = wholes.total(two)
+        out[first + 2] = wholes.total(three)
+        out[first + 3] = wholes.total(four)
 
 
 assert 2 * (PADDED // SHORTS) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"
