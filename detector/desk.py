@@ -36,9 +36,12 @@ TRACK = np.dtype(
         ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts behind those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
-        ("states", "i1", (EPOCHS,)),  # the lead's, after each epoch of this call
+        ("rough", "f4", (EPOCHS,)),  # roughness and movement of each epoch of this call,
+        ("move", "f4", (EPOCHS,)),
+        ("states", "i1", (EPOCHS,)),  # and the lead's state after it
         ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # what the looks of this call add to how restless it is
         ("carries", "i8"),  # 1: it may in all ticks of this call
+        ("alike", "i8"),  # 1: its steps are all valid, or none is
         ("work", WORK),
     ],
     align=True,

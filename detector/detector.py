@@ -267,6 +267,7 @@ def _count_same(last: Row, track: Row, ticks: int) -> None:
 def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
     """Make steps of a lead's ticks, two of each; the first tick may be the second of a step."""
     x, uv, there, valid = track.work.x, track.uv, track.work.valid, track.valid
+    track.alike = track.gone
     if track.gone:
         there[:steps] = 0
         last.half = 0
@@ -275,6 +276,7 @@ def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
         lanes.store(x, 2 + step, lanes.pairs(uv, PAST - odd + 2 * step))
     if track.carries:
         there[odd:steps] = 1
+        track.alike = odd == 0 or last.half == 1
     else:
         whole, first = there[odd:steps], valid[odd:]
         for i in range(len(whole)):

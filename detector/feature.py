@@ -29,6 +29,8 @@ def alike(desk: Row, start: int, steps: int) -> int:
     """Where the stretch from `start` on ends in which no lead comes or goes."""
     end = steps
     for lead in range(LEADS):
+        if desk.lead[lead].alike:
+            continue
         valid = desk.lead[lead].work.valid[start:steps]
         there = 0
         for i in range(len(valid)):
@@ -119,17 +121,16 @@ def gains(state: Row, desk: Row) -> None:
 
 @hot
 def features(desk: Row, start: int, end: int) -> None:
-    """The feature of the steps [start, end) of this call, by the gains there are."""
-    feature = desk.feature[BACK + start : BACK + end]
-    envelope, gain = desk.lead[0].work.envelope[start:end], desk.gain[0]
-    for i in range(len(feature)):
-        feature[i] = gain * envelope[i]
+    """The feature of the steps [start, end) of this call, by the gains there are; a few more may follow it."""
+    feature = desk.feature
+    envelope, gain = desk.lead[0].work.envelope, lanes.spread(desk.gain[0])
+    for i in range(start, end, SINGLES):
+        lanes.store(feature, BACK + i, gain * lanes.load(envelope, i))
     for lead in range(1, LEADS):
-        gain = desk.gain[lead]
-        if gain > np.float32(0.0):
-            envelope = desk.lead[lead].work.envelope[start:end]
-            for i in range(len(feature)):
-                feature[i] += gain * envelope[i]
+        if desk.gain[lead] > np.float32(0.0):
+            envelope, gain = desk.lead[lead].work.envelope, lanes.spread(desk.gain[lead])
+            for i in range(start, end, SINGLES):
+                lanes.store(feature, BACK + i, lanes.load(feature, BACK + i) + gain * lanes.load(envelope, i))
 
 
 @hot

@@ -137,10 +137,8 @@ def pairs(typingctx: Any, array: Any, at: Any) -> Any:
         kind = ir.VectorType(_ELEMENT[lanes.element], 2 * lanes.count)
         place = pointer(context, builder, sig.args[0], args[0], args[1], kind)
         both = builder.load(place, align=lanes.element.bitwidth // 8)
-        every_other = ir.VectorType(ir.IntType(32), lanes.count)
-        even = ir.Constant(every_other, [ir.IntType(32)(2 * i) for i in range(lanes.count)])
-        odd = ir.Constant(every_other, [ir.IntType(32)(2 * i + 1) for i in range(lanes.count)])
-        return builder.fadd(builder.shuffle_vector(both, both, even), builder.shuffle_vector(both, both, odd))
+        even, odd = (pick(builder, both, both, range(first, 2 * lanes.count, 2)) for first in (0, 1))
+        return _add(builder, even, odd)
 
     return lanes(array, types.intp), generate
 
@@ -202,6 +200,14 @@ def magnitude(typingctx: Any, a: Any) -> Any:
         return builder.select(builder.icmp_signed("<", value, ir.Constant(value.type, None)), builder.neg(value), value)
 
     return a(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def floor(typingctx: Any, a: Any) -> Any:
+    """The greatest whole number that is not above, of each lane."""
+    if a not in (singles_type, doubles_type):
+        return None
+    return a(a), lambda context, builder, sig, args: _call(builder, "floor", args[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -272,6 +278,18 @@ def larger(typingctx: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.select(_compare(builder, ">", args[0], args[1]), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def smaller(typingctx: Any, a: Any, b: Any) -> Any:
+    """The smaller of two in each lane; that of `b` where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_compare(builder, "<", args[0], args[1]), args[0], args[1])
 
     return a(a, b), generate
 

@@ -133,7 +133,7 @@ def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
     for lead in range(LEADS):
         if state.lead[lead].run > 0:
             restless, unrest = state.usual[lead].restless, desk.lead[lead].unrest
-            for i in range(since, until):
+            for i in range(np.uint64(since), np.uint64(until)):
                 restless = (1.0 - UNREST) * restless + unrest[i]
             state.usual[lead].restless = restless
 

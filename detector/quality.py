@@ -73,7 +73,7 @@ def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
     end = np.uint64(at + EPOCH)
     now, last = uv[end - np.uint64(1)], uv[end - np.uint64(2)]
     bend = abs(now - np.float32(2.0) * last + uv[end - np.uint64(3)])
-    may_be_stuck = lanes.above(farthest, rail) != 0 or abs(now) > np.float32(RAIL_UV)
+    may_be_stuck = (lanes.above(farthest, rail) != 0) | (abs(now) > np.float32(RAIL_UV))
     roughs, moves = lanes.totals(rough, move)
     return roughs + bend, moves + abs(now - uv[end - np.uint64(1 + MOVE)]), may_be_stuck
 
@@ -117,9 +117,7 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
         The one behind the epoch.
     """
     rough, move, may_be_stuck = _count(track, at)
-    stuck = _stuck(track, at, missing) if may_be_stuck else np.float32(0.0)
-    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))  # no branch: it would be a gamble
-    _remember(quality, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
+    _remember(quality, rough, move, _stuck(track, at, missing) if may_be_stuck else np.float32(0.0))
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, ring, tick)
 
 
@@ -127,11 +125,19 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
 def close_all(quality: Row, track: Row, at: int, epochs: int, ring: Array, tick: int) -> int:
     """End so many epochs in a row in which no reading is missing; returns the worst state there was.
 
-    The arguments are those of `close` for the first of them; `track.states` gets the state after each.
+    The arguments are those of `close` for the first of them; `track.states` gets the state after each. All are counted
+    before the first is judged: so one epoch's counting does not wait for another's judgement.
     """
+    rough, move = track.rough, track.move
+    far = 0
+    for i in range(epochs):
+        rough[i], move[i], may_be_stuck = _count(track, at + i * EPOCH)
+        far |= may_be_stuck << i
     worst = GOOD
     for i in range(epochs):
-        close(quality, track, at + i * EPOCH, 0, ring, tick + i * EPOCH)
+        stuck = _stuck(track, at + i * EPOCH, 0) if far >> i & 1 else np.float32(0.0)
+        _remember(quality, rough[i], move[i], stuck)
+        quality.state = _judge(quality, ring, tick + i * EPOCH)
         track.states[i] = quality.state
         worst = max(worst, quality.state)
     return worst
@@ -141,7 +147,9 @@ def close_all(quality: Row, track: Row, at: int, epochs: int, ring: Array, tick:
 def lose(quality: Row) -> None:
     """End an epoch without any reading."""
     none = np.float32(0.0)
+    still = quality.still
     _remember(quality, none, none, none)
+    quality.still = still
     quality.state = OFF
 
 
@@ -155,6 +163,8 @@ def stay_lost(quality: Row, epochs: int) -> None:
 @hot
 def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
     """Put an epoch in the place of that a second ago."""
+    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))  # no branch: it would be a gamble
+    rough, move = min(rough, np.float32(MOST)), min(move, np.float32(MOST))
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]
     quality.moves += move - quality.move[slot]
@@ -185,9 +195,8 @@ def _judge(quality: Row, ring: Array, tick: int) -> int:
             return SATURATED if abs(low) > RAIL_UV else FLAT
     if quality.stucks > STUCK * ticks:
         return SATURATED
-    if quality.roughs > ROUGH_UV * ticks and quality.roughs > ROUGH * quality.moves:
-        return NOISY
-    return GOOD
+    noisy = (quality.roughs > ROUGH_UV * ticks) & (quality.roughs > ROUGH * quality.moves)
+    return NOISY if noisy else GOOD
 
 
 assert EPOCH * 4 * 32767 < 2**24, "the sum of an epoch is no longer whole"
