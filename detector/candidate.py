@@ -32,6 +32,7 @@ T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
 RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
 DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likelier
 FADING: Final = 30.0  # steps in which a T wave's being likely fades after a beat
+FADED: Final = 256  # steps for which that is kept ready (2 s: as long as beats are apart)
 RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
 UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
 BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
@@ -178,7 +179,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     measures[1] = math.log(state.best + 0.02)
     measures[2] = math.log(slope + 0.02)
     measures[3] = math.log(least + 0.02)
-    measures[4] = math.log(most + 0.02)
+    measures[4] = math.log(most + 0.02) if most != least else measures[3]
     measures[5] = math.exp(-0.5 * off * off)
     measures[6] = min(rr, DUE)
     measures[7] = 0.0
@@ -186,7 +187,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     measures[9] = restless / leads
     measures[10] = math.log((slope + 0.02) / (state.last_slope + 0.05)) if since < T_WAVE else 0.0
     measures[11] = math.log(size + 0.05)
-    measures[12] = math.exp(-since / FADING) * measures[11]
+    measures[12] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[11]
     measures[13] = at_rest
     measures[14] = math.log(noise / weights + 0.1)
     measures[15] = drift / weights

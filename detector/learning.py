@@ -82,12 +82,14 @@ def keep(state: Row, candidate: Row) -> None:
 
 
 @hot
-def look_behind(state: Row, desk: Row, index: int) -> None:
+def look_behind(state: Row, desk: Row, index: int) -> bool:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
     If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
     the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
     told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+
+    Returns True where a lead may have learned something.
     """
     state.looked = 1
     behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
@@ -98,7 +100,7 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
         again = state.outdone == state.n - 1
         state.outdone = state.n
         if not again:  # one wide complex of two humps, or an artefact, says nothing of the beats to come
-            return
+            return False
         raised = False
         for lead in range(LEADS):
             if is_heard(state, lead):
@@ -106,20 +108,27 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
         if raised:
             begin_shape(state.shape)
             state.wary = WARY
+        return True
+    return False
 
 
 @hot
 def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
-    """Note what the looks in the steps [start, end) of this call add to how restless each lead is.
+    """Note how restless each lead is after each look in the steps [start, end) of this call.
 
-    All at once, so that what follows one after the other in `learn_rest` is as little as can be.
+    No beat changes it, so it is done ahead: one look waits for another, and what comes next need not wait for them.
     """
     first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
+    looks = (end - first + UNREST_EVERY - 1) // UNREST_EVERY
     for lead in range(LEADS):
         if state.lead[lead].run > 0:
             envelope, unrest = desk.lead[lead].work.envelope[first:], desk.lead[lead].unrest
-            for i in range((end - first + UNREST_EVERY - 1) // UNREST_EVERY):
+            for i in range(looks):
                 unrest[i] = UNREST * envelope[UNREST_EVERY * i]
+            restless = state.usual[lead].restless
+            for i in range(looks):
+                restless = (1.0 - UNREST) * restless + unrest[i]
+                unrest[i] = restless
 
 
 @hot
@@ -128,14 +137,11 @@ def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
 
     They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
     """
-    since = start // UNREST_EVERY - begun // UNREST_EVERY
-    until = end // UNREST_EVERY - begun // UNREST_EVERY
-    for lead in range(LEADS):
-        if state.lead[lead].run > 0:
-            restless, unrest = state.usual[lead].restless, desk.lead[lead].unrest
-            for i in range(np.uint64(since), np.uint64(until)):
-                restless = (1.0 - UNREST) * restless + unrest[i]
-            state.usual[lead].restless = restless
+    if start // UNREST_EVERY < end // UNREST_EVERY:
+        latest = end // UNREST_EVERY - begun // UNREST_EVERY - 1
+        for lead in range(LEADS):
+            if state.lead[lead].run > 0:
+                state.usual[lead].restless = desk.lead[lead].unrest[latest]
 
 
 assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"

@@ -196,9 +196,9 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = index
         past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
         if index == past:
-            look_behind(state, desk, index)
-            gains(state, desk)
-            ready = index
+            if look_behind(state, desk, index):
+                gains(state, desk)
+                ready = index
             past = end
         fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
         stop = min(turns, fades, past)

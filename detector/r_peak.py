@@ -88,6 +88,11 @@ def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     level = _mean(all_of[:BEFORE])
     if np.isnan(level):
         level = _mean(out)
+    if missing == 0:  # nearly always
+        levels = lanes.spread(level)
+        for i in range(BEFORE, BEFORE + count, SINGLES):
+            lanes.store(window, i, lanes.load(window, i) - levels)
+        return True
     for i in range(count):
         out[i] = np.float32(0.0) if np.isnan(out[i]) else out[i] - level
     return True
@@ -99,12 +104,13 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
 
     Upward ones count `upright` times. Their `sizes` have zeros behind them, to be dealt with in whole vectors.
     """
-    for i in range(count):
-        deflection = deflections[i]
-        sizes[i] = deflection * upright if deflection > np.float32(0.0) else -deflection
+    times, zero = lanes.spread(upright), lanes.spread(np.float32(0.0))
+    for i in range(0, count, SINGLES):
+        some = lanes.load(deflections, i)
+        lanes.store(sizes, i, lanes.larger(some * times, zero - some))
     for i in range(count, min(count + SINGLES, len(sizes))):
         sizes[i] = np.float32(0.0)
-    greatest = lanes.spread(np.float32(0.0))
+    greatest = zero
     for i in range(0, count, SINGLES):
         greatest = lanes.larger(lanes.load(sizes, i), greatest)
     most = lanes.most(greatest)
@@ -128,11 +134,10 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
 @hot
 def _mean(values: Array) -> Single:
     """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
-    total = np.float32(0.0)
-    for i in range(len(values)):
-        total += values[i]
-    if not np.isnan(total):  # nearly always
-        return np.rint(total / np.float32(len(values)))
+    if len(values) == BEFORE:
+        total = lanes.total(lanes.load(values, 0) + lanes.load(values, SINGLES))
+        if not np.isnan(total):  # nearly always
+            return np.rint(total / np.float32(BEFORE))
     total = np.float32(0.0)
     there = 0
     for i in range(len(values)):
@@ -150,4 +155,6 @@ def _whole(mv: Array, out: Array) -> None:
 
 
 assert BEFORE + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert BEFORE == 2 * SINGLES, "the level before a complex is the mean of two vectors"
+assert BEFORE + (2 * FIDUCIAL // SINGLES + 1) * SINGLES <= WINDOW, "the last vector has no room"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"
