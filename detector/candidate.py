@@ -42,6 +42,7 @@ SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overd
 #: tachycardia are wide, early and without rest.
 SELF, ENOUGH = 0.9, 0.7
 CLEAR: Final = SURE + 0.5  # its score at least
+LOGARITHMS: Final = (1, 2, 3, 11, 14)  # numbers of measures taken as logarithms, whatever else is known
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
@@ -176,21 +177,25 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     off = (rr - 1.0) / RR_SPREAD
     measures = candidate.measures
     measures[0] = 1.0
-    measures[1] = math.log(state.best + 0.02)
-    measures[2] = math.log(slope + 0.02)
-    measures[3] = math.log(least + 0.02)
-    measures[4] = math.log(most + 0.02) if most != least else measures[3]
+    measures[1] = state.best + 0.02
+    measures[2] = slope + 0.02
+    measures[3] = least + 0.02
+    measures[4] = most + 0.02
     measures[5] = math.exp(-0.5 * off * off)
     measures[6] = min(rr, DUE)
     measures[7] = 0.0
     measures[8] = 0.0
     measures[9] = restless / leads
-    measures[10] = math.log((slope + 0.02) / (state.last_slope + 0.05)) if since < T_WAVE else 0.0
-    measures[11] = math.log(size + 0.05)
-    measures[12] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[11]
+    measures[10] = (slope + 0.02) / (state.last_slope + 0.05)
+    measures[11] = size + 0.05
     measures[13] = at_rest
-    measures[14] = math.log(noise / weights + 0.1)
+    measures[14] = noise / weights + 0.1
     measures[15] = drift / weights
+    for number in LOGARITHMS:  # one after the other: what else is at work need not be put aside for each of them
+        measures[number] = math.log(measures[number])
+    measures[4] = math.log(measures[4]) if leads > 1 else measures[3]
+    measures[10] = math.log(measures[10]) if since < T_WAVE else 0.0
+    measures[12] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[11]
     measures[16] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
 
 

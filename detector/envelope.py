@@ -13,7 +13,7 @@ frames leaves no trace.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -173,23 +173,28 @@ def steepest(work: Row, at: int) -> float:
 def band(work: Row, first: int, out: Array) -> Single:
     """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
 
-    As many steps as `out` takes, a vector or more. All is whole, so it does not matter how the baseline is added up.
+    As many steps as `out` takes, whole vectors and one. All is whole, so it does not matter how the baseline is added up.
     """
-    b = work.b
-    base = lanes.spread(np.float32(BASE))
     greatest = lanes.spread(np.float32(0.0))
-    for k in range(0, len(out), SINGLES):
-        step = min(k, len(out) - SINGLES)  # the last vector makes some once more, to end where they end
-        at = HELD + first + step
-        even, odd = lanes.load(b, at), lanes.load(b, at - 1)
-        for i in range(2, BASE - 1, 2):
-            even = even + lanes.load(b, at - i)
-            odd = odd + lanes.load(b, at - i - 1)
-        total = even + odd + lanes.load(b, at - BASE + 1)
-        value = base * lanes.load(b, at - CENTRE) - total
+    last = len(out) - 1
+    for step in range(0, last, SINGLES):
+        value = _band(work.b, HELD + first + step)
         lanes.store(out, step, value)
         greatest = lanes.larger(lanes.magnitude(value), greatest)
-    return lanes.most(greatest)
+    value = _band(work.b, HELD + first + last - SINGLES + 1)
+    out[last] = lanes.lane(value, SINGLES - 1)
+    return lanes.most(lanes.larger(lanes.magnitude(value), greatest))
+
+
+@hot
+def _band(b: Array, at: int) -> Any:
+    """The lanes of that from an index of `b` on."""
+    even, odd = lanes.load(b, at), lanes.load(b, at - 1)
+    for i in range(2, BASE - 1, 2):
+        even = even + lanes.load(b, at - i)
+        odd = odd + lanes.load(b, at - i - 1)
+    total = even + odd + lanes.load(b, at - BASE + 1)
+    return lanes.spread(np.float32(BASE)) * lanes.load(b, at - CENTRE) - total
 
 
 assert HELD % SINGLES == SLOPES % SINGLES == 0, "copied in whole vectors"
