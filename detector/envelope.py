@@ -173,7 +173,7 @@ def steepest(work: Row, at: int) -> float:
 def band(work: Row, first: int, out: Array) -> Single:
     """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
 
-    As many steps as `out` takes, whole vectors and one. All is whole, so it does not matter how the baseline is added up.
+    As many steps as `out` takes, whole vectors and one. All is whole: how the baseline is added up does not matter.
     """
     greatest = lanes.spread(np.float32(0.0))
     last = len(out) - 1

@@ -150,28 +150,13 @@ def quiet(wave: Row) -> float:
 @hot
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    y, alike, energy = wave.exact, wave.alike, wave.energy
-    largest = np.int32(0)
-    for i in range(WINDOW):
-        y[i] = wave.y[i]
-        largest = max(largest, np.int32(abs(wave.y[i])))
-    y[WINDOW:] = 0.0
-    if largest <= SHORT:
-        short = wave.short
-        for i in range(WINDOW):
-            short[i] = np.int16(wave.y[i])
-        short[WINDOW:] = 0
-        _multiply_short(short, alike)
-    else:
-        _multiply(y, alike)
-    squares = lanes.spread(0.0)
-    for i in range(0, PADDED, DOUBLES):
-        now = lanes.load(y, i)
-        squares = lanes.multiply_add(now, now, squares)
-    early = late = 1.0 + lanes.total(squares)  # energy of the window without its last `lag` samples, and its first
+    y, alike, energy = wave.y, wave.alike, wave.energy
+    # Energy of the window without its last `lag` samples, and without its first.
+    early = late = 1.0 + (_multiply_short(wave) if _largest(y) <= SHORT else _multiply(wave))
     for lag in range(1, LONGEST + 1):
-        early -= y[WINDOW - lag] * y[WINDOW - lag]
-        late -= y[lag - 1] * y[lag - 1]
+        last, first = float(y[WINDOW - lag]), float(y[lag - 1])
+        early -= last * last
+        late -= first * first
         if lag >= SHORTEST:
             energy[lag - SHORTEST] = early * late
     energy[LONGEST - SHORTEST + 1 :] = 1.0  # of lags that are not asked for
@@ -187,11 +172,28 @@ def period(wave: Row) -> float:
 
 
 @hot
-def _multiply(y: Array, out: Array) -> None:
+def _largest(y: Array) -> int:
+    """Greatest magnitude of the window."""
+    greatest = np.int32(0)
+    for i in range(WINDOW):
+        greatest = max(greatest, np.int32(abs(y[i])))
+    return int(greatest)
+
+
+@hot
+def _multiply(wave: Row) -> float:
     """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
 
-    Four lags at once, which share what they load; behind the window there are zeros.
+    Four lags at once, which share what they load; behind the window there are zeros. Returns the sum of squares.
     """
+    y, out = wave.exact, wave.alike
+    for i in range(WINDOW):
+        y[i] = wave.y[i]
+    y[WINDOW:] = 0.0
+    squares = lanes.spread(0.0)
+    for i in range(0, PADDED, DOUBLES):
+        now = lanes.load(y, i)
+        squares = lanes.multiply_add(now, now, squares)
     for first in range(0, LAGS, AT_ONCE):
         lag = SHORTEST + first
         one = two = three = four = lanes.spread(0.0)
@@ -205,11 +207,19 @@ def _multiply(y: Array, out: Array) -> None:
         out[first + 1] = lanes.total(two)
         out[first + 2] = lanes.total(three)
         out[first + 3] = lanes.total(four)
+    return float(lanes.total(squares))
 
 
 @hot
-def _multiply_short(y: Array, out: Array) -> None:
+def _multiply_short(wave: Row) -> float:
     """The same of numbers up to `SHORT`, of which four times as many are multiplied at once."""
+    y, out = wave.short, wave.alike
+    for i in range(WINDOW):
+        y[i] = np.int16(wave.y[i])
+    y[WINDOW:] = 0
+    squares = lanes.spread(np.int32(0))
+    for i in range(0, PADDED, SHORTS):
+        squares = squares + wholes.products(y, i, y, i)
     for first in range(0, LAGS, AT_ONCE):
         lag = SHORTEST + first
         one = two = three = four = lanes.spread(np.int32(0))
@@ -222,6 +232,7 @@ def _multiply_short(y: Array, out: Array) -> None:
         out[first + 1] = wholes.total(two)
         out[first + 2] = wholes.total(three)
         out[first + 3] = wholes.total(four)
+    return float(wholes.total(squares))
 
 
 assert 2 * (PADDED // SHORTS) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"
