@@ -110,7 +110,8 @@ def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measure
             track = state.lead[lead]
             if fibrillation.is_lost(track.lost):
                 continue
-            y = waviness.without_baseline(track, state.here, desk.wave)
+            waviness.without_baseline(track, state.here, desk.wave)
+            y = desk.wave.y
             least, largest, mean = waviness.deflections(y)
             if fibrillation.rests(track, k % fibrillation.HALVES):
                 says[k, lead] = RESTS
@@ -146,7 +147,8 @@ def hear(path: Path, database: str, folders: Sequence[Path]) -> Heard:
         done = int(detector.signal["end"])
         for one in closed[closed["tick"] < epochs * EPOCH]:
             state[one["tick"] // EPOCH + 1] = one["lead"]
-        regular[min(done // fibrillation.EVERY, len(regular)) - 1 :] = doubt.regular(detector.state()[0]["doubt"])
+        lately = detector.state()[0]["doubt"]
+        regular[min(done // fibrillation.EVERY, len(regular)) - 1 :] = doubt.regular(lately["told"], lately["scores"])
     mv = mv[: epochs * EPOCH]
     there = np.isfinite(mv)
     last = np.maximum.accumulate(np.where(there, np.arange(len(mv))[:, None], 0), axis=0)  # the last reading is held

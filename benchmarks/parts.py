@@ -54,7 +54,11 @@ def machine() -> dict[str, Any]:
         found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         model = found[1] if found else ""
     commit = subprocess.run(
-        ["git", "describe", "--always", "--exclude=*", "--dirty", "--abbrev=10"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--exclude=*", "--dirty", "--abbrev=10"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

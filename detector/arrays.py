@@ -8,19 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from detector import lanes
-from detector.jit import kernel, whole_numbers
+from detector.jit import hot, whole_numbers
 from detector.lanes import SINGLES
 from detector.types import Array, Single
 
 
-@kernel
+@hot
 def copy(source: Array, target: Array) -> None:
     """Put one array into the beginning of another."""
     for i in range(len(source)):
         target[i] = source[i]
 
 
-@kernel
+@hot
 def copy_singles(source: Array, first: int, count: int, target: Array, to: int) -> None:
     """Put a whole number of vectors of float32 from index `first` on into another array from `to` on."""
     for i in range(0, count, SINGLES):

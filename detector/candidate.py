@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 
 from detector import lanes
-from detector.arrays import largest, span_of
+from detector.arrays import span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import DOUBLES
 from detector.score import BEGIN, BEGIN_STEPS, COUNT, score
 from detector.types import LEADS, Array, Row, Single
@@ -32,6 +32,7 @@ T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
 RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
 DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likelier
 FADING: Final = 30.0  # steps in which a T wave's being likely fades after a beat
+FADED: Final = 256  # steps for which that is kept ready (2 s: as long as beats are apart)
 RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
 UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
 BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
@@ -41,6 +42,7 @@ SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overd
 #: tachycardia are wide, early and without rest.
 SELF, ENOUGH = 0.9, 0.7
 CLEAR: Final = SURE + 0.5  # its score at least
+LOGARITHMS: Final = (1, 2, 3, 11, 14)  # numbers of measures taken as logarithms, whatever else is known
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
@@ -89,7 +91,7 @@ SHAPE = np.dtype(
 )
 
 
-@kernel
+@hot
 def begin(shape: Row) -> None:
     """No shape is known."""
     shape.points[:] = 0.0
@@ -97,7 +99,7 @@ def begin(shape: Row) -> None:
     shape.beats[:] = 0.0
 
 
-@kernel
+@hot
 def weigh(state: Row, desk: Row, index: int) -> None:
     """Find `state.candidate.score` of the feature's peak at step `state.best_at`.
 
@@ -130,7 +132,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
         candidate.score = max(candidate.score, CLEAR)
 
 
-@kernel
+@hot
 def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     """All measures but likeness; the signal around the candidate on the way."""
     candidate = state.candidate
@@ -151,8 +153,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
             continue
         usual = state.usual[lead]
         near = candidate.near[lead]
-        band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near)
-        size_uv = largest(near) * PER_BAND
+        size_uv = band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near) * PER_BAND
         candidate.size[lead] = size_uv
         level = max(usual.level, FLOOR)
         envelope = state.at_best[lead] / level
@@ -176,25 +177,29 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     off = (rr - 1.0) / RR_SPREAD
     measures = candidate.measures
     measures[0] = 1.0
-    measures[1] = math.log(state.best + 0.02)
-    measures[2] = math.log(slope + 0.02)
-    measures[3] = math.log(least + 0.02)
-    measures[4] = math.log(most + 0.02)
+    measures[1] = state.best + 0.02
+    measures[2] = slope + 0.02
+    measures[3] = least + 0.02
+    measures[4] = most + 0.02
     measures[5] = math.exp(-0.5 * off * off)
     measures[6] = min(rr, DUE)
     measures[7] = 0.0
     measures[8] = 0.0
     measures[9] = restless / leads
-    measures[10] = math.log((slope + 0.02) / (state.last_slope + 0.05)) if since < T_WAVE else 0.0
-    measures[11] = math.log(size + 0.05)
-    measures[12] = math.exp(-since / FADING) * measures[11]
+    measures[10] = (slope + 0.02) / (state.last_slope + 0.05)
+    measures[11] = size + 0.05
     measures[13] = at_rest
-    measures[14] = math.log(noise / weights + 0.1)
+    measures[14] = noise / weights + 0.1
     measures[15] = drift / weights
+    for number in LOGARITHMS:  # one after the other: what else is at work need not be put aside for each of them
+        measures[number] = math.log(measures[number])
+    measures[4] = math.log(measures[4]) if leads > 1 else measures[3]
+    measures[10] = math.log(measures[10]) if since < T_WAVE else 0.0
+    measures[12] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[11]
     measures[16] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
 
 
-@kernel
+@hot
 def _width(before: Array, best: Single) -> float:
     """Share of the steps before a peak in which the feature was already half as high."""
     half = np.float32(0.5) * best
@@ -204,32 +209,34 @@ def _width(before: Array, best: Single) -> float:
     return wide / WIDTH
 
 
-@kernel
-def _energy(near: Array, shift: int) -> float:
-    """Sum of squares: of whole numbers, and exact in float64."""
-    part = lanes.load(near, shift)
+@hot
+def _sizes(near: Array, out: Array) -> None:
+    """Roots of the sums of squares at each shift: the squares are of whole numbers, and their sums exact in float64."""
+    part = lanes.load(near, 0)
     sums = part * part
     for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
-        part = lanes.load(near, shift + k)
+        part = lanes.load(near, k)
         sums = lanes.multiply_add(part, part, sums)
     total = lanes.total(sums)
     for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
-        total += near[np.uint64(shift + k)] * near[np.uint64(shift + k)]
-    return float(total)
+        total += near[k] * near[k]
+    out[0] = math.sqrt(total + 1e-9)
+    for shift in range(1, SHIFTS):
+        total += near[shift + POINTS - 1] * near[shift + POINTS - 1] - near[shift - 1] * near[shift - 1]
+        out[shift] = math.sqrt(total + 1e-9)
 
 
-@kernel
+@hot
 def _compare(state: Row, desk: Row) -> None:
     """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
     candidate = state.candidate
-    candidate.likeness = -2.0
-    best = -2.0
+    best = likest = -2.0
+    which, where = candidate.shape, candidate.shift
     weights = 0.0
     for lead in range(LEADS):
         if desk.gain[lead] > 0.0:
             weights += state.usual[lead].weight
-            for shift in range(SHIFTS):
-                desk.size[lead, shift] = math.sqrt(_energy(candidate.near[lead], shift) + 1e-9)
+            _sizes(candidate.near[lead], desk.size[lead])
     for shape in range(SHAPES):
         if state.shape.beats[shape] <= 0.0:
             continue
@@ -241,16 +248,16 @@ def _compare(state: Row, desk: Row) -> None:
                     size = desk.size[lead, shift] * state.shape.size[shape, lead]
                     total += state.usual[lead].weight * (both / size)
             likeness = total / weights
-            if likeness > best:
-                best = likeness
-                candidate.shape = shape
-                candidate.shift = shift
-            if state.shape.beats[shape] >= TRUSTED and likeness > candidate.likeness:
-                candidate.likeness = likeness
-    candidate.fit = best
+            better = likeness > best  # no branches here: they would be gambles
+            which, where = shape if better else which, shift if better else where
+            best = likeness if better else best
+            trusted = state.shape.beats[shape] >= TRUSTED and likeness > likest
+            likest = likeness if trusted else likest
+    candidate.fit, candidate.likeness = best, likest
+    candidate.shape, candidate.shift = which, where
 
 
-@kernel
+@hot
 def _both(near: Array, shift: int, points: Array) -> float:
     """Sum of products, in four sums side by side that need not wait for one another."""
     sums = lanes.load(near, shift) * lanes.load(points, 0)
@@ -262,7 +269,7 @@ def _both(near: Array, shift: int, points: Array) -> float:
     return float((first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3)))
 
 
-@kernel
+@hot
 def learn(shape: Row, candidate: Row) -> None:
     """Learn the shape of a candidate that is a beat, in the leads that were heard."""
     which = candidate.shape

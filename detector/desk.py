@@ -6,17 +6,19 @@ it does keep, follow from the rates alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from detector.candidate import BACK, CANDIDATE, SHIFTS
+from detector.candidate import BACK, CANDIDATE, FADED, FADING, SHIFTS
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
-from detector.types import CHUNK, LEADS
+from detector.types import CHUNK, EPOCHS, LEADS
+from detector.usual import UNREST_EVERY
 from detector.waviness import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
@@ -35,7 +37,12 @@ TRACK = np.dtype(
         ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts behind those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
+        ("rough", "f4", (EPOCHS,)),  # roughness and movement of each epoch of this call,
+        ("move", "f4", (EPOCHS,)),
+        ("states", "i1", (EPOCHS,)),  # and the lead's state after it
+        ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # how restless it is after each look of this call
         ("carries", "i8"),  # 1: it may in all ticks of this call
+        ("alike", "i8"),  # 1: its steps are all valid, or none is
         ("work", WORK),
     ],
     align=True,
@@ -49,6 +56,7 @@ DESK = np.dtype(
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
+        ("sizes", "f4", (WINDOW,)),  # of its deflections
         ("wave", WAVE),
         ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
         ("feature", "f4", (BACK + room(STEPS),)),
@@ -56,6 +64,7 @@ DESK = np.dtype(
         ("n_judged", "i8"),
         ("decided", DECIDED, (2 * STEPS,)),  # of this call: a step decides on one peak, and takes one back at most
         ("n_decided", "i8"),
+        ("faded", "f8", (FADED,)),  # by how much a T wave's being likely has faded so many steps after a beat
         ("weights", "f8", (2, COUNT + 1, UNITS + 1)),  # of `detector.score`: in general, and of a bed's first beats
     ],
     align=True,
@@ -69,4 +78,5 @@ def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
     """A place to work in, shape (1,), with the weights a candidate is judged by: both, or the same for all beats."""
     made = np.zeros(1, DESK)
     made["weights"] = weights
+    made["faded"] = [math.exp(-steps / FADING) for steps in range(FADED)]
     return made

@@ -12,7 +12,7 @@ from detector import doubt, fibrillation, lanes, qrs, quality, resample
 from detector.arrays import copy, copy_singles
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
 
@@ -49,7 +49,7 @@ DETECTOR = np.dtype(
 )
 
 
-@kernel
+@hot
 def begin(state: Row, rate_mhz: int, origin: int) -> None:
     """Start at record sample `origin`; after a restart the ticks go on, everything else is learned anew."""
     whole = STRIDE * EPOCH  # epochs and steps begin here
@@ -71,7 +71,7 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
     state.n_epochs = 0
 
 
-@kernel
+@hot
 def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> None:
     """Take at most one second of samples; R peaks and epochs are appended to the bed's queues.
 
@@ -104,7 +104,7 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
     doubt.follow(state.doubt, desk, state.epochs, before, state.n_epochs)
 
 
-@kernel
+@hot
 def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     """Put a lead's ticks into the ring, and as whole microvolts behind those of before."""
     ring, last = state.signal.mv[lead], state.last[lead]
@@ -129,7 +129,7 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     copy_singles(track.uv, ticks, PAST, last.uv, 0)
 
 
-@kernel
+@hot
 def _mark(track: Row, last: Row, ticks: int) -> None:
     """Say which ticks of a lead have a reading, and hold the last one where there is none."""
     mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
@@ -145,14 +145,14 @@ def _mark(track: Row, last: Row, ticks: int) -> None:
     copy(track.there[ticks : ticks + PAST], last.there)
 
 
-@kernel
+@hot
 def _to_microvolts(mv: Array, uv: Array) -> None:
     """Whole microvolts within what the filters take."""
     for i in range(len(mv)):
         uv[i] = np.rint(min(max(mv[i] * np.float32(1000.0), np.float32(-LIMIT_UV)), np.float32(LIMIT_UV)))
 
 
-@kernel
+@hot
 def _watch(state: Row, desk: Row, ticks: int) -> None:
     """Judge the leads' quality and look for fibrillation: what is known when an epoch ends."""
     begun = state.tick % EPOCH
@@ -181,12 +181,16 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
         _count_same(state.last[lead], desk.lead[lead], ticks)
 
 
-@kernel
+@hot
 def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
     """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
     lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
+    ending = (begun + ticks) // EPOCH
     if track.gone:
-        _stay_gone(state, lead, (begun + ticks) // EPOCH)
+        _stay_gone(state, lead, ending)
+        return
+    if track.blank == 0 and same >= begun and lately.state <= NOISY:
+        _qualify_whole(state, track, lead, begun, ticks, ending)
         return
     if track.blank in (0, ticks):
         valid[:ticks] = track.blank == 0
@@ -218,7 +222,25 @@ def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
         first = end
 
 
-@kernel
+@hot
+def _qualify_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, ending: int) -> None:
+    """The same for a lead that may carry beats and of which no reading is missing, nor was in the epoch that has begun:
+    nearly always.
+    """
+    lately, valid, states = state.quality[lead], track.valid, track.states
+    worst = quality.close_all(lately, track, PAST - begun, ending, state.signal.mv[lead], state.tick - begun + EPOCH)
+    for i in range(ending):
+        state.epochs[state.n_epochs + i].lead[lead] = states[i]
+    valid[:ticks] = 1
+    track.carries = worst <= NOISY
+    if worst > NOISY:
+        for i in range(ending):
+            if states[i] > NOISY:
+                first = (i + 1) * EPOCH - begun
+                valid[first : min(first + EPOCH, ticks)] = 0
+
+
+@hot
 def _stay_gone(state: Row, lead: int, epochs: int) -> None:
     """So many epochs end in which a lead is still gone."""
     quality.stay_lost(state.quality[lead], epochs)
@@ -226,7 +248,7 @@ def _stay_gone(state: Row, lead: int, epochs: int) -> None:
         state.epochs[state.n_epochs + i].lead[lead] = state.quality[lead].state
 
 
-@kernel
+@hot
 def _count_same(last: Row, track: Row, ticks: int) -> None:
     """For how long there has been a reading, or none."""
     if track.blank == 0:
@@ -241,10 +263,11 @@ def _count_same(last: Row, track: Row, ticks: int) -> None:
         last.same = run if there[ticks - 1] else -run
 
 
-@kernel
+@hot
 def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
     """Make steps of a lead's ticks, two of each; the first tick may be the second of a step."""
     x, uv, there, valid = track.work.x, track.uv, track.work.valid, track.valid
+    track.alike = track.gone
     if track.gone:
         there[:steps] = 0
         last.half = 0
@@ -253,6 +276,7 @@ def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
         lanes.store(x, 2 + step, lanes.pairs(uv, PAST - odd + 2 * step))
     if track.carries:
         there[odd:steps] = 1
+        track.alike = odd == 0 or last.half == 1
     else:
         whole, first = there[odd:steps], valid[odd:]
         for i in range(len(whole)):
@@ -262,7 +286,7 @@ def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
     last.half = valid[ticks - 1]
 
 
-@kernel
+@hot
 def empty(state: Row) -> None:
     """Drop the queued peaks and epochs once they have been read."""
     state.n_peaks = 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from detector import fibrillation
 from detector.envelope import STRIDE
-from detector.jit import kernel
+from detector.jit import hot
 from detector.types import EPOCH, GOOD, NOISY, RATE, Array, Row
 
 SPAN_S: Final = 5.0  # s in which what was decided fades to 1/e: a few beats, as a nurse would look at a strip
@@ -41,7 +41,7 @@ DOUBT = np.dtype(
 )
 
 
-@kernel
+@hot
 def begin(doubt: Row) -> None:
     """Nothing has been decided."""
     doubt.told = 0.0
@@ -50,36 +50,36 @@ def begin(doubt: Row) -> None:
     doubt.doubtful = 0
 
 
-@kernel
+@hot
 def _odds(score: float) -> float:
     """Probability of a beat."""
     return 1.0 / (1.0 + math.exp(-score))
 
 
-@kernel
+@hot
 def tell(desk: Row, step: int, score: float) -> None:
     """A peak of this score is told as a beat."""
     _note(desk, step, 1.0, 1.0 - _odds(score), _bounded(score))
 
 
-@kernel
+@hot
 def refuse(desk: Row, step: int, score: float) -> None:
     """A peak of this score is no beat."""
     _note(desk, step, 0.0, _odds(score), 0.0)
 
 
-@kernel
+@hot
 def take_back(desk: Row, step: int, score: float) -> None:
     """A peak of this score, refused before, is told as a beat all the same."""
     _note(desk, step, 1.0, 1.0 - 2.0 * _odds(score), _bounded(score))
 
 
-@kernel
+@hot
 def _bounded(score: float) -> float:
     return min(max(score, LEAST_SCORE), MOST_SCORE)
 
 
-@kernel
+@hot
 def _note(desk: Row, step: int, told: float, wrong: float, score: float) -> None:
     if math.isnan(score) or math.isnan(wrong):  # sums that fade would never recover
         return
@@ -91,7 +91,7 @@ def _note(desk: Row, step: int, told: float, wrong: float, score: float) -> None
     desk.n_decided += 1
 
 
-@kernel
+@hot
 def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
     """Take what a call has decided, and judge the epochs [first, end) of the queue, which ended in it.
 
@@ -106,44 +106,41 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
     first, end : int
     """
     taken = 0
+    told, wrong, scores, doubtful = doubt.told, doubt.wrong, doubt.scores, doubt.doubtful != 0
     for number in range(first, end):
         epoch = epochs[number]
         while taken < desk.n_decided and STRIDE * desk.decided[taken].step + STRIDE - 1 <= epoch.tick:
-            _take(doubt, desk.decided[taken])
+            decided = desk.decided[taken]
+            told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
             taken += 1
-        bound = ENDS if doubt.doubtful else BEGINS
-        doubt.doubtful = doubt.wrong > bound * max(doubt.told, LEAST)
-        epoch.doubtful = doubt.doubtful
+        doubtful = wrong > (ENDS if doubtful else BEGINS) * max(told, LEAST)
+        epoch.doubtful = doubtful
         odds = epoch.vf
-        epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
-        epoch.vf = epoch.vf_alone if odds == fibrillation.SURE_NOT else fibrillation.likelihood(odds, regular(doubt))
-        doubt.told *= KEEP
-        doubt.wrong *= KEEP
-        doubt.scores *= KEEP
+        if odds == fibrillation.SURE_NOT:  # nearly always
+            epoch.vf_alone = epoch.vf = fibrillation.UNLIKELY
+        else:
+            epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
+            epoch.vf = fibrillation.likelihood(odds, regular(told, scores))
+        told, wrong, scores = told * KEEP, wrong * KEEP, scores * KEEP
     for number in range(taken, desk.n_decided):
-        _take(doubt, desk.decided[number])
+        decided = desk.decided[number]
+        told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
+    doubt.told, doubt.wrong, doubt.scores, doubt.doubtful = told, wrong, scores, doubtful
 
 
-@kernel
-def regular(doubt: Row) -> float:
+@hot
+def regular(told: float, scores: float) -> float:
     """How much the beats told lately speak for a rhythm: their mean score; less, and at last nothing, if they are fast.
 
     A lead that is being moved moves like fibrillation, but the beats of before are found in it. Waves of fibrillation
     may be told as beats too, and some score high: those are faster than nearly every rhythm. Where no more beats come,
     those of before say less and less.
     """
-    pace = min(max((FAST - doubt.told) / (FAST - SLOW), 0.0), 1.0)
-    return float(doubt.scores / max(doubt.told, ENOUGH) * pace)
+    pace = min(max((FAST - told) / (FAST - SLOW), 0.0), 1.0)
+    return float(scores / max(told, ENOUGH) * pace)
 
 
-@kernel
-def _take(doubt: Row, decided: Row) -> None:
-    doubt.told += decided.told
-    doubt.wrong += decided.wrong
-    doubt.scores += decided.score
-
-
-@kernel
+@hot
 def condition(epoch: Row, lead: int) -> int:
     """State of a lead: one that is good by itself is noisy while the beats are in doubt."""
     return int(NOISY if epoch.doubtful and epoch.lead[lead] == GOOD else epoch.lead[lead])

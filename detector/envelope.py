@@ -13,14 +13,15 @@ frames leaves no trace.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from detector import lanes
 from detector.arrays import copy, copy_singles, largest
-from detector.jit import kernel, whole_numbers
+from detector.jit import hot
 from detector.lanes import SINGLES, room
-from detector.types import CHUNK, Array, Row
+from detector.types import CHUNK, Array, Row, Single
 
 STRIDE: Final = 2  # ticks a step
 BASE: Final = 17  # steps of the baseline's boxcar (136 ms): what is slower than a wide QRS is baseline
@@ -55,18 +56,17 @@ WORK = np.dtype(
     [
         ("x", "f4", (2 + room(STEPS),)),  # µV, the sum of a step's ticks
         ("valid", "u1", (STEPS,)),
-        ("b", "f4", (HELD + STEPS,)),  # as in `FRONT`
-        ("d", "f4", (SLOPES + STEPS,)),
-        ("square", "f4", (SPAN + STEPS,)),  # of the slopes, and their sums
-        ("two", "f4", (SPAN + STEPS,)),
-        ("four", "f4", (SPAN + STEPS,)),
-        ("envelope", "f4", (STEPS,)),
+        ("b", "f4", (HELD + room(STEPS),)),  # as in `FRONT`
+        ("d", "f4", (SLOPES + room(STEPS),)),
+        ("two", "f4", (SPAN + room(STEPS),)),  # sums of the squares of slopes
+        ("four", "f4", (SPAN + room(STEPS),)),
+        ("envelope", "f4", (room(STEPS),)),
     ],
     align=True,
 )
 
 
-@kernel
+@hot
 def clear(front: Row) -> None:
     """No reading yet."""
     front.run = 0
@@ -75,7 +75,7 @@ def clear(front: Row) -> None:
     front.d[:] = 0.0
 
 
-@kernel
+@hot
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
     copy(front.x, work.x)
@@ -83,7 +83,7 @@ def load(front: Row, work: Row) -> None:
     copy_singles(front.d, 0, SLOPES, work.d, 0)
 
 
-@kernel
+@hot
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
     copy(work.x[steps : steps + 2], front.x)
@@ -91,7 +91,7 @@ def store(front: Row, work: Row, steps: int) -> None:
     copy_singles(work.d, steps, SLOPES, front.d, 0)
 
 
-@kernel
+@hot
 def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
     """Steps [first, end) without a reading; `still`: for so long that none of the lead's past is asked for."""
     front.run = 0
@@ -103,7 +103,7 @@ def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
     work.d[SLOPES + first : SLOPES + end] = 0.0
 
 
-@kernel
+@hot
 def feed(front: Row, work: Row, first: int, end: int) -> None:
     """Filter the steps [first, end), all with a reading; what comes before them has been dealt with."""
     if front.run == 0:  # as if the lead had always been here: no jump, no false beat
@@ -111,74 +111,94 @@ def feed(front: Row, work: Row, first: int, end: int) -> None:
         work.x[first : first + 2] = x
         work.b[first : first + HELD] = np.float32(4.0) * x
         work.d[first : first + SLOPES] = 0.0
-    # Every array from its first element on: an index that cannot be negative lets the compiler fill all lanes.
-    _smooth(work.x[first : end + 2], work.b[HELD + first : HELD + end])
-    _slope(work.b[HELD + first - BASE : HELD + end], work.d[SLOPES + first : SLOPES + end])
+    _smooth(work, first, end)
+    _slope(work, first, end)
     _envelope(work, first, end)
     front.run += end - first
 
 
-@whole_numbers
-def _smooth(x: Array, out: Array) -> None:
-    """Two boxcars of two steps; `x` begins two steps earlier."""
-    last, now = x[1:], x[2:]
-    for i in range(len(out)):
-        out[i] = now[i] + np.float32(2.0) * last[i] + x[i]
+# In whole vectors: the last one's steps behind `end` are made anew when it is their turn.
 
 
-@whole_numbers
-def _slope(b: Array, out: Array) -> None:
-    """The slope of the signal less that of its baseline; `b` begins `BASE` steps earlier."""
-    now, centre, before = b[BASE:], b[BASE - CENTRE :], b[BASE - CENTRE - 1 :]
-    for i in range(len(out)):
-        slope = np.floor((np.float32(BASE) * (centre[i] - before[i]) - (now[i] - b[i])) * np.float32(1.0 / FINE))
-        out[i] = min(max(slope, np.float32(-STEEPEST)), np.float32(STEEPEST))
+@hot
+def _smooth(work: Row, first: int, end: int) -> None:
+    """Two boxcars of two steps."""
+    x, b = work.x, work.b
+    two = lanes.spread(np.float32(2.0))
+    for i in range(first, end, SINGLES):
+        lanes.store(b, HELD + i, lanes.load(x, i + 2) + two * lanes.load(x, i + 1) + lanes.load(x, i))
 
 
-@kernel
+@hot
+def _slope(work: Row, first: int, end: int) -> None:
+    """The slope of the signal less that of its baseline."""
+    b, d = work.b, work.d
+    base, fine = lanes.spread(np.float32(BASE)), lanes.spread(np.float32(1.0 / FINE))
+    least, most = lanes.spread(np.float32(-STEEPEST)), lanes.spread(np.float32(STEEPEST))
+    for i in range(first, end, SINGLES):
+        at = HELD + i
+        centre = lanes.load(b, at - CENTRE) - lanes.load(b, at - CENTRE - 1)
+        slope = lanes.floor((base * centre - (lanes.load(b, at) - lanes.load(b, at - BASE))) * fine)
+        lanes.store(d, SLOPES + i, lanes.smaller(lanes.larger(slope, least), most))
+
+
+@hot
 def _envelope(work: Row, first: int, end: int) -> None:
     """Root of the mean square of the last `SPAN` slopes.
 
     Squares are no longer exact in float32: their sums are made of sums of two, four and eight, the same for each step.
     """
-    n = end - first
-    d = work.d[SLOPES + first - SPAN + 1 : SLOPES + end]
-    two, four, out = work.two[: len(d)], work.four[: len(d)], work.envelope[first:end]
-    squares = work.square[: len(d)]
-    for i in range(len(d)):
-        squares[i] = d[i] * d[i]
-    after = squares[1:]
-    for i in range(len(d) - 1):
-        two[i] = squares[i] + after[i]
-    third = two[2:]
-    for i in range(len(d) - 3):
-        four[i] = two[i] + third[i]
-    fifth, ninth = four[4:], four[8:]
-    newest = squares[SPAN - 1 :]
-    for i in range(n):
-        out[i] = np.sqrt((four[i] + fifth[i]) + (ninth[i] + newest[i])) * np.float32(SCALE)
+    d, two, four, out = work.d, work.two, work.four, work.envelope
+    oldest = SLOPES + first - SPAN + 1
+    for i in range(0, end - first + SPAN, SINGLES):
+        here, after = lanes.load(d, oldest + i), lanes.load(d, oldest + i + 1)
+        lanes.store(two, i, here * here + after * after)
+    for i in range(0, end - first + SPAN - 4, SINGLES):
+        lanes.store(four, i, lanes.load(two, i) + lanes.load(two, i + 2))
+    scale = lanes.spread(np.float32(SCALE))
+    for i in range(0, end - first, SINGLES):
+        newest = lanes.load(d, oldest + i + SPAN - 1)
+        early = lanes.load(four, i) + lanes.load(four, i + 4)
+        late = lanes.load(four, i + 8) + newest * newest
+        lanes.store(out, first + i, lanes.root(early + late) * scale)
 
 
-@kernel
+@hot
 def steepest(work: Row, at: int) -> float:
     """Largest slope that went into the envelope at step `at` of this call, in units of the envelope."""
     return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)
 
 
-@whole_numbers
-def band(work: Row, first: int, out: Array) -> None:
-    """The signal without baseline from step `first` of this call on, as many steps as `out` takes, in `PER_BAND` µV."""
-    before = work.b[HELD + first - BASE : HELD + first]
-    total = np.float32(0.0)
-    for i in range(BASE):
-        total += before[i]
-    now, centre = work.b[HELD + first :], work.b[HELD + first - CENTRE :]
-    for k in range(len(out)):
-        total += now[k] - work.b[HELD + first - BASE + k]
-        out[k] = np.float32(BASE) * centre[k] - total
+@hot
+def band(work: Row, first: int, out: Array) -> Single:
+    """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
+
+    As many steps as `out` takes, whole vectors and one. All is whole: how the baseline is added up does not matter.
+    """
+    greatest = lanes.spread(np.float32(0.0))
+    last = len(out) - 1
+    for step in range(0, last, SINGLES):
+        value = _band(work.b, HELD + first + step)
+        lanes.store(out, step, value)
+        greatest = lanes.larger(lanes.magnitude(value), greatest)
+    value = _band(work.b, HELD + first + last - SINGLES + 1)
+    out[last] = lanes.lane(value, SINGLES - 1)
+    return lanes.most(lanes.larger(lanes.magnitude(value), greatest))
+
+
+@hot
+def _band(b: Array, at: int) -> Any:
+    """The lanes of that from an index of `b` on."""
+    even, odd = lanes.load(b, at), lanes.load(b, at - 1)
+    for i in range(2, BASE - 1, 2):
+        even = even + lanes.load(b, at - i)
+        odd = odd + lanes.load(b, at - i - 1)
+    total = even + odd + lanes.load(b, at - BASE + 1)
+    return lanes.spread(np.float32(BASE)) * lanes.load(b, at - CENTRE) - total
 
 
 assert HELD % SINGLES == SLOPES % SINGLES == 0, "copied in whole vectors"
+assert BASE % 2 == 1, "its steps are added up in pairs and one"
 assert SPAN == 13, "the sum of squares is made of four, four, four and one"
 assert 45 + BASE <= HELD, "a ring is too short"
 assert 17 + SPAN <= SLOPES, "a ring is too short"

@@ -13,7 +13,7 @@ import numpy as np
 
 from detector import lanes
 from detector.candidate import BACK, WAIT
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.types import LEADS, Row
 from detector.usual import FLOOR
@@ -24,11 +24,13 @@ SILENT: Final = 188  # steps by which another lead must have been loud later: lo
 LEARNED: Final = 3  # beats after which a lead is heard before those that have had none
 
 
-@kernel
+@hot
 def alike(desk: Row, start: int, steps: int) -> int:
     """Where the stretch from `start` on ends in which no lead comes or goes."""
     end = steps
     for lead in range(LEADS):
+        if desk.lead[lead].alike:
+            continue
         valid = desk.lead[lead].work.valid[start:steps]
         there = 0
         for i in range(len(valid)):
@@ -41,13 +43,13 @@ def alike(desk: Row, start: int, steps: int) -> int:
     return end
 
 
-@kernel
+@hot
 def is_heard(state: Row, lead: int) -> bool:
     """Whether a lead has a reading, and is not silent where another shows beats."""
     return bool(state.lead[lead].run > 0 and not state.silent[lead])
 
 
-@kernel
+@hot
 def tell_silent(state: Row) -> None:
     """Which leads have been silent too long while another was loud, by `state.loud` as it is."""
     for lead in range(LEADS):
@@ -58,7 +60,7 @@ def tell_silent(state: Row) -> None:
                     state.silent[lead] = 1
 
 
-@kernel
+@hot
 def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int:
     """Follow when each lead is loud over the steps [start, end) of this call, in which no lead comes or goes.
 
@@ -87,7 +89,7 @@ def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int
     return end
 
 
-@kernel
+@hot
 def _changes(state: Row) -> bool:
     for lead in range(LEADS):
         silent = False
@@ -99,7 +101,7 @@ def _changes(state: Row) -> bool:
     return False
 
 
-@kernel
+@hot
 def gains(state: Row, desk: Row) -> None:
     """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
     learned = False
@@ -117,22 +119,21 @@ def gains(state: Row, desk: Row) -> None:
             desk.gain[lead] = usual.weight / max(usual.level, FLOOR) / total
 
 
-@kernel
+@hot
 def features(desk: Row, start: int, end: int) -> None:
-    """The feature of the steps [start, end) of this call, by the gains there are."""
-    feature = desk.feature[BACK + start : BACK + end]
-    envelope, gain = desk.lead[0].work.envelope[start:end], desk.gain[0]
-    for i in range(len(feature)):
-        feature[i] = gain * envelope[i]
+    """The feature of the steps [start, end) of this call, by the gains there are; a few more may follow it."""
+    feature = desk.feature
+    envelope, gain = desk.lead[0].work.envelope, lanes.spread(desk.gain[0])
+    for i in range(start, end, SINGLES):
+        lanes.store(feature, BACK + i, gain * lanes.load(envelope, i))
     for lead in range(1, LEADS):
-        gain = desk.gain[lead]
-        if gain > np.float32(0.0):
-            envelope = desk.lead[lead].work.envelope[start:end]
-            for i in range(len(feature)):
-                feature[i] += gain * envelope[i]
+        if desk.gain[lead] > np.float32(0.0):
+            envelope, gain = desk.lead[lead].work.envelope, lanes.spread(desk.gain[lead])
+            for i in range(start, end, SINGLES):
+                lanes.store(feature, BACK + i, lanes.load(feature, BACK + i) + gain * lanes.load(envelope, i))
 
 
-@kernel
+@hot
 def begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
     """Note where readings begin: electrodes may be put on long after the monitor has been switched on."""
     for lead in range(LEADS):
@@ -140,7 +141,7 @@ def begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
             state.heard = origin + start
 
 
-@kernel
+@hot
 def is_peak(desk: Row, index: int) -> bool:
     """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
     feature, at = desk.feature, BACK + index

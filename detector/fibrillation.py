@@ -37,8 +37,10 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes, wholes
 from detector.desk import PAST
-from detector.jit import kernel
+from detector.jit import hot
+from detector.lanes import SINGLES, WHOLES
 from detector.types import EPOCH, LEADS, Row
 from detector.waviness import (
     KEPT,
@@ -107,10 +109,14 @@ FIBRILLATION = np.dtype(
 
 UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the likelihood where every lead rests
 _EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
+#: For each place of the current half second a bit for every epoch of the last `LATE`.
+_LATEST: Final = np.array(
+    [sum((1 << HALF) - 1 << (half - back) % HALVES * HALF for back in range(LATE)) for half in range(HALVES)]
+)
 _NEVER: Final = 2**31 - 1  # a movement no rest is above
 
 
-@kernel
+@hot
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.filled, state.half = 0, 0, 0, 0
@@ -123,13 +129,13 @@ def begin(state: Row) -> None:
         track.move[:], track.move[:EPOCHS] = _NEVER, 0
 
 
-@kernel
+@hot
 def left(state: Row, tick: int) -> int:
     """Ticks from `tick`, the next one, to the end of this half second."""
     return int((IN_HALF - state.filled) * STEP - tick % STEP)
 
 
-@kernel
+@hot
 def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
     """A stretch of ticks within one half second.
 
@@ -156,7 +162,7 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
         _measure(state, desk.wave)
 
 
-@kernel
+@hot
 def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: int) -> None:
     """Put a lead's samples behind those of this half second; `first` is the first one's first tick in this call."""
     if filled == 0:
@@ -172,16 +178,20 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
         else:
             for i in range(start, end):
                 track.good[epoch] += lead.valid[first + STEP * i + STEP - 1]
-    at = np.uint64(PAST + first)
-    place = np.uint64(here)
-    for _ in range(samples):  # sums of whole numbers
-        early, late = uv[at] + uv[at + np.uint64(1)], uv[at + np.uint64(2)] + uv[at + np.uint64(3)]
-        x[place] = np.int32(early + late + uv[at + np.uint64(4)])
-        at += np.uint64(STEP)
-        place += np.uint64(1)
+    at = PAST + first
+    if samples >= SINGLES:
+        for i in range(0, samples, SINGLES):
+            start = min(i, samples - SINGLES)  # the last vector makes some once more, to end where they end
+            lanes.store(x, here + start, wholes.whole(lanes.sums_of_five(uv, at + STEP * start)))
+        return
+    for i in range(samples):
+        total = np.float32(0.0)
+        for k in range(STEP):
+            total += uv[at + STEP * i + k]
+        x[here + i] = np.int32(total)
 
 
-@kernel
+@hot
 def judge(state: Row) -> float:
     """Log odds of fibrillation or flutter by the signal alone, as of the last half second; or `NOTHING`.
 
@@ -190,7 +200,7 @@ def judge(state: Row) -> float:
     return float(state.odds)
 
 
-@kernel
+@hot
 def likelihood(odds: float, regular: float) -> float:
     """Likelihood of fibrillation or flutter, 0 to 1; `UNKNOWN` where nothing is known.
 
@@ -210,7 +220,7 @@ def likelihood(odds: float, regular: float) -> float:
     return float(1.0 / (1.0 + math.exp(-odds)))
 
 
-@kernel
+@hot
 def _measure(state: Row, wave: Row) -> None:
     """Half a second is complete."""
     state.n += 1
@@ -223,7 +233,7 @@ def _measure(state: Row, wave: Row) -> None:
     state.half = (state.half + 1) % HALVES
 
 
-@kernel
+@hot
 def _move(track: Row, at: np.uint32, half: int) -> None:
     """How far the signal went in each epoch of the half second that begins at `at`."""
     good = track.good[0] + track.good[1] + track.good[2] + track.good[3] + track.good[4]
@@ -248,7 +258,7 @@ def _move(track: Row, at: np.uint32, half: int) -> None:
     track.peak[half] = peak
 
 
-@kernel
+@hot
 def _bridge(track: Row, at: np.uint32) -> None:
     """A lost epoch stays where the signal was; what follows goes on as if the lead had always been here: no step."""
     for epoch in range(HALF):
@@ -267,7 +277,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
         track.lost = (track.lost << 1) & _EVER | lost
 
 
-@kernel
+@hot
 def _odds(state: Row, wave: Row) -> float:
     total = 0.0
     known = leads = 0
@@ -280,7 +290,8 @@ def _odds(state: Row, wave: Row) -> float:
         score = SURE_NOT
         if not rests(track, state.half):
             resting = False
-            y = without_baseline(track, state.here, wave)
+            without_baseline(track, state.here, wave)
+            y = wave.y
             least, largest, mean = deflections(y)
             if mean < SMALLEST_UV:
                 continue
@@ -301,7 +312,7 @@ def _odds(state: Row, wave: Row) -> float:
     return SURE_NOT if resting else total / leads
 
 
-@kernel
+@hot
 def rests(track: Row, half: int) -> bool:
     """Whether the lead rests so long between its beats that it does not fibrillate, or no longer.
 
@@ -315,21 +326,14 @@ def rests(track: Row, half: int) -> bool:
         least = min(least, peak)
     if second < MOVES_UV * STEP:
         return False
-    limit = np.int32((second + REST - 1) // REST)
-    resting = np.int32(0)
-    for i in range(LANES):
-        resting = np.int32(resting + (track.move[i] < limit))
-    if resting > REST_MOST:
-        return True
-    resting = np.int32(0)
-    for back in range(LATE):
-        first = (half - back if half >= back else half - back + HALVES) * HALF
-        for i in range(HALF):
-            resting = np.int32(resting + (track.move[first + i] < limit))
-    return bool(resting > LATE_MOST)
+    limit = lanes.spread(np.int32((second + REST - 1) // REST))
+    resting = 0
+    for i in range(0, LANES, WHOLES):
+        resting |= lanes.above(limit, lanes.load(track.move, i)) << i
+    return bool(wholes.how_many(resting) > REST_MOST or wholes.how_many(resting & _LATEST[half]) > LATE_MOST)
 
 
-@kernel
+@hot
 def is_lost(mask: int) -> bool:
     """Whether more epochs than `LOST_MOST` of the window were without reading."""
     for _ in range(LOST_MOST):

@@ -30,7 +30,7 @@ def _cache_folder() -> Path:
         for source in sorted((root / package).glob("**/*.py")):
             text = source.read_bytes()
             if (
-                any(mark in text for mark in (b"@kernel", b"@whole_numbers", b"@intrinsic"))
+                any(mark in text for mark in (b"@kernel", b"@hot", b"@whole_numbers", b"@intrinsic"))
                 or source.name in _CONSTANTS
             ):
                 digest.update(text)
@@ -44,7 +44,16 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 
 def kernel(function: F) -> F:
     """Compile without the interpreter, release the GIL, keep IEEE arithmetic, remember the result on disk."""
-    return cast(F, numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function))
+    return cast(F, numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy", _nrt=True)(function))
+
+
+def hot(function: F) -> F:
+    """Compile a kernel on the way of every sample.
+
+    It makes no array of its own and keeps none, only looks at parts of what it is given, so nobody counts who holds
+    them: that counting is a call for each part, and one of the dearest things a small kernel does.
+    """
+    return cast(F, numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy", _nrt=False)(function))
 
 
 def whole_numbers(function: F) -> F:
@@ -53,4 +62,4 @@ def whole_numbers(function: F) -> F:
     Such sums are exact in any order, so the compiler may deal them out to the processor's lanes; nothing is NaN.
     """
     order = {"reassoc", "nnan", "nsz"}
-    return cast(F, numba.njit(nogil=True, cache=True, fastmath=order, error_model="numpy")(function))
+    return cast(F, numba.njit(nogil=True, cache=True, fastmath=order, error_model="numpy", _nrt=False)(function))

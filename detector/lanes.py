@@ -2,8 +2,9 @@
 
 The compiler fills the processor's lanes by itself where a loop is long. Where it is short, over the 25 ticks of an
 epoch or the 15 points of a shape, it takes one number after the other. There the kernels say what lies side by side:
-*singles* are eight float32, *doubles* four float64. They have the usual operators, each lane for itself and rounded as
-IEEE says, so that results are the same on every machine; one without such lanes takes them in turn.
+*singles* are eight float32, *doubles* four float64, *wholes* eight int32 (more of them in `detector.wholes`). They have
+the usual operators, each lane for itself and rounded as IEEE says, so that results are the same on every machine; one
+without such lanes takes them in turn.
 
 Nothing here looks at an array's bounds: whoever loads from index `at` on has made sure that a whole vector lies there.
 """
@@ -21,6 +22,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 SINGLES: Final = 8  # lanes of float32
 DOUBLES: Final = 4  # lanes of float64: both are 32 bytes
+WHOLES: Final = 8  # lanes of int32
+SHORTS: Final = 16  # int16 that make as many lanes of int32: a sum of two products each
 
 
 def room(count: int) -> int:
@@ -39,21 +42,23 @@ class Lanes(types.Type):
 
 singles_type: Final = Lanes(types.float32, SINGLES)
 doubles_type: Final = Lanes(types.float64, DOUBLES)
-_OF: Final = {types.float32: singles_type, types.float64: doubles_type}
-_ELEMENT: Final = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+wholes_type: Final = Lanes(types.int32, WHOLES)
+_OF: Final = {types.float32: singles_type, types.float64: doubles_type, types.int32: wholes_type}
+_ELEMENT: Final = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: ir.IntType(32)}
 
 
-def _vector(lanes: Any) -> ir.VectorType:
+def vector(lanes: Any) -> ir.VectorType:
+    """The compiler's type of such lanes."""
     return ir.VectorType(_ELEMENT[lanes.element], lanes.count)
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _vector(kind))
+        super().__init__(manager, kind, vector(kind))
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: ir.Type) -> Any:
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: ir.Type) -> Any:
     """Pointer to what lies in an array from index `at` on, taken for a `kind`."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(cgutils.gep(builder, data, at), kind.as_pointer())
@@ -73,7 +78,7 @@ def load(typingctx: Any, array: Any, at: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = _place(context, builder, sig.args[0], args[0], args[1], _vector(lanes))
+        place = pointer(context, builder, sig.args[0], args[0], args[1], vector(lanes))
         return builder.load(place, align=lanes.element.bitwidth // 8)
 
     return lanes(array, types.intp), generate
@@ -81,20 +86,29 @@ def load(typingctx: Any, array: Any, at: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
-    """Put lanes into a contiguous array from index `at` on; doubles are rounded to an array of float32."""
+    """Put lanes into a contiguous array from index `at` on; an array of the other kind of floats takes them, too."""
     into = _check(array, at)
-    if into is None or (value != into and (into, value) != (singles_type, doubles_type)):
+    if into is None or (value != into and {into, value} != {singles_type, doubles_type}):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         element = sig.args[0].dtype
         kind = ir.VectorType(_ELEMENT[element], value.count)
-        given = args[2] if element == value.element else builder.fptrunc(args[2], kind)
-        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        given = args[2]
+        if element != value.element:
+            given = builder.fptrunc(given, kind) if element == types.float32 else builder.fpext(given, kind)
+        place = pointer(context, builder, sig.args[0], args[0], args[1], kind)
         builder.store(given, place, align=element.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), generate
+
+
+def pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
+    """Lanes of two vectors by their numbers; those of `b` come behind those of `a`."""
+    whole = ir.IntType(32)
+    chosen = ir.Constant(ir.VectorType(whole, len(lanes)), [whole(i) for i in lanes])
+    return builder.shuffle_vector(a, b, chosen)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -105,7 +119,7 @@ def spread(typingctx: Any, number: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = _vector(lanes)
+        kind = vector(lanes)
         one = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], ir.IntType(32)(0))
         return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None))
 
@@ -121,12 +135,10 @@ def pairs(typingctx: Any, array: Any, at: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = ir.VectorType(_ELEMENT[lanes.element], 2 * lanes.count)
-        place = _place(context, builder, sig.args[0], args[0], args[1], kind)
+        place = pointer(context, builder, sig.args[0], args[0], args[1], kind)
         both = builder.load(place, align=lanes.element.bitwidth // 8)
-        every_other = ir.VectorType(ir.IntType(32), lanes.count)
-        even = ir.Constant(every_other, [ir.IntType(32)(2 * i) for i in range(lanes.count)])
-        odd = ir.Constant(every_other, [ir.IntType(32)(2 * i + 1) for i in range(lanes.count)])
-        return builder.fadd(builder.shuffle_vector(both, both, even), builder.shuffle_vector(both, both, odd))
+        even, odd = (pick(builder, both, both, range(first, 2 * lanes.count, 2)) for first in (0, 1))
+        return _add(builder, even, odd)
 
     return lanes(array, types.intp), generate
 
@@ -146,8 +158,21 @@ def _arithmetic(operation: Any, emit: Callable[[Any, Any, Any], Any]) -> None:
         return emit(builder, *args)
 
 
-_arithmetic(operator.add, lambda builder, a, b: builder.fadd(a, b))
-_arithmetic(operator.sub, lambda builder, a, b: builder.fsub(a, b))
+def _add(builder: Any, a: Any, b: Any) -> Any:
+    return builder.add(a, b) if isinstance(a.type.element, ir.IntType) else builder.fadd(a, b)
+
+
+def _subtract(builder: Any, a: Any, b: Any) -> Any:
+    return builder.sub(a, b) if isinstance(a.type.element, ir.IntType) else builder.fsub(a, b)
+
+
+def _compare(builder: Any, how: str, a: Any, b: Any) -> Any:
+    compare = builder.icmp_signed if isinstance(a.type.element, ir.IntType) else builder.fcmp_ordered
+    return compare(how, a, b)
+
+
+_arithmetic(operator.add, _add)
+_arithmetic(operator.sub, _subtract)
 _arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b))
 _arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
 
@@ -167,7 +192,30 @@ def magnitude(typingctx: Any, a: Any) -> Any:
     """Each lane without its sign."""
     if not isinstance(a, Lanes):
         return None
-    return a(a), lambda context, builder, sig, args: _call(builder, "fabs", args[0])
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = args[0]
+        if a != wholes_type:
+            return _call(builder, "fabs", value)
+        return builder.select(builder.icmp_signed("<", value, ir.Constant(value.type, None)), builder.neg(value), value)
+
+    return a(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def floor(typingctx: Any, a: Any) -> Any:
+    """The greatest whole number that is not above, of each lane."""
+    if a not in (singles_type, doubles_type):
+        return None
+    return a(a), lambda context, builder, sig, args: _call(builder, "floor", args[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def root(typingctx: Any, a: Any) -> Any:
+    """Square root of each lane."""
+    if a not in (singles_type, doubles_type):
+        return None
+    return a(a), lambda context, builder, sig, args: _call(builder, "sqrt", args[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -201,6 +249,117 @@ def total(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def totals(typingctx: Any, a: Any, b: Any) -> Any:
+    """Sums of the lanes of two at once: half the work of one after the other, and half the waiting."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+    pair = types.containers.UniTuple(a.element, 2)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        half = a.count // 2
+        lower = [*range(half), *range(a.count, a.count + half)]
+        first, second = args
+        upper = [i + half for i in lower]
+        value = builder.fadd(pick(builder, first, second, lower), pick(builder, first, second, upper))
+        while half > 1:  # each half of the lanes is added up for itself
+            half //= 2
+            value = builder.fadd(value, pick(builder, value, value, [(i + half) % a.count for i in range(a.count)]))
+        sums = [builder.extract_element(value, ir.IntType(32)(i)) for i in (0, a.count // 2)]
+        return context.make_tuple(builder, pair, sums)
+
+    return pair(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def larger(typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of two in each lane; that of `b` where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_compare(builder, ">", args[0], args[1]), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def smaller(typingctx: Any, a: Any, b: Any) -> Any:
+    """The smaller of two in each lane; that of `b` where one is NaN."""
+    if not isinstance(a, Lanes) or a != b:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_compare(builder, "<", args[0], args[1]), args[0], args[1])
+
+    return a(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
+    """Lanes of the sums of five neighbours each, in a contiguous array of float32 from index `at` on.
+
+    The sums from every place on are made, and every fifth of them is picked: of the 40 in five vectors one each is
+    wanted of the places 0 to 7, so that all fall into a vector without meeting, and are then put in order.
+    """
+    if _check(array, at) != singles_type:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def some(index: int) -> Any:
+            place = builder.add(args[1], ir.IntType(64)(index))
+            return builder.load(pointer(context, builder, sig.args[0], args[0], place, vector(singles_type)), align=4)
+
+        wanted = [5 * i for i in range(SINGLES)]
+        mixed = None
+        for first in range(0, 5 * SINGLES, SINGLES):
+            pairs = builder.fadd(some(first), some(first + 1)), builder.fadd(some(first + 2), some(first + 3))
+            five = builder.fadd(builder.fadd(*pairs), some(first + 4))
+            here = [i - first for i in wanted if first <= i < first + SINGLES]
+            choice = [SINGLES + i if i in here else i for i in range(SINGLES)]
+            mixed = five if mixed is None else pick(builder, mixed, five, choice)
+        return pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
+
+    return singles_type(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(typingctx: Any, array: Any, at: Any) -> Any:
+    """Begin to bring what lies in an array from index `at` on nearer to the processor; it changes nothing."""
+    if not isinstance(array, types.Array) or (array.ndim, array.layout) != (1, "C"):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = ir.IntType(32)
+        place = pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, whole(0), whole(3), whole(1)])  # to read, near, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def most(typingctx: Any, a: Any) -> Any:
+    """The greatest of the lanes, none of which is NaN."""
+    if not isinstance(a, Lanes):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value, count = args[0], a.count
+        while count > 1:
+            count //= 2
+            lower, upper = (
+                pick(builder, value, value, range(count)),
+                pick(builder, value, value, range(count, 2 * count)),
+            )
+            value = builder.select(_compare(builder, ">", lower, upper), lower, upper)
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return a.element(a), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def lane(typingctx: Any, a: Any, number: Any) -> Any:
     """One of the lanes."""
     if not isinstance(a, Lanes) or not isinstance(number, types.Integer):
@@ -208,14 +367,25 @@ def lane(typingctx: Any, a: Any, number: Any) -> Any:
     return a.element(a, number), lambda context, builder, sig, args: builder.extract_element(*args)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def above(typingctx: Any, a: Any, b: Any) -> Any:
-    """A number with bit i set where lane i of `a` is greater than that of `b`."""
+def _bits(a: Any, b: Any, how: str) -> Any:
+    """Compare lane by lane."""
     if not isinstance(a, Lanes) or a != b:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(a.count))
+        bits = builder.bitcast(_compare(builder, how, args[0], args[1]), ir.IntType(a.count))
         return builder.zext(bits, ir.IntType(64))
 
     return types.int64(a, b), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def above(typingctx: Any, a: Any, b: Any) -> Any:
+    """A number with bit i set where lane i of `a` is greater than that of `b`."""
+    return _bits(a, b, ">")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def at_least(typingctx: Any, a: Any, b: Any) -> Any:
+    """A number with bit i set where lane i of `a` is not less than that of `b`."""
+    return _bits(a, b, ">=")

@@ -9,24 +9,23 @@ from typing import Final
 
 import numpy as np
 
+from detector.arrays import copy
 from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
 from detector.candidate import begin as begin_shape
 from detector.envelope import SETTLE
 from detector.feature import LEARNED, is_heard
-from detector.jit import kernel
+from detector.jit import hot
 from detector.types import LEADS, Array, Row
-from detector.usual import KEPT, accept, median, raise_last, refuse
+from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
 MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
-UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
-UNREST: Final = 0.04  # share of a look: half in 0.5 s
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
 
-@kernel
+@hot
 def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
     """Learn from a beat whose feature peaked at step `at`.
 
@@ -62,7 +61,7 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
         accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
 
 
-@kernel
+@hot
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
@@ -71,24 +70,26 @@ def learn_refused(state: Row, candidate: Row) -> None:
             refuse(state.usual[lead], state.at_best[lead])
 
 
-@kernel
+@hot
 def keep(state: Row, candidate: Row) -> None:
     """Keep a candidate for the search back, if it is the best since the last beat."""
     if candidate.score > state.kept:
         state.kept = candidate.score
         state.kept_at = candidate.at
         state.kept_slope = candidate.slope
-        state.kept_envelope[:] = state.at_best
-        state.kept_size[:] = candidate.size
+        copy(state.at_best, state.kept_envelope)
+        copy(candidate.size, state.kept_size)
 
 
-@kernel
-def look_behind(state: Row, desk: Row, index: int) -> None:
+@hot
+def look_behind(state: Row, desk: Row, index: int) -> bool:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
     If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
     the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
     told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+
+    Returns True where a lead may have learned something.
     """
     state.looked = 1
     behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
@@ -99,7 +100,7 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
         again = state.outdone == state.n - 1
         state.outdone = state.n
         if not again:  # one wide complex of two humps, or an artefact, says nothing of the beats to come
-            return
+            return False
         raised = False
         for lead in range(LEADS):
             if is_heard(state, lead):
@@ -107,19 +108,40 @@ def look_behind(state: Row, desk: Row, index: int) -> None:
         if raised:
             begin_shape(state.shape)
             state.wary = WARY
+        return True
+    return False
 
 
-@kernel
-def learn_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
-    """Learn from the steps [start, end) of this call how restless each lead is that has a reading."""
+@hot
+def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
+    """Note how restless each lead is after each look in the steps [start, end) of this call.
+
+    No beat changes it, so it is done ahead: one look waits for another, and what comes next need not wait for them.
+    """
     first = start + UNREST_EVERY - 1 - (origin + start) % UNREST_EVERY
+    looks = (end - first + UNREST_EVERY - 1) // UNREST_EVERY
     for lead in range(LEADS):
         if state.lead[lead].run > 0:
+            envelope, unrest = desk.lead[lead].work.envelope[first:], desk.lead[lead].unrest
+            for i in range(looks):
+                unrest[i] = UNREST * envelope[UNREST_EVERY * i]
             restless = state.usual[lead].restless
-            envelope = desk.lead[lead].work.envelope[first:end]
-            for i in range(0, len(envelope), UNREST_EVERY):
-                restless = (1.0 - UNREST) * restless + UNREST * envelope[i]
-            state.usual[lead].restless = restless
+            for i in range(looks):
+                restless = (1.0 - UNREST) * restless + unrest[i]
+                unrest[i] = restless
+
+
+@hot
+def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
+    """Learn how restless each lead is that has a reading, from the looks in the steps [start, end) of this call.
+
+    They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
+    """
+    if start // UNREST_EVERY < end // UNREST_EVERY:
+        latest = end // UNREST_EVERY - begun // UNREST_EVERY - 1
+        for lead in range(LEADS):
+            if state.lead[lead].run > 0:
+                state.usual[lead].restless = desk.lead[lead].unrest[latest]
 
 
 assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"

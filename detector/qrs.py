@@ -30,9 +30,9 @@ from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import SINGLES
-from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_behind
+from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, locate
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
@@ -89,7 +89,7 @@ NO, YES, DOUBTFUL = 0, 1, 2
 _LONG_AGO: Final = -(10**9)
 
 
-@kernel
+@hot
 def begin(state: Row) -> None:
     """Forget everything; the next step is the first."""
     for lead in range(LEADS):
@@ -128,7 +128,7 @@ def begin(state: Row) -> None:
     state.heard = -1
 
 
-@kernel
+@hot
 def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Array, count: int) -> int:
     """Take the next steps; returns how many peaks there are then.
 
@@ -176,7 +176,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     return count
 
 
-@kernel
+@hot
 def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
     """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
 
@@ -185,7 +185,9 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
     tell_silent(state)
     gains(state, desk)
     turns = follow_loud(state, desk, origin, start, end)
-    rested = index = ready = start
+    look_at_rest(state, desk, origin, start, end)
+    rested = origin + start
+    index = ready = start
     while index < end:
         if index == turns:
             tell_silent(state)
@@ -194,9 +196,9 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = index
         past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
         if index == past:
-            look_behind(state, desk, index)
-            gains(state, desk)
-            ready = index
+            if look_behind(state, desk, index):
+                gains(state, desk)
+                ready = index
             past = end
         fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
         stop = min(turns, fades, past)
@@ -211,19 +213,19 @@ def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: in
             ready = stop
         index = _scan(state, desk, origin, index, stop)
         if index < stop:
-            learn_rest(state, desk, origin, rested, index + 1)
-            rested = index + 1
+            learn_rest(state, desk, origin + start, rested, origin + index + 1)
+            rested = origin + index + 1
             if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
                 count += 1
                 gains(state, desk)
                 ready = index + 1
             index += 1
-    learn_rest(state, desk, origin, rested, end)
+    learn_rest(state, desk, origin + start, rested, origin + end)
     _at_best(state, desk, origin)
     return count
 
 
-@kernel
+@hot
 def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     """Follow the feature's peak; the first step at which something is to be decided, or `stop`.
 
@@ -275,7 +277,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     return start + (overdue if index == limit and overdue < n else index)
 
 
-@kernel
+@hot
 def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
     """When a peak is decided: the shares of its height to which the feature must fall before a sure candidate is told,
     and before any is; or so many steps without a higher value.
@@ -286,13 +288,13 @@ def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
     return (never, never, WAIT) if wary > 0 else (np.float32(BEGUN), np.float32(DROP), WAIT)
 
 
-@kernel
+@hot
 def _patience(state: Row) -> int:
     """Steps without a beat until the best candidate refused is looked at again."""
     return int(min(SEARCH_BACK * state.expected, float(SEARCH_LIMIT)))
 
 
-@kernel
+@hot
 def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
     """Decide what `_scan` has stopped for, at step `index` of this call; True when `peak` is a beat found.
 
@@ -344,7 +346,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     return found
 
 
-@kernel
+@hot
 def _at_best(state: Row, desk: Row, origin: int) -> None:
     """Keep the leads' envelopes where the feature is best, if that is in this call."""
     if state.best_at >= origin:
@@ -352,7 +354,7 @@ def _at_best(state: Row, desk: Row, origin: int) -> None:
             state.at_best[lead] = desk.lead[lead].work.envelope[state.best_at - origin]
 
 
-@kernel
+@hot
 def _weigh(state: Row, desk: Row, index: int) -> None:
     """Find the score of the peak at step `index` of this call, unless it is known."""
     candidate = state.candidate
@@ -363,7 +365,7 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
         state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
 
 
-@kernel
+@hot
 def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
     """Whether the peak that was weighed is a beat at this step; once it has closed and is none, it is noise."""
     candidate = state.candidate
@@ -377,7 +379,7 @@ def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
     return False
 
 
-@kernel
+@hot
 def _show(state: Row, desk: Row) -> None:
     """The candidate has been decided on: for who fits the weights."""
     desk.judged[desk.n_judged % JUDGED] = state.candidate

@@ -15,7 +15,7 @@ import numpy as np
 
 from detector import lanes
 from detector.envelope import LIMIT_UV
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Row, Single
 
@@ -46,7 +46,7 @@ QUALITY = np.dtype(
 )
 
 
-@kernel
+@hot
 def begin(quality: Row) -> None:
     """No second has been seen yet: a lead counts as good until one says otherwise."""
     quality.rough[:] = 0.0
@@ -59,37 +59,46 @@ def begin(quality: Row) -> None:
     quality.state = GOOD
 
 
-@kernel
+@hot
 def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
     """Roughness and movement over the epoch from index `at` of `track.uv` on; whether a tick may be stuck."""
     uv = track.uv
     two, rail, zero = lanes.spread(np.float32(2.0)), lanes.spread(np.float32(RAIL_UV)), lanes.spread(np.float32(0.0))
-    rough = move = zero
-    stuck = 0
+    rough = move = farthest = zero
     for i in range(at, at + EPOCH - 1, SINGLES):
         now, last = lanes.load(uv, i), lanes.load(uv, i - 1)
         rough = rough + lanes.magnitude(now - two * last + lanes.load(uv, i - 2))
         move = move + lanes.magnitude(now - lanes.load(uv, i - MOVE))
-        stuck |= lanes.above(lanes.magnitude(now), rail) & ~lanes.above(lanes.magnitude(now - last), zero)
+        farthest = lanes.larger(lanes.magnitude(now), farthest)
     end = np.uint64(at + EPOCH)
     now, last = uv[end - np.uint64(1)], uv[end - np.uint64(2)]
     bend = abs(now - np.float32(2.0) * last + uv[end - np.uint64(3)])
-    may_be_stuck = stuck != 0 or (now == last and abs(now) > np.float32(RAIL_UV))
-    return lanes.total(rough) + bend, lanes.total(move) + abs(now - uv[end - np.uint64(1 + MOVE)]), may_be_stuck
+    may_be_stuck = (lanes.above(farthest, rail) != 0) | (abs(now) > np.float32(RAIL_UV))
+    roughs, moves = lanes.totals(rough, move)
+    return roughs + bend, moves + abs(now - uv[end - np.uint64(1 + MOVE)]), may_be_stuck
 
 
-@kernel
+@hot
 def _stuck(track: Row, at: int, missing: int) -> Single:
     """Ticks of the epoch from index `at` on that stand still far from 0; what is missing does not."""
     uv, there = track.uv, track.there
+    rail, zero = lanes.spread(np.float32(RAIL_UV)), lanes.spread(np.float32(0.0))
+    any_still = 0
+    for i in range(at, at + EPOCH, SINGLES):  # the last vector begins sooner: some of its ticks are looked at twice
+        start = min(i, at + EPOCH - SINGLES)
+        now = lanes.load(uv, start)
+        moved = lanes.above(lanes.magnitude(now - lanes.load(uv, start - 1)), zero)
+        any_still |= lanes.above(lanes.magnitude(now), rail) & ~moved
     stuck = np.float32(0.0)
+    if any_still == 0:  # nearly always: an R wave goes so far and does not stay
+        return stuck
     for i in range(at, at + EPOCH):
         still = uv[i] == uv[i - 1] and abs(uv[i]) > np.float32(RAIL_UV)
         stuck += np.float32(1.0) if still and (missing == 0 or there[i]) else np.float32(0.0)
     return stuck
 
 
-@kernel
+@hot
 def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: int) -> None:
     """End an epoch: judge the lead over the last second.
 
@@ -108,30 +117,54 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
         The one behind the epoch.
     """
     rough, move, may_be_stuck = _count(track, at)
-    stuck = _stuck(track, at, missing) if may_be_stuck else np.float32(0.0)
-    quality.still = quality.still + 1 if move <= np.float32(EPOCH * STILL_UV) else 0
-    _remember(quality, min(rough, np.float32(MOST)), min(move, np.float32(MOST)), stuck)
+    _remember(quality, rough, move, _stuck(track, at, missing) if may_be_stuck else np.float32(0.0))
     quality.state = OFF if 2 * missing > EPOCH else _judge(quality, ring, tick)
 
 
-@kernel
+@hot
+def close_all(quality: Row, track: Row, at: int, epochs: int, ring: Array, tick: int) -> int:
+    """End so many epochs in a row in which no reading is missing; returns the worst state there was.
+
+    The arguments are those of `close` for the first of them; `track.states` gets the state after each. All are counted
+    before the first is judged: so one epoch's counting does not wait for another's judgement.
+    """
+    rough, move = track.rough, track.move
+    far = 0
+    for i in range(epochs):
+        rough[i], move[i], may_be_stuck = _count(track, at + i * EPOCH)
+        far |= may_be_stuck << i
+    worst = GOOD
+    for i in range(epochs):
+        stuck = _stuck(track, at + i * EPOCH, 0) if far >> i & 1 else np.float32(0.0)
+        _remember(quality, rough[i], move[i], stuck)
+        quality.state = _judge(quality, ring, tick + i * EPOCH)
+        track.states[i] = quality.state
+        worst = max(worst, quality.state)
+    return worst
+
+
+@hot
 def lose(quality: Row) -> None:
     """End an epoch without any reading."""
     none = np.float32(0.0)
+    still = quality.still
     _remember(quality, none, none, none)
+    quality.still = still
     quality.state = OFF
 
 
-@kernel
+@hot
 def stay_lost(quality: Row, epochs: int) -> None:
     """End so many epochs without any reading, after more than a second of them."""
     quality.epochs += epochs
     quality.slot = (quality.slot + epochs) % SECOND
 
 
-@kernel
+@hot
 def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
     """Put an epoch in the place of that a second ago."""
+    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))  # no branch: it would be a gamble
+    rough, move = min(rough, np.float32(MOST)), min(move, np.float32(MOST))
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]
     quality.moves += move - quality.move[slot]
@@ -143,7 +176,7 @@ def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
     quality.slot = slot + 1 if slot < SECOND - 1 else 0
 
 
-@kernel
+@hot
 def _span(ring: Array, tick: int) -> tuple[Single, Single]:
     """Least and greatest µV of the second before a tick, as the filters take them; what is missing is neither."""
     low, high = np.float32(LIMIT_UV), np.float32(-LIMIT_UV)
@@ -153,7 +186,7 @@ def _span(ring: Array, tick: int) -> tuple[Single, Single]:
     return max(low, np.float32(-LIMIT_UV)), min(high, np.float32(LIMIT_UV))
 
 
-@kernel
+@hot
 def _judge(quality: Row, ring: Array, tick: int) -> int:
     ticks = min(quality.epochs, SECOND) * EPOCH
     if quality.still >= SECOND:  # else it has moved further
@@ -162,9 +195,8 @@ def _judge(quality: Row, ring: Array, tick: int) -> int:
             return SATURATED if abs(low) > RAIL_UV else FLAT
     if quality.stucks > STUCK * ticks:
         return SATURATED
-    if quality.roughs > ROUGH_UV * ticks and quality.roughs > ROUGH * quality.moves:
-        return NOISY
-    return GOOD
+    noisy = (quality.roughs > ROUGH_UV * ticks) & (quality.roughs > ROUGH * quality.moves)
+    return NOISY if noisy else GOOD
 
 
 assert EPOCH * 4 * 32767 < 2**24, "the sum of an epoch is no longer whole"

@@ -10,10 +10,12 @@ from typing import Final
 
 import numpy as np
 
+from detector import lanes, wholes
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
-from detector.jit import kernel
+from detector.jit import hot
+from detector.lanes import SINGLES
 from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
@@ -27,7 +29,7 @@ APART: Final = 20  # ticks between two R peaks at least (80 ms)
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 
 
-@kernel
+@hot
 def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
@@ -52,19 +54,20 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     first = max(centre - FIDUCIAL, state.last_r + APART)
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)
-    sizes = desk.window[BEFORE : BEFORE + last - first + 1]
-    if _deflections(signal.mv[chosen], first, desk.window, len(sizes)):
+    count = last - first + 1
+    if _deflections(signal.mv[chosen], first, desk.window, count):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
-        top = _largest(sizes, upright)
+        top = _largest(desk.window[BEFORE:], count, upright, desk.sizes)
         if not searched:
-            state.upright[chosen] += np.float32(LATELY) * (np.float32(sizes[top] > 0.0) - state.upright[chosen])
+            points_up = np.float32(desk.window[BEFORE + top] > 0.0)
+            state.upright[chosen] += np.float32(LATELY) * (points_up - state.upright[chosen])
         where = first + top
     state.last_r = where
     peak.tick = where
     peak.lead = chosen
 
 
-@kernel
+@hot
 def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     """How far `count` ticks from `first` on lie from the level before them, in whole µV.
 
@@ -85,37 +88,56 @@ def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
     level = _mean(all_of[:BEFORE])
     if np.isnan(level):
         level = _mean(out)
+    if missing == 0:  # nearly always
+        levels = lanes.spread(level)
+        for i in range(BEFORE, BEFORE + count, SINGLES):
+            lanes.store(window, i, lanes.load(window, i) - levels)
+        return True
     for i in range(count):
         out[i] = np.float32(0.0) if np.isnan(out[i]) else out[i] - level
     return True
 
 
-@kernel
-def _largest(deflections: Array, upright: Single) -> int:
-    """Where the largest deflection is, or an earlier one that is nearly as large; upward ones count `upright` times."""
-    most = np.float32(0.0)
+@hot
+def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> int:
+    """Where the largest of `count` deflections is, or an earlier one that is nearly as large.
+
+    Upward ones count `upright` times. Their `sizes` have zeros behind them, to be dealt with in whole vectors.
+    """
+    times, zero = lanes.spread(upright), lanes.spread(np.float32(0.0))
+    for i in range(0, count, SINGLES):
+        some = lanes.load(deflections, i)
+        lanes.store(sizes, i, lanes.larger(some * times, zero - some))
+    for i in range(count, min(count + SINGLES, len(sizes))):
+        sizes[i] = np.float32(0.0)
+    greatest = zero
+    for i in range(0, count, SINGLES):
+        greatest = lanes.larger(lanes.load(sizes, i), greatest)
+    most = lanes.most(greatest)
+    if most == np.float32(0.0):
+        return 0
+    all_of = lanes.spread(most)
     top = 0
-    for i in range(len(deflections)):
-        if _size(deflections[i], upright) > most:
-            most = _size(deflections[i], upright)
-            top = i
-    for i in range(1, top - WIDE):
-        size = _size(deflections[i], upright)
-        if size > np.float32(FIRST) * most:
-            before, behind = _size(deflections[i - 1], upright), _size(deflections[i + 1], upright)
-            if before <= size and behind <= size:
-                return i
-    return top
+    while lanes.at_least(lanes.load(sizes, top), all_of) == 0:
+        top += SINGLES
+    top += wholes.first_of(lanes.at_least(lanes.load(sizes, top), all_of))
+    nearly = lanes.spread(np.float32(FIRST) * most)
+    for i in range(1, top - WIDE, SINGLES):
+        here = lanes.load(sizes, i)
+        peaks = lanes.at_least(here, lanes.load(sizes, i - 1)) & lanes.at_least(here, lanes.load(sizes, i + 1))
+        earlier = i + wholes.first_of(peaks & lanes.above(here, nearly))
+        if earlier < top - WIDE:
+            return int(earlier)
+    return int(top)
 
 
-@kernel
-def _size(deflection: Single, upright: Single) -> Single:
-    return deflection * upright if deflection > np.float32(0.0) else -deflection
-
-
-@kernel
+@hot
 def _mean(values: Array) -> Single:
     """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
+    if len(values) == BEFORE:
+        total = lanes.total(lanes.load(values, 0) + lanes.load(values, SINGLES))
+        if not np.isnan(total):  # nearly always
+            return np.rint(total / np.float32(BEFORE))
     total = np.float32(0.0)
     there = 0
     for i in range(len(values)):
@@ -125,7 +147,7 @@ def _mean(values: Array) -> Single:
     return np.rint(total / np.float32(there)) if there else np.float32(np.nan)
 
 
-@kernel
+@hot
 def _whole(mv: Array, out: Array) -> None:
     for i in range(len(out)):
         value = np.rint(mv[i] * np.float32(1000.0))
@@ -133,4 +155,6 @@ def _whole(mv: Array, out: Array) -> None:
 
 
 assert BEFORE + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert BEFORE == 2 * SINGLES, "the level before a complex is the mean of two vectors"
+assert BEFORE + (2 * FIDUCIAL // SINGLES + 1) * SINGLES <= WINDOW, "the last vector has no room"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -114,10 +114,10 @@ class QrsTwin:
         for lead, gain in zip(self.leads[1:], self.gains[1:], strict=True):
             feature += gain * lead.envelope
         self.feature.append(feature)
-        if now % learning.UNREST_EVERY == learning.UNREST_EVERY - 1:
+        if now % usual.UNREST_EVERY == usual.UNREST_EVERY - 1:
             for lead in self.leads:
                 if lead.run:
-                    lead.restless = (1.0 - learning.UNREST) * lead.restless + learning.UNREST * float(lead.envelope)
+                    lead.restless = (1.0 - usual.UNREST) * lead.restless + usual.UNREST * float(lead.envelope)
         peak, refused = None, False
         late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best

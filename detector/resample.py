@@ -6,8 +6,12 @@ neighbours. Either way it is a weighted sum of a few samples in a row, and the w
 with a period: every `PHASES` holds those of one rate. None looks further than one sample ahead.
 
 With rate / RATE = r / s in lowest terms, sample i is the cell [2i-1, 2i+1) * s and tick t the cell [2t-1, 2t+1) * r.
-All sums are of whole numbers and exact in float64, so how the samples were cut into frames leaves no trace. Before the
-first sample the signal is taken to have been as that sample.
+All sums are of whole numbers and exact, so how the samples were cut into frames leaves no trace. Before the first
+sample the signal is taken to have been as that sample.
+
+Rates in whole hertz have weights that fit into 16 bits, like the samples, and a processor multiplies and adds up
+sixteen such pairs at once; that is the way of nearly every call. The rare rates with larger weights, and calls in which
+a reading is missing, go through float64, which gives the same.
 """
 
 from __future__ import annotations
@@ -17,21 +21,25 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
-from detector.jit import kernel
-from detector.lanes import DOUBLES
+from detector import lanes, wholes
+from detector.jit import hot
+from detector.lanes import DOUBLES, SHORTS, WHOLES
 from detector.types import CHUNK, LEADS, RATE, Array, Row
 
-BLOCK: Final = DOUBLES  # ticks made at once
+BLOCK: Final = DOUBLES  # ticks made at once in float64
+BLOCK_SHORT: Final = WHOLES  # and in 16 bits
 SCALE: Final = RATE * 1000  # ticks per second in millihertz, the unit of a record's rate
 TAPS: Final = 5  # samples that a tick of four samples' width (1000 Hz) can touch
 DEPTH: Final = 16  # samples that go into a lane of a block at most: three for each lane before it, and a tick's own
 LEAST: Final = 4  # that go into it at every rate, be it with no weight: 360 Hz needs no more
-PERIOD: Final = 256  # rows of a rate: whole hertz have a period of at most 250 ticks
+PAIRS: Final = 14  # pairs of samples that go into a lane of a block of 16 bits at most
+LEAST_PAIRS: Final = 4  # that go into it at every rate
+WIDEST: Final = 2**15 - 1  # sum of a tick's weights that fit into 16 bits; so do their products' sums into 32
+PERIOD: Final = 264  # rows of a rate: whole hertz have a period of at most 250 ticks
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
 PAST: Final = 8  # samples kept from one call to the next
 MOST: Final = 1024  # samples at once at most: those of 1 s
-AFTER: Final = DEPTH + BLOCK  # and behind them: what lanes that are not wanted yet would take
+AFTER: Final = 2 * PAIRS + BLOCK_SHORT  # and behind them: what lanes that are not wanted yet would take
 
 #: A bed's place in time and the resampler's memory.
 INPUT = np.dtype(
@@ -60,15 +68,25 @@ PHASES = np.dtype(
         ("width", "f8"),  # sum of a tick's weights
         ("at", "i8", (PERIOD,)),  # first sample that the first lane takes of the block that begins with a row's tick
         ("weight", "f8", (PERIOD * DEPTH * BLOCK,)),  # of each row's block, for each of its samples, of each lane
+        ("pairs", "i8"),  # the same in 16 bits: pairs that go into each lane of a block; 0: they do not fit
+        ("at_short", "i8", (PERIOD,)),
+        ("short", "i2", (PERIOD * PAIRS * SHORTS,)),  # of each row's block, for each pair, of each lane
     ],
     align=True,
 )
 
 #: One lead's samples of a call, behind those of before, and how many of them are no reading.
-SAMPLES = np.dtype([("value", "f8", (PAST + MOST + AFTER,)), ("missing", "i8")], align=True)
+SAMPLES = np.dtype(
+    [
+        ("value", "f8", (PAST + MOST + AFTER,)),
+        ("twice", "i2", (2 * (PAST + MOST + AFTER),)),  # each sample two times: from the second on, all pairs in a row
+        ("missing", "i8"),
+    ],
+    align=True,
+)
 
 
-@kernel
+@hot
 def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
     """Start, or start again: record sample `origin` lies at `tick0`."""
     state.rate_mhz = rate_mhz
@@ -80,20 +98,20 @@ def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
     state.mv_per_bit[:] = 0.0
 
 
-@kernel
+@hot
 def sample_of(state: Row, tick: int) -> int:
     """The record's sample nearest to a tick, for ticks since the last `begin` (negative before it)."""
     twice = 2 * (tick - state.tick0) * state.rate_mhz + SCALE
     return int(state.origin + twice // (2 * SCALE))
 
 
-@kernel
+@hot
 def _first_sample(r: int, s: int, tick: int) -> int:
     """The first sample that a tick touches."""
     return ((2 * tick - 1) * r + s) // (2 * s) if r > s else -((-tick * r) // s) - 1
 
 
-@kernel
+@hot
 def _complete(r: int, s: int, count: int) -> int:
     """Ticks that so many samples complete."""
     if count == 0:
@@ -101,7 +119,16 @@ def _complete(r: int, s: int, count: int) -> int:
     return ((2 * count - 1) * s - r) // (2 * r) + 1 if r > s else (count - 1) * s // r + 1
 
 
-@kernel
+@hot
+def _weight(r: int, s: int, tick: int, sample: int) -> int:
+    """What a sample counts for in a tick; nothing, or less, where the tick does not touch it."""
+    if r > s:
+        end, begin = (2 * tick + 1) * r, (2 * tick - 1) * r
+        return int(min(end, (2 * sample + 1) * s) - max(begin, (2 * sample - 1) * s))
+    return int(s - abs(tick * r - sample * s))
+
+
+@hot
 def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
     """Fill in the blocks of every so-manieth tick from `first` on."""
     r, s = phases.r, phases.s
@@ -118,17 +145,36 @@ def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
             tick = first + row + lane
             sample = _first_sample(r, s, tick)
             for i in range(sample, sample + TAPS):
-                if r > s:
-                    overlap = min((2 * tick + 1) * r, (2 * i + 1) * s) - max((2 * tick - 1) * r, (2 * i - 1) * s)
-                else:
-                    overlap = s - abs(tick * r - i * s)
-                if overlap > 0:
+                weight = _weight(r, s, tick, i)
+                if weight > 0:
                     j = i - at - lane
-                    phases.weight[(row * DEPTH + j) * BLOCK + lane] = overlap
+                    phases.weight[(row * DEPTH + j) * BLOCK + lane] = weight
                     phases.depth = max(phases.depth, j + 1)
 
 
-@kernel
+@hot
+def _lay_out_short(phases: Row) -> None:
+    """Fill in the blocks in 16 bits, of every tick of a period."""
+    r, s = phases.r, phases.s
+    phases.pairs = LEAST_PAIRS
+    for row in range(phases.rows):
+        at = _first_sample(r, s, phases.first + row)
+        for lane in range(1, BLOCK_SHORT):
+            at = min(at, _first_sample(r, s, phases.first + row + lane) - lane)
+        phases.at_short[row] = at
+        phases.short[row * PAIRS * SHORTS : (row + 1) * PAIRS * SHORTS] = 0
+        for lane in range(BLOCK_SHORT):
+            tick = phases.first + row + lane
+            sample = _first_sample(r, s, tick)
+            for i in range(sample, sample + TAPS):
+                weight = _weight(r, s, tick, i)
+                if weight > 0:
+                    pair, which = (i - at - lane) // 2, (i - at - lane) % 2
+                    phases.short[(row * PAIRS + pair) * SHORTS + 2 * lane + which] = weight
+                    phases.pairs = max(phases.pairs, pair + 1)
+
+
+@hot
 def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
     """Which of the phases kept are those of a rate, made for the next ticks if need be."""
     kept = desk.phases
@@ -146,38 +192,64 @@ def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
         phases.s = SCALE // divisor
         phases.width = 2.0 * phases.r if phases.r > phases.s else 1.0 * phases.s
         if phases.s <= PERIOD - BLOCK:
-            periods = (BLOCK + phases.s - 1) // phases.s
+            periods = (BLOCK_SHORT + phases.s - 1) // phases.s
             _lay_out(phases, 0, periods * phases.s, 1)
             phases.step = periods * phases.r
+        phases.pairs = 0
+        if phases.s <= PERIOD - BLOCK_SHORT and phases.width <= WIDEST:
+            _lay_out_short(phases)
     if phases.s > PERIOD - BLOCK:
         _lay_out(phases, tick, ticks, BLOCK)
     return which
 
 
-@kernel
-def _load(track: Row, held: Array, samples: Array, invalid: int, new: bool) -> None:
-    """Put a lead's samples behind those of before, as float64."""
+@hot
+def _load(track: Row, held: Array, samples: Array, invalid: int) -> None:
+    """Put a lead's samples behind those of before, each two times."""
     n = len(samples)
-    if new:
-        held[:] = samples[0]
-    old, value = track.value[:PAST], track.value[PAST : PAST + n]
+    old, new = track.twice[: 2 * PAST], track.twice[2 * PAST : 2 * (PAST + n)]
     none = np.int16(invalid)
     missing = np.int16(0)
     for i in range(PAST):
-        old[i] = held[i]
+        old[2 * i] = old[2 * i + 1] = held[i]
         missing = np.int16(missing + (held[i] == none))
     for i in range(n):
-        value[i] = samples[i]
+        new[2 * i] = new[2 * i + 1] = samples[i]
         missing = np.int16(missing + (samples[i] == none))
     track.missing = missing
-    last = track.value[n : n + PAST]
+    last = track.twice[2 * n :]
     for i in range(PAST):
-        held[i] = np.int16(last[i])
+        held[i] = last[2 * i]
 
 
-@kernel
-def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
+@hot
+def _make_short(phases: Row, twice: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
     """Make a lead's ticks in whole blocks; the first is that of a `row`, whose samples are counted from `base`."""
+    short, starts, rows, step, pairs = phases.short, phases.at_short, phases.rows, phases.step, phases.pairs
+    for first in range(0, ticks, BLOCK_SHORT):
+        at, here = 2 * (base + starts[np.uint64(row)]) + 1, row * (PAIRS * SHORTS)
+        early = wholes.products(twice, at, short, here) + wholes.products(twice, at + 4, short, here + SHORTS)
+        late = wholes.products(twice, at + 8, short, here + 2 * SHORTS)
+        block = early + (late + wholes.products(twice, at + 12, short, here + 3 * SHORTS))
+        for j in range(LEAST_PAIRS, pairs):
+            block = block + wholes.products(twice, at + 4 * j, short, here + j * SHORTS)
+        lanes.store(out, first, wholes.scaled(block, scale))
+        row += BLOCK_SHORT
+        if row >= rows:
+            row -= rows
+            base += step
+
+
+@hot
+def _widen(track: Row, count: int) -> None:
+    """The samples as float64."""
+    for i in range(count):
+        track.value[i] = track.twice[2 * i]
+
+
+@hot
+def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
+    """The same as `_make_short`, in float64."""
     weight, starts, rows, step, depth = phases.weight, phases.at, phases.rows, phases.step, phases.depth
     factor = lanes.spread(scale)
     for first in range(0, ticks, BLOCK):
@@ -196,7 +268,7 @@ def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: flo
             base += step
 
 
-@kernel
+@hot
 def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Array) -> int:
     """Ticks without a reading, where a sample they touch is missing; how many. Arguments as in `_make`."""
     blank = 0
@@ -216,7 +288,7 @@ def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Ar
     return blank
 
 
-@kernel
+@hot
 def _restep(past: Array, ratio: float, invalid: int) -> None:
     """Say the newest samples in other steps: the device has changed its own."""
     for i in range(PAST):
@@ -224,7 +296,7 @@ def _restep(past: Array, ratio: float, invalid: int) -> None:
             past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))
 
 
-@kernel
+@hot
 def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> int:
     """Take samples of a bed; returns how many ticks they complete.
 
@@ -248,9 +320,9 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     state.count += count
     ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
     phases = desk.phases[_look_up(desk, state.rate_mhz, state.ticks, ticks)]
-    row = (state.ticks - phases.first) % phases.rows
-    periods = _first_sample(phases.r, phases.s, state.ticks) - _first_sample(phases.r, phases.s, phases.first + row)
-    base = periods - before + PAST
+    periods = (state.ticks - phases.first) // phases.rows
+    row = state.ticks - phases.first - periods * phases.rows
+    base = periods * phases.step - before + PAST
     for lead in range(LEADS):
         track = desk.lead[lead]
         if np.isnan(mv_per_bit[lead]):
@@ -261,11 +333,17 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         if state.mv_per_bit[lead] != mv_per_bit[lead]:
             _restep(state.past[lead], state.mv_per_bit[lead] / mv_per_bit[lead], invalid)
             state.mv_per_bit[lead] = mv_per_bit[lead]
-        _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid, before == 0)
+        if before == 0:
+            state.past[lead, :] = samples[lead, first]
+        _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid)
         scale = mv_per_bit[lead] / phases.width
         value, mv = desk.samples.value, track.mv
-        _make(phases, value, base, row, ticks, scale, mv)
         track.blank = 0
+        if phases.pairs > 0 and desk.samples.missing == 0:
+            _make_short(phases, desk.samples.twice, base, row, ticks, scale, mv)
+            continue
+        _widen(desk.samples, PAST + count)
+        _make(phases, value, base, row, ticks, scale, mv)
         if desk.samples.missing > 0:
             track.blank = _blank(phases, value, base, row, invalid, mv[:ticks])
     state.ticks += ticks
@@ -273,4 +351,5 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
 
 
 assert DEPTH >= (BLOCK - 1) * (1_000_000 // SCALE - 1) + TAPS, "a block has more samples than there is room for"
+assert 2 * PAIRS >= (BLOCK_SHORT - 1) * (1_000_000 // SCALE - 1) + TAPS, "a block has more pairs than there is room for"
 assert CHUNK + 1 <= PERIOD, "a call's ticks must fit into the rows"

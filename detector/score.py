@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import lanes
-from detector.jit import kernel
+from detector.jit import hot
 from detector.lanes import DOUBLES
 from detector.types import Array
 
@@ -52,7 +52,7 @@ def save(weights: npt.NDArray[np.float64], file: Path = FILE) -> None:
     file.write_text("".join(",".join([name, *(f"{value:.5g}" for value in row)]) + "\n" for name, row in rows))
 
 
-@kernel
+@hot
 def score(measures: Array, weights: Array) -> float:
     """Log odds of a beat.
 

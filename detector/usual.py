@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.jit import kernel
+from detector.jit import hot
 from detector.types import Array, Row
 
 FLOOR: Final = 30.0  # µV a step: envelope of a QRS of about 0.2 mV; what is much smaller is no beat but the baseline
@@ -22,6 +22,8 @@ RAISED: Final = 1.3  # times the level before: it was that of other waves
 START: Final = 70.0  # µV a step: what a beat's envelope is taken to be before one has been seen, a QRS of about 0.4 mV
 WEIGHED: Final = 4  # beats after which its noise is known
 CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at least
+UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
+UNREST: Final = 0.04  # share of a look: half in 0.5 s
 UNREST_START: Final = 0.3  # of `START`: as in an ECG at rest
 
 #: What is usual in a lead: its beats, and what was refused.
@@ -43,7 +45,7 @@ USUAL = np.dtype(
 )
 
 
-@kernel
+@hot
 def forget(usual: Row) -> None:
     """Forget the beats of a lead, so that its level is learned anew."""
     usual.level = START
@@ -58,7 +60,7 @@ def forget(usual: Row) -> None:
     usual.n_refused = 0
 
 
-@kernel
+@hot
 def median(values: Array, count: int) -> float:
     """Median of the first min(count, KEPT) of `values`."""
     if count >= KEPT:
@@ -79,7 +81,7 @@ def median(values: Array, count: int) -> float:
     return 0.0
 
 
-@kernel
+@hot
 def _median_of_eight(v: Array) -> float:
     """Mean of the two middle ones of eight, by comparing in pairs: no branch, no memory."""
     a, b = min(v[0], v[1]), max(v[0], v[1])
@@ -99,7 +101,7 @@ def _median_of_eight(v: Array) -> float:
     return float(0.5 * (low + high))
 
 
-@kernel
+@hot
 def refuse(usual: Row, envelope: float) -> None:
     """Learn from a candidate that was no beat."""
     usual.refused[usual.n_refused % KEPT] = envelope
@@ -107,7 +109,7 @@ def refuse(usual: Row, envelope: float) -> None:
     usual.noise = median(usual.refused, usual.n_refused)
 
 
-@kernel
+@hot
 def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched: bool) -> None:
     """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual.
 
@@ -128,7 +130,7 @@ def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched
         usual.weight = ratio * ratio
 
 
-@kernel
+@hot
 def raise_last(usual: Row, times: float) -> bool:
     """The last beat was so many times as high; True when that has made the usual one much higher."""
     if usual.n_beats == 0:
@@ -142,7 +144,7 @@ def raise_last(usual: Row, times: float) -> bool:
     return bool(usual.level > RAISED * before)
 
 
-@kernel
+@hot
 def fade(usual: Row, silent: int) -> None:
     """A step without a beat for long: the level falls, so that a smaller QRS is found again; never below `FLOOR`."""
     lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(usual.beats, usual.n_beats), FLOOR)

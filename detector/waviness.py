@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import lanes, wholes
 from detector.arrays import copy
-from detector.jit import kernel
-from detector.lanes import DOUBLES
+from detector.jit import hot
+from detector.lanes import DOUBLES, SHORTS, WHOLES
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -32,8 +32,10 @@ _SHIFT: Final = 6  # y is kept in so many bits less than STEP * BASE to the µV:
 _UNIT: Final = STEP * BASE / 2**_SHIFT
 _LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
 
-PADDED: Final = (WINDOW + DOUBLES - 1) // DOUBLES * DOUBLES  # the window and the lags in whole vectors
-LAGS: Final = LONGEST // DOUBLES * DOUBLES + DOUBLES
+AT_ONCE: Final = 4  # lags whose products are added up at once
+LAGS: Final = (LONGEST - SHORTEST) // AT_ONCE * AT_ONCE + AT_ONCE  # from the shortest on, as many as are dealt with
+PADDED: Final = (WINDOW + SHORTS - 1) // SHORTS * SHORTS  # the window in whole vectors
+SHORT: Final = 8191  # the largest value whose products are added up in 32 bits (2.1 mV)
 
 #: A place to work in.
 WAVE = np.dtype(
@@ -41,15 +43,17 @@ WAVE = np.dtype(
         ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
         ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
         ("y", "i4", (WINDOW,)),  # what is measured
-        ("exact", "f8", (PADDED + LAGS + DOUBLES,)),  # the same, for products; zeros behind it
-        ("alike", "f8", (LAGS,)),  # those of each lag
+        ("exact", "f8", (PADDED + SHORTEST + LAGS,)),  # the same, for products; zeros behind it
+        ("short", "i2", (PADDED + SHORTEST + LAGS,)),  # the same once more
+        ("alike", "f8", (LAGS,)),  # products with those so many samples behind, `SHORTEST` and more
+        ("energy", "f8", (LAGS,)),  # of both parts of the window that are compared, multiplied
     ],
     align=True,
 )
 
 
-@kernel
-def without_baseline(track: Row, oldest: int, wave: Row) -> Array:
+@hot
+def without_baseline(track: Row, oldest: int, wave: Row) -> None:
     """The window less its baseline, in 1 / `_UNIT` µV, in `wave.y`; `oldest`: where the samples kept begin."""
     x, base, y = wave.x, wave.base, wave.y
     copy(track.x[oldest:], x)
@@ -64,27 +68,33 @@ def without_baseline(track: Row, oldest: int, wave: Row) -> Array:
     for i in range(WINDOW):
         value = np.int32(np.int32(np.int32(BASE) * centre[i]) - base[i]) >> np.int32(_SHIFT)
         y[i] = min(max(np.int32(value), np.int32(-_LARGEST)), np.int32(_LARGEST))
-    return y
 
 
-@kernel
+@hot
 def deflections(y: Array) -> tuple[float, float, float]:
     """Least, largest and mean of the seconds' greatest deflections, µV."""
     least = 1e18
     largest = 0.0
     mean = 0.0
     for first in range(0, WINDOW, SECOND):
-        greatest = 0
-        for i in range(first, first + SECOND):
-            greatest = max(greatest, abs(y[i]))
-        value = greatest / _UNIT
+        value = _greatest(y, first) / _UNIT
         least = min(least, value)
         largest = max(largest, value)
         mean += value * SECOND / WINDOW
     return least, largest, mean
 
 
-@kernel
+@hot
+def _greatest(values: Array, first: int) -> int:
+    """Greatest magnitude in the second from index `first` on."""
+    greatest = lanes.spread(np.int32(0))
+    for i in range(0, SECOND, WHOLES):
+        start = first + min(i, SECOND - WHOLES)  # the last vector takes some once more, to end where they end
+        greatest = lanes.larger(lanes.magnitude(lanes.load(values, start)), greatest)
+    return int(lanes.most(greatest))
+
+
+@hot
 def roughness(y: Array) -> float:
     """Mean magnitude of the second difference over that of the first."""
     slope = np.int32(1)
@@ -95,7 +105,7 @@ def roughness(y: Array) -> float:
     return float(bend / slope)
 
 
-@kernel
+@hot
 def leakage(y: Array) -> float:
     """What the VF filter lets through: 0 for a sine, near 1 for narrow complexes and for noise."""
     size = np.int32(0)
@@ -112,59 +122,80 @@ def leakage(y: Array) -> float:
     return float(through / whole)
 
 
-@kernel
+@hot
 def quiet(wave: Row) -> float:
     """Share of the window in which the mean slope is below a quarter of its peaks' mean."""
     first = SLOPE_MEAN + 1
     y, slope, mean = wave.y, wave.x[:WINDOW], wave.base
-    for i in range(2, WINDOW):
-        slope[i] = abs(np.int32(y[i] - y[i - 2]))
+    # Every part from its first element on: an index that cannot be negative lets the compiler fill all lanes.
+    late = y[2:]
+    for i in range(WINDOW - 2):
+        slope[i] = abs(np.int32(late[i] - y[i]))
     mean[:first] = 0
-    for i in range(first, WINDOW):
-        mean[i] = slope[i] + slope[i - 1] + slope[i - 2] + slope[i - 3] + slope[i - 4]
+    one, two, three, four, out = slope[1:], slope[2:], slope[3:], slope[4:], mean[first:]
+    for i in range(WINDOW - first):
+        early = np.int32(np.int32(slope[i] + one[i]) + np.int32(two[i] + three[i]))
+        out[i] = np.int32(early + four[i])
     peaks = 0
     for start in range(0, WINDOW, SECOND):
-        greatest = 0
-        for i in range(start, start + SECOND):
-            greatest = max(greatest, mean[i])
-        peaks += greatest
+        peaks += _greatest(mean, start)
     seconds = WINDOW // SECOND
     limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
     still = np.int32(0)
-    for i in range(first, WINDOW):
-        still = np.int32(still + (mean[i] < limit))
+    for i in range(WINDOW - first):
+        still = np.int32(still + (out[i] < limit))
     return float(still / (WINDOW - first))
 
 
-@kernel
+@hot
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    y, alike = wave.exact, wave.alike
+    y, alike, energy = wave.y, wave.alike, wave.energy
+    # Energy of the window without its last `lag` samples, and without its first.
+    early = late = 1.0 + (_multiply_short(wave) if _largest(y) <= SHORT else _multiply(wave))
+    for lag in range(1, LONGEST + 1):
+        last, first = float(y[WINDOW - lag]), float(y[lag - 1])
+        early -= last * last
+        late -= first * first
+        if lag >= SHORTEST:
+            energy[lag - SHORTEST] = early * late
+    energy[LONGEST - SHORTEST + 1 :] = 1.0  # of lags that are not asked for
+    for i in range(0, LAGS, DOUBLES):
+        lanes.store(alike, i, lanes.load(alike, i) / lanes.root(lanes.load(energy, i)))
+    best = -2.0
+    where = 0
+    for i in range(LONGEST - SHORTEST + 1):
+        if alike[i] > best:
+            best = alike[i]
+            where = i
+    return (SHORTEST + where) / RATE_OUT
+
+
+@hot
+def _largest(y: Array) -> int:
+    """Greatest magnitude of the window."""
+    greatest = np.int32(0)
+    for i in range(WINDOW):
+        greatest = max(greatest, np.int32(abs(y[i])))
+    return int(greatest)
+
+
+@hot
+def _multiply(wave: Row) -> float:
+    """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
+
+    Four lags at once, which share what they load; behind the window there are zeros. Returns the sum of squares.
+    """
+    y, out = wave.exact, wave.alike
     for i in range(WINDOW):
         y[i] = wave.y[i]
     y[WINDOW:] = 0.0
-    _multiply(y, alike)
-    early = late = 1.0 + alike[0]  # energy of the window without its last `lag` samples, and without its first
-    best = -2.0
-    where = SHORTEST
-    for lag in range(1, LONGEST + 1):
-        early -= y[WINDOW - lag] * y[WINDOW - lag]
-        late -= y[lag - 1] * y[lag - 1]
-        if lag >= SHORTEST:
-            likeness = alike[lag] / np.sqrt(early * late)
-            if likeness > best:
-                best = likeness
-                where = lag
-    return where / RATE_OUT
-
-
-@kernel
-def _multiply(y: Array, out: Array) -> None:
-    """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
-
-    Four lags at once, which share what they load; behind the window there are zeros.
-    """
-    for lag in range(0, LAGS, DOUBLES):
+    squares = lanes.spread(0.0)
+    for i in range(0, PADDED, DOUBLES):
+        now = lanes.load(y, i)
+        squares = lanes.multiply_add(now, now, squares)
+    for first in range(0, LAGS, AT_ONCE):
+        lag = SHORTEST + first
         one = two = three = four = lanes.spread(0.0)
         for i in range(0, PADDED, DOUBLES):
             now = lanes.load(y, i)
@@ -172,7 +203,36 @@ def _multiply(y: Array, out: Array) -> None:
             two = lanes.multiply_add(now, lanes.load(y, i + lag + 1), two)
             three = lanes.multiply_add(now, lanes.load(y, i + lag + 2), three)
             four = lanes.multiply_add(now, lanes.load(y, i + lag + 3), four)
-        out[lag] = lanes.total(one)
-        out[lag + 1] = lanes.total(two)
-        out[lag + 2] = lanes.total(three)
-        out[lag + 3] = lanes.total(four)
+        out[first] = lanes.total(one)
+        out[first + 1] = lanes.total(two)
+        out[first + 2] = lanes.total(three)
+        out[first + 3] = lanes.total(four)
+    return float(lanes.total(squares))
+
+
+@hot
+def _multiply_short(wave: Row) -> float:
+    """The same of numbers up to `SHORT`, of which four times as many are multiplied at once."""
+    y, out = wave.short, wave.alike
+    for i in range(WINDOW):
+        y[i] = np.int16(wave.y[i])
+    y[WINDOW:] = 0
+    squares = lanes.spread(np.int32(0))
+    for i in range(0, PADDED, SHORTS):
+        squares = squares + wholes.products(y, i, y, i)
+    for first in range(0, LAGS, AT_ONCE):
+        lag = SHORTEST + first
+        one = two = three = four = lanes.spread(np.int32(0))
+        for i in range(0, PADDED, SHORTS):
+            one = one + wholes.products(y, i, y, i + lag)
+            two = two + wholes.products(y, i, y, i + lag + 1)
+            three = three + wholes.products(y, i, y, i + lag + 2)
+            four = four + wholes.products(y, i, y, i + lag + 3)
+        out[first] = wholes.total(one)
+        out[first + 1] = wholes.total(two)
+        out[first + 2] = wholes.total(three)
+        out[first + 3] = wholes.total(four)
+    return float(wholes.total(squares))
+
+
+assert 2 * (PADDED // SHORTS) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import desk as desks
-from detector import detector, resample
-from detector.jit import kernel
+from detector import detector, lanes, resample
+from detector.jit import hot
 from detector.types import EPOCH, LEADS, RATE, Array, Row
 from model.ec57.annotations import NOISY, UNREADABLE
 from replay.framing import hold
 
 STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
 INVALID: Final = -32768  # the sample that stands for no reading
+A_LINE: Final = 32  # samples that come from memory at once
 MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
 
 #: From here on another subtype of WFDB's `~` holds: `UNREADABLE`, `NOISY`, or 0.
@@ -66,7 +67,17 @@ class Strip:
         return int(np.isfinite(self.mv_per_bit).sum())
 
 
-@kernel
+@hot
+def _fetch(samples: Array, first: int, count: int, mv_per_bit: Array) -> None:
+    """Bring the `count` samples from `first` on of a bed's leads nearer."""
+    for lead in range(LEADS):
+        if not np.isnan(mv_per_bit[lead]):
+            some = samples[lead]
+            for i in range(first, min(first + count + A_LINE, len(some)), A_LINE):
+                lanes.fetch(some, i)
+
+
+@hot
 def _run(
     table: Array,
     samples: Array,
@@ -89,6 +100,8 @@ def _run(
             if first >= end:
                 continue
             row = table[bed]
+            if bed + 1 < len(table):  # this bed's work hides that the next one's samples are far away
+                _fetch(samples[bed + 1], step * sizes[bed + 1], sizes[bed + 1], mv_per_bit[bed + 1])
             detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
             for i in range(row.n_peaks):
                 peak = row.peaks[i]

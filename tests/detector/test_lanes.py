@@ -28,6 +28,10 @@ def each(a: Array, b: Array, out: Array) -> None:
     lanes.store(out[3], 0, x / y)
     lanes.store(out[4], 0, lanes.magnitude(x))
     lanes.store(out[5], 0, lanes.spread(a[1]))
+    lanes.store(out[6], 0, lanes.larger(x, y))
+    lanes.store(out[7], 0, lanes.smaller(x, y))
+    lanes.store(out[8], 0, lanes.floor(x))
+    lanes.store(out[9], 0, lanes.root(lanes.magnitude(x)))
 
 
 @kernel
@@ -35,6 +39,12 @@ def one(a: Array, b: Array) -> Any:
     """What becomes one number of all lanes."""
     x = lanes.load(a, 0)
     return lanes.total(x), lanes.above(x, lanes.load(b, 0)), lanes.lane(x, 2)
+
+
+@kernel
+def two(a: Array, b: Array) -> Any:
+    x = lanes.load(a, 0)
+    return lanes.at_least(x, lanes.load(b, 0)), lanes.most(x)
 
 
 @kernel
@@ -57,10 +67,14 @@ def narrow(a: Array, out: Array) -> None:
 def test_each_lane_is_rounded_as_a_number_alone(kind: Any, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     a, b = (random.normal(0.0, 10.0 ** random.integers(-3, 6), (2, count))).astype(kind)
-    out = np.zeros((6, count), kind)
+    out = np.zeros((10, count), kind)
     each(a, b, out)
-    np.testing.assert_array_equal(out, [a + b, a - b, a * b, a / b, np.abs(a), np.full(count, a[1])])
+    with_more = [np.maximum(a, b), np.minimum(a, b), np.floor(a), np.sqrt(np.abs(a))]
+    np.testing.assert_array_equal(out, [a + b, a - b, a * b, a / b, np.abs(a), np.full(count, a[1]), *with_more])
     total, above, third = one(a, b)
+    at_least, most = two(a, b)
+    assert at_least == sum(1 << i for i in np.flatnonzero(a >= b))
+    assert most == a.max()
     parts = a
     while len(parts) > 1:
         parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
@@ -81,6 +95,12 @@ def test_a_vector_lies_anywhere_and_nothing_beside_it_is_touched(kind: Any, coun
     assert (out[:, [0, -1]] == 0.5).all()
 
 
+def test_singles_are_widened_to_an_array_of_doubles() -> None:
+    a, out = np.arange(8, dtype=np.float32) / np.float32(3.0), np.zeros(9)
+    narrow(a, out)
+    np.testing.assert_array_equal(out, [*a.astype(np.float64), 0.0])
+
+
 def test_doubles_are_rounded_to_an_array_of_singles() -> None:
     a, out = np.array([1.0, 1 / 3, -1e-3, 1e9 + 1]), np.zeros(5, np.float32)
     narrow(a, out)
@@ -90,9 +110,9 @@ def test_doubles_are_rounded_to_an_array_of_singles() -> None:
 @pytest.mark.parametrize(
     ("a", "out"),
     [
-        (np.zeros(8, np.float32), np.zeros(8)),  # singles are not widened
         (np.zeros(16, np.float32)[::2], np.zeros(8, np.float32)),  # what does not lie side by side
         (np.zeros(8, np.int32), np.zeros(8, np.float32)),
+        (np.zeros(8, np.int64), np.zeros(8, np.int64)),
         (np.zeros((8, 8)), np.zeros(8)),
     ],
 )
