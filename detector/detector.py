@@ -301,7 +301,7 @@ class Detector:
     rate_hz : float
         Sampling rate, 100 to 1000 Hz.
     mv_per_bit : sequence of float
-        Millivolts per step of each of one or two leads.
+        Millivolts per step of each of one or two leads; NaN for a lead that is not there.
     invalid : int, optional
         Sample value that stands for "no reading".
 
@@ -320,6 +320,8 @@ class Detector:
             raise ValueError(f"sampling rate {rate_hz} Hz: 100 to 1000 Hz are analysed")
         if not 1 <= len(given) <= LEADS:
             raise ValueError(f"{len(given)} leads: 1 to {LEADS} are analysed")
+        if np.isinf(given).any():
+            raise ValueError(f"{given} mV a step: no unit is infinite")
         self._leads = len(given)
         self._mv_per_bit = np.full(LEADS, np.nan)
         self._mv_per_bit[: self._leads] = given

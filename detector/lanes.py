@@ -143,13 +143,13 @@ def pairs(typingctx: Any, array: Any, at: Any) -> Any:
     return lanes(array, types.intp), generate
 
 
-def _arithmetic(operation: Any, emit: Callable[[Any, Any, Any], Any]) -> None:
-    """Give lanes an operator, each lane for itself."""
+def _arithmetic(operation: Any, emit: Callable[[Any, Any, Any], Any], *kinds: Any) -> None:
+    """Give lanes of these kinds an operator, each lane for itself."""
 
     @infer_global(operation)
     class _Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, args: Any, kws: Any) -> Any:
-            if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
+            if len(args) == 2 and args[0] in kinds and args[0] == args[1]:
                 return signature(args[0], *args)
             return None
 
@@ -171,10 +171,10 @@ def _compare(builder: Any, how: str, a: Any, b: Any) -> Any:
     return compare(how, a, b)
 
 
-_arithmetic(operator.add, _add)
-_arithmetic(operator.sub, _subtract)
-_arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b))
-_arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+_arithmetic(operator.add, _add, singles_type, doubles_type, wholes_type)
+_arithmetic(operator.sub, _subtract, singles_type, doubles_type, wholes_type)
+_arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b), singles_type, doubles_type)
+_arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b), singles_type, doubles_type)
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -221,7 +221,7 @@ def root(typingctx: Any, a: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two and a third, rounded once or twice as the machine likes: for whole numbers."""
-    if not isinstance(a, Lanes) or a != b or a != c:
+    if a not in (singles_type, doubles_type) or a != b or a != c:
         return None
     return a(a, b, c), lambda context, builder, sig, args: _call(builder, "fmuladd", *args)
 
@@ -229,7 +229,7 @@ def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def total(typingctx: Any, a: Any) -> Any:
     """Sum of the lanes: the upper half is added to the lower until one is left."""
-    if not isinstance(a, Lanes):
+    if a not in (singles_type, doubles_type):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -251,7 +251,7 @@ def total(typingctx: Any, a: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def totals(typingctx: Any, a: Any, b: Any) -> Any:
     """Sums of the lanes of two at once: half the work of one after the other, and half the waiting."""
-    if not isinstance(a, Lanes) or a != b:
+    if a not in (singles_type, doubles_type) or a != b:
         return None
     pair = types.containers.UniTuple(a.element, 2)
 
@@ -320,23 +320,6 @@ def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
         return pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
 
     return singles_type(array, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def fetch(typingctx: Any, array: Any, at: Any) -> Any:
-    """Begin to bring what lies in an array from index `at` on nearer to the processor; it changes nothing."""
-    if not isinstance(array, types.Array) or (array.ndim, array.layout) != (1, "C"):
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        whole = ir.IntType(32)
-        place = pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
-        kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [place, whole(0), whole(3), whole(1)])  # to read, near, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -35,7 +35,7 @@ LEAST: Final = 4  # that go into it at every rate, be it with no weight: 360 Hz 
 PAIRS: Final = 14  # pairs of samples that go into a lane of a block of 16 bits at most
 LEAST_PAIRS: Final = 4  # that go into it at every rate
 WIDEST: Final = 2**15 - 1  # sum of a tick's weights that fit into 16 bits; so do their products' sums into 32
-PERIOD: Final = 264  # rows of a rate: whole hertz have a period of at most 250 ticks
+PERIOD: Final = 264  # rows of a rate: whole hertz have a period of at most 250 ticks, and there is room for a block
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
 PAST: Final = 8  # samples kept from one call to the next
 MOST: Final = 1024  # samples at once at most: those of 1 s
@@ -191,14 +191,14 @@ def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
         phases.r = rate_mhz // divisor
         phases.s = SCALE // divisor
         phases.width = 2.0 * phases.r if phases.r > phases.s else 1.0 * phases.s
-        if phases.s <= PERIOD - BLOCK:
+        if phases.s <= PERIOD - BLOCK_SHORT:
             periods = (BLOCK_SHORT + phases.s - 1) // phases.s
             _lay_out(phases, 0, periods * phases.s, 1)
             phases.step = periods * phases.r
         phases.pairs = 0
         if phases.s <= PERIOD - BLOCK_SHORT and phases.width <= WIDEST:
             _lay_out_short(phases)
-    if phases.s > PERIOD - BLOCK:
+    if phases.s > PERIOD - BLOCK_SHORT:
         _lay_out(phases, tick, ticks, BLOCK)
     return which
 

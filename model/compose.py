@@ -67,17 +67,30 @@ def compose(
     symbols = np.array(list(reference.symbols))[are]
     if not len(beats):
         return None
-    free = _sinus(beats / rate_hz, symbols)
+    free = _sinus(beats / rate_hz, symbols) & ~_fibrillating(reference, beats)
     if free.sum() < 4 * AROUND:
         return None
     score = write(np.diff(beats, prepend=0) / rate_hz, free, mv.shape[1], rng, life)
     new, places, said = _play(mv, rate_hz, beats, symbols, free, score, rng)
-    marks = np.isin(list(reference.symbols), list(FIBRILLATION))
-    moved = np.interp(reference.samples[marks], [0, *beats, len(mv)], [0, *places, len(new)]).astype(np.int64)
-    times = np.concatenate([places, moved])
-    names = [*said, *np.array(list(reference.symbols))[marks].tolist()]
-    order = np.argsort(times, kind="stable")
-    return new, Annotations.of(times[order], [names[i] for i in order])
+    names = np.array(list(reference.symbols))
+    names[are] = said
+    kept = are | np.isin(names, list(FIBRILLATION))
+    times = np.interp(reference.samples[kept], [0, *beats, len(mv) - 1], [0, *places, len(new) - 1]).astype(np.int64)
+    return new, Annotations.of(times, names[kept].tolist())
+
+
+def _fibrillating(reference: Annotations, beats: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether fibrillation, or a mark of it, lies before each beat, behind the one before; bool (n,)."""
+    there = np.zeros(len(beats) + 1, bool)
+    begin = -1
+    for sample, symbol in zip(reference.samples, reference.symbols, strict=True):
+        if symbol in FIBRILLATION:
+            here = int(np.searchsorted(beats, sample))
+            there[begin if symbol == "]" and begin >= 0 else here : here + 1] = True
+            begin = here if symbol == "[" else -1 if symbol == "]" else begin
+    if begin >= 0:
+        there[begin:] = True
+    return there[:-1]
 
 
 def _sinus(seconds: Floats, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import desk as desks
-from detector import detector, lanes, resample
+from detector import detector, resample
 from detector.jit import hot
 from detector.types import EPOCH, LEADS, RATE, Array, Row
 from model.ec57.annotations import NOISY, UNREADABLE
@@ -18,7 +18,6 @@ from replay.framing import hold
 
 STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
 INVALID: Final = -32768  # the sample that stands for no reading
-A_LINE: Final = 32  # samples that come from memory at once
 MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
 
 #: From here on another subtype of WFDB's `~` holds: `UNREADABLE`, `NOISY`, or 0.
@@ -68,16 +67,6 @@ class Strip:
 
 
 @hot
-def _fetch(samples: Array, first: int, count: int, mv_per_bit: Array) -> None:
-    """Bring the `count` samples from `first` on of a bed's leads nearer."""
-    for lead in range(LEADS):
-        if not np.isnan(mv_per_bit[lead]):
-            some = samples[lead]
-            for i in range(first, min(first + count + A_LINE, len(some)), A_LINE):
-                lanes.fetch(some, i)
-
-
-@hot
 def _run(
     table: Array,
     samples: Array,
@@ -100,8 +89,6 @@ def _run(
             if first >= end:
                 continue
             row = table[bed]
-            if bed + 1 < len(table):  # this bed's work hides that the next one's samples are far away
-                _fetch(samples[bed + 1], step * sizes[bed + 1], sizes[bed + 1], mv_per_bit[bed + 1])
             detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
             for i in range(row.n_peaks):
                 peak = row.peaks[i]

@@ -195,12 +195,14 @@ def _cross_validate(
     work: Path | None,
 ) -> None:
     import json
+    from dataclasses import asdict
 
     import numpy as np
     from rich.table import Table
 
     from model.ec57 import gross
     from model.evaluation.arms import ARMS, Readings
+    from model.store import language
     from model.train import Tables, cross_validate, figures
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
@@ -235,7 +237,7 @@ def _cross_validate(
         if of[0]:
             row(database, Tables(*of))
     row("all", everything)
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, Any] = {"language": language(), "config": asdict(config)}
     for word in Tables._fields:
         some = getattr(everything, word)
         if not some:

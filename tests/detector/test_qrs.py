@@ -311,6 +311,8 @@ def test_wrong_arguments_are_told() -> None:
         Detector(50, [0.005])
     with pytest.raises(ValueError, match="leads"):
         Detector(250, [0.005] * 3)
+    with pytest.raises(ValueError, match="infinite"):
+        Detector(250, [np.inf, 0.005])
     with pytest.raises(ValueError, match="not a state"):
         Detector(250, [0.005]).restore(np.zeros(1))
 

@@ -39,7 +39,6 @@ def multiplied(a: Array, at: int, b: Array, other: int, factor: float, out: Arra
 def of_singles(a: Array, at: int, out: Array, fifths: Array) -> Any:
     lanes.store(out, 0, wholes.whole(lanes.load(a, at)))
     lanes.store(fifths, 0, lanes.sums_of_five(a, at))
-    lanes.fetch(a, at)
     return lanes.totals(lanes.load(a, at), lanes.load(a, at + 1))
 
 
@@ -97,3 +96,30 @@ def test_only_16_bits_are_multiplied() -> None:
     a = np.zeros(32, np.int32)
     with pytest.raises(TypingError):
         multiplied(a, 0, a, 0, 1.0, np.zeros(8, np.int32), np.zeros(8, np.float32))
+
+
+@hot
+def multiplied_lanes(a: Array) -> Any:
+    """What lanes of whole numbers have no operator for."""
+    x = lanes.load(a, 0)
+    return lanes.lane(x * x, 0)
+
+
+@hot
+def divided_lanes(a: Array) -> Any:
+    """The same for a quotient."""
+    x = lanes.load(a, 0)
+    return lanes.lane(x / x, 0)
+
+
+@hot
+def added_up(a: Array) -> Any:
+    """The sum that is of singles and doubles; whole numbers have `wholes.total`."""
+    return lanes.total(lanes.load(a, 0))
+
+
+@pytest.mark.parametrize("what", [multiplied_lanes, divided_lanes, added_up])
+def test_what_lanes_of_whole_numbers_do_not_have_does_not_compile(what: Any) -> None:
+    assert np.isfinite(what(np.ones(8, np.float32)))
+    with pytest.raises(TypingError):
+        what(np.ones(8, np.int32))

@@ -115,15 +115,44 @@ def test_marks_of_fibrillation_stay_between_the_beats_they_lay_between(seed: int
     order = sorted([*zip(reference.symbols, beats, strict=True), *marks, ("+", beats[3] + 9)], key=lambda mark: mark[1])
     marked = Annotations.of([int(at) for _, at in order], [symbol for symbol, _ in order])
     found = compose(mv, RATE, marked, np.random.default_rng(seed))
-    plain = compose(mv, RATE, reference, np.random.default_rng(seed))
     assert found is not None
-    assert plain is not None
-    assert np.array_equal(found[0], plain[0])
-    others = np.isin(kinds_of(found[1]), ["[", "!", "]"])
-    assert found[1].samples[~others].tolist() == plain[1].samples.tolist()
-    assert kinds_of(found[1])[others].tolist() == ["[", "!", "!", "]"]
-    behind = np.searchsorted(plain[1].samples, found[1].samples[others])
-    assert behind.tolist() == [71, 71, 73, 75]
+    times, kinds = found[1].samples, kinds_of(found[1])
+    others = np.isin(kinds, ["[", "!", "]"])
+    new = times[~others]
+    assert len(new) == len(beats)
+    assert kinds[others].tolist() == ["[", "!", "!", "]"]
+    assert np.searchsorted(new, times[others]).tolist() == [71, 71, 73, 75]
+    assert times[others].tolist() == [new[70] + 60, new[71] - 80, new[72] + 70, new[74] + 60]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_composed_in_fibrillation_and_marks_keep_their_place_among_beats(seed: int) -> None:
+    mv, reference = record()
+    beats = reference.samples
+    symbols = ["[", *"N" * 60, "[", *"N" * 10, "]", *"N" * 60, "!", *"N" * 20, "]"]
+    at = [0, *beats[:60], beats[60], *beats[60:70], beats[70], *beats[70:130], beats[130], *beats[130:], len(mv)]
+    found = compose(mv, RATE, Annotations.of(at, symbols), np.random.default_rng(seed))
+    assert found is not None
+    new, played = found
+    assert list(played.symbols[61:73]) == ["[", *"N" * 10, "]"]
+    inside = played.samples[61:73]
+    assert np.array_equal(np.diff(inside), np.diff([beats[60], *beats[60:70], beats[70]]))
+    assert np.array_equal(new[inside[0] : inside[-1]], mv[beats[60] : beats[70]])
+    assert played.samples[0] == 0
+    assert played.samples[-1] == len(new) - 1
+
+
+def test_the_beats_of_a_salvo_have_room_for_their_breadth() -> None:
+    short = ROOM_S * 1.9  # s: a heart so fast that a premature beat would lie in the one before
+    tight = 0
+    for seed in range(20):
+        score = write(np.full(300, short), np.full(300, True), LEADS, np.random.default_rng(seed), "ventricular")
+        for i in range(1, 300):
+            if score.focus[i] >= 0 and score.focus[i - 1] == score.focus[i]:
+                room = ROOM_S * score.foci[score.focus[i]].broad
+                assert score.rr[i] >= room - 1e-9
+                tight += score.rr[i] < room + 1e-9
+    assert tight > 20
 
 
 @pytest.mark.parametrize("seed", range(6))
