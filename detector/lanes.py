@@ -270,28 +270,21 @@ def totals(typingctx: Any, a: Any, b: Any) -> Any:
     return pair(a, b), generate
 
 
+def _better(how: str) -> Callable[..., Any]:
+    """What takes, in each lane, the first of two if it compares so with the second, else the second."""
+    return lambda context, builder, sig, args: builder.select(_compare(builder, how, *args), *args)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def larger(typingctx: Any, a: Any, b: Any) -> Any:
     """The larger of two in each lane; that of `b` where one is NaN."""
-    if not isinstance(a, Lanes) or a != b:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(_compare(builder, ">", args[0], args[1]), *args)
-
-    return a(a, b), generate
+    return (a(a, b), _better(">")) if isinstance(a, Lanes) and a == b else None
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def smaller(typingctx: Any, a: Any, b: Any) -> Any:
     """The smaller of two in each lane; that of `b` where one is NaN."""
-    if not isinstance(a, Lanes) or a != b:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(_compare(builder, "<", args[0], args[1]), args[0], args[1])
-
-    return a(a, b), generate
+    return (a(a, b), _better("<")) if isinstance(a, Lanes) and a == b else None
 
 
 @intrinsic  # type: ignore[untyped-decorator]
