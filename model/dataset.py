@@ -106,9 +106,15 @@ class Passage:
         return told
 
     @property
+    def annotated(self) -> bool:
+        """Whether a reader has told its beats."""
+        return len(self.reference.samples) > 0
+
+    @property
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
-        return self.database not in ONLY_TAUGHT and not (self.database == "mitdb" and self.record in PACED)
+        paced = self.database == "mitdb" and self.record in PACED
+        return self.annotated and self.database not in ONLY_TAUGHT and not paced
 
 
 def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
@@ -191,6 +197,26 @@ def passage(
     return hear(strip, reference, (folder.name, record, kind), original.rate_hz, beats)
 
 
+def without_annotation(
+    folder: Path, record: str, kind: str = "plain", *, noise_folder: Path | None = None, seed: int = 0
+) -> Passage:
+    """One record that nobody has annotated, in one of the variants `CHANGED`: listened to, and not labelled.
+
+    Where noise is measured by beats, it is by those the detector finds in the record as it is.
+
+    Raises
+    ------
+    RecordError
+        Its signal cannot be read.
+    """
+    original = read_strip(folder / record)
+    rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
+    noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
+    found = listen(original)[0] if noise is not None else np.zeros(0, np.int64)
+    strip = changed(original, kind, Annotations.of(found, "N" * len(found)), noise, rng)
+    return hear(strip, Annotations.of([], ""), (folder.name, record, kind), original.rate_hz)
+
+
 def hear(
     strip: Strip,
     reference: Annotations,
@@ -236,6 +262,11 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
     return labels
 
 
+def is_annotated(path: Path) -> bool:
+    """Whether a record has reference annotations."""
+    return path.with_name(f"{path.name}.atr").exists()
+
+
 def records_of(folder: Path) -> list[str]:
     """Records of a folder that have reference annotations.
 
@@ -244,7 +275,7 @@ def records_of(folder: Path) -> list[str]:
     RecordError
         There are none.
     """
-    names = sorted(path.stem for path in folder.glob("*.atr") if path.with_suffix(".hea").exists())
+    names = sorted(path.stem for path in folder.glob("*.hea") if is_annotated(path.with_suffix("")))
     if not names:
         raise RecordError(
             f"{folder}: no annotated WFDB records; check --data-dir or fetch them with `telebeat download`"

@@ -35,6 +35,7 @@ LEAST: Final = 3  # patients a class needs to be on every side of a split: taugh
 RECIPE: Final = TrainingConfig(
     databases=(),
     variants=("plain",),
+    unannotated=(),
     texts=60_000,
     shapes=64,
     terms=512,

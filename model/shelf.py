@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.dataset import Passage, passage
+from model.dataset import Passage, is_annotated, passage, without_annotation
 from model.ec57 import Annotations
 from model.variants import WITH_NOISE
 
@@ -21,7 +21,7 @@ HEARS: Final = ("detector", "model", "replay")
 #: Modules of `model` that read, teach or judge what has been said: they may change.
 READS: Final = (
     *("arms", "ablated", "ablation", "baselines", "classes", "course", "judging", "lstm", "network", "shelf"),
-    *("store", "train", "vocabulary"),
+    *("cross_validation", "selftaught", "store", "train", "vocabulary"),
 )
 _ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")
 
@@ -29,7 +29,7 @@ _ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")
 def kept_passage(
     folder: Path, record: str, kind: str, *, shelf: Path | None, noise_folder: Path, seed: int, oracle: bool
 ) -> Passage:
-    """`model.dataset.passage`, from the shelf if it is there, else made and put there; without a shelf always made.
+    """A record's passage, from the shelf if it is there, else made and put there; without a shelf always made.
 
     Raises
     ------
@@ -37,15 +37,21 @@ def kept_passage(
         The record cannot be read.
     """
     if shelf is None:
-        return passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
+        return _made(folder, record, kind, noise_folder, seed, oracle)
     added = _files(noise_folder, "") if kind in WITH_NOISE else ""
     stamp = f"{program()} {_files(folder, record)} {added} {seed}"
     path = shelf / f"{folder.name}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
     if (found := _take(path, stamp)) is not None:
         return found
-    made = passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
+    made = _made(folder, record, kind, noise_folder, seed, oracle)
     _put(path, stamp, made)
     return made
+
+
+def _made(folder: Path, record: str, kind: str, noise_folder: Path, seed: int, oracle: bool) -> Passage:
+    if is_annotated(folder / record):
+        return passage(folder, record, kind, noise_folder=noise_folder, seed=seed, oracle=oracle)
+    return without_annotation(folder, record, kind, noise_folder=noise_folder, seed=seed)
 
 
 @cache

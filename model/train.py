@@ -11,10 +11,10 @@ come almost all from one patient and are given less weight, so that they do not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,10 @@ class TrainingConfig:
         Of all randomness.
     databases, variants : tuple of str
         What is listened to (`model.dataset.passage`).
+    unannotated : tuple of str
+        Records that nobody has annotated, ``database/pattern`` each, and taught all the same (`model.selftaught`).
+    sure : float
+        Probability from which on what was said of their beats is taught.
     texts, shapes, terms : int
         Texts the vocabulary is learned from, its shape words and n-grams.
     embedding, hidden, dropout, blend, again
@@ -75,6 +79,8 @@ class TrainingConfig:
     seed: int = 7
     databases: tuple[str, ...] = ("mitdb", "svdb", "cpsc2021")
     variants: tuple[str, ...] = VARIANTS
+    unannotated: tuple[str, ...] = ("afpdb/p*",)
+    sure: float = 0.9
     texts: int = 60_000
     shapes: int = 64
     terms: int = 512
@@ -103,10 +109,12 @@ class TrainingConfig:
         Raises
         ------
         ValueError
-            The bed's row has no room for so many networks or units, or there is no such variant.
+            The bed's row has no room for so many networks or units, there is no such variant, or no such pattern.
         """
         if unknown := set(self.variants) - set(VARIANTS):
             raise ValueError(f"no variant {' or '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
+        if wrong := [pattern for pattern in self.unannotated if pattern.count("/") != 1]:
+            raise ValueError(f"unannotated: {', '.join(wrong)} is not database/pattern, such as afpdb/p*")
         if not 1 <= self.members <= MEMBERS:
             raise ValueError(f"members must be 1 to {MEMBERS}, not {self.members}: a bed's row has no room for more")
         if not 1 <= min(self.embedding, self.hidden) <= max(self.embedding, self.hidden) <= HIDDEN:
@@ -325,68 +333,3 @@ def merit(table: BeatTable) -> float:
     veb = 2 * veb_se * veb_ppv / (veb_se + veb_ppv) if veb_se + veb_ppv else 0.0
     sveb = 2 * sveb_se * sveb_ppv / (sveb_se + sveb_ppv) if sveb_se + sveb_ppv else 0.0
     return (veb + sveb) / 200.0
-
-
-def folds(
-    passages: Sequence[Passage], config: TrainingConfig, parts: int
-) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
-    """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold."""
-    subjects = sorted({p.subject for p in passages if p.scored})
-    for number, part in enumerate(split(subjects, parts, config.seed)):
-        away = set(part)
-        taught = [p for p in passages if p.subject not in away]
-        judged = [p for p in passages if p.subject in away and p.kind == "plain"]
-        yield taught, judged, replace(config, seed=config.seed + number)
-
-
-class Tables(NamedTuple):
-    """EC57's table of each record, keyed ``database/record``: by the first words, by the last, by the last amid noise.
-
-    `moved` are the records with electrodes moved now and then, where that variant has been heard.
-    """
-
-    first: dict[str, BeatTable]
-    last: dict[str, BeatTable]
-    moved: dict[str, BeatTable]
-
-    @classmethod
-    def empty(cls) -> Tables:
-        """No record yet."""
-        return cls({}, {}, {})
-
-
-def cross_validate(
-    passages: Sequence[Passage],
-    config: TrainingConfig,
-    parts: int,
-    report: Callable[[int, Tables], None] = lambda *_: None,
-    keep: Callable[[int, TrainingConfig, dict[str, npt.NDArray[np.float32]]], None] = lambda *_: None,
-) -> list[Tables]:
-    """Train without each part of the subjects in turn and judge it on that part.
-
-    `report` is called with each part's number and tables, `keep` with its number, configuration and last words.
-
-    Returns
-    -------
-    list of Tables
-        For each part. Every scored record is in one.
-    """
-    results = []
-    for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
-        trainer = Trainer(taught, chosen)
-        trainer.run()
-        tables = Tables.empty()
-        words = {}
-        for p in judged:
-            both = trainer.read(p)
-            words[f"{p.database}/{p.record}"] = both.last
-            tables.first[f"{p.database}/{p.record}"] = judge(p, both.first)
-            tables.last[f"{p.database}/{p.record}"] = judge(p, both.last)
-        away = {p.subject for p in judged}
-        for p in passages:
-            if p.kind == "moved" and p.subject in away:
-                tables.moved[f"{p.database}/{p.record}"] = judge(p, trainer.read(p).last)
-        results.append(tables)
-        keep(number, chosen, words)
-        report(number, tables)
-    return results

@@ -15,13 +15,15 @@ from typing import Final
 import numpy as np
 
 from model.course import fingerprint
+from model.cross_validation import folds
 from model.dataset import Passage
 from model.evaluation import baselines
 from model.evaluation.ablated import AblatedTrainer
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation
 from model.evaluation.baselines import Read
 from model.evaluation.judging import Probabilities, key
-from model.train import Round, TrainingConfig, folds
+from model.selftaught import teach
+from model.train import Round, TrainingConfig
 
 Reading = dict[str, Probabilities]  # of each record, keyed as `judging.key` does
 Report = Callable[[Round], None]
@@ -44,6 +46,8 @@ class Arm:
         It is given the reference's beats instead of detected ones.
     network : bool
         It is trained in rounds, and that takes long.
+    unannotated : bool
+        It is given hearts that nobody has annotated, too, and teaches itself (`model.selftaught`).
     """
 
     name: str
@@ -51,6 +55,16 @@ class Arm:
     fit: Fit
     oracle: bool = False
     network: bool = True
+    unannotated: bool = False
+
+    def rounds(self, config: TrainingConfig) -> int:
+        """Of its training, at most."""
+        return config.epochs * (2 if self.unannotated and config.unannotated else 1)
+
+
+def _shipped(passages: Sequence[Passage], config: TrainingConfig, report: Report) -> Read:
+    trainer = teach(passages, config, report=report)
+    return lambda passage: trainer.read(passage).last
 
 
 def _network(name: str, meaning: str, ablation: Ablation, *, oracle: bool = False) -> Arm:
@@ -62,9 +76,10 @@ def _network(name: str, meaning: str, ablation: Ablation, *, oracle: bool = Fals
     return Arm(name, meaning, fit, oracle)
 
 
-#: The first is what all others are compared with.
+#: The first is what ships; the second is what all others are compared with, which are not taught by themselves either.
 ARMS: Final = (
-    _network("whole", "the language as it ships, trained anew in each fold", WHOLE),
+    Arm("whole", "the language as it ships, trained anew in each fold", _shipped, unannotated=True),
+    _network("annotated", "no heart without annotation taught, as in all arms below", WHOLE),
     _network("no-text", "no shape words: measured words only", Ablation(text=False)),
     _network("no-tfidf", "shape words from plain counts of n-grams", Ablation(tfidf=False)),
     _network("no-rr", "no word that speaks of time", Ablation(silent=RR_WORDS)),
@@ -116,7 +131,7 @@ def run(
     for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
         reading = kept.take(arm.name, number, chosen) if kept is not None else None
         if reading is None:
-            read = arm.fit(taught, chosen, report)
+            read = arm.fit([p for p in taught if p.annotated or arm.unannotated], chosen, report)
             reading = {key(p): read(p) for p in judged}
             if kept is not None:
                 kept.put(arm.name, number, chosen, reading)

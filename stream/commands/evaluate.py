@@ -194,8 +194,8 @@ def _ablate(
 
     settings = configured(TrainingConfig(), config)
     if paths is None:
-        data = folder_of(data_dir, settings.databases)
-        paths = records_in(data, settings.databases)
+        data = folder_of(data_dir, settings)
+        paths = records_in(data, settings)
     else:
         data = paths[0].parent.parent
     start_s = float(found.about["from_s"])
@@ -210,24 +210,25 @@ def _ablate(
     unseen: Judged | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[now]}"), console=console) as progress:
-        rounds = settings.epochs
-        task = progress.add_task("teaching", total=len(arms) * parts * rounds, now="")
-        for number, arm in enumerate(arms):
+        task = progress.add_task("teaching", total=parts * sum(arm.rounds(settings) for arm in arms), now="")
+        done = 0
+        for arm in arms:
             passages = heard[arm.oracle]
             judged: list[Judged] = []
-            done = number * parts * rounds
+            rounds = arm.rounds(settings)
 
-            def told(line: Round, arm: Arm = arm, done: int = done, judged: list[Judged] = judged) -> None:
+            def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
                 now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
-                progress.update(task, completed=done + len(judged) * rounds + line.epoch, now=now)
+                progress.update(task, advance=1, now=now)
 
             plain = [p for p in passages if p.kind == "plain"]
             readings = {}
-            progress.update(task, now=arm.name)
+            progress.update(task, completed=done, now=arm.name)
             for reading in run(arm, passages, settings, parts, work, told):
                 readings.update(reading)
                 judged.append(judge(plain, reading, start_s))
-                progress.update(task, completed=done + len(judged) * rounds)
+                done += rounds
+                progress.update(task, completed=done)
             together = judge(plain, readings, start_s)
             lines.append(Line.of(arm.name, arm.meaning, together, judged))
             if arm is ARMS[0]:
@@ -235,7 +236,7 @@ def _ablate(
     about = {
         **found.about,
         "folds": parts,
-        "taught_on": [f"{path.parent.name}/{path.name}" for path in paths],
+        "taught_on": [f"{path.parent.name}/{path.name}" for path in paths],  # annotated or not
         "config": dataclasses.asdict(settings),
     }
     return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)

@@ -56,8 +56,8 @@ def train(
     torch.set_num_threads(THREADS)
     chosen = configured(TrainingConfig(), config)
     began = time.monotonic()
-    data = folder_of(data_dir, chosen.databases)
-    heard = listen(console, chosen, data, records_in(data, chosen.databases), jobs, shelf=heard_dir)
+    data = folder_of(data_dir, chosen)
+    heard = listen(console, chosen, data, records_in(data, chosen), jobs, shelf=heard_dir)
     if cross_validate is not None:
         _cross_validate(console, heard, chosen, cross_validate, json_file, work)
         return
@@ -93,23 +93,45 @@ def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
         raise SettingsError(f"{file}: {error}") from error
 
 
-def folder_of(data_dir: Path | None, databases: tuple[str, ...]) -> Path:
-    """The data folder that has all of these databases."""
+def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
+    """The data folder that has all databases a configuration names.
+
+    Raises
+    ------
+    RecordError
+        None has.
+    """
     from stream.settings import data_dirs
 
+    databases = dict.fromkeys([*config.databases, *(pattern.split("/")[0] for pattern in config.unannotated)])
     for folder in data_dirs(data_dir):
         if all((folder / database).is_dir() for database in databases):
             return folder
     raise RecordError(
-        f"no data folder has {' and '.join(databases)}; fetch them with `telebeat download` or give --data-dir"
+        f"no data folder has {' and '.join(databases)}; fetch them with `telebeat download`, give --data-dir, or name "
+        "others with --config (unannotated = [] goes without hearts that nobody has annotated)"
     )
 
 
-def records_in(data: Path, databases: tuple[str, ...]) -> list[Path]:
-    """All annotated records of some databases."""
+def records_in(data: Path, config: TrainingConfig) -> list[Path]:
+    """All annotated records of a configuration's databases, then those without annotation that it names.
+
+    Raises
+    ------
+    RecordError
+        There are none.
+    """
     from model.dataset import records_of
 
-    return [data / database / record for database in databases for record in records_of(data / database)]
+    records = [data / database / record for database in config.databases for record in records_of(data / database)]
+    for pattern in config.unannotated:
+        found = sorted(path.with_suffix("") for path in data.glob(f"{pattern}.hea"))
+        if not found:
+            raise RecordError(
+                f"{data}: no records {pattern}; fetch them with `telebeat download {pattern.split('/')[0]}`"
+            )
+        records += [path for path in found if path not in records]
+    return records
 
 
 def listen(
@@ -124,7 +146,8 @@ def listen(
 ) -> list[Passage]:
     """Records in all variants through the online code, with a progress bar.
 
-    `oracle`: at the reference's beats. `shelf`: a folder where what was heard is kept (`model.shelf`).
+    Those without annotation are heard without their composed variants, which take a reference. `oracle`: at the
+    reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.shelf`).
     """
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
@@ -132,9 +155,16 @@ def listen(
 
     from rich.progress import Progress
 
+    from model.dataset import is_annotated
     from model.shelf import kept_passage
+    from model.variants import CHANGED
 
-    work = [(path.parent, path.name, kind) for path in records for kind in config.variants]
+    work = [
+        (path.parent, path.name, kind)
+        for path in records
+        for kind in config.variants
+        if is_annotated(path) or (kind in CHANGED and not oracle)
+    ]
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
@@ -153,12 +183,13 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
 
     from rich.progress import Progress, TextColumn
 
+    from model.selftaught import teach
     from model.store import save
-    from model.train import Trainer
 
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=config.epochs, now="")
+        twice = not all(p.annotated for p in heard)
+        task = progress.add_task("training", total=config.epochs * (1 + twice), now="")
 
         def report(line: Round) -> None:
             now = f"loss {line.loss:.3f}"
@@ -167,16 +198,17 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
                     f"  VEB {line.veb_se:.1f}/{line.veb_ppv:.1f}  SVEB {line.sveb_se:.1f}/{line.sveb_ppv:.1f}"
                     f"  score {line.score:.3f}"
                 )
-            progress.update(task, completed=line.epoch, now=now)
+            progress.update(task, advance=1, now=now)
 
-        trainer = Trainer(heard, config, out, report)
-        weights = trainer.run()
+        trainer = teach(heard, config, out, report)
+        weights = trainer.weights()
     best = max(trainer.curve, key=lambda line: line.score)
     card: dict[str, Any] = {
         "what": "beat classes N S V F Q of ANSI/AAMI EC57 from words of beats; for research, no medical device",
         "command": "telebeat train",
         "config": dataclasses.asdict(config),
-        "trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught}),
+        "trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught if p.annotated}),
+        "taught_itself_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught if not p.annotated}),
         "stopped_by": sorted(trainer.held_out),
         "epochs": len(trainer.curve),
         "kept": dataclasses.asdict(best if config.held_out else trainer.curve[-1]),
@@ -200,10 +232,11 @@ def _cross_validate(
     import numpy as np
     from rich.table import Table
 
+    from model.cross_validation import Tables, cross_validate
     from model.ec57 import gross
     from model.evaluation.arms import ARMS, Readings
     from model.store import language
-    from model.train import Tables, cross_validate, figures
+    from model.train import figures
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
     said = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}

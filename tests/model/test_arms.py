@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from detector.types import LEADS
+from model.cross_validation import cross_validate
 from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations
 from model.evaluation import baselines
@@ -24,7 +25,7 @@ from model.lstm import read_words
 from model.network import Forgetful, Network, NetworkConfig
 from model.reader import CLASSES
 from model.store import sizes_of
-from model.train import Trainer, TrainingConfig, cross_validate, export, read_passage, words_of
+from model.train import Trainer, TrainingConfig, export, read_passage, words_of
 from model.words import WORDS
 from tests.model.test_training import arrays_equal, config, passage_of
 

@@ -1,0 +1,89 @@
+"""Hearts that nobody has annotated, taught with the words of a network that was.
+
+Annotated hearts are few, and how they differ is what a network reads in a new one. So a first teaching reads hearts
+without annotation as well as it can; where it is sure of a beat, that is what the beat teaches the second, in every
+variant of the record: with noise, leads exchanged or one lead off, a beat is to be called what it was called as it is.
+Where the first is not sure nothing is taught. (Scudder, IEEE Trans Inf Theory 11:363, 1965; with noise for the second
+only, Xie et al., CVPR 2020.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.dataset import Passage, label
+from model.ec57 import Annotations
+from model.evaluation.judging import key
+from model.reader import CLASSES
+from model.train import Round, Trainer, TrainingConfig
+
+UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class that teaches nothing
+FIRST: Final = "first"  # folder of the first teaching's checkpoint, in that of the second
+
+
+def teach(
+    passages: Sequence[Passage],
+    config: TrainingConfig,
+    folder: Path | None = None,
+    report: Callable[[Round], None] = lambda _: None,
+) -> Trainer:
+    """Teach by the recipe that ships: once, or twice where there are hearts without annotation.
+
+    Parameters
+    ----------
+    passages : sequence of Passage
+        All records in all variants, annotated or not.
+    config : TrainingConfig
+    folder : Path, optional
+        Where learning curve and checkpoint are kept, and found again.
+    report : callable
+        Called with each round of both teachings.
+
+    Returns
+    -------
+    Trainer
+        That has run.
+    """
+    annotated = [p for p in passages if p.annotated]
+    others = [p for p in passages if not p.annotated]
+    if others:
+        first = Trainer(annotated, config, None if folder is None else folder / FIRST, report)
+        first.run()
+        annotated += labelled(others, lambda p: first.read(p).last, config.sure)
+    trainer = Trainer(annotated, config, folder, report)
+    trainer.run()
+    return trainer
+
+
+def labelled(
+    passages: Sequence[Passage], read: Callable[[Passage], npt.NDArray[np.float32]], sure: float
+) -> list[Passage]:
+    """Passages without annotation, with labels by who reads each record as it is.
+
+    Parameters
+    ----------
+    passages : sequence of Passage
+        Each record as it is (``plain``), and its variants.
+    read : callable
+        Probabilities (n, classes) of a passage's beats.
+    sure : float
+        Probability from which on a beat's class is taught.
+    """
+    references = {}
+    for p in passages:
+        if p.kind == "plain" and len(p.samples):
+            probabilities = read(p)
+            told = [
+                CLASSES[row.argmax()] if row.max() >= sure else UNSURE  # classes are called as WFDB calls their beats
+                for row in probabilities
+            ]
+            references[key(p)] = Annotations.of(p.samples, told)
+    return [
+        replace(p, labels=label(p.samples, references[key(p)], p.rate_hz)) for p in passages if key(p) in references
+    ]

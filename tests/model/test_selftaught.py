@@ -1,0 +1,185 @@
+"""Hearts that nobody has annotated teach what a network taught by annotated ones is sure of, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wfdb
+from rich.console import Console
+
+from detector.types import LEADS
+from model.cross_validation import cross_validate
+from model.dataset import UNTAUGHT, Passage, without_annotation
+from model.ec57 import Annotations
+from model.reader import CLASSES
+from model.selftaught import FIRST, labelled, teach
+from model.train import Trainer
+from model.variants import CHANGED
+from stream.commands.train import configured, folder_of, listen, records_in
+from stream.errors import RecordError, SettingsError
+from tests.model.hearts import heart
+from tests.model.test_training import arrays_equal, config, passage_of
+
+pytestmark = pytest.mark.train
+
+RATE = 250.0
+N, S, V, Q = (CLASSES.index(name) for name in "NSVQ")
+
+
+def unannotated(p: Passage, kind: str = "plain") -> Passage:
+    """A passage as it would be had nobody read its record."""
+    labels = np.full_like(p.labels, UNTAUGHT)
+    return replace(p, database="other", kind=kind, labels=labels, reference=Annotations.of([], ""))
+
+
+@pytest.fixture(scope="module")
+def passages() -> list[Passage]:
+    return [passage_of(str(number), number) for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def others() -> list[Passage]:
+    return [unannotated(passage_of(str(number), number)) for number in range(20, 23)]
+
+
+def small(**changes: Any) -> Any:
+    return replace(config(), **{"held_out": 0.0, "epochs": 2, **changes})
+
+
+def said(classes: list[int], surely: float) -> Any:
+    """What reads every passage so, beat by beat, and with this probability."""
+    rows = np.full((len(classes), len(CLASSES)), (1 - surely) / (len(CLASSES) - 1), np.float32)
+    rows[np.arange(len(classes)), classes] = surely
+    return lambda passage: rows[: len(passage.samples)]
+
+
+def test_what_was_said_surely_is_taught_and_nothing_else(others: list[Passage]) -> None:
+    p = others[0]
+    classes = [N, S, V, N, CLASSES.index("F"), Q] * len(p.samples)
+    assert labelled([p], said(classes, 0.95), 0.9)[0].labels.tolist() == classes[: len(p.samples)]
+    assert set(labelled([p], said(classes, 0.85), 0.9)[0].labels) == {UNTAUGHT}
+
+
+def test_a_variant_is_taught_what_was_said_of_the_record_as_it_is(others: list[Passage]) -> None:
+    p = others[0]
+    n = len(p.samples)
+    classes = [N, V, S] * n
+    extra = np.sort(
+        np.append(p.samples[1:], p.samples[n // 2] + int(0.4 * RATE))
+    )  # the first is not found, one is noise
+    variant = replace(p, kind="noise", samples=extra, texts=p.texts, values=p.values, levels=p.levels)
+    plain, noisy = labelled([p, variant], said(classes, 0.95), 0.9)
+    at = dict(zip(plain.samples.tolist(), plain.labels.tolist(), strict=True))
+    assert noisy.labels.tolist() == [at.get(sample, Q) for sample in extra.tolist()]
+    unsure = labelled([p, variant], said(classes, 0.5), 0.9)[
+        1
+    ]  # what has no partner among its beats is noise all the same
+    assert unsure.labels.tolist() == [UNTAUGHT if sample in at else Q for sample in extra.tolist()]
+
+
+def test_a_record_without_beats_teaches_nothing(others: list[Passage]) -> None:
+    silent = replace(others[0], samples=np.zeros(0, np.int64))
+    assert labelled([silent, replace(others[0], kind="swap")], said([N] * 999, 0.95), 0.9) == []
+
+
+def test_without_such_hearts_there_is_one_teaching(passages: list[Passage], tmp_path: Path) -> None:
+    once = Trainer(passages, small()).run()
+    assert arrays_equal(teach(passages, small(), tmp_path).weights(), once)
+    assert not (tmp_path / FIRST).exists()
+
+
+def test_two_teachings_are_the_same_when_taken_up_again(
+    passages: list[Passage], others: list[Passage], tmp_path: Path
+) -> None:
+    rounds: list[Any] = []
+    trainer = teach([*passages, *others], small(), report=rounds.append)
+    assert len(rounds) == 4
+    assert {p.record for p in trainer.taught if not p.annotated} == {p.record for p in others}
+    assert not arrays_equal(trainer.weights(), Trainer(passages, small()).run())
+    teach([*passages, *others], small(epochs=1), tmp_path)
+    straight = teach([*passages, *others], small(), tmp_path)
+    assert arrays_equal(straight.weights(), trainer.weights())
+    again: list[Any] = []
+    assert arrays_equal(teach([*passages, *others], small(), tmp_path, again.append).weights(), trainer.weights())
+    assert again == []
+
+
+def test_nothing_of_a_part_reaches_what_reads_it(passages: list[Passage], others: list[Passage]) -> None:
+    """Neither the first nor the second teaching of a fold is told what its judged subjects' beats are."""
+
+    def read(given: list[Passage]) -> dict[str, Any]:
+        words: dict[str, Any] = {}
+        cross_validate(given, small(), 2, keep=lambda _, __, some: words.update(some))
+        return words
+
+    before = read([*passages, *others])
+    part: list[set[str]] = []
+    cross_validate(passages, small(epochs=1), 2, keep=lambda _, __, some: part.append(set(some)))
+    for judged in part:
+        turned = [
+            replace(p, labels=np.where(p.labels == N, V, p.labels)) if f"{p.database}/{p.record}" in judged else p
+            for p in passages
+        ]
+        after = read([*turned, *others])
+        assert (
+            before.keys() == after.keys() == {f"{p.database}/{p.record}" for p in passages}
+        )  # the others are not judged
+        assert all(np.array_equal(before[name], after[name]) for name in judged)
+        assert not all(np.array_equal(before[name], after[name]) for name in before.keys() - judged)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two databases of one record each, of which one is annotated."""
+    for seed, (database, annotated) in enumerate((("own", True), ("foreign", False))):
+        mv, peaks = heart("N" * 40, 200, seed=seed)
+        folder = tmp_path / database
+        folder.mkdir()
+        names = {"units": ["mV"] * LEADS, "sig_name": ["MLII", "V1"], "fmt": ["16"] * LEADS, "write_dir": str(folder)}
+        wfdb.wrsamp("p1", RATE, p_signal=mv.astype(np.float64), **names)
+        if annotated:
+            wfdb.wrann("p1", "atr", peaks, ["N"] * len(peaks), fs=RATE, write_dir=str(folder))
+    return tmp_path
+
+
+def test_records_without_annotation_are_heard_in_the_variants_that_need_none(data: Path) -> None:
+    chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain", "swap", "composed"))
+    assert folder_of(data, chosen) == data
+    records = records_in(data, chosen)
+    assert [path.parent.name for path in records] == ["own", "foreign"]
+    heard = listen(Console(quiet=True), chosen, data, records, 1)
+    assert [(p.database, p.kind) for p in heard] == [
+        *(("own", kind) for kind in chosen.variants),
+        *(("foreign", kind) for kind in chosen.variants if kind in CHANGED),
+    ]
+    for p in heard:
+        assert p.annotated == (p.database == "own") == p.scored
+        assert len(p.samples) > 30
+    assert {p.database for p in listen(Console(quiet=True), chosen, data, records, 1, oracle=True)} == {"own"}
+
+
+def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
+    folder = data / "nstdb"
+    folder.mkdir()
+    noise = np.random.default_rng(1).normal(0, 1, (30_000, 2))
+    for kind in ("bw", "em", "ma"):
+        wfdb.wrsamp(kind, 360.0, ["mV"] * 2, ["noise1", "noise2"], noise, fmt=["16"] * 2, write_dir=str(folder))
+    plain = without_annotation(data / "foreign", "p1")
+    moved = without_annotation(data / "foreign", "p1", "moved", noise_folder=folder, seed=3)
+    assert set(plain.labels) == {UNTAUGHT}
+    assert not np.array_equal(plain.values[: len(moved.values)], moved.values[: len(plain.values)], equal_nan=True)
+
+
+def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"no data folder has own and missing.*unannotated = \[\]"):
+        folder_of(data, small(databases=("own",), unannotated=("missing/p*",)))
+    with pytest.raises(RecordError, match=r"no records foreign/x\*; fetch them with `telebeat download foreign`"):
+        records_in(data, small(databases=("own",), unannotated=("foreign/x*",)))
+    file = tmp_path / "own.toml"
+    file.write_text('unannotated = ["afpdb"]')
+    with pytest.raises(SettingsError, match="afpdb is not database/pattern"):
+        configured(config(), file)
