@@ -52,15 +52,22 @@ class Settings(BaseSettings):
 
 def load(**given: Any) -> Settings:
     """The settings of this process; what is given goes before variables. `SettingsError` names each wrong variable."""
-    return _load(Settings, given)
+    return load_as(Settings, given)
 
 
 def load_kafka(**given: Any) -> KafkaSettings:
     """The same for the Kafka settings."""
-    return _load(KafkaSettings, given)
+    return load_as(KafkaSettings, given)
 
 
-def _load(kind: type[S], given: Mapping[str, Any]) -> S:
+def load_as(kind: type[S], given: Mapping[str, Any]) -> S:
+    """Settings of any kind.
+
+    Raises
+    ------
+    SettingsError
+        If a variable has a value that it cannot have; it names each.
+    """
     try:
         return kind(**given)
     except ValidationError as error:

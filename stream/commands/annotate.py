@@ -39,11 +39,12 @@ def annotate(
     from rich.table import Table
 
     from replay.records import find_records, wanted
+    from stream import limits
     from stream.annotate import annotate_all
     from stream.errors import RecordError
-    from stream.limits import Limits
     from stream.settings import data_dirs, load
 
+    chosen = limits.load()
     names = wanted(records, more)
     paths = find_records(data_dirs(data_dir) if data_dir is None else [data_dir], names or None, database)
     model = model or load().model_dir
@@ -53,7 +54,7 @@ def annotate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("annotating", total=len(paths))
-        for result in annotate_all(paths, out, model, Limits(), jobs, shutdown=shutdown):
+        for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown):
             done.append(result)
             progress.update(task, advance=1, description=result.name)
             raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
