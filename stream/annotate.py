@@ -15,7 +15,8 @@ from typing import Final
 from model.reader import Reader
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
-from stream.annotations import shut_down, write_alerts, write_annotations
+from stream import outputs
+from stream.annotations import remove, shut_down, write_alerts, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
@@ -80,6 +81,8 @@ def analyse(record: Record, ward: Ward) -> Said:
 def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
+    Files of these names from before are removed first, so that none is left where the record cannot be read.
+
     Parameters
     ----------
     path : Path
@@ -97,6 +100,7 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> An
         The record cannot be read, or the output not be written.
     """
     started = time.perf_counter()
+    remove(out, path.name)
     record = read_record(path)
     said = analyse(record, ward)
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
@@ -114,7 +118,8 @@ def annotate_all(
     Raises
     ------
     RecordError
-        If two of them have the same name: one would write over what the other has written.
+        If two of them have the same name: one would write over what the other has written; or if nothing can be written
+        in `out`.
     """
     times = Counter(path.name for path in paths)
     if twice := [path.as_posix() for path in paths if times[path.name] > 1]:
@@ -122,7 +127,7 @@ def annotate_all(
             f"{len(twice)} records share their names with others ({twice[0]}, ...) and would write the same files; "
             "choose one database with --database, and a folder for each with --out"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    outputs.folder(out)
     if jobs == 1 or len(paths) == 1:
         _prepare(model, limits)
         for path in paths:

@@ -39,7 +39,7 @@ def annotate(
     from rich.table import Table
 
     from replay.records import find_records, wanted
-    from stream import limits
+    from stream import limits, outputs
     from stream.annotate import annotate_all
     from stream.errors import RecordError
     from stream.settings import data_dirs, load
@@ -48,6 +48,8 @@ def annotate(
     names = wanted(records, more)
     paths = find_records(data_dirs(data_dir) if data_dir is None else [data_dir], names or None, database)
     model = model or load().model_dir
+    if json_file is not None:
+        outputs.file(json_file)
     console = Console(stderr=True)
     table = Table("record", "signal", "× real time", "beats", "alerts raised")
     done = []

@@ -67,6 +67,7 @@ def detector(
     from model.peers import PEERS, SLEEPECG_C, ready
     from replay.records import wanted
     from stream import bench as files
+    from stream import outputs
     from stream.settings import data_dirs
 
     folders = [data_dir] if data_dir is not None else data_dirs()
@@ -75,6 +76,9 @@ def detector(
     budget_s = (min(budget, QUICK_BUDGET_S) if budget else QUICK_BUDGET_S) if quick else budget or None
     names = files.expand(wanted(databases) or files.DATABASES)
     chosen = choose(PEERS, peers)
+    outputs.folder(out)
+    if json_file is not None:
+        outputs.file(json_file)
     loud = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=loud, transient=True) as progress:
@@ -126,7 +130,6 @@ def detector(
         "speed": speed_rows,
         "records": record_rows,
     }
-    out.mkdir(parents=True, exist_ok=True)
     files.write_csv(out / "accuracy.csv", rows)
     files.write_csv(out / "records.csv", record_rows)
     files.write_csv(out / "speed.csv", speed_rows)
@@ -135,7 +138,6 @@ def detector(
     )
     files.draw(out / "detector.png", rows, speed_rows)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     console = Console()
     show(console if console.is_terminal else Console(width=WIDTH), rows, speeds, absent, summary)
@@ -164,8 +166,11 @@ def fiducials(
     from model import delineation_peer
     from replay.records import wanted
     from stream import bench_fiducials as bench
+    from stream import outputs
     from stream.settings import data_dirs
 
+    if json_file is not None:
+        outputs.file(json_file)
     loud = Console(stderr=True)
     paths = bench.records([data_dir] if data_dir is not None else data_dirs(), wanted(records) or None)
     delineate = None
@@ -179,7 +184,6 @@ def fiducials(
         task = progress.add_task("records", total=len(paths))
         figures = bench.measure(paths, delineate, lambda: progress.advance(task))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     console = Console()
     bench.show(console if console.is_terminal else Console(width=WIDTH), figures)

@@ -30,7 +30,7 @@ def plot(
 
     from model.reader import Reader
     from replay.records import find_records
-    from stream import limits
+    from stream import limits, outputs
     from stream import plot as strips
     from stream.commands.score import seconds as parse_seconds
     from stream.settings import data_dirs, load
@@ -39,6 +39,7 @@ def plot(
     alarms = limits.load()
     begin_s = parse_seconds(start)
     (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
+    outputs.file(out)
     ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
     Console(highlight=False, soft_wrap=True).print(f"wrote {out}")

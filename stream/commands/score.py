@@ -47,11 +47,14 @@ def score(
     from rich.console import Console
 
     from model.ec57 import Score, score_files
+    from stream import outputs
 
     for folder in (reference, test):
         if not folder.is_dir():
             raise RecordError(f"{folder}: no such folder")
     names = _names(reference, test, records, every=every, annotator=annotator, reference_annotator=reference_annotator)
+    if json_file is not None:
+        outputs.file(json_file)
     start_s = seconds(start)
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s < start_s:
