@@ -274,13 +274,21 @@ def find_records(
     return [_find(name, data_dirs, database) for name in names]
 
 
-def wanted(*given: Sequence[str] | None) -> list[str]:
-    """Record names from a command line, where one argument may hold several, with commas or blanks between them.
+def wanted(options: Sequence[str] | None = None, arguments: Sequence[str] | None = None) -> list[str]:
+    """Record names from a command line, where one text may hold several.
 
-    >>> wanted(["208,201"], ["mitdb/100 101"], None)
-    ['208', '201', 'mitdb/100', '101']
+    Between them are commas, or in an option blanks, too. A text that is the path of a record is one name, whatever is
+    in it.
+
+    >>> wanted(["208,201", "mitdb/100 101"], ["my data/102"])
+    ['208', '201', 'mitdb/100', '101', 'my data/102']
     """
-    return [name for names in given for text in names or () for name in re.split(r"[,\s]+", text) if name]
+    names: list[str] = []
+    for texts, between in ((options, r"[,\s]+"), (arguments, ",")):
+        for text in texts or ():
+            whole = Path(f"{text.removesuffix('.hea')}.hea").is_file()
+            names += [text] if whole else [name for part in re.split(between, text) if (name := part.strip())]
+    return names
 
 
 def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:

@@ -242,8 +242,17 @@ def test_find_by_name_path_and_database(tmp_path: Path) -> None:
 
 
 def test_names_from_a_command_line() -> None:
-    assert wanted(["208,201", "a b"], None, ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
+    assert wanted(["208,201", "a b"], ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
     assert wanted(None, []) == []
+    assert wanted(["a, b"], ["c,d e"]) == ["a", "b", "c", "d e"]
+
+
+def test_the_path_of_a_record_may_have_blanks_and_commas_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my data, old"
+    folder.mkdir()
+    path = write(folder, "r", np.zeros((10, 1), dtype=np.int64))
+    for text in (str(path), f"{path}.hea"):
+        assert find_records([], wanted([text])) == find_records([], wanted(None, [text])) == [path]
 
 
 @pytest.mark.data
