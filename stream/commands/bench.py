@@ -79,7 +79,7 @@ def detector(
     outputs.folder(out)
     if json_file is not None:
         outputs.file(json_file)
-    loud = Console(stderr=True)
+    loud = Console(stderr=True, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=loud, transient=True) as progress:
         task = progress.add_task("reading")
@@ -139,8 +139,8 @@ def detector(
     files.draw(out / "detector.png", rows, speed_rows)
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console()
-    show(console if console.is_terminal else Console(width=WIDTH), rows, speeds, absent, summary)
+    console = Console(markup=False)
+    show(console if console.is_terminal else Console(width=WIDTH, markup=False), rows, speeds, absent, summary)
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
 
 
@@ -171,7 +171,7 @@ def fiducials(
 
     if json_file is not None:
         outputs.file(json_file)
-    loud = Console(stderr=True)
+    loud = Console(stderr=True, markup=False)
     paths = bench.records([data_dir] if data_dir is not None else data_dirs(), wanted(records) or None)
     delineate = None
     if peer:
@@ -185,8 +185,8 @@ def fiducials(
         figures = bench.measure(paths, delineate, lambda: progress.advance(task))
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console()
-    bench.show(console if console.is_terminal else Console(width=WIDTH), figures)
+    console = Console(markup=False)
+    bench.show(console if console.is_terminal else Console(width=WIDTH, markup=False), figures)
 
 
 def choose(peers: Sequence[Peer], parts: list[str] | None) -> list[Peer]:
@@ -216,7 +216,6 @@ def show(
     summary: dict[str, Any],
 ) -> None:
     """Print the tables."""
-    from rich.markup import escape
     from rich.table import Table
 
     from model.bench import OURS, OURS_ALL
@@ -257,14 +256,14 @@ def show(
             ratios = [_percent(row[name]) for row in (late, full) for name in ("se", "ppv", "f1")]
             offset = "–" if late["offset_median_ms"] is None else f"{late['offset_median_ms']:+.0f}"
             bold = "bold" if late["detector"] in (OURS, OURS_ALL) else ""
-            table.add_row(late["detector"], *ratios, offset, delay, escape(names), style=bold)
+            table.add_row(late["detector"], *ratios, offset, delay, names, style=bold)
         console.print(table)
     table = Table("detector", "1 bed", f"{BEDS} beds", title="Million samples per processor second: median (range)")
     for name, cells in by_speed.items():
         table.add_row(name, *cells, style="bold" if name in (OURS, OURS_ALL) else "")
     console.print(table)
     for peer in absent:
-        console.print(f"absent: {peer.name}: {escape(peer.reason)}", style="yellow", highlight=False)
+        console.print(f"absent: {peer.name}: {peer.reason}", style="yellow", highlight=False)
     for name, value in summary.items():
         console.print(f"{name}: {'–' if value is None else f'{value:.2f}'}", highlight=False)
 

@@ -99,7 +99,7 @@ def heartbeats(
     from stream import heartbeat_report, outputs
 
     torch.set_num_threads(THREADS)
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)

@@ -42,4 +42,4 @@ def plot(
     outputs.file(out)
     ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
-    Console(highlight=False, soft_wrap=True).print(f"wrote {out}")
+    Console(markup=False, highlight=False, soft_wrap=True).print(f"wrote {out}")

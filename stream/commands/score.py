@@ -76,7 +76,7 @@ def score(
             for name in names
         ]
     )
-    loud = Console(stderr=True)
+    loud = Console(stderr=True, markup=False)
     for record in result.records:
         if record.missing:
             file = test / f"{record.record}.{annotator}"
@@ -97,9 +97,9 @@ def score(
     if csv:
         _write_csv(result, sys.stdout)
     else:
-        console = Console()
+        console = Console(markup=False)
         if not console.is_terminal:
-            console = Console(width=_WIDTH)
+            console.width = _WIDTH
         _print_beats(result, console)
         _print_counts(result, console)
         _print_runs(result, console)

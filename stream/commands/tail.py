@@ -39,12 +39,16 @@ def tail(
     import sys
 
     from rich.console import Console
+    from rich.markup import escape
 
     from stream import settings, tail
 
     since_s = tail.parse_since(since)
     names = list(dict.fromkeys(str(kind) for kind in kinds))
-    console, complaints = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
+    console, complaints = (
+        Console(highlight=False, soft_wrap=True),
+        Console(stderr=True, highlight=False, soft_wrap=True),
+    )
     collection = None if out is None else tail.Collection()
 
     async def run() -> None:
@@ -54,7 +58,7 @@ def tail(
             async for event in events:
                 if isinstance(event, tail.Unreadable):
                     place = f"{event.topic}, partition {event.partition}, offset {event.offset}"
-                    complaints.print(f"[yellow]unreadable message[/] at {place}: {event.reason}")
+                    complaints.print(f"[yellow]unreadable message[/] at {place}: {escape(event.reason)}")
                     continue
                 if bed and event.bed not in bed:
                     continue
@@ -74,7 +78,7 @@ def tail(
     finally:
         if collection is not None and out is not None:
             for path in collection.write(out, names):
-                console.print(str(path))
+                console.print(str(path), markup=False)
 
 
 def json_line(event: tails.Event) -> str:

@@ -55,7 +55,7 @@ def words(
         value = int(levels[beat, field])
         return "?" if value == WORDS[field].levels else str(value)
 
-    console = Console()
+    console = Console(markup=False)
     if every:
         table = Table("word", *(f"{samples[i] / strip.rate_hz:.2f}" for i in chosen), title=f"{record}: levels")
         for lead in range(LEADS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,19 @@ def test_a_record_that_fails_leaves_nothing_of_an_earlier_run(tmp_path: Path) ->
     (done,) = annotate.annotate_all([Path("nowhere/a")], tmp_path, None, DEFAULTS, 1)
     assert done.error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.alerts.jsonl", "b.tb"]
+
+
+def test_brackets_in_names_and_reasons_are_printed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not taken for markup, which would eat them or break off at the end of all the work."""
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    Path("d/r.hea").touch()
+    good = annotate.Annotated("r[b]", 10.0, 1.0, 3, Counter())
+    bad = annotate.Annotated("s", 0.0, 0.0, 0, Counter(), "no ECG (RESP [mV], PLETH [/mV])")
+    monkeypatch.setattr(annotate, "annotate_all", lambda *_, **__: iter([good, bad]))
+    ended = CliRunner().invoke(app, ["annotate", "--data-dir", "d", "--out", "o[/b]x"])
+    assert isinstance(ended.exception, RecordError)
+    shown = " ".join(ended.stderr.replace("│", " ").split())
+    assert "Written to o[/b]x." in shown
+    assert "r[b] " in shown
+    assert "RESP [mV], PLETH [/mV]" in shown
