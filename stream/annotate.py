@@ -20,6 +20,7 @@ from stream.annotations import remove, shut_down, write_alerts, write_annotation
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
+from stream.warm import compiled, warm_up
 from stream.wire import Alert, Beat, Mark, Revision
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
@@ -133,6 +134,8 @@ def annotate_all(
         for path in paths:
             yield _one(path, out, shutdown)
         return
+    if not compiled():
+        warm_up(Reader.load(model))  # once, not in every worker
     # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, limits)) as pool:
@@ -143,7 +146,9 @@ _ward: list[Ward] = []  # the worker's only one: the model is loaded once per pr
 
 
 def _prepare(model: Path | None, limits: Limits) -> None:
-    _ward[:] = [Ward(Reader.load(model), limits)]
+    reader = Reader.load(model)
+    warm_up(reader)  # the compiler's time is no record's
+    _ward[:] = [Ward(reader, limits)]
 
 
 def _one(path: Path, out: Path, shutdown: bool) -> Annotated:

@@ -44,6 +44,7 @@ def annotate(
     from stream.annotate import annotate_all
     from stream.errors import RecordError
     from stream.settings import data_dirs, load
+    from stream.warm import tell
 
     chosen = limits.load()
     names = wanted(records, more)
@@ -54,6 +55,7 @@ def annotate(
     console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
     table = Table("record", "signal", "× real time", "beats", "alerts raised")
     done = []
+    tell(console.print)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("annotating", total=len(paths))

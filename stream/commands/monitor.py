@@ -43,7 +43,7 @@ def monitor(
     from model.reader import Reader
     from stream import limits, logs, serve, settings
     from stream.ward import Ward
-    from stream.warm import warm_up
+    from stream.warm import tell, warm_up
 
     chosen = settings.load(
         **_given(
@@ -59,9 +59,11 @@ def monitor(
     cluster = settings.load_kafka(**_given(bootstrap=bootstrap, group=group))
     alarms = limits.load()
     logs.configure(chosen.log_format, chosen.log_level)
+    log = structlog.get_logger()
     if changed := alarms.changed():
-        structlog.get_logger().info("alarm limits that are not the defaults", **changed)
+        log.info("alarm limits that are not the defaults", **changed)
     reader = Reader.load(chosen.model_dir)
+    tell(log.info)
     warm_up(reader)
     serve.main(chosen, cluster, Ward(reader, alarms))
 

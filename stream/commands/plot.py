@@ -35,11 +35,13 @@ def plot(
     from stream.commands.score import seconds as parse_seconds
     from stream.settings import data_dirs, load
     from stream.ward import Ward
+    from stream.warm import tell
 
     alarms = limits.load()
     begin_s = parse_seconds(start)
     (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
     outputs.file(out)
+    tell(Console(stderr=True).print)
     ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
     Console(markup=False, highlight=False, soft_wrap=True).print(f"wrote {out}")

@@ -61,6 +61,7 @@ def words(
     import numpy as np
     from rich.console import Console
 
+    from detector.detector import update
     from detector.types import LEADS
     from model.dataset import listen
     from model.letters import text_of
@@ -71,11 +72,13 @@ def words(
     from replay.records import find_records
     from stream.commands.score import seconds
     from stream.settings import data_dirs
+    from stream.warm import tell
 
     begin_s = seconds(start)
     (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
     reader = Reader.load(model)
     strip = read_strip(path)
+    tell(Console(stderr=True).print, update)
     samples, texts, values, levels = listen(strip)
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):
