@@ -48,7 +48,8 @@ def annotate(
 
     chosen = limits.load()
     names = wanted(records, more)
-    paths = find_records(data_dirs(data_dir) if data_dir is None else [data_dir], names or None, database)
+    folders = data_dirs() if data_dir is None else [data_dir]
+    paths = list(dict.fromkeys(find_records(folders, names or None, database)))  # one named twice is one
     model = model or load().model_dir
     if json_file is not None:
         outputs.file(json_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_a_record_that_fails_leaves_nothing_of_an_earlier_run(tmp_path: Path) ->
     (done,) = annotate.annotate_all([Path("nowhere/a")], tmp_path, None, DEFAULTS, 1)
     assert done.error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.alerts.jsonl", "b.tb"]
+
+
+def test_a_record_named_twice_is_annotated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r.hea").touch()
+    asked: list[Path] = []
+
+    def annotate_all(paths: list[Path], *_: object, **__: object) -> Iterator[annotate.Annotated]:
+        asked.extend(paths)
+        return iter(())
+
+    monkeypatch.setattr(annotate, "annotate_all", annotate_all)
+    arguments = ["annotate", "r", str(tmp_path / "r"), "--data-dir", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert asked == [tmp_path / "r"]
 
 
 def test_brackets_in_names_and_reasons_are_printed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
