@@ -47,9 +47,7 @@ def detector(
     budget: Annotated[
         float, typer.Option(min=0, help="Processor seconds a peer may take for a database; 0: no limit.")
     ] = 60.0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and the chart.")] = Path(
-        "benchmarks/results/detector"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and the chart.")] = Path("bench"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few records, short signals.")] = False,
 ) -> None:
