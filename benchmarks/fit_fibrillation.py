@@ -41,7 +41,7 @@ from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
 from replay.records import find_records, read_record
 from stream.bench import CLEAN, CLEAN_DATABASE, cases, mixed_db, strip_of
-from stream.limits import Limits
+from stream.limits import DEFAULTS
 from stream.rules import LIKELY, VF_ENDS
 from stream.settings import data_dirs
 
@@ -254,7 +254,7 @@ def fit(some: Sequence[Heard]) -> tuple[Floats, float]:
 
 def alarm(likely: Flags, alone: Flags) -> Flags:
     """When the alarm is on, as `stream.rules` has it: begun by signal and beats, it goes on by the signal `alone`."""
-    hold, ends = round(Limits().fibrillation_s * PER_S), VF_ENDS * PER_S // RATE
+    hold, ends = round(DEFAULTS.fibrillation_s * PER_S), VF_ENDS * PER_S // RATE
     on = np.zeros(len(likely), np.bool_)
     active, since, last = False, -1, 0
     for k, looks in enumerate(likely):

@@ -24,7 +24,6 @@ from replay.records import Record
 from stream.annotate import Said, analyse
 from stream.annotations import marks_of, shut_down
 from stream.bench import cases, expand, mixed_db
-from stream.limits import Limits
 from stream.settings import data_dirs
 from stream.ward import Ward
 
@@ -67,7 +66,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
     """Gross figures of every level of noise."""
     folders = [data_dir] if data_dir is not None else data_dirs(None)
     reader = Reader.load(model)
-    ward = Ward(reader, Limits())
+    ward = Ward(reader)
     names = expand(KINDS)
     found: dict[str, list[dict[str, Any]]] = {}
     for name in track(names, "moving electrodes", console=Console(stderr=True), transient=True):

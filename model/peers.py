@@ -115,8 +115,12 @@ def ready(peers: Iterable[Peer], lead: Lead) -> tuple[dict[str, Find], list[Abse
                 function = peer.load()
             find(function, lead.start(TRIED_S))
         except ImportError as error:
-            told = f"not installed ({error}): pip install 'telebeat[bench]'" if peer.version is None else (
-                f"{peer.package} {peer.version} cannot be imported: {error}")  # fmt: skip
+            wanted = peer.package if peer.package in IN_NO_EXTRA else "'telebeat[bench]'"
+            told = (
+                f"not installed ({error}): pip install {wanted}"
+                if peer.version is None
+                else f"{peer.package} {peer.version} cannot be imported: {error}"
+            )
             absent.append(Absent(peer.name, peer.package, told))
         except Exception as error:  # whatever somebody else's code raises is a result, not our end
             absent.append(Absent(peer.name, peer.package, f"crashed: {type(error).__name__}: {error}"))
@@ -179,6 +183,7 @@ def _visibility_graph(method: str) -> Callable[[], Find]:
     return load
 
 
+IN_NO_EXTRA: Final = frozenset({"py-ecg-detectors"})  # one of its dependencies has no wheel
 SLEEPECG_C: Final = "sleepecg c"
 
 PEERS: Final = (

@@ -97,6 +97,8 @@ def read_record(path: Path | str) -> Record:
     if not chosen:
         found = ", ".join(f"{n or 'unnamed'} [{u}]" for n, u in zip(names, units, strict=True)) or "no signals"
         raise RecordError(f"record {path.name}: no ECG among its signals ({found}); choose a record with one")
+    if _is_empty(path, header):
+        raise RecordError(f"record {path.name}: it has no samples; choose another record")
     columns, steps = _columns(path, header, chosen)
     return Record(
         name=path.name,
@@ -121,10 +123,23 @@ def _header(path: Path) -> Any:
         raise RecordError(f"record {path.name}: {file} cannot be read ({_reason(error)}); fetch it again") from error
 
 
+def _is_empty(path: Path, header: Any) -> bool:
+    """Whether a record holds nothing by its header, or by its files where that gives no length."""
+    if header.sig_len is not None:
+        return bool(header.sig_len == 0)
+    files = [path.parent / name for name in header.file_name]
+    return all(file.is_file() and file.stat().st_size == 0 for file in files)
+
+
 def _signals(path: Path, header: Any) -> tuple[list[str], list[str]]:
     """Names and units of the record's signals; those of a multi-segment record are its first segments'."""
     if not isinstance(header, wfdb.MultiRecord):
         return [n or "" for n in header.sig_name or []], [u or "" for u in header.units or []]
+    if header.layout == "fixed" and "~" in header.seg_name:
+        raise RecordError(
+            f"record {path.name}: its header has a gap (~) but no layout segment before it, and only records of "
+            "variable layout may have gaps; put a layout segment of length 0 first"
+        )
     segments = [s for s in header.segments if s is not None]
     if not segments:
         raise RecordError(f"record {path.name}: all of its segments are empty; choose another record")
@@ -274,13 +289,21 @@ def find_records(
     return [_find(name, data_dirs, database) for name in names]
 
 
-def wanted(*given: Sequence[str] | None) -> list[str]:
-    """Record names from a command line, where one argument may hold several, with commas or blanks between them.
+def wanted(options: Sequence[str] | None = None, arguments: Sequence[str] | None = None) -> list[str]:
+    """Record names from a command line, where one text may hold several.
 
-    >>> wanted(["208,201"], ["mitdb/100 101"], None)
-    ['208', '201', 'mitdb/100', '101']
+    Between them are commas, or in an option blanks, too. A text that is the path of a record is one name, whatever is
+    in it.
+
+    >>> wanted(["208,201", "mitdb/100 101"], ["my data/102"])
+    ['208', '201', 'mitdb/100', '101', 'my data/102']
     """
-    return [name for names in given for text in names or () for name in re.split(r"[,\s]+", text) if name]
+    names: list[str] = []
+    for texts, between in ((options, r"[,\s]+"), (arguments, ",")):
+        for text in texts or ():
+            whole = Path(f"{text.removesuffix('.hea')}.hea").is_file()
+            names += [text] if whole else [name for part in re.split(between, text) if (name := part.strip())]
+    return names
 
 
 def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:

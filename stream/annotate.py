@@ -15,10 +15,12 @@ from typing import Final
 from model.reader import Reader
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
-from stream.annotations import shut_down, write_alerts, write_annotations
+from stream import outputs
+from stream.annotations import remove, shut_down, write_alerts, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
+from stream.warm import compiled, warm_up
 from stream.wire import Alert, Beat, Mark, Revision
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
@@ -80,6 +82,8 @@ def analyse(record: Record, ward: Ward) -> Said:
 def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
+    Files of these names from before are removed first, so that none is left where the record cannot be read.
+
     Parameters
     ----------
     path : Path
@@ -97,6 +101,7 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> An
         The record cannot be read, or the output not be written.
     """
     started = time.perf_counter()
+    remove(out, path.name)
     record = read_record(path)
     said = analyse(record, ward)
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
@@ -114,7 +119,8 @@ def annotate_all(
     Raises
     ------
     RecordError
-        If two of them have the same name: one would write over what the other has written.
+        If two of them have the same name: one would write over what the other has written; or if nothing can be written
+        in `out`.
     """
     times = Counter(path.name for path in paths)
     if twice := [path.as_posix() for path in paths if times[path.name] > 1]:
@@ -122,12 +128,14 @@ def annotate_all(
             f"{len(twice)} records share their names with others ({twice[0]}, ...) and would write the same files; "
             "choose one database with --database, and a folder for each with --out"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    outputs.folder(out)
     if jobs == 1 or len(paths) == 1:
         _prepare(model, limits)
         for path in paths:
             yield _one(path, out, shutdown)
         return
+    if not compiled():
+        warm_up(Reader.load(model))  # once, not in every worker
     # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, limits)) as pool:
@@ -138,7 +146,9 @@ _ward: list[Ward] = []  # the worker's only one: the model is loaded once per pr
 
 
 def _prepare(model: Path | None, limits: Limits) -> None:
-    _ward[:] = [Ward(Reader.load(model), limits)]
+    reader = Reader.load(model)
+    warm_up(reader)  # the compiler's time is no record's
+    _ward[:] = [Ward(reader, limits)]
 
 
 def _one(path: Path, out: Path, shutdown: bool) -> Annotated:

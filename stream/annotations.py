@@ -18,6 +18,7 @@ from stream.errors import RecordError
 from stream.wire import DOUBTED, UNREADABLE, Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
+ALERTS: Final = "alerts.jsonl"
 
 #: WFDB's symbols that stand at no beat: rhythm, quality, ST and T changes, comments, measurements, links.
 NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
@@ -25,6 +26,12 @@ NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
 #: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order.
 _ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
 _BEAT: Final = 4
+
+
+def remove(folder: Path, bed: str) -> None:
+    """Remove both files of a bed, where they are: what an earlier run said must not pass for what this one says."""
+    for suffix in (ANNOTATOR, ALERTS):
+        (folder / f"{bed}.{suffix}").unlink(missing_ok=True)
 
 
 def write_annotations(
@@ -141,7 +148,7 @@ def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
         In any order: on Kafka the alerts of a bed lie on several partitions.
     """
     lines = sorted(alerts, key=_decision)
-    path = folder / f"{bed}.alerts.jsonl"
+    path = folder / f"{bed}.{ALERTS}"
     path.write_bytes(b"".join(encode_alert(alert) + b"\n" for alert in lines))
     return path
 

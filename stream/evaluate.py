@@ -25,10 +25,10 @@ from model.evaluation.judging import Judged, Probabilities, judge, key, spread, 
 from model.lstm import BothWords, read_words
 from model.reader import CLASSES, Reader
 from replay.records import find_records, read_record
+from stream import limits
 from stream.annotate import analyse
 from stream.annotations import ANNOTATOR, write_annotations
 from stream.errors import RecordError
-from stream.limits import Limits
 from stream.ward import Ward
 
 DATABASES: Final = ("mitdb", "svdb")  # whose beats are annotated by class, and which the model was developed on
@@ -152,20 +152,21 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
 def hear_all(paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int) -> Iterator[Heard]:
     """`hear` many records in order, in `jobs` processes."""
     work = (paths, [out] * len(paths), [annotator] * len(paths))
+    chosen = limits.load()  # here, where a wrong one can still be told
     if jobs == 1 or len(paths) == 1:
-        _prepare(model)
+        _prepare(model, chosen)
         yield from map(_one, *work)
         return
     context = multiprocessing.get_context("spawn")  # numba's threads and a forked process do not go together
-    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model,)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, chosen)) as pool:
         yield from pool.map(_one, *work)
 
 
 _ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
 
 
-def _prepare(model: Path | None) -> None:
-    _ward[:] = [Ward(Reader.load(model), Limits())]
+def _prepare(model: Path | None, chosen: limits.Limits) -> None:
+    _ward[:] = [Ward(Reader.load(model), chosen)]
 
 
 def _one(path: Path, out: Path, annotator: str) -> Heard:

@@ -6,36 +6,67 @@ PhysioNet/CinC Challenge 2015 (Clifford et al., 2015).
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from detector.types import RATE
+from stream.errors import SettingsError
+from stream.settings import load_as
+
+PREFIX: Final = "TELEBEAT_LIMIT_"
 
 
 class Limits(BaseSettings):
     """When a condition counts: `TELEBEAT_LIMIT_...`."""
 
-    model_config = SettingsConfigDict(env_prefix="TELEBEAT_LIMIT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     asystole_s: float = Field(4.0, ge=2.0, le=10.0, description="seconds without a beat")
     pause_s: float = Field(2.0, ge=1.2, le=5.0, description="seconds between two beats")
-    extreme_tachycardia_bpm: float = Field(140.0, ge=100.0, le=250.0)
+    extreme_tachycardia_bpm: float = Field(140.0, ge=100.0, le=250.0, description="beats a minute, and more")
     extreme_tachycardia_beats: int = Field(17, ge=4, le=17, description="beats over which the rate is taken")
-    extreme_bradycardia_bpm: float = Field(40.0, ge=20.0, le=60.0)
-    extreme_bradycardia_beats: int = Field(5, ge=3, le=17)
-    ventricular_run_beats: int = Field(3, ge=3, le=10)
-    ventricular_tachycardia_beats: int = Field(5, ge=3, le=15)
-    ventricular_tachycardia_bpm: float = Field(100.0, ge=90.0, le=180.0)
+    extreme_bradycardia_bpm: float = Field(40.0, ge=20.0, le=60.0, description="beats a minute, and fewer")
+    extreme_bradycardia_beats: int = Field(5, ge=3, le=17, description="beats over which the rate is taken")
+    ventricular_run_beats: int = Field(3, ge=3, le=10, description="ventricular beats in a row")
+    ventricular_tachycardia_beats: int = Field(5, ge=3, le=15, description="ventricular beats in a row")
+    ventricular_tachycardia_bpm: float = Field(100.0, ge=90.0, le=180.0, description="beats a minute, and more")
     fibrillation_s: float = Field(3.0, ge=1.0, le=10.0, description="seconds that look like fibrillation")
-    lead_off_s: float = Field(1.0, ge=0.2, le=30.0)
+    lead_off_s: float = Field(1.0, ge=0.2, le=30.0, description="seconds with an electrode off")
     unmonitored_s: float = Field(2.0, ge=0.5, le=30.0, description="seconds without any readable lead")
-    flat_line_s: float = Field(3.0, ge=1.0, le=30.0)
-    saturated_s: float = Field(3.0, ge=1.0, le=30.0)
-    noisy_s: float = Field(10.0, ge=1.0, le=60.0)
+    flat_line_s: float = Field(3.0, ge=1.0, le=30.0, description="seconds of a lead without movement")
+    saturated_s: float = Field(3.0, ge=1.0, le=30.0, description="seconds of a lead at the end of its range")
+    noisy_s: float = Field(10.0, ge=1.0, le=60.0, description="seconds of noise, or of beats in doubt")
+
+    def changed(self) -> dict[str, float]:
+        """Those that are not the defaults."""
+        return {name: value for name, value in self if value != getattr(DEFAULTS, name)}
+
+
+#: What holds where nobody says otherwise, whatever variables there are.
+DEFAULTS: Final = Limits.model_construct()
+
+
+def load() -> Limits:
+    """The limits of this process.
+
+    Raises
+    ------
+    SettingsError
+        If a variable is out of its range, or one that begins like a limit is none: a limit that was misspelt must not
+        seem to hold.
+    """
+    known = {PREFIX + name.upper() for name in Limits.model_fields}
+    given = {*EnvSettingsSource(Limits).env_vars, *DotEnvSettingsSource(Limits).env_vars}
+    for name in sorted(text.upper() for text in given):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or sorted(known)
+            raise SettingsError(f"{name} is no limit: did you mean {' or '.join(near)}?")
+    return load_as(Limits, {})
 
 
 #: The limits as kernels read them, times in ticks.

@@ -52,15 +52,22 @@ class Settings(BaseSettings):
 
 def load(**given: Any) -> Settings:
     """The settings of this process; what is given goes before variables. `SettingsError` names each wrong variable."""
-    return _load(Settings, given)
+    return load_as(Settings, given)
 
 
 def load_kafka(**given: Any) -> KafkaSettings:
     """The same for the Kafka settings."""
-    return _load(KafkaSettings, given)
+    return load_as(KafkaSettings, given)
 
 
-def _load(kind: type[S], given: Mapping[str, Any]) -> S:
+def load_as(kind: type[S], given: Mapping[str, Any]) -> S:
+    """Settings of any kind.
+
+    Raises
+    ------
+    SettingsError
+        If a variable has a value that it cannot have; it names each.
+    """
     try:
         return kind(**given)
     except ValidationError as error:
@@ -69,12 +76,23 @@ def _load(kind: type[S], given: Mapping[str, Any]) -> S:
         raise SettingsError("wrong setting: " + "; ".join(lines)) from None
 
 
-#: Where records may lie when nobody says so, first that exists: beside the checkout, then the user's cache.
 def data_dirs(chosen: Path | None = None) -> list[Path]:
-    """Folders to look for databases in, best first; only those that exist."""
-    settings = load()
-    candidates = [chosen, settings.data_dir, BESIDE_CHECKOUT, user_data_dir()]
-    return [c for c in candidates if c is not None and c.is_dir()]
+    """Folders to look for databases in, best first, each once: those named, beside the checkout, the user's cache.
+
+    Raises
+    ------
+    SettingsError
+        If one that was named does not exist: what lies in the next may be something else.
+    """
+    named = {"--data-dir": chosen, "TELEBEAT_DATA_DIR": load().data_dir}
+    for name, folder in named.items():
+        if folder is not None and not folder.is_dir():
+            raise SettingsError(f"{name}: there is no folder {folder}; correct it or leave it out")
+    found: dict[Path, Path] = {}
+    for folder in (*named.values(), BESIDE_CHECKOUT, user_data_dir()):
+        if folder is not None and folder.is_dir():
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
 
 
 def cache_dir() -> Path:

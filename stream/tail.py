@@ -23,6 +23,7 @@ from stream.settings import KafkaSettings
 REMEMBERED: Final = 16384  # of each bed: more than an hour of beats, each named twice, where a restart repeats seconds
 POLL_MS: Final = 200  # how soon a deadline is noticed when nothing comes
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # of a WFDB record
 KINDS: Final = {"alerts": topics.ALERTS, "beats": topics.BEATS}
 
 
@@ -157,20 +158,31 @@ class Seen:
 
 
 class Collection:
-    """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``."""
+    """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``.
+
+    Attributes
+    ----------
+    refused : set of str
+        Beds whose names cannot be those of WFDB files; nothing of them is kept.
+    """
 
     def __init__(self) -> None:
+        self.refused: set[str] = set()
         self._alerts: dict[str, list[wire.Alert]] = {}
         self._beats: dict[str, list[wire.Beat]] = {}
         self._revisions: dict[str, list[wire.Revision]] = {}
         self._marks: dict[str, list[wire.Mark]] = {}
         self._rates: dict[str, float] = {}
 
-    def add(self, event: Event) -> None:
-        """Keep one event."""
+    def add(self, event: Event) -> bool:
+        """Keep one event; False, once, where its bed is the first time one of the `refused`."""
+        if not _FILE_NAME.fullmatch(event.bed):
+            first = event.bed not in self.refused
+            self.refused.add(event.bed)
+            return not first
         if isinstance(event.what, wire.Alert):
             self._alerts.setdefault(event.bed, []).append(event.what)
-            return
+            return True
         self._rates[event.bed] = event.rate_hz
         if isinstance(event.what, wire.Beat):
             self._beats.setdefault(event.bed, []).append(event.what)
@@ -178,21 +190,13 @@ class Collection:
             self._revisions.setdefault(event.bed, []).append(event.what)
         else:
             self._marks.setdefault(event.bed, []).append(event.what)
+        return True
 
     def write(self, folder: Path, kinds: Sequence[str]) -> list[Path]:
-        """Write the files of the kinds that were followed; a bed without alerts gets an empty list of them.
-
-        Raises
-        ------
-        KafkaError
-            If a bed's name cannot be a file's name.
-        """
+        """Write the files of the kinds that were followed; a bed without alerts gets an empty list of them."""
         from stream.annotations import write_alerts, write_annotations  # noqa: PLC0415  # brings in wfdb
 
         beds = sorted(self._rates.keys() | self._alerts.keys())
-        for bed in beds:
-            if not re.fullmatch(r"[A-Za-z0-9_-]+", bed):
-                raise KafkaError(f"bed {bed!r} cannot be the name of a WFDB file: only letters, digits, _ and - can")
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for bed in beds:

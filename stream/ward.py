@@ -20,7 +20,7 @@ from stream import bed as beds
 from stream import catalogue, conditions, intake, rhythm
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
-from stream.limits import Limits, pack
+from stream.limits import DEFAULTS, Limits, pack
 from stream.wire import LABELS, Alert, Batch, Beat, Mark, Revision, Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
@@ -71,7 +71,7 @@ class Ward:
     def __init__(self, reader: Reader, limits: Limits | None = None) -> None:
         self._weights = reader.weights
         self._signature = _signature(reader)
-        self._limits = pack(limits or Limits())
+        self._limits = pack(limits or DEFAULTS)
         self._table = np.zeros(FIRST_ROWS, beds.BED)
         self._desk = desks.new()
         self._rows: dict[str, int] = {}

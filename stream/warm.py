@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from model.reader import Reader
+from stream import bed
 from stream.frames import Frame
 from stream.ward import Ward
 
 RATE_MHZ: Final = 250_000
 FRAMES: Final = 6  # of a second: enough for a beat to be found, read and judged
+
+
+def compiled(kernel: Any = bed.judge) -> bool:
+    """Whether a kernel of this very source has been kept on disk; by default the ward's last and largest."""
+    stats = getattr(kernel, "stats", None)  # a plain function where numba is switched off
+    return stats is None or any(Path(stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi"))
+
+
+def tell(say: Callable[[str], object], kernel: Any = bed.judge) -> None:
+    """Say what the first run ever waits for."""
+    if not compiled(kernel):
+        say("compiling the kernels, once: about a minute")
 
 
 def warm_up(reader: Reader) -> None:

@@ -32,12 +32,15 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
     Raises
     ------
     RecordError
-        If the file is not there, is no annotation file, or was written at another sampling rate than `rate_hz`.
+        If the file is not there, is empty or no annotation file, or was written at another rate than `rate_hz`.
     """
     path = folder / f"{record}.{annotator}"
     if not path.is_file():
         raise RecordError(f"{path}: no such annotation file; check the folder, the record and the annotator")
-    if not any(path.read_bytes()):
+    content = path.read_bytes()
+    if not content:
+        raise RecordError(f"{path}: it is empty, not even an end mark is in it; make it again")
+    if content == b"\0\0":
         return Annotations.of([], [])  # only the end mark: the annotator found nothing
     try:
         file = wfdb.rdann(str(folder / record), annotator)

@@ -37,28 +37,35 @@ def annotate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
+    from rich.text import Text
 
     from replay.records import find_records, wanted
+    from stream import limits, outputs
     from stream.annotate import annotate_all
     from stream.errors import RecordError
-    from stream.limits import Limits
     from stream.settings import data_dirs, load
+    from stream.warm import tell
 
+    chosen = limits.load()
     names = wanted(records, more)
-    paths = find_records(data_dirs(data_dir) if data_dir is None else [data_dir], names or None, database)
+    folders = data_dirs() if data_dir is None else [data_dir]
+    paths = list(dict.fromkeys(find_records(folders, names or None, database)))  # one named twice is one
     model = model or load().model_dir
-    console = Console(stderr=True)
+    if json_file is not None:
+        outputs.file(json_file)
+    console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
     table = Table("record", "signal", "× real time", "beats", "alerts raised")
     done = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    tell(console.print)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("annotating", total=len(paths))
-        for result in annotate_all(paths, out, model, Limits(), jobs, shutdown=shutdown):
+        for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown):
             done.append(result)
             progress.update(task, advance=1, description=result.name)
             raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
             if result.error:
-                table.add_row(result.name, "", "", "", f"[red]{result.error}")
+                table.add_row(result.name, "", "", "", Text(result.error, "red"))
             else:
                 speed = result.seconds / result.took
                 table.add_row(result.name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
@@ -68,7 +75,8 @@ def annotate(
     if good:
         console.print(
             f"{len(good)} of {len(done)} records, {seconds / 3600:.2f} h of signal, {took:.1f} s of work: "
-            f"{seconds / took:.0f} × real time in each process. Written to {out}."
+            f"{seconds / took:.0f} × real time in each process. Written to {out}.",
+            soft_wrap=True,
         )
     if json_file is not None:
         rows = [

@@ -47,9 +47,7 @@ def detector(
     budget: Annotated[
         float, typer.Option(min=0, help="Processor seconds a peer may take for a database; 0: no limit.")
     ] = 60.0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and the chart.")] = Path(
-        "benchmarks/results/detector"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and the chart.")] = Path("bench"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few records, short signals.")] = False,
 ) -> None:
@@ -67,6 +65,7 @@ def detector(
     from model.peers import PEERS, SLEEPECG_C, ready
     from replay.records import wanted
     from stream import bench as files
+    from stream import outputs
     from stream.settings import data_dirs
 
     folders = [data_dir] if data_dir is not None else data_dirs()
@@ -75,7 +74,10 @@ def detector(
     budget_s = (min(budget, QUICK_BUDGET_S) if budget else QUICK_BUDGET_S) if quick else budget or None
     names = files.expand(wanted(databases) or files.DATABASES)
     chosen = choose(PEERS, peers)
-    loud = Console(stderr=True)
+    outputs.folder(out)
+    if json_file is not None:
+        outputs.file(json_file)
+    loud = Console(stderr=True, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=loud, transient=True) as progress:
         task = progress.add_task("reading")
@@ -126,7 +128,6 @@ def detector(
         "speed": speed_rows,
         "records": record_rows,
     }
-    out.mkdir(parents=True, exist_ok=True)
     files.write_csv(out / "accuracy.csv", rows)
     files.write_csv(out / "records.csv", record_rows)
     files.write_csv(out / "speed.csv", speed_rows)
@@ -135,10 +136,9 @@ def detector(
     )
     files.draw(out / "detector.png", rows, speed_rows)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console()
-    show(console if console.is_terminal else Console(width=WIDTH), rows, speeds, absent, summary)
+    console = Console(markup=False)
+    show(console if console.is_terminal else Console(width=WIDTH, markup=False), rows, speeds, absent, summary)
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
 
 
@@ -164,9 +164,12 @@ def fiducials(
     from model import delineation_peer
     from replay.records import wanted
     from stream import bench_fiducials as bench
+    from stream import outputs
     from stream.settings import data_dirs
 
-    loud = Console(stderr=True)
+    if json_file is not None:
+        outputs.file(json_file)
+    loud = Console(stderr=True, markup=False)
     paths = bench.records([data_dir] if data_dir is not None else data_dirs(), wanted(records) or None)
     delineate = None
     if peer:
@@ -179,10 +182,9 @@ def fiducials(
         task = progress.add_task("records", total=len(paths))
         figures = bench.measure(paths, delineate, lambda: progress.advance(task))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console()
-    bench.show(console if console.is_terminal else Console(width=WIDTH), figures)
+    console = Console(markup=False)
+    bench.show(console if console.is_terminal else Console(width=WIDTH, markup=False), figures)
 
 
 def choose(peers: Sequence[Peer], parts: list[str] | None) -> list[Peer]:
@@ -212,7 +214,6 @@ def show(
     summary: dict[str, Any],
 ) -> None:
     """Print the tables."""
-    from rich.markup import escape
     from rich.table import Table
 
     from model.bench import OURS, OURS_ALL
@@ -253,14 +254,14 @@ def show(
             ratios = [_percent(row[name]) for row in (late, full) for name in ("se", "ppv", "f1")]
             offset = "–" if late["offset_median_ms"] is None else f"{late['offset_median_ms']:+.0f}"
             bold = "bold" if late["detector"] in (OURS, OURS_ALL) else ""
-            table.add_row(late["detector"], *ratios, offset, delay, escape(names), style=bold)
+            table.add_row(late["detector"], *ratios, offset, delay, names, style=bold)
         console.print(table)
     table = Table("detector", "1 bed", f"{BEDS} beds", title="Million samples per processor second: median (range)")
     for name, cells in by_speed.items():
         table.add_row(name, *cells, style="bold" if name in (OURS, OURS_ALL) else "")
     console.print(table)
     for peer in absent:
-        console.print(f"absent: {peer.name}: {escape(peer.reason)}", style="yellow", highlight=False)
+        console.print(f"absent: {peer.name}: {peer.reason}", style="yellow", highlight=False)
     for name, value in summary.items():
         console.print(f"{name}: {'–' if value is None else f'{value:.2f}'}", highlight=False)
 

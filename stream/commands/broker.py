@@ -20,6 +20,7 @@ def broker(
     import signal
 
     from rich.console import Console
+    from rich.markup import escape
 
     from stream.broker import Broker
     from stream.errors import KafkaError
@@ -34,7 +35,7 @@ def broker(
             with console.status("starting Kafka") as status:
                 kafka = Broker(port, data_dir, memory, notify=status.update)
                 await kafka.start()
-            console.print(f"Kafka at [bold]{kafka.bootstrap}[/], records {_kept(data_dir)}; Ctrl-C stops it")
+            console.print(f"Kafka at [bold]{kafka.bootstrap}[/], records {escape(_kept(data_dir))}; Ctrl-C stops it")
             try:
                 await kafka.wait()
                 raise KafkaError(f"Kafka ended by itself; its log ends with:\n{kafka.log_tail}")

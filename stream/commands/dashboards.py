@@ -25,4 +25,4 @@ def dashboards(
             f"{error.name} is not installed, and dashboards are made with it: pip install grafana-foundation-sdk"
         ) from None
     for file in write(out):
-        Console().print(f"wrote {file}", highlight=False, soft_wrap=True)
+        Console(markup=False).print(f"wrote {file}", highlight=False, soft_wrap=True)

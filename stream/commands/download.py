@@ -43,7 +43,7 @@ def download(
         return
     if not databases:
         raise SettingsError("name a database, such as `telebeat download mitdb`; --list shows the known ones")
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, markup=False, highlight=False)
     for database in databases:
         with _progress(console, database) as report:
             folder, progress = asyncio.run(
@@ -63,7 +63,7 @@ def _progress(console: Console, database: str) -> Iterator[Callable[[Progress], 
     from rich.progress import Progress as Bar
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("files, {task.fields[megabytes]:.1f} MB"),

@@ -96,18 +96,18 @@ def heartbeats(
         raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
-    from stream import heartbeat_report
+    from stream import heartbeat_report, outputs
 
     torch.set_num_threads(THREADS)
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
     if not 0.0 < recipe.held_out <= 0.5:
         raise SettingsError(f"{config}: held_out is the share that decides when to stop, above 0 and at most 0.5")
     for file in (json_file, out):
-        if file is not None and not file.parent.is_dir():
-            raise SettingsError(f"there is no folder {file.parent} to write {file.name} into; make it first")
+        if file is not None:
+            outputs.file(file)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
     began = time.monotonic()
     results = []

@@ -32,11 +32,18 @@ def monitor(
 
     Start as many as there is work for; those of one group share the beds. SIGTERM or Ctrl-C ends it after the last
     snapshot, a second one at once. Every option has a variable, named first in its help.
+
+    The limits of the alarms are variables only, told in docs/alarms.md: `TELEBEAT_LIMIT_` with `ASYSTOLE_S`, `PAUSE_S`,
+    `EXTREME_TACHYCARDIA_BPM`, `EXTREME_TACHYCARDIA_BEATS`, `EXTREME_BRADYCARDIA_BPM`, `EXTREME_BRADYCARDIA_BEATS`,
+    `VENTRICULAR_RUN_BEATS`, `VENTRICULAR_TACHYCARDIA_BEATS`, `VENTRICULAR_TACHYCARDIA_BPM`, `FIBRILLATION_S`,
+    `LEAD_OFF_S`, `UNMONITORED_S`, `FLAT_LINE_S`, `SATURATED_S`, `NOISY_S`.
     """
+    import structlog
+
     from model.reader import Reader
-    from stream import logs, serve, settings
+    from stream import limits, logs, serve, settings
     from stream.ward import Ward
-    from stream.warm import warm_up
+    from stream.warm import tell, warm_up
 
     chosen = settings.load(
         **_given(
@@ -50,10 +57,15 @@ def monitor(
         )
     )
     cluster = settings.load_kafka(**_given(bootstrap=bootstrap, group=group))
+    alarms = limits.load()
     logs.configure(chosen.log_format, chosen.log_level)
+    log = structlog.get_logger()
+    if changed := alarms.changed():
+        log.info("alarm limits that are not the defaults", **changed)
     reader = Reader.load(chosen.model_dir)
+    tell(log.info)
     warm_up(reader)
-    serve.main(chosen, cluster, Ward(reader))
+    serve.main(chosen, cluster, Ward(reader, alarms))
 
 
 def _given(**options: Any) -> dict[str, Any]:

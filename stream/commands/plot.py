@@ -30,14 +30,18 @@ def plot(
 
     from model.reader import Reader
     from replay.records import find_records
+    from stream import limits, outputs
     from stream import plot as strips
     from stream.commands.score import seconds as parse_seconds
-    from stream.limits import Limits
     from stream.settings import data_dirs, load
     from stream.ward import Ward
+    from stream.warm import tell
 
+    alarms = limits.load()
     begin_s = parse_seconds(start)
     (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
-    ward = Ward(Reader.load(model or load().model_dir), Limits())
+    outputs.file(out)
+    tell(Console(stderr=True).print)
+    ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
-    Console(highlight=False, soft_wrap=True).print(f"wrote {out}")
+    Console(markup=False, highlight=False, soft_wrap=True).print(f"wrote {out}")

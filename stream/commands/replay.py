@@ -39,7 +39,7 @@ def replay(
     bed_prefix: Annotated[str, typer.Option(help="put before every bed id")] = "",
     speed: Annotated[str, typer.Option(help="1, 60, ... times real time, or max")] = "1",
     loop: Annotated[bool, typer.Option("--loop/--once", help="begin again at the end of a record, for ever")] = False,
-    start: Annotated[float, typer.Option("--from", min=0, help="where in the records to begin, seconds")] = 0.0,
+    start: Annotated[str, typer.Option("--from", help="where in the records to begin: seconds, m:ss or h:mm:ss")] = "0",
     frame_ms: Annotated[int, typer.Option(help="length of a frame, 50 to 1000 ms")] = 250,
     clock: Annotated[
         str, typer.Option(help="what the devices' clocks show: wall (now) or record (the header's time, else 1970)")
@@ -57,11 +57,13 @@ def replay(
     from replay import faults, pacing, player
     from replay.framing import held
     from replay.records import wanted
+    from stream.commands.score import seconds
     from stream.errors import SettingsError
     from stream.settings import load_kafka
 
     if clock not in {"wall", "record"}:
         raise SettingsError(f"--clock {clock}: wall or record is allowed")
+    begin_s = seconds(start)
     plan = player.Plan(
         speed=pacing.parse_speed(speed),
         loop=loop,
@@ -76,7 +78,7 @@ def replay(
     loaded = _load(chosen, script or [], data_dir, database, some)
     if not loop:
         loaded = [held(record) for record in loaded]
-    patients = player.assign(loaded, some, bed_prefix, start)
+    patients = player.assign(loaded, some, bed_prefix, begin_s)
     _run(lambda report: player.play(patients, plan, settings, report), patients, plan)
 
 

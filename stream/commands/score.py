@@ -12,7 +12,7 @@ from stream.errors import RecordError, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from model.ec57 import Ratio, Score
+    from model.ec57 import Ratio, RecordScore, Score
 
 
 #: Columns of a file or pipe that the tables are written to: the widest fits.
@@ -39,7 +39,8 @@ def score(
 ) -> None:
     """Judge annotations by ANSI/AAMI EC57: beats, runs and episodes of fibrillation, per record, gross and average.
 
-    A record without a test file counts as all missed.
+    Without --records or --all, the records that have a test file are scored; with one of them, a record without a test
+    file counts as all missed. A file that cannot be read stops no other.
     """
     import json
     import sys
@@ -47,39 +48,45 @@ def score(
     from rich.console import Console
 
     from model.ec57 import Score, score_files
+    from stream import outputs
 
     for folder in (reference, test):
         if not folder.is_dir():
             raise RecordError(f"{folder}: no such folder")
     names = _names(reference, test, records, every=every, annotator=annotator, reference_annotator=reference_annotator)
+    if json_file is not None:
+        outputs.file(json_file)
     start_s = seconds(start)
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s < start_s:
         raise SettingsError(f"--to {end} lies before --from {start}")
-    result = Score.of(
-        [
-            score_files(
-                reference,
-                test,
-                name,
-                annotator=annotator,
-                reference_annotator=reference_annotator,
-                start_s=start_s,
-                end_s=end_s,
-                window_s=window / 1000.0,
-                af_rhythms=_rhythms(af_rhythms),
-                vf_rhythms=_rhythms(vf_rhythms),
+    scored: list[RecordScore] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            scored.append(
+                score_files(
+                    reference,
+                    test,
+                    name,
+                    annotator=annotator,
+                    reference_annotator=reference_annotator,
+                    start_s=start_s,
+                    end_s=end_s,
+                    window_s=window / 1000.0,
+                    af_rhythms=_rhythms(af_rhythms),
+                    vf_rhythms=_rhythms(vf_rhythms),
+                )
             )
-            for name in names
-        ]
-    )
-    loud = Console(stderr=True)
-    for record in result.records:
-        if record.missing:
-            file = test / f"{record.record}.{annotator}"
-            loud.print(
-                f"{record.record}: there is no {file}: all beats count as missed", style="bold red", soft_wrap=True
-            )
+        except RecordError as error:
+            failed[name] = str(error)
+    result = Score.of(scored)
+    loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    if not records and not every:
+        _print_left_out(reference, reference_annotator, annotator, len(names), loud)
+    for reason in failed.values():
+        loud.print(f"not scored: {reason}", style="bold red")
+    _print_remarks(result, test, annotator, start, loud)
     if json_file is not None:
         about = {
             "from_s": start_s,
@@ -87,20 +94,24 @@ def score(
             "window_ms": window,
             "annotator": annotator,
             "reference_annotator": reference_annotator,
+            "failed": failed,
             "af_rhythms": _rhythms(af_rhythms),
             "vf_rhythms": _rhythms(vf_rhythms),
         }
         json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
     if csv:
         _write_csv(result, sys.stdout)
-    else:
-        console = Console()
+    elif scored:
+        console = Console(markup=False)
         if not console.is_terminal:
-            console = Console(width=_WIDTH)
+            console.width = _WIDTH
         _print_beats(result, console)
         _print_counts(result, console)
         _print_runs(result, console)
         _print_episodes(result, console)
+    if failed:
+        first = next(iter(failed.values()))
+        raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
 
 
 def seconds(text: str) -> float:
@@ -135,6 +146,35 @@ def _names(
     if not names:
         raise RecordError(f"{test}: no *.{annotator} of a record in {reference}; choose another folder or --annotator")
     return names
+
+
+def _print_left_out(reference: Path, reference_annotator: str, annotator: str, taken: int, loud: Console) -> None:
+    """Say how many records of the reference have no test file."""
+    known = len(list(reference.glob(f"*.{reference_annotator}")))
+    if known > taken:
+        loud.print(f"{known - taken} of {known} records have no {annotator} file and are not scored (--all)")
+
+
+def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: Console) -> None:
+    """Say why there may be less in the tables than was thought."""
+    short = [record.record for record in result.records if record.beats.period_s <= 0.0]
+    if short:
+        loud.print(
+            f"{len(short)} of {len(result.records)} records end before {start} ({', '.join(short[:3])}"
+            f"{', ...' if len(short) > 3 else ''}), nothing of them is scored: use --from 0",
+            style="bold red",
+        )
+    for record in result.records:
+        beats = record.beats
+        if record.missing:
+            file = test / f"{record.record}.{annotator}"
+            loud.print(f"{record.record}: there is no {file}: all beats count as missed", style="bold red")
+        elif beats.true_positives + beats.false_negatives == 0 and beats.false_positives:
+            loud.print(
+                f"{record.record}: the reference marks no beats in what is scored: "
+                f"all {beats.false_positives} found count as false",
+                style="bold red",
+            )
 
 
 def _rhythms(text: str) -> list[str]:

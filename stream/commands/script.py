@@ -26,7 +26,7 @@ def script(
     from replay import script as scripts
     from replay import script_files
 
-    console = Console()
+    console = Console(markup=False)
     if file is None:
         table = Table("patient", "leads", "rate", "episodes")
         for name in scripts.builtin():

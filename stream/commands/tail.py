@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {"high": "bold red", "medium": "yellow", "low": "cyan"}  # as IEC 60601-1-8 has it
 
+CANNOT_BE_A_FILE: Final = "cannot be the name of a WFDB file: only letters, digits, _ and - can"
+
 
 class Kind(enum.StrEnum):
     """What can be followed."""
@@ -39,13 +41,20 @@ def tail(
     import sys
 
     from rich.console import Console
+    from rich.markup import escape
 
-    from stream import settings, tail
+    from stream import outputs, settings, tail
+    from stream.errors import RecordError
 
     since_s = tail.parse_since(since)
     names = list(dict.fromkeys(str(kind) for kind in kinds))
-    console, complaints = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
+    console, complaints = (
+        Console(highlight=False, soft_wrap=True),
+        Console(stderr=True, highlight=False, soft_wrap=True),
+    )
     collection = None if out is None else tail.Collection()
+    if out is not None:
+        outputs.folder(out)
 
     async def run() -> None:
         events = tail.follow(settings.load_kafka(), names, since_s, until_end, seconds)
@@ -54,12 +63,13 @@ def tail(
             async for event in events:
                 if isinstance(event, tail.Unreadable):
                     place = f"{event.topic}, partition {event.partition}, offset {event.offset}"
-                    complaints.print(f"[yellow]unreadable message[/] at {place}: {event.reason}")
+                    complaints.print(f"[yellow]unreadable message[/] at {place}: {escape(event.reason)}")
                     continue
                 if bed and event.bed not in bed:
                     continue
                 if collection is not None:
-                    collection.add(event)
+                    if not collection.add(event):
+                        complaints.print(f"[yellow]not kept[/]: bed {escape(repr(event.bed))} {CANNOT_BE_A_FILE}")
                 elif as_json:
                     sys.stdout.write(json_line(event) + "\n")
                     sys.stdout.flush()
@@ -74,7 +84,11 @@ def tail(
     finally:
         if collection is not None and out is not None:
             for path in collection.write(out, names):
-                console.print(str(path))
+                console.print(str(path), markup=False)
+    if collection is not None and collection.refused:
+        raise RecordError(
+            f"bed {', '.join(map(repr, sorted(collection.refused)))} {CANNOT_BE_A_FILE}; see it with --json"
+        )
 
 
 def json_line(event: tails.Event) -> str:

@@ -41,13 +41,14 @@ def describe() -> None:
 def show(found: list[Topic]) -> None:
     """Print one row a topic."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("topic", "partitions", "copies", "cleanup", "kept", ""):
         table.add_column(column, justify="right" if column in ("partitions", "copies") else "left")
     for topic in found:
-        notes = [f"[yellow]{text}[/]" for text in topic.differences]
+        notes = [f"[yellow]{escape(text)}[/]" for text in topic.differences]
         table.add_row(
             topic.name,
             str(topic.partitions),

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from stream.errors import RecordError, SettingsError
+from stream.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from rich.console import Console
+    from rich.table import Table
+
+#: Measured words that are shown beside the curves; --all shows the rest.
+SHOWN: Final = ("rr", "rr/last", "rr/own", "width", "apart/usual", "p/usual", "share", "again")
+UNBOUNDED: Final = 100_000  # columns: to ask how many a table would like
+
+
+class Beat(NamedTuple):
+    """A beat as it is printed.
+
+    Attributes
+    ----------
+    at, first, last : str
+        Its time in seconds; first and last class with their probabilities.
+    shapes, curves : sequence of str
+        Of each lead.
+    measured : sequence of str
+        Words with their levels.
+    """
+
+    at: str
+    first: str
+    last: str
+    shapes: Sequence[str]
+    curves: Sequence[str]
+    measured: Sequence[str]
 
 
 def words(
     record: Annotated[str, typer.Argument(help="a WFDB record: its name, with or without database, or a path")],
     *,
     beats: Annotated[int, typer.Option(min=1, help="how many beats to print")] = 20,
-    start: Annotated[float, typer.Option("--from", min=0, help="seconds into the record")] = 0.0,
+    start: Annotated[str, typer.Option("--from", help="seconds, m:ss or h:mm:ss into the record")] = "0",
     data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
     model: Annotated[Path | None, typer.Option(help="model file or folder; default: the one that ships")] = None,
     every: Annotated[
@@ -28,8 +60,8 @@ def words(
     """
     import numpy as np
     from rich.console import Console
-    from rich.table import Table
 
+    from detector.detector import update
     from detector.types import LEADS
     from model.dataset import listen
     from model.letters import text_of
@@ -37,70 +69,98 @@ def words(
     from model.reader import CLASSES, Reader, spell
     from model.variants import read_strip
     from model.words import FIELDS, RR, WORDS
+    from replay.records import find_records
+    from stream.commands.score import seconds
+    from stream.settings import data_dirs
+    from stream.warm import tell
 
+    begin_s = seconds(start)
+    (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
     reader = Reader.load(model)
-    strip = read_strip(_find(record, data_dir))
+    strip = read_strip(path)
+    tell(Console(stderr=True).print, update)
     samples, texts, values, levels = listen(strip)
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):
         spell(reader.weights.vocabulary, texts[i], levels[i], said[i])
     both = read_words(reader.weights.layers, said, np.isfinite(values[:, RR]))
 
-    first = int(np.searchsorted(samples, start * strip.rate_hz))
+    first = int(np.searchsorted(samples, begin_s * strip.rate_hz))
     chosen = range(first, min(first + beats, len(samples)))
     if not chosen:
-        raise SettingsError(f"{record} has no beat after {start:g} s; its last is at {_last(samples, strip.rate_hz)}")
+        last = f"{samples[-1] / strip.rate_hz:.1f} s" if len(samples) else "nowhere"
+        raise SettingsError(f"{record} has no beat after {begin_s:g} s; its last is at {last}")
 
     def level(field: int, beat: int) -> str:
         value = int(levels[beat, field])
         return "?" if value == WORDS[field].levels else str(value)
 
-    console = Console()
+    def told(scores: npt.NDArray[np.float64]) -> str:
+        return f"{CLASSES[int(scores.argmax())]} {scores.max():.2f}"
+
+    heads = [f"{samples[i] / strip.rate_hz:.2f}" for i in chosen]
+    console = Console(markup=False)
     if every:
-        table = Table("word", *(f"{samples[i] / strip.rate_hz:.2f}" for i in chosen), title=f"{record}: levels")
-        for lead in range(LEADS):
-            table.add_row(f"shape {lead + 1}", *(str(said[i, lead]) for i in chosen))
-        for field, word in enumerate(WORDS):
-            table.add_row(word.name, *(level(field, i) for i in chosen))
-        table.add_row("first word", *(CLASSES[int(both.first[i].argmax())] for i in chosen))
-        table.add_row("last word", *(CLASSES[int(both.last[i].argmax())] for i in chosen))
-    else:
-        shown = [
-            field
-            for field, word in enumerate(WORDS)
-            if word.name in ("rr", "rr/last", "rr/own", "width", "apart/usual", "p/usual", "share", "again")
-        ]
-        table = Table("s", "first", "p", "last", "p", "shapes", "lead 1", "lead 2", "some measured words", title=record)
-        for i in chosen:
-            first, last = int(both.first[i].argmax()), int(both.last[i].argmax())
-            table.add_row(
-                f"{samples[i] / strip.rate_hz:.2f}",
-                CLASSES[first],
-                f"{both.first[i, first]:.2f}",
-                CLASSES[last],
-                f"{both.last[i, last]:.2f}",
-                " ".join(str(said[i, lead]) for lead in range(LEADS)),
-                *(text_of(texts[i, lead]) for lead in range(LEADS)),
-                "  ".join(f"{WORDS[field].name} {level(field, i)}" for field in shown),
-            )
+        rows = [[f"shape {lead + 1}", *(str(said[i, lead]) for i in chosen)] for lead in range(LEADS)]
+        rows += [[word.name, *(level(field, i) for i in chosen)] for field, word in enumerate(WORDS)]
+        for name, scores in (("first word", both.first), ("last word", both.last)):
+            rows.append([name, *(CLASSES[int(scores[i].argmax())] for i in chosen)])
+        show_levels(console, f"{record}: levels", heads, rows)
+        return
+    shown = [
+        Beat(
+            head,
+            told(both.first[i]),
+            told(both.last[i]),
+            [str(said[i, lead]) for lead in range(LEADS)],
+            [text_of(texts[i, lead]) for lead in range(LEADS)],
+            [f"{word.name} {level(field, i)}" for field, word in enumerate(WORDS) if word.name in SHOWN],
+        )
+        for head, i in zip(heads, chosen, strict=True)
+    ]
+    show(console, record, shown)
+
+
+def show(console: Console, title: str, beats: Sequence[Beat]) -> None:
+    """A row a beat; where the terminal is too narrow for it, curves and words of a beat stand below each other."""
+    from rich.table import Table
+
+    leads = [f"lead {lead + 1}" for lead in range(len(beats[0].curves))]
+    table = Table("s", "first", "last", "shapes", *leads, "some measured words", title=title)
+    for beat in beats:
+        table.add_row(beat.at, beat.first, beat.last, " ".join(beat.shapes), *beat.curves, "  ".join(beat.measured))
+    if not _fits(console, table):
+        table = Table("s", "first", "last", "shapes", "curves, some measured words", title=title, show_lines=True)
+        for beat in beats:
+            bound = "  ".join(
+                word.replace(" ", "\N{NO-BREAK SPACE}") for word in beat.measured
+            )  # a word keeps its level
+            below = "\n".join((*beat.curves, *textwrap.wrap(bound, len(beat.curves[0]))))
+            table.add_row(beat.at, beat.first, beat.last, "\n".join(beat.shapes), below)
     console.print(table)
 
 
-def _last(samples: object, rate_hz: float) -> str:
-    import numpy as np
+def show_levels(console: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A row a word and a column a beat, in as many tables as the terminal's width asks for."""
+    from rich.table import Table
 
-    array = np.asarray(samples)
-    return f"{array[-1] / rate_hz:.1f} s" if len(array) else "nowhere"
+    most = len(heads)
+    while True:
+        tables = []
+        for begin in range(0, len(heads), most):
+            table = Table("word", *heads[begin : begin + most], title=title)
+            for name, *cells in rows:
+                table.add_row(name, *cells[begin : begin + most])
+            tables.append(table)
+        if most == 1 or all(_fits(console, table) for table in tables):
+            break
+        most -= 1
+    console.print(*tables, sep="\n")
 
 
-def _find(record: str, data_dir: Path | None) -> Path:
-    from stream.settings import data_dirs
-
-    path = Path(record.removesuffix(".hea"))
-    if path.with_name(path.name + ".hea").is_file():
-        return path
-    for folder in data_dirs(data_dir):
-        found = sorted(folder.glob(f"{record}.hea")) or sorted(folder.glob(f"*/{record}.hea"))
-        if found:
-            return found[0].with_suffix("")
-    raise RecordError(f"no record {record} in the data folders; give a path, --data-dir, or `telebeat download` it")
+def _fits(console: Console, table: Table) -> bool:
+    """Whether a table has the room it wants; a file or pipe is made as wide as that."""
+    wide = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
+    if not console.is_terminal:
+        console.width = max(console.width, wide)
+    return wide <= console.width

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from detector.detector import Detector
 from detector.types import LEADS, RATE
-from model import bench, noise
+from model import bench, noise, peers
 from model.ec57 import Annotations
 from model.ours import INVALID, MARK, Beds, Strip
 from model.peers import PEERS, Lead, Peer, find, ready
@@ -241,7 +241,9 @@ def test_what_a_peer_says_is_put_in_order(told: list[int]) -> None:
     assert find(lambda _: told, lead).tolist() == sorted({t for t in told if 0 <= t < 1000})
 
 
-def test_a_peer_that_is_missing_or_broken_is_named_with_the_reason() -> None:
+def test_a_peer_that_is_missing_or_broken_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "IN_NO_EXTRA", {"surely-unlisted"})
+
     def no_module() -> Any:
         raise ModuleNotFoundError("No module named 'nowhere'")
 
@@ -249,16 +251,19 @@ def test_a_peer_that_is_missing_or_broken_is_named_with_the_reason() -> None:
         raise ZeroDivisionError("too quiet")
 
     lead = bench.lead_of(strip_of_hearts()[0])
-    peers = [
+    some = [
         peer("gone", no_module, "surely-no-package"),
+        peer("unlisted", no_module, "surely-unlisted"),
         peer("half", no_module),
         peer("broken", lambda: crash),
         peer("fine", lambda: lambda _: [3]),
     ]
-    there, absent = ready(peers, lead)
+    there, absent = ready(some, lead)
     assert list(there) == ["fine"]
     reasons = {a.name: a.reason for a in absent}
     assert "not installed" in reasons["gone"]
+    assert reasons["gone"].endswith("pip install 'telebeat[bench]'")
+    assert reasons["unlisted"].endswith("pip install surely-unlisted")
     assert "cannot be imported" in reasons["half"]
     assert reasons["broken"] == "crashed: ZeroDivisionError: too quiet"
 
@@ -357,9 +362,10 @@ def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(bench, "LEAST_CPU_S", 0.0)
     pytest.importorskip("matplotlib")
     write_database(tmp_path / "data" / "mitdb", 2)
-    out, json_file = tmp_path / "out", tmp_path / "figures.json"
+    monkeypatch.chdir(tmp_path)  # by default the tables go to where it is started, not over those of the checkout
+    out, json_file = tmp_path / "bench", tmp_path / "figures.json"
     arguments = ["bench", "detector", "--data-dir", str(tmp_path / "data"), "--databases", "mitdb", "--quick"]
-    arguments += ["--peers", "none", "--out", str(out), "--json", str(json_file)]
+    arguments += ["--peers", "none", "--json", str(json_file)]
     ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert ended.exit_code == 0
     figures = json.loads(json_file.read_text(encoding="utf-8"))

@@ -79,6 +79,9 @@ def test_a_file_with_nothing_but_its_end_mark_has_no_annotations(tmp_path: Path)
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no such annotation file"):
         read(tmp_path, "x", "tb", RATE)
+    (tmp_path / "x.tb").touch()  # it was cut: one that says nothing has an end mark
+    with pytest.raises(RecordError, match="it is empty"):
+        read(tmp_path, "x", "tb", RATE)
     with pytest.raises(RecordError, match="no readable WFDB header"):
         header(tmp_path, "x")
     write(tmp_path, "x", "tb", "100N", rate=250)
@@ -113,7 +116,7 @@ def test_a_record_within_the_five_minutes_has_nothing_to_score(tmp_path: Path) -
 
 def test_the_command_scores_the_records_that_test_has(folders: tuple[Path, Path], tmp_path: Path) -> None:
     out, err = run(*folders, "--json", tmp_path / "o.json")
-    assert not err
+    assert err == "1 of 3 records have no tb file and are not scored (--all)\n"
     assert "83.33" in out
     found = json.loads((tmp_path / "o.json").read_text())
     assert [r["record"] for r in found["records"]] == ["a", "b"]
@@ -121,6 +124,31 @@ def test_the_command_scores_the_records_that_test_has(folders: tuple[Path, Path]
     assert found["gross"]["table"]["N"] == {"n": 4, "s": 0, "v": 0, "f": 0, "q": 0, "o": 1, "x": 0}
     assert found["average"]["qrs_se"] == pytest.approx(87.5)
     assert found["from_s"] == 300.0
+
+
+def test_the_command_goes_on_after_a_bad_file(folders: tuple[Path, Path]) -> None:
+    write(folders[1], "a", "tb", late("NV.N"), rate=250)
+    ended = CliRunner().invoke(app, ["score", *map(str, folders), "--csv"])
+    assert isinstance(ended.exception, RecordError)
+    assert "1 of 2 records could not be scored" in str(ended.exception)
+    assert "not scored" in ended.stderr
+    assert [row["record"] for row in csv.DictReader(io.StringIO(ended.stdout))] == ["b", "gross", "average"]
+    write(folders[1], "b", "tb", late("NN"), rate=250)
+    ended = CliRunner().invoke(app, ["score", *map(str, folders)])
+    assert "2 of 2 records could not be scored" in str(ended.exception)
+    assert ended.stdout == ""
+
+
+def test_the_command_says_why_nothing_is_scored(folders: tuple[Path, Path]) -> None:
+    for record in "ab":
+        (folders[0] / f"{record}.hea").write_text(f"{record} 1 {RATE} {30 * RATE}\n{record}.dat 212 200\n")
+    assert "2 of 2 records end before 5:00 (a, b), nothing of them is scored: use --from 0\n" in run(*folders)[1]
+    assert "end before" not in run(*folders, "--from", "0")[1]
+
+
+def test_the_command_says_that_a_reference_marks_no_beats(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "b", "atr", f"{301 * RATE}+(N")
+    assert "b: the reference marks no beats in what is scored: all 2 found count as false\n" in run(*folders)[1]
 
 
 @pytest.mark.parametrize("options", [["--all"], ["--records", "a,b", "--records", "c"], ["--records", "a b c"]])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from replay.records import Record, find_records, read_record, wanted
 from stream import frames
-from stream.errors import RecordError
+from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
 from tests.conftest import missing
 
@@ -197,6 +197,23 @@ def test_cut_signal_files_are_refused(tmp_path: Path, fmt: str, keep: float) -> 
         read_record(path)
 
 
+def test_records_without_samples_say_so(tmp_path: Path) -> None:
+    line = "r.dat 16 200/mV 16 0 0 0 0 II\n"
+    for text in (f"r 1 250 0\n{line}", f"r 1 250\n{line}"):
+        header(tmp_path, "r", text)
+        (tmp_path / "r.dat").touch()
+        with pytest.raises(RecordError, match="it has no samples"):
+            read_record(tmp_path / "r")
+
+
+def test_a_gap_in_a_fixed_layout_is_refused_in_words(tmp_path: Path) -> None:
+    for name in ("s1", "s2"):
+        write(tmp_path, name, np.zeros((300, 1), dtype=np.int64), sig_name=["II"])
+    path = header(tmp_path, "multi", "multi/3 1 250 700\ns1 300\n~ 100\ns2 300\n")
+    with pytest.raises(RecordError, match="only records of variable layout may have gaps"):
+        read_record(path)
+
+
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="telebeat download"):
         read_record(tmp_path / "none")
@@ -242,8 +259,36 @@ def test_find_by_name_path_and_database(tmp_path: Path) -> None:
 
 
 def test_names_from_a_command_line() -> None:
-    assert wanted(["208,201", "a b"], None, ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
+    assert wanted(["208,201", "a b"], ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
     assert wanted(None, []) == []
+    assert wanted(["a, b"], ["c,d e"]) == ["a", "b", "c", "d e"]
+
+
+def test_the_path_of_a_record_may_have_blanks_and_commas_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my data, old"
+    folder.mkdir()
+    path = write(folder, "r", np.zeros((10, 1), dtype=np.int64))
+    for text in (str(path), f"{path}.hea"):
+        assert find_records([], wanted([text])) == find_records([], wanted(None, [text])) == [path]
+
+
+def test_a_data_folder_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records of the next best folder may be others."""
+    monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match=r"TELEBEAT_DATA_DIR: there is no folder .*nowhere"):
+        data_dirs()
+    monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match="--data-dir"):
+        data_dirs(tmp_path / "nowhere")
+
+
+def test_a_data_folder_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "other"))
+    monkeypatch.setattr("stream.settings.BESIDE_CHECKOUT", tmp_path / "nowhere")
+    assert data_dirs(tmp_path / "other" / ".." / "data") == [tmp_path / "other" / ".." / "data", tmp_path / "other"]
 
 
 @pytest.mark.data

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stream import tail, topics, wire
 from stream.annotations import write_annotations
 from stream.cli import app
 from stream.commands.tail import elapsed, json_line, line
-from stream.errors import KafkaError, SettingsError
+from stream.errors import KafkaError, RecordError, SettingsError
 from stream.settings import KafkaSettings
 
 RATE_MHZ = 360_000
@@ -194,13 +195,19 @@ def test_lines_for_people_name_bed_condition_and_values(recorded: KafkaSettings)
     assert "last word S  75%" in said
 
 
-def test_a_bed_that_is_no_file_name_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    collection = tail.Collection()
-    collection.add(tail.Event("a", 360.0, beat(1)))
-    collection.add(tail.Event("../../etc/passwd", 360.0, beat(1)))
-    with pytest.raises(KafkaError, match="cannot be the name"):
-        collection.write(tmp_path / "out", ["beats"])
-    assert not (tmp_path / "out").exists()
+def test_a_bed_that_is_no_file_name_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as soon as it is heard of, once, and at the end."""
+
+    async def follow(*_: object) -> AsyncGenerator[tail.Event, None]:
+        for bed in ("ward 1/208", "201", "ward 1/208"):
+            yield tail.Event(bed, 360.0, beat(300))
+
+    monkeypatch.setattr(tail, "follow", follow)
+    ended = CliRunner().invoke(app, ["tail", "beats", "--out", str(tmp_path / "new")])
+    assert isinstance(ended.exception, RecordError)
+    assert "'ward 1/208' cannot be the name" in str(ended.exception)
+    assert ended.stderr.count("not kept: bed 'ward 1/208'") == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["201.tb"]
 
 
 @given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))

@@ -1,0 +1,49 @@
+"""Places to write to, tried before the work whose result they are for, so that nothing is lost at its end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from stream.errors import RecordError
+
+
+def folder(path: Path) -> Path:
+    """Make a folder with its parents, unless it is there, and try that a file can be made in it.
+
+    Raises
+    ------
+    RecordError
+        If it is no folder, cannot be made, or takes no files.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise RecordError(f"nothing can be written in {path} ({_reason(error)}); name another folder") from error
+    return path
+
+
+def file(path: Path) -> Path:
+    """Try that a file can be written, with the folders that it needs; one that is there keeps what is in it.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be.
+    """
+    if not path.exists():
+        folder(path.parent)
+        return path
+    try:
+        if not path.is_fifo():  # opening one waits for its reader
+            with path.open("ab"):
+                pass
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
+    return path
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

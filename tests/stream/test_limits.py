@@ -1,0 +1,59 @@
+"""Limits of the alarms: a wrong one is told, a misspelt one too, and each has its line in the manual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stream import limits
+from stream.cli import app
+from stream.errors import SettingsError
+
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "alarms.md"
+
+
+@pytest.mark.parametrize("value", ["abc", "-5", "nan", ""])
+def test_a_wrong_limit_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOLE_S", value)
+    with pytest.raises(SettingsError, match="TELEBEAT_LIMIT_ASYSTOLE_S"):
+        limits.load()
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_misspelt_limit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    if place == "environment":
+        monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOL_S", "5")
+    else:
+        Path(".env").write_text("TELEBEAT_LIMIT_ASYSTOL_S=5\nTELEBEAT_LOG_LEVEL=info\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"ASYSTOL_S is no limit.*TELEBEAT_LIMIT_ASYSTOLE_S"):
+        limits.load()
+
+
+def test_those_that_are_not_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOLE_S", "5")
+    monkeypatch.setenv("TELEBEAT_LIMIT_PAUSE_S", "2")
+    assert limits.load().changed() == {"asystole_s": 5.0}
+    assert limits.DEFAULTS.asystole_s == 4.0
+
+
+@pytest.mark.parametrize("command", [["monitor"], ["annotate", "--out", "o", "r"], ["plot", "r", "--out", "o.png"]])
+def test_a_command_refuses_it_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOLE_S", "abc")
+    ended = CliRunner().invoke(app, command)
+    assert isinstance(ended.exception, SettingsError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manual_lists_every_limit() -> None:
+    manual = MANUAL.read_text("utf-8")
+    told = " ".join(CliRunner().invoke(app, ["monitor", "--help"], terminal_width=200).stdout.split())
+    for name, field in limits.Limits.model_fields.items():
+        low = next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
+        high = next(bound.le for bound in field.metadata if hasattr(bound, "le"))
+        variable = limits.PREFIX + name.upper()
+        assert f"| `{variable}` | {field.default:g} | {low:g} to {high:g} | {field.description} |\n" in manual
+        assert name.upper() in told

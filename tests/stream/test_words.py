@@ -1,0 +1,74 @@
+"""`telebeat words` on terminals of any width, and where it looks for its record."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from stream.cli import app
+from stream.commands.words import Beat, show, show_levels
+from stream.errors import RecordError, SettingsError
+
+BEATS = [
+    Beat(
+        f"{i}.13",
+        "V 0.65",
+        "F 0.44",
+        ["33", "38"],
+        [".......A|...ABBCDDDCCB.abbbbbb|bbba", "AAAAAAAa|.....acdcbb.AAAAA..aa|cddb"],
+        ["rr 13", "rr/last 20", "rr/own 25", "width 2", "share 12", "again 1", "apart/usual ?", "p/usual ?"],
+    )
+    for i in range(20)
+]
+
+
+def lines(width: int, *, terminal: bool, every: bool) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, markup=False)
+    if every:
+        heads = [beat.at for beat in BEATS]
+        show_levels(console, "208: levels", heads, [["apart/usual", *["12"] * len(heads)]] * 3)
+    else:
+        show(console, "208", BEATS)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_eighty_columns_break_no_word(every: bool) -> None:
+    found = lines(80, terminal=True, every=every)
+    assert max(map(len, found)) <= 80
+    text = "\n".join(found)
+    assert "…" not in text
+    if every:
+        assert text.count(" 12 ") == 3 * len(BEATS)
+    else:
+        assert len(found) <= 7 * len(BEATS)
+        assert all(text.replace("\N{NO-BREAK SPACE}", " ").count(part) == 20 for part in BEATS[0].measured[1:])
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_pipe_gets_a_line_a_row(every: bool) -> None:
+    assert len(lines(80, terminal=False, every=every)) == (3 if every else 20) + 5
+
+
+def test_a_bare_name_of_several_databases_is_asked_about(tmp_path: Path) -> None:
+    for database in ("ludb", "mitdb"):
+        (tmp_path / database).mkdir()
+        (tmp_path / database / "101.hea").touch()
+    ended = CliRunner().invoke(app, ["words", "101", "--data-dir", str(tmp_path)])
+    assert isinstance(ended.exception, RecordError)
+    assert "several databases (ludb/101, mitdb/101)" in str(ended.exception)
+
+
+@pytest.mark.parametrize("command", [["words", "101"], ["replay", "101"]])
+def test_times_are_read_as_everywhere(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "other.hea").touch()
+    ended = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path), "--from", "3:00"])
+    assert isinstance(ended.exception, RecordError)
+    assert "no record 101" in str(ended.exception)
+    ended = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path), "--from", "soon"])
+    assert isinstance(ended.exception, SettingsError)
