@@ -106,8 +106,9 @@ def test_patients_are_split_where_they_are_known(quick: Path, tmp_path: Path) ->
 def test_errors_say_what_to_do(mitbih: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"has no ptbdb_normal\.csv"):
         telebeat("--csv-dir", mitbih, "--task", "ptb")
-    with pytest.raises(SettingsError, match="no folder"):
-        telebeat("--csv-dir", mitbih, "--json", tmp_path / "nowhere" / "figures.json")
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match="nothing can be written"):
+        telebeat("--csv-dir", mitbih, "--json", tmp_path / "file" / "figures.json")
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("held_out = 0.0\n")
     with pytest.raises(SettingsError, match="held_out"):

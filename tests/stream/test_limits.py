@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
+from detector.types import RATE
 from stream import limits
 from stream.cli import app
 from stream.errors import SettingsError
+from stream.ward import Ward
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "alarms.md"
 
@@ -57,3 +60,16 @@ def test_the_manual_lists_every_limit() -> None:
         variable = limits.PREFIX + name.upper()
         assert f"| `{variable}` | {field.default:g} | {low:g} to {high:g} | {field.description} |\n" in manual
         assert name.upper() in told
+
+
+def test_the_monitor_logs_what_is_not_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOLE_S", "5")
+    monkeypatch.setattr("stream.logs.configure", lambda *_: None)
+    monkeypatch.setattr("stream.warm.warm_up", lambda _: None)
+    wards: list[Ward] = []
+    monkeypatch.setattr("stream.serve.main", lambda settings, cluster, ward: wards.append(ward))
+    with structlog.testing.capture_logs() as lines:
+        assert CliRunner().invoke(app, ["monitor"]).exit_code == 0
+    told = {"event": "alarm limits that are not the defaults", "log_level": "info", "asystole_s": 5.0}
+    assert told in lines
+    assert wards[0]._limits["asystole"] == 5 * RATE
