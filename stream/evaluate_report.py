@@ -99,7 +99,7 @@ def _summary(found: Evaluation) -> Section:
         "Gross figures by ANSI/AAMI EC57, per cent. Only those of “new” records say how the model reads hearts it has "
         "never seen; the subjects it was taught on, or that decided when to stop, flatter it."
     ]
-    if found.arms:
+    if found.unseen is not None:  # else the recipe that ships was not one of the arms asked for
         whole = found.arms[0]
         spread = ", ".join(
             f"{name} {percent(whole.figures[key], 1)} ± {percent(whole.spread(key), 1)}"

@@ -76,7 +76,7 @@ def evaluate(
 
     from model.reader import Reader
     from replay.records import wanted
-    from stream import evaluate_report, report
+    from stream import evaluate_report, outputs, report
     from stream.commands.score import seconds
     from stream.evaluate import choose, evaluate
     from stream.settings import data_dirs, load
@@ -89,7 +89,10 @@ def evaluate(
     paths = choose(folders, names, wanted(database), reference_annotator)
     model = model or load().model_dir
     reader = Reader.load(model)
-    loud = Console(stderr=True)
+    for file in (out, json_file, csv_file, png):
+        if file is not None:
+            outputs.file(file)
+    loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         heard = _hear(loud, paths, kept, model, reference_annotator, jobs)
@@ -113,8 +116,8 @@ def evaluate(
     ):
         if file is not None:
             _save(file, save)
-    console = Console()
-    _show(console if console.is_terminal else Console(width=WIDTH), found)
+    console = Console(markup=False)
+    _show(console if console.is_terminal else Console(width=WIDTH, markup=False), found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
 
 
@@ -140,7 +143,7 @@ def _save(file: Path, save: Any) -> None:
 
 
 def _arms(names: list[str] | None) -> list[Arm]:
-    """The arms asked for, in their order; what all are compared with is always one of them."""
+    """The arms asked for, in their order."""
     from model.evaluation.arms import ARMS
     from replay.records import wanted
 

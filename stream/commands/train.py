@@ -51,10 +51,15 @@ def train(
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
     from model.train import TrainingConfig
+    from stream import outputs
 
-    console = Console()
+    console = Console(markup=False)  # paths are not ours: a bracket in them is one
     torch.set_num_threads(THREADS)
     chosen = configured(TrainingConfig(), config)
+    if cross_validate is None:
+        outputs.folder(out)
+    elif json_file is not None:
+        outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
     heard = listen(console, chosen, data, records_in(data, chosen), jobs, shelf=heard_dir)
