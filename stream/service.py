@@ -141,11 +141,18 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._turn:
                 if generation != self._generation:
+                    self._read_again(polled)
                     return
                 await self._round(messages, received)
                 await self._upkeep()
         async with self._turn:
             await self._upkeep()
+
+    def _read_again(self, polled: Mapping[TopicPartition, object]) -> None:
+        """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""
+        for tp in polled.keys() & self._consumer.assignment():
+            if (ledger := self._checkpoints.ledgers.get(tp.partition)) is not None:
+                self._consumer.seek(tp, ledger.position)
 
     async def _round(self, messages: list[Message], received: float) -> None:
         """One step of the ward over messages that follow each other."""
@@ -317,8 +324,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._looked.clear()
 
     async def on_partitions_assigned(self, assigned: set[Any]) -> None:
-        """Restore the beds of the partitions; aiokafka begins to fetch when this returns."""
+        """Restore the beds of the partitions; aiokafka may have begun to fetch, from where they were committed."""
         async with self._turn:
+            self._generation += 1
             if self._stopping.is_set():
                 return
             partitions = {tp.partition for tp in assigned}

@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from stream import topics
+from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
+from stream.kafka import Consumer
+from stream.service import Service
 from stream.settings import KafkaSettings
 from tests.stream.fake import FakeWard
 from tests.stream.frames_of import frame, stream_of
@@ -161,6 +164,30 @@ async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSetting
     assert counter(first, "telebeat_cold_starts_total") == counter(second, "telebeat_cold_starts_total") == 0
 
 
+async def test_frames_that_come_with_an_assignment_are_read(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll that began before the partitions were taken over, and ends with their frames, must not lose them."""
+    poll = Consumer.getmany
+    workers: list[Service] = []
+
+    async def begun_before(self: Consumer, *of: object, timeout_ms: int) -> object:
+        if workers:
+            worker = workers.pop()
+            await until(lambda: bool(worker._checkpoints.ledgers))
+            timeout_ms = 5000
+        return await poll(self, *of, timeout_ms=timeout_ms)
+
+    monkeypatch.setattr(Consumer, "getmany", begun_before)
+    await topics.create(kafka)
+    frames = interleaved(8)
+    await send(kafka, frames)
+    async with monitor(kafka) as service:
+        workers.append(service)
+        await until(read_all(service, len(frames)), seconds=10)
+    assert await said(kafka) == expected(frames)
+
+
 async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -> None:
     await topics.create(kafka)
     frames = interleaved(8)
@@ -184,8 +211,5 @@ async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -
 
 
 async def test_topics_that_do_not_fit_together_are_refused(kafka: KafkaSettings) -> None:
-    from stream.errors import KafkaError
-    from stream.service import Service
-
     with pytest.raises(KafkaError, match="telebeat topics create"):
         await Service(settings(), kafka, FakeWard()).run()
