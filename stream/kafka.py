@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import aiokafka.errors
@@ -72,13 +73,31 @@ class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
     async def _end(self) -> None:
         ended = await _within(super().stop())
         if not ended:
-            await _cancel(self._sender.sender_task)
-            self._message_accumulator.fail_all(aiokafka.errors.KafkaConnectionError("stopped before it was sent"))
-            await _within(self.client.close())
+            if (sender := self._sender.sender_task) is not None:
+                sender.cancel()
+            await _within(self.client.close())  # first: the sender waits for the answers to what it has sent
+            await _cancel(sender)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Fail what is not sent, so that nothing of it is reported as an error nobody looked at."""
+        accumulator = self._message_accumulator
+        # A batch that waits for another attempt has left the set its own callback is going to take it out of.
+        accumulator._pending_batches.update(*accumulator._batches.values())
+        accumulator.fail_all(aiokafka.errors.KafkaConnectionError("stopped before it was sent"))
+        for batch in accumulator._pending_batches:
+            if batch._drain_waiter.done():
+                batch._drain_waiter.exception()
 
 
 class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
     """An `AIOKafkaConsumer` that stops in bounded time."""
+
+    async def start(self) -> None:
+        """Connect; raises as the others do."""
+        await super().start()
+        if self._group_id is not None:
+            self._coordinator._do_commit_offsets = _heeded(self._coordinator._do_commit_offsets)
 
     async def stop(self) -> None:
         """Leave the group and close. Offsets are not committed: that is the caller's decision."""
@@ -87,6 +106,8 @@ class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
     async def _end(self) -> None:
         ended = await _within(super().stop())
         if not ended:
+            for task in ("_coordination_task", "_heartbeat_task"):  # they would go on asking for the group
+                await _cancel(getattr(self._coordinator, task, None))
             if self._fetcher is not None:
                 await _within(self._fetcher.close())
             await _within(self._client.close())
@@ -244,13 +265,35 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 
 async def _within(ending: Any) -> bool:
-    """Await `ending` for at most `STOP_S`; whether it came to its end."""
+    """Await `ending` for at most `STOP_S`; whether it came to its end.
+
+    aiokafka's ends early, as if it had been cancelled, when it cancels one of its tasks that waits for a next attempt.
+    """
     try:
         await asyncio.wait_for(ending, STOP_S)
     except TimeoutError:
         logging.getLogger(__name__).warning("a Kafka client did not stop within %g s and is cut off", STOP_S)
         return False
+    except asyncio.CancelledError:
+        if (caller := asyncio.current_task()) is None or caller.cancelling():
+            raise
+        return False
     return True
+
+
+def _heeded(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same work; the error of a task that does it counts as seen.
+
+    aiokafka lets a commit's request go on when whoever asked for it is cancelled, and nobody takes its error.
+    """
+
+    async def run(*given: Any) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await work(*given)
+
+    return run
 
 
 async def _cancel(task: asyncio.Task[Any] | None) -> None:

@@ -41,8 +41,10 @@ from stream.wire import Alert, Rule
 POLL_MS: Final = 100  # longest wait for frames: bounds how late a signal to stop or a silent bed is noticed
 HOUSEKEEPING_S: Final = 1.0  # between two looks at silent beds, lag and gauges, and two commits
 FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
-HEALTHY_S: Final = 15.0  # without a turn of the loop: Kafka's session is over, restart me
+HEALTHY_S: Final = 15.0  # without a turn of the loop though Kafka takes what is sent: it hangs, restart me
 DRAIN_S: Final = 5.0  # for the last snapshots; under Kafka's rebalance timeout and an orchestrator's patience
+REFERENCE_FRAME_S: Final = 0.25  # the design's length of a frame; only the gauge of lag in seconds counts with it
+LOST_DRAIN_S: Final = 0.1  # the same while Kafka does not answer: there is nothing to wait for
 
 log = structlog.get_logger()
 
@@ -75,7 +77,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ward")
         self._turn = asyncio.Lock()  # held while the ward or the books change: by the loop, or by a rebalance
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
-        self._assigned = False
+        self._assigned = False  # ever
+        self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
+        self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._caught_up: set[int] = set()
         self._heard_us: dict[str, int] = {}  # bed -> gateway's stamp in its last frame
         self._silenced: set[str] = set()  # beds declared silent and not heard since
@@ -84,6 +88,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._last_turn = time.monotonic()
         self._failure: TelebeatError | None = None
         self._stopping = asyncio.Event()
+        # Asked, not told: a loop that waits for Kafka tells nothing.
+        self.metrics.kafka_up.set_function(lambda: self._assigned and not self._unanswered())
+        self.metrics.ready.set_function(lambda: self.unready() is None)
         self.port = 0
         self.started = False
 
@@ -104,7 +111,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self.latency)
             await stack.enter_async_context(pages)
             self.port = pages.port
-            await self._check_topics()
+            await topics.check(self._cluster)
             producer = await stack.enter_async_context(kafka.producer(self._cluster))
             self._publisher = Publisher(producer, self.metrics.publish_errors.inc)
             stack.callback(self._publisher.abandon)
@@ -125,7 +132,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             log.info("monitor stopping")
             async with self._turn:
                 self._generation += 1
-                await self._checkpoints.release(DRAIN_S)
+                await self._checkpoints.release(LOST_DRAIN_S if self._unanswered() else DRAIN_S)
+            self._publisher.abandon()
+            # Together: each may have to be cut off, and some orchestrators kill after 10 s.
+            await asyncio.gather(self._consumer.stop(), producer.stop())
         log.info("monitor stopped")
 
     # the loop
@@ -138,6 +148,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         except aiokafka.errors.KafkaError as error:
             raise kafka.explain(error) from error
         received = self._clock()
+        self._at_hand = {tp.partition for tp, records in polled.items() if records}
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._turn:
                 if generation != self._generation:
@@ -271,6 +282,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return None
         return max(0, int(end) - self._checkpoints.ledgers[partition].position)
 
+    def _unanswered(self) -> int:
+        """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed."""
+        return sum(self._lag(partition) is None for partition in self._checkpoints.ledgers.keys() - self._at_hand)
+
     async def _find_silent(self, partition: int) -> None:
         """Tell the ward of beds from which nothing comes, though all there is has been read."""
         now_us = int(self._clock() * 1e6)
@@ -297,17 +312,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         quietest = min(self._heard_us.values(), default=None)
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
-        lags = {partition: self._lag(partition) for partition in self._checkpoints.ledgers}
-        for partition, lag in lags.items():
-            if lag is not None:
-                self.metrics.lag(partition, lag, self._signal_s(partition, lag))
-        self.metrics.kafka_up.set(all(lag is not None for lag in lags.values()) if lags else self._assigned)
-        self.metrics.ready.set(self.unready() is None)
-
-    def _signal_s(self, partition: int, lag: int) -> float:
-        """Seconds of signal of one bed in that many frames of the partition."""
-        beds = sum(1 for _ in self._checkpoints.ledgers[partition].beds)
-        return lag / max(1, beds) * REFERENCE_FRAME_S
+        for partition, ledger in self._checkpoints.ledgers.items():
+            if (lag := self._lag(partition)) is not None:
+                self.metrics.lag(partition, lag, lag / max(1, len(ledger.beds)) * REFERENCE_FRAME_S)
 
     # partitions come and go
 
@@ -315,6 +322,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """Save and let go of all beds before anybody else may have them."""
         self._generation += 1
         async with self._turn:
+            self._rebalancing = True
             if self._checkpoints.ledgers:
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
@@ -345,43 +353,39 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             except Exception as error:  # aiokafka would only log it and go on without the beds' states
                 log.exception("beds could not be restored")
                 self._failure = KafkaError(f"the beds could not be restored: {error!r}")
-            self._assigned = True
+            self._assigned, self._rebalancing = True, False
             self.metrics.assigned(partitions)
 
     # what the pages show
 
     def unhealthy(self) -> str | None:
-        """Why the process should be restarted, or None."""
-        quiet_s = time.monotonic() - self._last_turn
-        return f"no turn of the loop for {quiet_s:.0f} s" if quiet_s > HEALTHY_S else None
+        """Why the process should be restarted, or None.
+
+        That Kafka is away is no reason. A restart would lose nothing, but mend nothing either: the new process ends at
+        once as it finds no broker, and who restarts it waits longer each time, up to minutes, for which the beds are
+        unwatched after Kafka has come back. This one is back as soon as Kafka is. `/readyz` and the metrics tell.
+        """
+        if (quiet_s := self._quiet_s()) <= HEALTHY_S or self._rebalancing or self._publisher.in_flight:
+            return None  # it turns, or waits for Kafka, which ends in an error of its own if it is of no use
+        return f"no turn of the loop for {quiet_s:.0f} s"
 
     def unready(self) -> str | None:
-        """Why the worker does not analyse yet, or None; once caught up, it stays ready until a rebalance."""
-        if not self._assigned:
+        """Why the worker does not analyse, or None; once caught up, it stays ready while Kafka answers."""
+        if self._rebalancing:
             return "no partitions assigned yet"
+        if lost := self._unanswered():
+            return f"Kafka does not answer for {lost} partitions"
+        if (quiet_s := self._quiet_s()) > FRESH_S:
+            return f"no turn of the loop for {quiet_s:.0f} s"
         behind = self._checkpoints.ledgers.keys() - self._caught_up
         return f"not caught up on {len(behind)} partitions" if behind else None
+
+    def _quiet_s(self) -> float:
+        return time.monotonic() - self._last_turn
 
     def latency(self) -> dict[str, Any]:
         """Percentiles in ms of each stage, at 5 % resolution."""
         return {name: self._latency[name].summary() for name in (*map(str, Stage), "frame_to_alert")}
-
-    async def _check_topics(self) -> None:
-        """Raise `KafkaError` unless all topics are there with the same number of partitions."""
-        found = {topic.name: topic.partitions for topic in await topics.describe(self._cluster)}
-        wanted = [
-            kafka.topic(self._cluster, name) for name in (topics.FRAMES, topics.BEATS, topics.ALERTS, topics.STATE)
-        ]
-        sizes = {name: found.get(name, 0) for name in wanted}
-        if len(set(sizes.values())) != 1 or 0 in sizes.values():
-            raise KafkaError(
-                f"every topic must have the same partitions, but they have {sizes}: "
-                "make the topics with `telebeat topics create`"
-            )
-
-
-#: The length of frame the design refers to; only the gauge of lag in seconds counts with it.
-REFERENCE_FRAME_S: Final = 0.25
 
 
 def _deciding(alert: Alert, frames: list[Frame]) -> Frame | None:

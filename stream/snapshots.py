@@ -130,7 +130,7 @@ class Ledger:
             self._place[snapshot.bed] = place
 
     @property
-    def beds(self) -> Iterable[str]:
+    def beds(self) -> Set[str]:
         """Beds of this partition that have been seen or restored."""
         return self._from.keys()
 

@@ -128,6 +128,17 @@ async def describe(settings: KafkaSettings, partitions: int | None = None) -> li
         return await _describe(client, settings, partitions or settings.partitions)
 
 
+async def check(settings: KafkaSettings) -> None:
+    """Raise `KafkaError` unless all topics a worker needs are there with the same number of partitions."""
+    found = {topic.name: topic.partitions for topic in await describe(settings)}
+    sizes = {name: found.get(name, 0) for name in (kafka.topic(settings, n) for n in (FRAMES, BEATS, ALERTS, STATE))}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise KafkaError(
+            f"every topic must have the same partitions, but they have {sizes}: "
+            "make the topics with `telebeat topics create`"
+        )
+
+
 async def _describe(client: kafka.Admin, settings: KafkaSettings, wanted: int) -> list[Topic]:
     names = {kafka.topic(settings, name): config for name, config in TOPICS.items()}
     existing = {

@@ -1,0 +1,84 @@
+"""Kafka goes away and comes back: the worker says so, loses nothing, and ends in good order if it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream import kafka as clients
+from stream import service as services
+from stream import topics
+from stream.broker import Broker, free_port
+from stream.frames import Frame
+from stream.settings import KafkaSettings
+from tests.stream.frames_of import stream_of
+from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def broker(tmp_path: Path, bootstrap: str) -> AsyncIterator[Broker]:
+    """A broker of the test's own that keeps its port and its topics; `bootstrap` skips where none can be had."""
+    async with Broker(port=free_port(), data_dir=tmp_path / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "FRESH_S", 1.0)
+    monkeypatch.setattr(services, "HEALTHY_S", 1.5)
+    monkeypatch.setattr(clients, "STOP_S", 1.0)
+
+
+def cluster_of(broker: Broker) -> KafkaSettings:
+    return KafkaSettings(bootstrap=broker.bootstrap, group="g", partitions=2)
+
+
+def frames_of(beds: str, count: int) -> list[Frame]:
+    return [f for group in zip(*(stream_of(bed, count) for bed in beds), strict=True) for f in group]
+
+
+async def test_an_outage_is_told_and_outlived(broker: Broker) -> None:
+    cluster = cluster_of(broker)
+    await topics.create(cluster)
+    frames = frames_of("abc", 40)
+    await send(cluster, frames[:60])
+    async with monitor(cluster) as service:
+        await until(read_all(service, 60))
+        await until(lambda: service.unready() is None)
+        await broker.stop()
+        await until(lambda: service.unready() is not None)
+        assert "Kafka" in str(service.unready())
+        assert counter(service, "telebeat_kafka_up") == counter(service, "telebeat_ready") == 0
+        await asyncio.sleep(2 * services.HEALTHY_S)
+        assert service.unhealthy() is None, "a restart would not bring Kafka back"
+        await broker.start()
+        await until(lambda: service.unready() is None, seconds=60)
+        assert counter(service, "telebeat_kafka_up") == 1
+        await send(cluster, frames[60:])
+        await until(read_all(service, len(frames)), seconds=60)
+    assert await said(cluster) == expected(frames)
+
+
+async def test_the_end_in_an_outage_is_quiet(broker: Broker) -> None:
+    cluster = cluster_of(broker)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    await topics.create(cluster)
+    frames = frames_of("abc", 20)
+    await send(cluster, frames)
+    async with monitor(cluster) as service:
+        await until(read_all(service, len(frames)))
+        await broker.stop()
+        await until(lambda: service.unready() is not None)
+        await asyncio.sleep(1.0)  # snapshots and a commit are tried and wait
+    gc.collect()
+    await asyncio.sleep(0.1)
+    assert not complaints
+    assert not [task for task in asyncio.all_tasks() if "aiokafka" in repr(task.get_coro())]
