@@ -50,6 +50,11 @@ class Period:
     end: int | None
     window: int
 
+    @property
+    def empty(self) -> bool:
+        """Whether it is without length, as of a record shorter than the learning period: nothing counts in it."""
+        return self.end is not None and self.end <= self.start
+
     @classmethod
     def of(
         cls, rate_hz: float, *, start_s: float = LEARNING_S, end_s: float | None = None, window_s: float = WINDOW_S
@@ -136,7 +141,9 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
     rr_squares = rr_count = 0
 
     i, j = _begin(ref, tst, period)
-    while i < len(ours.samples) if period.end is None else (ref[i] <= period.end or tst[j] <= period.end):
+    while not period.empty and (
+        i < len(ours.samples) if period.end is None else (ref[i] <= period.end or tst[j] <= period.end)
+    ):
         r, t = ref[i], tst[j]
         # As bxb does, at every step: a missed or an extra beat shows as a large difference.
         if rr_ref[i] and rr_tst[j]:

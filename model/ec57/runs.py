@@ -117,6 +117,8 @@ def compare_events(ours: list[Event], theirs: list[Event], kind: Kind, period: P
     """`compare_runs` for who compares more than one kind and makes the events once."""
     by_reference = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
     by_test = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
+    if period.empty:
+        return RunTable(by_reference, by_test)
     answers = _Answers(theirs, kind)
     for run in _runs(ours, kind, period):
         by_reference[run.length, answers.longest(run)] += 1

@@ -123,8 +123,8 @@ def score(
 
 
 def score_files(
-    reference: Path,
-    test: Path,
+    reference: Path | str,
+    test: Path | str,
     record: str,
     *,
     annotator: str = "tb",
@@ -144,6 +144,7 @@ def score_files(
     RecordError
         If header or reference annotations cannot be read, or a test file is there and cannot be.
     """
+    reference, test = Path(reference), Path(test)
     rate_hz, length = header(reference, record)
     length_s = length / rate_hz if length is not None else None
     end_s = length_s if end_s is None else end_s if length_s is None else min(end_s, length_s)

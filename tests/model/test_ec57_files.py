@@ -96,6 +96,11 @@ def test_gross_and_average(folders: tuple[Path, Path]) -> None:
     assert result.gross.beats.offset_median_ms == pytest.approx(25.0)
 
 
+def test_folders_may_be_text(folders: tuple[Path, Path]) -> None:
+    reference, test = folders
+    assert score_files(str(reference), str(test), "c").as_dict() == score_files(reference, test, "c").as_dict()
+
+
 def test_a_missing_test_file_is_all_missed(folders: tuple[Path, Path]) -> None:
     score = score_files(*folders, "c")
     assert score.missing

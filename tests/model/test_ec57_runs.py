@@ -54,6 +54,18 @@ def runs(reference: str, test: str, period: Period = ALL) -> RunTable:
     return compare_runs(parse(reference), parse(test), VENTRICULAR, period)
 
 
+def test_a_period_without_length_counts_nothing() -> None:
+    """A record shorter than the learning period, in fibrillation all along, with a beat at its end."""
+    reference, test = Annotations.of([10, 20, 15000], "+NN", [0, 0, 0], ["(AFIB", "", ""]), Annotations.of([], [])
+    period = Period.of(250, start_s=60, end_s=60)
+    for ours, theirs in ((reference, test), (test, reference)):
+        for kind in (VENTRICULAR, SUPRAVENTRICULAR):
+            table = compare_runs(ours, theirs, kind, period)
+            assert not table.by_reference.any()
+            assert not table.by_test.any()
+        assert not tabulate(pair(ours, theirs, period), 250).counts.any()
+
+
 def beats(labels: str, step: int = 200) -> str:
     """One beat a letter, `step` samples apart; a dot is no beat."""
     return " ".join(f"{step * (i + 1)}{label}" for i, label in enumerate(labels) if label != ".")
