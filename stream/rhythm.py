@@ -22,9 +22,9 @@ import numpy as np
 
 from detector.doubt import condition
 from detector.jit import kernel
-from detector.types import LEADS, NOISY, RATE, Row
+from detector.types import GOOD, LEADS, NOISY, RATE, Row
 from stream.rules import VENTRICULAR
-from stream.wire import DOUBTED, UNREADABLE
+from stream.wire import ALL_NOISY, DOUBTED, UNREADABLE
 
 BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
 FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
@@ -233,12 +233,17 @@ def _rate_of(state: Row, beats: int) -> float:
 def on_epoch(state: Row, epoch: Row, leads: int, onset: int, out: Row, count: int) -> int:
     """Tell a change of readability once it has lasted; the new count of `out`."""
     subtype = 0
+    noisy = good = False
     for lead in range(leads):
         declared = condition(epoch, lead)
+        good |= declared == GOOD
+        noisy |= declared == NOISY
         if declared == NOISY:
             subtype |= 1 << lead
         elif declared > NOISY:
             subtype |= 1 << (4 + lead)
+    if noisy and not good:
+        subtype |= ALL_NOISY
     if epoch.doubtful:
         subtype |= DOUBTED
     if not epoch.readable:

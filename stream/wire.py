@@ -98,6 +98,8 @@ class Revision(msgspec.Struct, frozen=True, array_like=True):
 
 #: Subtype bits of a `~` while nothing is readable: EC57's shutdown wants those of two signals, also where there is one.
 UNREADABLE: Final = 0x30
+#: The same while what is readable is noisy on every lead there is: EC57's noise is that of two signals.
+ALL_NOISY: Final = 0x03
 #: The same while no beat can be trusted: all four signals a subtype has room for are noisy, whether they are there.
 DOUBTED: Final = 0x0F
 
@@ -105,8 +107,8 @@ DOUBTED: Final = 0x0F
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF).
 
-    The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see `DOUBTED` and
-    `UNREADABLE`.
+    The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see `UNREADABLE`,
+    `ALL_NOISY` and `DOUBTED`.
     """
 
     sample: int

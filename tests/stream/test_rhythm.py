@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.types import EPOCH, EPOCH_STATE, GOOD, NOISY, OFF, RATE
+from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, NOISY, OFF, RATE
+from model.ec57 import Annotations, Period, pair, tabulate
 from stream import rhythm
-from stream.wire import DOUBTED, LABELS
+from stream.wire import ALL_NOISY, DOUBTED, LABELS
 
 
 class Bed:
@@ -127,6 +128,31 @@ def test_readability_is_told_once_it_has_lasted() -> None:
         if rhythm.on_epoch(state, epoch, 2, i, out, 0):
             told.append((int(out[0]["sample"]), int(out[0]["code"])))
     assert told == [(45, 0b110000)]
+
+
+@pytest.mark.parametrize(
+    ("leads", "states", "code"),
+    [
+        (1, (NOISY, OFF), ALL_NOISY),
+        (1, (FLAT, OFF), 0b010000),
+        (2, (NOISY, NOISY), ALL_NOISY),
+        (2, (NOISY, OFF), ALL_NOISY | 0b100000),
+        (2, (NOISY, GOOD), 0b000001),
+        (2, (GOOD, NOISY), 0b000010),
+    ],
+)
+def test_noise_of_all_there_is_counts_as_noise(leads: int, states: tuple[int, int], code: int) -> None:
+    """EC57's noise is that of two signals, also where there is one."""
+    state = np.zeros(1, rhythm.RHYTHM)[0]
+    rhythm.begin(state)
+    out = np.zeros(2, rhythm.MARK)
+    epoch = np.zeros(1, EPOCH_STATE)[0]
+    epoch["lead"], epoch["readable"] = states, 1
+    marks = [int(out[0]["code"]) for i in range(20) if rhythm.on_epoch(state, epoch, leads, i, out, 0)]
+    assert marks == [code]
+    told = Annotations.of([0], "~", marks)
+    declared = tabulate(pair(Annotations.of([], []), told, Period(0, 100, 1)), 1.0).noise_s
+    assert declared == (100.0 if code & ALL_NOISY == ALL_NOISY else 0.0)
 
 
 def test_doubt_is_told_of_all_signals() -> None:
