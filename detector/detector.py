@@ -16,6 +16,7 @@ from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
 
+INT16: Final = np.iinfo(np.int16)
 GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead's signal is left (8 s): 6 s are kept
 
 #: The last ticks of a lead.
@@ -303,7 +304,12 @@ class Detector:
     mv_per_bit : sequence of float
         Millivolts per step of each of one or two leads; NaN for a lead that is not there.
     invalid : int, optional
-        Sample value that stands for "no reading".
+        Sample value that stands for "no reading"; of int16.
+
+    Raises
+    ------
+    ValueError
+        If one of them is out of its range.
 
     Examples
     --------
@@ -322,6 +328,10 @@ class Detector:
             raise ValueError(f"{len(given)} leads: 1 to {LEADS} are analysed")
         if np.isinf(given).any():
             raise ValueError(f"{given} mV a step: no unit is infinite")
+        if (given == 0.0).any():
+            raise ValueError(f"{given} mV a step: no unit is 0; a lead that is not there has NaN")
+        if not INT16.min <= invalid <= INT16.max:
+            raise ValueError(f"invalid {invalid}: no sample of int16 has this value; leave it out if all are readings")
         self._leads = len(given)
         self._mv_per_bit = np.full(LEADS, np.nan)
         self._mv_per_bit[: self._leads] = given
@@ -337,7 +347,18 @@ class Detector:
         Parameters
         ----------
         samples : int16, shape (instants, leads)
+
+        Raises
+        ------
+        ValueError
+            If they are anything else: cast or broadcast silently, they would be another signal.
         """
+        if not (isinstance(samples, np.ndarray) and samples.dtype == np.int16 and samples.shape[1:] == (self._leads,)):
+            kind = f"{samples.dtype} {samples.shape}" if isinstance(samples, np.ndarray) else type(samples).__name__
+            raise ValueError(
+                f"samples are {kind}: an int16 array of shape (instants, {self._leads}) is analysed; "
+                "make it of millivolts with `np.rint(mv / step).astype(np.int16)`"
+            )
         row = self._table[0]
         full = np.full((LEADS, len(samples)), self._invalid, np.int16)
         full[: self._leads] = samples.T

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from detector.detector import Detector
 from detector.types import BEATS, EPOCH, EPOCHS, RATE
 from tests.detector.hearts import counts, ecg
 from tests.detector.recordings import INVALID, LARGEST, Strip, said
@@ -137,6 +138,32 @@ def test_a_lead_without_beats_does_not_silence_the_other(dead: int, from_s: floa
     hit = np.abs(found[:, None] - beats).min(axis=0) <= 13
     assert hit.sum() >= len(hit) - 3, np.flatnonzero(~hit)
     assert hit[beats > (from_s + 4.0) * RATE].all()
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros((360, 2)),  # millivolts
+        np.full((360, 2), 70_000, np.int32),
+        np.zeros(2, np.int16),
+        np.zeros((360, 1), np.int16),
+        np.zeros((2, 360), np.int16),
+        np.zeros((360, 2, 1), np.int16),
+        [[0, 0]],
+    ],
+    ids=lambda samples: f"{getattr(samples, 'dtype', 'list')}{np.shape(samples)}",
+)
+def test_samples_that_would_be_another_signal_are_refused(samples: Any) -> None:
+    detector = Detector(360.0, [0.005, 0.005])
+    with pytest.raises(ValueError, match=r"np\.rint"):
+        detector.update(samples)
+    detector.update(np.zeros((360, 2), np.int16))
+
+
+@pytest.mark.parametrize(("mv_per_bit", "invalid"), [(0.0, -32768), ([0.005, -0.0], -32768), (0.005, 99_999)])
+def test_units_and_marks_that_mean_nothing_are_refused(mv_per_bit: Any, invalid: int) -> None:
+    with pytest.raises(ValueError, match=r"no (unit|sample)"):
+        Detector(360.0, mv_per_bit, invalid)
 
 
 def test_the_ends_of_a_signal_are_no_special_place() -> None:
