@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import aiokafka.errors
@@ -92,19 +93,11 @@ class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
 class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
     """An `AIOKafkaConsumer` that stops in bounded time."""
 
-    def __init__(self, *topics: str, **options: Any) -> None:
-        super().__init__(*topics, **options)
-        self._commits: set[asyncio.Task[None]] = set()
-
-    async def commit(self, offsets: Any = None) -> None:
-        """As aiokafka's; one whose caller no longer waits goes on until it is done or the consumer stops.
-
-        aiokafka would leave a request without anybody to take its error.
-        """
-        commit = asyncio.ensure_future(super().commit(offsets))
-        self._commits.add(commit)
-        commit.add_done_callback(self._commits.discard)
-        await asyncio.shield(commit)
+    async def start(self) -> None:
+        """Connect; raises as the others do."""
+        await super().start()
+        if self._group_id is not None:
+            self._coordinator._do_commit_offsets = _heeded(self._coordinator._do_commit_offsets)
 
     async def stop(self) -> None:
         """Leave the group and close. Offsets are not committed: that is the caller's decision."""
@@ -118,8 +111,6 @@ class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
             if self._fetcher is not None:
                 await _within(self._fetcher.close())
             await _within(self._client.close())
-        for commit in self._commits.copy():
-            await _cancel(commit)
 
 
 class Admin(_Guarded, AIOKafkaAdminClient):  # type: ignore[misc]
@@ -288,6 +279,21 @@ async def _within(ending: Any) -> bool:
             raise
         return False
     return True
+
+
+def _heeded(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same work; the error of a task that does it counts as seen.
+
+    aiokafka lets a commit's request go on when whoever asked for it is cancelled, and nobody takes its error.
+    """
+
+    async def run(*given: Any) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await work(*given)
+
+    return run
 
 
 async def _cancel(task: asyncio.Task[Any] | None) -> None:
