@@ -8,6 +8,7 @@ what noise makes of nothing is neither normal nor ectopic.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +61,24 @@ STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: nothing is taught
 
 
+_AFPDB: Final = re.compile(r"([np])(\d\d)c?")
+
+
+def subject_of(database: str, record: str) -> str:
+    """Whose heart a record is of, called by the first of its records.
+
+    201 and 202 of mitdb are one patient's; of afpdb two records in turn, and what follows each (`c`).
+
+    >>> subject_of("mitdb", "202"), subject_of("afpdb", "p06c"), subject_of("svdb", "800")
+    ('mitdb/201', 'afpdb/p05', 'svdb/800')
+    """
+    if (database, record) == ("mitdb", "202"):
+        record = "201"
+    elif database == "afpdb" and (parts := _AFPDB.fullmatch(record)):
+        record = f"{parts[1]}{(int(parts[2]) - 1) // 2 * 2 + 1:02d}"
+    return f"{database}/{record}"
+
+
 @dataclass(frozen=True, eq=False)
 class Passage:
     """What was said of one record.
@@ -96,8 +115,8 @@ class Passage:
 
     @property
     def subject(self) -> str:
-        """Whose heart it is; 201 and 202 of mitdb are one patient's."""
-        return "mitdb/201" if (self.database, self.record) == ("mitdb", "202") else f"{self.database}/{self.record}"
+        """Whose heart it is."""
+        return subject_of(self.database, self.record)
 
     @property
     def follows(self) -> npt.NDArray[np.bool_]:

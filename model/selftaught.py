@@ -31,7 +31,7 @@ def teach(
     passages: Sequence[Passage],
     config: TrainingConfig,
     folder: Path | None = None,
-    report: Callable[[Round], None] = lambda _: None,
+    report: Callable[[Round, int], None] = lambda *_: None,
 ) -> Trainer:
     """Teach by the recipe that ships: once, or twice where there are hearts without annotation.
 
@@ -43,7 +43,7 @@ def teach(
     folder : Path, optional
         Where learning curve and checkpoint are kept, and found again.
     report : callable
-        Called with each round of both teachings.
+        Called with each round, and the number of rounds of the teaching before it, at most.
 
     Returns
     -------
@@ -53,10 +53,12 @@ def teach(
     annotated = [p for p in passages if p.annotated]
     others = [p for p in passages if not p.annotated]
     if others:
-        first = Trainer(annotated, config, None if folder is None else folder / FIRST, report)
+        begun = None if folder is None else folder / FIRST
+        first = Trainer(annotated, config, begun, lambda line: report(line, 0))
         first.run()
         annotated += labelled(others, lambda p: first.read(p).last, config.sure)
-    trainer = Trainer(annotated, config, folder, report)
+    before = config.epochs if others else 0
+    trainer = Trainer(annotated, config, folder, lambda line: report(line, before))
     trainer.run()
     return trainer
 

@@ -125,7 +125,7 @@ def _header(path: Path) -> Any:
 
 def _is_empty(path: Path, header: Any) -> bool:
     """Whether a record holds nothing by its header, or by its files where that gives no length."""
-    if header.sig_len is not None:
+    if header.sig_len is not None or isinstance(header, wfdb.MultiRecord):
         return bool(header.sig_len == 0)
     files = [path.parent / name for name in header.file_name]
     return all(file.is_file() and file.stat().st_size == 0 for file in files)
@@ -301,9 +301,16 @@ def wanted(options: Sequence[str] | None = None, arguments: Sequence[str] | None
     names: list[str] = []
     for texts, between in ((options, r"[,\s]+"), (arguments, ",")):
         for text in texts or ():
-            whole = Path(f"{text.removesuffix('.hea')}.hea").is_file()
+            whole = _is_path(text)
             names += [text] if whole else [name for part in re.split(between, text) if (name := part.strip())]
     return names
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return Path(f"{text.removesuffix('.hea')}.hea").is_file()
+    except OSError:  # a list of many names is longer than a file's name may be
+        return False
 
 
 def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:

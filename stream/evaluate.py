@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.dataset import DS1, Passage, passage
+from model.dataset import DS1, Passage, passage, subject_of
 from model.ec57 import RecordScore, Score, score_files
 from model.evaluation import baselines
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
@@ -376,7 +376,8 @@ def standing(p: Passage, card: Mapping[str, Any]) -> str:
     """How a record stands to a model, by the model's card."""
     if not p.scored:
         return UNSCORED
-    if key(p) in card.get("trained_on", ()) or p.subject in card.get("trained_on", ()):
+    taught = (*card.get("trained_on", ()), *card.get("taught_itself_on", ()))
+    if p.subject in {subject_of(*name.split("/", 1)) for name in taught}:
         return TAUGHT
     if p.subject in card.get("stopped_by", ()):
         return STOPPED

@@ -200,8 +200,8 @@ def _comparison(found: Evaluation) -> Section:
         pictures.insert(0, Picture("Ablations and baselines", plots.svg(draw, (7.2, 5.0))))
         text.insert(
             0,
-            "The first table is the fair comparison: each line was taught on the same subjects and judged on subjects "
-            "it has never seen.",
+            "The first table is the fair comparison: each line was taught on the same annotated subjects and judged on "
+            "subjects it has never seen; “whole” alone has taught itself on hearts that nobody has annotated, too.",
         )
     else:
         text.append("What each part is worth when it is never learned: `telebeat evaluate --ablations`.")

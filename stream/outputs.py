@@ -33,10 +33,10 @@ def file(path: Path) -> Path:
     RecordError
         If it cannot be.
     """
-    if not path.exists():
-        folder(path.parent)
-        return path
     try:
+        if not path.exists():
+            folder(path.parent)
+            return path
         if not path.is_fifo():  # opening one waits for its reader
             with path.open("ab"):
                 pass

@@ -151,9 +151,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._at_hand = {tp.partition for tp, records in polled.items() if records}
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._turn:
-                if generation != self._generation:
+                if self._failure is not None or generation != self._generation:
                     self._read_again(polled)
-                    return
+                    break
                 await self._round(messages, received)
                 await self._upkeep()
         async with self._turn:

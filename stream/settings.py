@@ -84,12 +84,12 @@ def data_dirs(chosen: Path | None = None) -> list[Path]:
     SettingsError
         If one that was named does not exist: what lies in the next may be something else.
     """
-    named = {"--data-dir": chosen, "TELEBEAT_DATA_DIR": load().data_dir}
-    for name, folder in named.items():
-        if folder is not None and not folder.is_dir():
-            raise SettingsError(f"{name}: there is no folder {folder}; correct it or leave it out")
+    usual = load().data_dir
+    name, folder = ("TELEBEAT_DATA_DIR", usual) if chosen is None else ("--data-dir", chosen)
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"{name}: there is no folder {folder}; correct it or leave it out")
     found: dict[Path, Path] = {}
-    for folder in (*named.values(), BESIDE_CHECKOUT, user_data_dir()):
+    for folder in (chosen, usual, BESIDE_CHECKOUT, user_data_dir()):
         if folder is not None and folder.is_dir():
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

@@ -92,6 +92,9 @@ def evaluate(
     for file in (out, json_file, csv_file, png):
         if file is not None:
             outputs.file(file)
+    for folder in (annotations, work, heard_dir):
+        if folder is not None:
+            outputs.folder(folder)
     loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
@@ -201,6 +204,7 @@ def _ablate(
         paths = records_in(data, settings)
     else:
         data = paths[0].parent.parent
+        settings = dataclasses.replace(settings, unannotated=())  # none was named
     start_s = float(found.about["from_s"])
     heard = {
         oracle: listen(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
@@ -213,12 +217,14 @@ def _ablate(
     unseen: Judged | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[now]}"), console=console) as progress:
-        task = progress.add_task("teaching", total=parts * sum(arm.rounds(settings) for arm in arms), now="")
+        task = progress.add_task(
+            "teaching", total=parts * sum(arm.rounds(heard[arm.oracle], settings) for arm in arms), now=""
+        )
         done = 0
         for arm in arms:
             passages = heard[arm.oracle]
             judged: list[Judged] = []
-            rounds = arm.rounds(settings)
+            rounds = arm.rounds(passages, settings)
 
             def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
                 now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"

@@ -58,8 +58,8 @@ def score(
         outputs.file(json_file)
     start_s = seconds(start)
     end_s = seconds(end) if end is not None else None
-    if end_s is not None and end_s < start_s:
-        raise SettingsError(f"--to {end} lies before --from {start}")
+    if end_s is not None and end_s <= start_s:
+        raise SettingsError(f"--to {end} does not lie behind --from {start}: there is nothing between them to score")
     scored: list[RecordScore] = []
     failed: dict[str, str] = {}
     for name in names:

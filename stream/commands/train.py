@@ -56,9 +56,10 @@ def train(
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
     torch.set_num_threads(THREADS)
     chosen = configured(TrainingConfig(), config)
-    if cross_validate is None:
-        outputs.folder(out)
-    elif json_file is not None:
+    for folder in (out if cross_validate is None else work, heard_dir):
+        if folder is not None:
+            outputs.folder(folder)
+    if cross_validate is not None and json_file is not None:
         outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
@@ -126,16 +127,18 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
     RecordError
         There are none.
     """
-    from model.dataset import records_of
+    from model.dataset import is_annotated, records_of
 
     records = [data / database / record for database in config.databases for record in records_of(data / database)]
     for pattern in config.unannotated:
-        found = sorted(path.with_suffix("") for path in data.glob(f"{pattern}.hea"))
+        named = sorted(path.with_suffix("") for path in data.glob(f"{pattern}.hea"))
+        found = [path for path in named if not is_annotated(path) and path not in records]
         if not found:
             raise RecordError(
-                f"{data}: no records {pattern}; fetch them with `telebeat download {pattern.split('/')[0]}`"
+                f"{data}: no records {pattern} without annotation; fetch them with "
+                f"`telebeat download {pattern.split('/')[0]}`"
             )
-        records += [path for path in found if path not in records]
+        records += found
     return records
 
 
@@ -196,14 +199,14 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
         twice = not all(p.annotated for p in heard)
         task = progress.add_task("training", total=config.epochs * (1 + twice), now="")
 
-        def report(line: Round) -> None:
+        def report(line: Round, before: int) -> None:
             now = f"loss {line.loss:.3f}"
             if config.held_out:
                 now += (
                     f"  VEB {line.veb_se:.1f}/{line.veb_ppv:.1f}  SVEB {line.sveb_se:.1f}/{line.sveb_ppv:.1f}"
                     f"  score {line.score:.3f}"
                 )
-            progress.update(task, advance=1, now=now)
+            progress.update(task, completed=before + line.epoch, now=now)
 
         trainer = teach(heard, config, out, report)
         weights = trainer.weights()

@@ -183,6 +183,7 @@ def test_the_command_refuses_what_makes_no_sense(folders: tuple[Path, Path], tmp
         ([folders[0], tmp_path / "nowhere"], RecordError),
         ([*folders, "--from", "six"], SettingsError),
         ([*folders, "--from", "6:00", "--to", "5:00"], SettingsError),
+        ([*folders, "--from", "6:00", "--to", "6:00"], SettingsError),
     ):
         assert isinstance(CliRunner().invoke(app, ["score", *map(str, options)]).exception, error)
 

@@ -12,6 +12,7 @@ import wfdb
 from rich.console import Console
 
 from detector.types import LEADS
+from model import selftaught
 from model.cross_validation import cross_validate
 from model.dataset import UNTAUGHT, Passage, without_annotation
 from model.ec57 import Annotations
@@ -27,6 +28,7 @@ from tests.model.test_training import arrays_equal, config, passage_of
 pytestmark = pytest.mark.train
 
 RATE = 250.0
+ROUNDS = 9  # as many as it takes to tell normal from ventricular beats
 N, S, V, Q = (CLASSES.index(name) for name in "NSVQ")
 
 
@@ -47,7 +49,7 @@ def others() -> list[Passage]:
 
 
 def small(**changes: Any) -> Any:
-    return replace(config(), **{"held_out": 0.0, "epochs": 2, **changes})
+    return replace(config(), **{"held_out": 0.0, "epochs": ROUNDS, "sure": 0.6, **changes})
 
 
 def said(classes: list[int], surely: float) -> Any:
@@ -92,44 +94,82 @@ def test_without_such_hearts_there_is_one_teaching(passages: list[Passage], tmp_
     assert not (tmp_path / FIRST).exists()
 
 
-def test_two_teachings_are_the_same_when_taken_up_again(
-    passages: list[Passage], others: list[Passage], tmp_path: Path
+@pytest.fixture(scope="module")
+def taught(passages: list[Passage], others: list[Passage]) -> Trainer:
+    """What was taught twice, in one go."""
+    return teach([*passages, *others], small())
+
+
+def test_the_second_teaching_is_taught_what_the_first_says(
+    passages: list[Passage], others: list[Passage], taught: Trainer
 ) -> None:
-    rounds: list[Any] = []
-    trainer = teach([*passages, *others], small(), report=rounds.append)
-    assert len(rounds) == 4
-    assert {p.record for p in trainer.taught if not p.annotated} == {p.record for p in others}
-    assert not arrays_equal(trainer.weights(), Trainer(passages, small()).run())
-    teach([*passages, *others], small(epochs=1), tmp_path)
-    straight = teach([*passages, *others], small(), tmp_path)
-    assert arrays_equal(straight.weights(), trainer.weights())
-    again: list[Any] = []
-    assert arrays_equal(teach([*passages, *others], small(), tmp_path, again.append).weights(), trainer.weights())
-    assert again == []
+    first = Trainer(passages, small())
+    first.run()
+    given = [p for p in taught.taught if not p.annotated]
+    assert {p.record for p in given} == {p.record for p in others}
+    for p, other in zip(given, others, strict=True):
+        read = first.read(other).last
+        sure = read.max(axis=1) >= small().sure
+        assert np.array_equal(p.labels[sure], read[sure].argmax(axis=1))
+        assert set(p.labels[~sure]) <= {UNTAUGHT}
+    assert {N, V, UNTAUGHT} <= set(np.concatenate([p.labels for p in given]).tolist())
+    mute = Trainer([*passages, *others], small())
+    assert not arrays_equal(taught.weights(), mute.run())  # the words, not only that there are more passages
 
 
-def test_nothing_of_a_part_reaches_what_reads_it(passages: list[Passage], others: list[Passage]) -> None:
+@pytest.mark.parametrize("stopped", [(0, 3), (ROUNDS, 2)], ids=["in the first", "in the second"])
+def test_two_teachings_are_taken_up_where_they_stopped(
+    passages: list[Passage], others: list[Passage], taught: Trainer, tmp_path: Path, stopped: tuple[int, int]
+) -> None:
+    def stop(line: Any, before: int) -> None:
+        if (before, line.epoch) == stopped:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teach([*passages, *others], small(), tmp_path, stop)
+    rounds: list[tuple[int, int]] = []
+    trainer = teach([*passages, *others], small(), tmp_path, lambda line, before: rounds.append((before, line.epoch)))
+    assert arrays_equal(trainer.weights(), taught.weights())
+    whole = [(before, epoch) for before in (0, ROUNDS) for epoch in range(1, ROUNDS + 1)]
+    assert rounds == whole[whole.index(stopped) :]  # the round that was cut off before it was kept is made again
+    none: list[Any] = []
+    again = teach([*passages, *others], small(), tmp_path, lambda *line: none.append(line))
+    assert arrays_equal(again.weights(), taught.weights())
+    assert none == []
+
+
+def test_nothing_of_a_part_reaches_what_reads_it(
+    passages: list[Passage], others: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither the first nor the second teaching of a fold is told what its judged subjects' beats are."""
+    spoken: list[set[int]] = []
 
-    def read(given: list[Passage]) -> dict[str, Any]:
-        words: dict[str, Any] = {}
-        cross_validate(given, small(), 2, keep=lambda _, __, some: words.update(some))
-        return words
+    def listening(*args: Any) -> list[Passage]:
+        given = labelled(*args)
+        spoken.append({int(k) for p in given for k in p.labels})
+        return given
+
+    monkeypatch.setattr(selftaught, "labelled", listening)
+
+    def read(given: list[Passage]) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        cross_validate(given, small(), 2, keep=lambda _, __, some: parts.append(some))
+        return parts
 
     before = read([*passages, *others])
-    part: list[set[str]] = []
-    cross_validate(passages, small(epochs=1), 2, keep=lambda _, __, some: part.append(set(some)))
-    for judged in part:
+    assert {name for part in before for name in part} == {f"{p.database}/{p.record}" for p in passages}
+    for number in range(2):
         turned = [
-            replace(p, labels=np.where(p.labels == N, V, p.labels)) if f"{p.database}/{p.record}" in judged else p
+            replace(p, labels=np.where(p.labels == N, V, p.labels))
+            if f"{p.database}/{p.record}" in before[number]
+            else p
             for p in passages
         ]
         after = read([*turned, *others])
-        assert (
-            before.keys() == after.keys() == {f"{p.database}/{p.record}" for p in passages}
-        )  # the others are not judged
-        assert all(np.array_equal(before[name], after[name]) for name in judged)
-        assert not all(np.array_equal(before[name], after[name]) for name in before.keys() - judged)
+        assert all(np.array_equal(before[number][name], after[number][name]) for name in before[number])
+        other = 1 - number
+        assert not any(np.array_equal(before[other][name], after[other][name]) for name in before[other])
+    assert all({N, V} & told for told in spoken)  # the first teachings had something to say
 
 
 @pytest.fixture
@@ -177,8 +217,9 @@ def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
 def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"no data folder has own and missing.*unannotated = \[\]"):
         folder_of(data, small(databases=("own",), unannotated=("missing/p*",)))
-    with pytest.raises(RecordError, match=r"no records foreign/x\*; fetch them with `telebeat download foreign`"):
-        records_in(data, small(databases=("own",), unannotated=("foreign/x*",)))
+    for pattern in ("foreign/x*", "own/p*"):  # there are none; those there are have annotations
+        with pytest.raises(RecordError, match="without annotation; fetch them with `telebeat download"):
+            records_in(data, small(databases=("own",), unannotated=(pattern,)))
     file = tmp_path / "own.toml"
     file.write_text('unannotated = ["afpdb"]')
     with pytest.raises(SettingsError, match="afpdb is not database/pattern"):

@@ -262,6 +262,8 @@ def test_names_from_a_command_line() -> None:
     assert wanted(["208,201", "a b"], ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
     assert wanted(None, []) == []
     assert wanted(["a, b"], ["c,d e"]) == ["a", "b", "c", "d e"]
+    many = [str(number) for number in range(800, 900)]  # longer than a file's name may be
+    assert wanted([",".join(many)], [",".join(many)]) == [*many, *many]
 
 
 def test_the_path_of_a_record_may_have_blanks_and_commas_in_it(tmp_path: Path) -> None:
@@ -272,11 +274,20 @@ def test_the_path_of_a_record_may_have_blanks_and_commas_in_it(tmp_path: Path) -
         assert find_records([], wanted([text])) == find_records([], wanted(None, [text])) == [path]
 
 
+def test_segments_without_a_length_are_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "multi.hea").write_text("multi/2 1 250\ns1 300\ns2 300\n", encoding="utf-8")
+    for name in ("s1", "s2"):
+        write(tmp_path, name, np.zeros((300, 1), dtype=np.int64), fs=250)
+    with pytest.raises(RecordError, match="record multi"):
+        read_record(tmp_path / "multi")
+
+
 def test_a_data_folder_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The records of the next best folder may be others."""
     monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SettingsError, match=r"TELEBEAT_DATA_DIR: there is no folder .*nowhere"):
         data_dirs()
+    assert data_dirs(tmp_path)[0] == tmp_path  # what is named at the command does not ask the variable
     monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path))
     with pytest.raises(SettingsError, match="--data-dir"):
         data_dirs(tmp_path / "nowhere")

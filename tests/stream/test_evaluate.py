@@ -328,3 +328,4 @@ def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
     assert standing(replace(p, database="mitdb", record="102"), {}) == UNSCORED
     # two records of one patient: who knows the one knows the other
     assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TAUGHT
+    assert standing(replace(p, database="afpdb", record="p06c"), {"taught_itself_on": ["afpdb/p05"]}) == TAUGHT

@@ -47,6 +47,8 @@ def test_folders_are_made_and_files_kept(tmp_path: Path) -> None:
     file.write_text("kept", encoding="utf-8")
     assert outputs.file(file).read_text("utf-8") == "kept"
     with pytest.raises(RecordError, match="another file"):
+        outputs.file(tmp_path / ("x" * 300))
+    with pytest.raises(RecordError, match="another file"):
         outputs.file(tmp_path / "new")
     assert outputs.file(Path("/dev/null")) == Path("/dev/null")
 

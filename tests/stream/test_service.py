@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from stream import topics
+from stream.checkpoint import Checkpoints
 from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
@@ -186,6 +187,21 @@ async def test_frames_that_come_with_an_assignment_are_read(
         workers.append(service)
         await until(read_all(service, len(frames)), seconds=10)
     assert await said(kafka) == expected(frames)
+
+
+async def test_a_worker_that_cannot_restore_its_beds_says_why(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though frames are there to be read, of beds whose books could not be opened."""
+
+    async def torn(*_: object) -> None:
+        raise KafkaError("the state is torn")
+
+    monkeypatch.setattr(Checkpoints, "restore", torn)
+    await topics.create(kafka)
+    await send(kafka, interleaved(8))
+    with pytest.raises(KafkaError, match="the state is torn"):
+        await asyncio.wait_for(Service(settings(), kafka, FakeWard()).run(), 30)
 
 
 async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -> None:
