@@ -21,7 +21,7 @@ from stream.wire import Rule
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
 SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
-IN_RUN: Final = 0.25  # ... which goes on with what is ventricular with this probability: one in doubt breaks none
+IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: behind two most are
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
