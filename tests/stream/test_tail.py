@@ -199,7 +199,7 @@ def test_a_bed_that_is_no_file_name_costs_the_others_nothing(tmp_path: Path, mon
     """It is told as soon as it is heard of, once, and at the end."""
 
     async def follow(*_: object) -> AsyncGenerator[tail.Event, None]:
-        for bed in ("ward 1/208", "201", "ward 1/208"):
+        for bed in ("ward 1/208", "201", "ward 1/208", "../../etc/passwd"):
             yield tail.Event(bed, 360.0, beat(300))
 
     monkeypatch.setattr(tail, "follow", follow)
@@ -207,7 +207,8 @@ def test_a_bed_that_is_no_file_name_costs_the_others_nothing(tmp_path: Path, mon
     assert isinstance(ended.exception, RecordError)
     assert "'ward 1/208' cannot be the name" in str(ended.exception)
     assert ended.stderr.count("not kept: bed 'ward 1/208'") == 1
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["201.tb"]
+    assert "'../../etc/passwd'" in str(ended.exception)
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "201.tb"]
 
 
 @given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
