@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
@@ -39,7 +40,7 @@ HEARTBEAT_MS: Final = 3_000  # a third of the session, as Kafka's documentation 
 STOP_S: Final = 5.0  # then a client is cut off rather than asked
 
 
-class _Guarded:
+class _Guarded(ABC):
     """Start with a clear error, stop in bounded time; mixed in before an aiokafka client."""
 
     async def start(self) -> None:
@@ -59,8 +60,9 @@ class _Guarded:
             await self._end()
             raise
 
+    @abstractmethod
     async def _end(self) -> None:
-        raise NotImplementedError
+        """Close in bounded time, whatever the broker does."""
 
 
 class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
