@@ -169,6 +169,7 @@ def test_nothing_of_a_part_reaches_what_reads_it(
         assert all(np.array_equal(before[number][name], after[number][name]) for name in before[number])
         other = 1 - number
         assert not any(np.array_equal(before[other][name], after[other][name]) for name in before[other])
+    assert len(spoken) == 6  # three readings of two parts
     assert all({N, V} & told for told in spoken)  # the first teachings had something to say
 
 
