@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from model.network import Network, NetworkConfig
 if TYPE_CHECKING:
     from model.reader import Weights
     from model.train import TrainingConfig
+
+THREADS: Final = 1  # of torch: the order of its sums, and so the weights, depend on it; more only wait for each other
 
 
 def fingerprint(config: TrainingConfig) -> str:
@@ -111,6 +113,7 @@ class Course(ABC):
         folder: Path | None,
         report: Callable[[Any], None],
     ) -> None:
+        torch.set_num_threads(THREADS)
         torch.manual_seed(config.seed)
         torch.use_deterministic_algorithms(True)
         self.config = config

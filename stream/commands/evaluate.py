@@ -129,12 +129,9 @@ def _needed() -> None:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
         import sklearn  # noqa: F401
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise SettingsError(f"evaluation needs {error.name}: install telebeat with the extra `train`") from error
-    from stream.commands.train import THREADS
-
-    torch.set_num_threads(THREADS)
 
 
 def _save(file: Path, save: Any) -> None:

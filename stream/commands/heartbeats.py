@@ -87,18 +87,17 @@ def heartbeats(
 
     from rich.console import Console
 
-    from stream.commands.train import THREADS, configured
+    from stream.commands.train import configured
 
     try:
         import sklearn  # noqa: F401
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
 
-    torch.set_num_threads(THREADS)
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)

@@ -9,8 +9,6 @@ import typer
 
 from stream.errors import RecordError, SettingsError
 
-THREADS = 1  # of torch: the order of its sums, and so the weights, depend on it; more do not pay at this size
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,14 +45,13 @@ def train(
 
     try:
         import sklearn  # noqa: F401
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
     from model.train import TrainingConfig
     from stream import outputs
 
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
-    torch.set_num_threads(THREADS)
     chosen = configured(TrainingConfig(), config)
     for folder in (out if cross_validate is None else work, heard_dir):
         if folder is not None:

@@ -184,6 +184,20 @@ def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_pat
         configured(TrainingConfig(), file)
 
 
+def test_what_is_taught_does_not_hang_on_how_many_threads_torch_was_given(passages: list[Passage]) -> None:
+    import torch
+
+    from model.train import Trainer
+
+    given = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        Trainer(passages, config())
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(given)
+
+
 def test_subjects_are_never_on_both_sides(passages: list[Passage]) -> None:
     from model.train import Trainer, split
 
