@@ -224,16 +224,20 @@ class Checkpoints:
         except (TimeoutError, KafkaError) as error:
             log.warning("not all could be saved; it will be read again", error=str(error) or "out of time")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            for bed in self.homes:
-                self._ward.forget(bed)
-            self.homes.clear()
-            self.ledgers.clear()
-            self._committed.clear()
-            self._writing.clear()
-            self._saved_at.clear()
-            self._metrics.oldest_snapshot.since(None)
+            self.drop()
+
+    def drop(self) -> None:
+        """Let all partitions go and save nothing: it will be read again."""
+        for task in self._tasks:
+            task.cancel()
+        for bed in self.homes:
+            self._ward.forget(bed)
+        self.homes.clear()
+        self.ledgers.clear()
+        self._committed.clear()
+        self._writing.clear()
+        self._saved_at.clear()
+        self._metrics.oldest_snapshot.since(None)
 
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
         partition = self.homes[bed]

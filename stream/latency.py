@@ -9,7 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+
+from stream.frames import Frame
+from stream.metrics import Metrics, Stage
+from stream.wire import Alert
 
 STEP: Final = 1.05  # ratio of two neighbouring bucket bounds: the resolution
 SMALLEST_MS: Final = 0.001  # 1 µs; anything quicker is counted as that
@@ -55,3 +60,38 @@ class Percentiles:
             return {"p50": None, "p90": None, "p99": None, "max": None, "count": 0}
         named = {name: round(self.at(q), 3) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
         return {**named, "max": round(self._max, 3), "count": self.count}
+
+
+class Timings:
+    """How long each stage took and an alert was on its way: for Prometheus, and finer for `/latency`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._stages = {stage: Percentiles() for stage in Stage}
+        self._alerts = Percentiles()
+
+    def observe(self, stage: Stage, seconds: float) -> None:
+        """A stage took so long."""
+        self._metrics.stage(stage).observe(max(0.0, seconds))
+        self._stages[stage].add(seconds * 1e3)
+
+    def alerted(self, seconds: float) -> None:
+        """An alert was acknowledged so long after the gateway's stamp in the frame that decided it."""
+        self._metrics.frame_to_alert.observe(max(0.0, seconds))
+        self._alerts.add(seconds * 1e3)
+
+    def summary(self) -> dict[str, Any]:
+        """Percentiles in ms of each stage, at 5 % resolution."""
+        stages = {stage.value: percentiles.summary() for stage, percentiles in self._stages.items()}
+        return stages | {"frame_to_alert": self._alerts.summary()}
+
+
+def deciding(alert: Alert, frames: Sequence[Frame]) -> Frame | None:
+    """The frame with the last sample the alert was decided on; of frames cut in a round, else the bed's last."""
+    last = None
+    for frame in frames:
+        if frame.bed == alert.bed:
+            last = frame
+            if alert.decided_sample < frame.first_sample + frame.instants:
+                break
+    return last

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,18 +25,19 @@ from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics, wire
+from stream.attendance import Attendance
 from stream.catalogue import CATALOGUE
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
 from stream.frames import Frame
-from stream.latency import Percentiles
+from stream.latency import Timings, deciding
 from stream.metrics import Event, Metrics, Stage
 from stream.publisher import Publisher
 from stream.roles import Analysis, Bed, Said
 from stream.settings import KafkaSettings, Settings
 from stream.web import Pages
-from stream.wire import Alert, Rule
+from stream.wire import Rule
 
 POLL_MS: Final = 100  # longest wait for frames: bounds how late a signal to stop or a silent bed is noticed
 HOUSEKEEPING_S: Final = 1.0  # between two looks at silent beds, lag and gauges, and two commits
@@ -73,7 +74,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._alerts_topic = kafka.topic(cluster, topics.ALERTS)
         self._frames_topic = kafka.topic(cluster, topics.FRAMES)
         self.metrics = Metrics()
-        self._latency: dict[str, Percentiles] = defaultdict(Percentiles)
+        self._timings = Timings(self.metrics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ward")
         self._turn = asyncio.Lock()  # held while the ward or the books change: by the loop, or by a rebalance
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
@@ -81,8 +82,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._caught_up: set[int] = set()
-        self._heard_us: dict[str, int] = {}  # bed -> gateway's stamp in its last frame
-        self._silenced: set[str] = set()  # beds declared silent and not heard since
+        self._attendance = Attendance(settings.silent_after_s)
         self._housekept = 0.0
         self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
         self._last_turn = time.monotonic()
@@ -108,7 +108,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._thread.shutdown)
-            pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self.latency)
+            pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self._timings.summary)
             await stack.enter_async_context(pages)
             self.port = pages.port
             await topics.check(self._cluster)
@@ -127,18 +127,44 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._consumer.subscribe([self._frames_topic], listener=self)
             log.info("monitor started", http=f"{self._settings.http_host}:{self.port}", group=self._cluster.group)
             self.started = True
-            while not self._stopping.is_set():
-                await self._poll()
+            whole = await self._serve()
             log.info("monitor stopping")
             async with self._turn:
                 self._generation += 1
-                await self._checkpoints.release(LOST_DRAIN_S if self._unanswered() else DRAIN_S)
+                if whole:
+                    await self._checkpoints.release(self._patience_s())
+                else:
+                    await asyncio.to_thread(self._thread.shutdown)  # the ward may be in the midst of its work
+                    self._checkpoints.drop()
             self._publisher.abandon()
             # Together: each may have to be cut off, and some orchestrators kill after 10 s.
             await asyncio.gather(self._consumer.stop(), producer.stop())
         log.info("monitor stopped")
 
     # the loop
+
+    async def _serve(self) -> bool:
+        """Turn until told to stop; False if a turn that waits for Kafka had to be cut off, and is to be made again."""
+        turns = asyncio.create_task(self._turns())
+        told = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({turns, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({turns}, timeout=self._patience_s())
+            if whole := turns.done():
+                await turns
+            return whole
+        finally:
+            told.cancel()
+            turns.cancel()
+            await asyncio.wait({turns})
+
+    async def _turns(self) -> None:
+        while not self._stopping.is_set():
+            await self._poll()
+
+    def _patience_s(self) -> float:
+        """How long the end may wait for Kafka."""
+        return LOST_DRAIN_S if self._unanswered() else DRAIN_S
 
     async def _poll(self) -> None:
         """One turn: what has come, then what is due."""
@@ -151,7 +177,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._at_hand = {tp.partition for tp, records in polled.items() if records}
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._turn:
-                if self._failure is not None or generation != self._generation:
+                if self._failure is not None or generation != self._generation or self._stopping.is_set():
                     self._read_again(polled)
                     break
                 await self._round(messages, received)
@@ -172,9 +198,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return
         loop = asyncio.get_running_loop()
         said, began, detected, judged = await loop.run_in_executor(self._thread, self._analyse, frames)
-        self._observe(Stage.QUEUE, began - received)
-        self._observe(Stage.DETECT, detected - began)
-        self._observe(Stage.CLASSIFY, judged - detected)
+        self._timings.observe(Stage.QUEUE, began - received)
+        self._timings.observe(Stage.DETECT, detected - began)
+        self._timings.observe(Stage.CLASSIFY, judged - detected)
         await self._publish(said, frames)
 
     def _admit(self, messages: list[Message], received: float) -> list[Frame]:
@@ -189,16 +215,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._reject(message)
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
-                self._heard_us[message.bed] = self._heard(message.frame.ingest_time_us, received)
-                self._silenced.discard(message.bed)
+                self._attendance.heard(message.bed, message.frame.ingest_time_us, int(received * 1e6))
                 self.metrics.samples.inc(message.frame.instants)
-                self._observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
+                self._timings.observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
         return frames
-
-    @staticmethod
-    def _heard(ingest_us: int, now: float) -> int:
-        """When a bed was heard; a gateway whose clock is ahead must not hide that a bed falls silent."""
-        return min(ingest_us, int(now * 1e6))
 
     def _reject(self, message: Message) -> None:
         assert message.error is not None
@@ -224,7 +244,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """Hand everything to the producer, alerts first; acknowledgements come later and are timed then."""
         homes = self._checkpoints.homes
         for alert in said.alerts:
-            told = partial(self._alert_acknowledged, _deciding(alert, frames))
+            told = partial(self._alert_acknowledged, deciding(alert, frames))
             key, value = alert.id.encode(), wire.encode_alert(alert)
             await self._publisher.send(self._alerts_topic, key, value, homes[alert.bed], told)
             if alert.state == "raised":
@@ -240,19 +260,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             log.error("bed learns anew after a fault", bed=bed, error=repr(error))
 
     def _acknowledged(self, _: int, seconds: float) -> None:
-        self._observe(Stage.PUBLISH, seconds)
+        self._timings.observe(Stage.PUBLISH, seconds)
 
-    def _alert_acknowledged(self, deciding: Frame | None, _: int, seconds: float) -> None:
-        self._observe(Stage.PUBLISH, seconds)
+    def _alert_acknowledged(self, frame: Frame | None, _: int, seconds: float) -> None:
+        self._timings.observe(Stage.PUBLISH, seconds)
         self.metrics.alert_publishes.inc()
-        if deciding is not None:
-            whole = self._clock() - deciding.ingest_time_us / 1e6
-            self.metrics.frame_to_alert.observe(max(0.0, whole))
-            self._latency["frame_to_alert"].add(whole * 1e3)
-
-    def _observe(self, stage: Stage, seconds: float) -> None:
-        self.metrics.stage(stage).observe(max(0.0, seconds))
-        self._latency[stage.value].add(seconds * 1e3)
+        if frame is not None:
+            self._timings.alerted(self._clock() - frame.ingest_time_us / 1e6)
 
     # what is due from time to time
 
@@ -263,10 +277,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         now = self._last_turn = time.monotonic()
         self._checkpoints.turn(now)
         for partition in self._checkpoints.ledgers:
-            if now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S and self._lag(partition) == 0:
-                self._looked[partition] = now
-                self._caught_up.add(partition)
-                await self._find_silent(partition)
+            if now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S:
+                await self._look(partition, now)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
             self._show_state()
@@ -286,18 +298,23 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed."""
         return sum(self._lag(partition) is None for partition in self._checkpoints.ledgers.keys() - self._at_hand)
 
-    async def _find_silent(self, partition: int) -> None:
+    async def _look(self, partition: int, now: float) -> None:
         """Tell the ward of beds from which nothing comes, though all there is has been read."""
         now_us = int(self._clock() * 1e6)
-        limit_us = now_us - self._settings.silent_after_s * 1e6
-        homes = self._checkpoints.homes
-        overdue = [bed for bed, heard in self._heard_us.items() if heard < limit_us and homes[bed] == partition]
-        for bed in overdue:
-            if bed not in self._silenced and await self._checkpoints.write_ahead(bed, now_us):
-                await self._declare_silent(bed, now_us)
+        lag = self._lag(partition)
+        if lag is not None:
+            self._attendance.answers(partition, now_us)
+        elif partition in self._caught_up:
+            self._attendance.away(partition)
+        if lag == 0:
+            self._looked[partition] = now
+            self._caught_up.add(partition)
+            for bed in self._attendance.overdue(partition, self._checkpoints.homes, now_us):
+                if await self._checkpoints.write_ahead(bed, now_us):
+                    await self._declare_silent(bed, now_us)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
-        self._silenced.add(bed)
+        self._attendance.silent(bed)
         log.warning("bed silent", bed=bed)
         await self._publish(self._ward.silence(bed, at_us), [])
 
@@ -309,7 +326,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self.metrics.signal(Counter(min(bed.leads) for bed in beds.values() if len(bed.leads)))
         active = (rule for bed in beds.values() for rule in bed.active)
         self.metrics.active(Counter((rule, str(CATALOGUE[rule].priority)) for rule in active))
-        quietest = min(self._heard_us.values(), default=None)
+        quietest = self._attendance.quietest_us()
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
         for partition, ledger in self._checkpoints.ledgers.items():
@@ -326,8 +343,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             if self._checkpoints.ledgers:
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
-            self._heard_us.clear()
-            self._silenced.clear()
+            self._attendance.clear()
             self._caught_up.clear()
             self._looked.clear()
 
@@ -341,9 +357,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             try:
                 interrupted = await self._checkpoints.restore(partitions)
                 for bed, view in self._ward.beds.items():
-                    self._heard_us[bed] = self._heard(view.last_ingest_time_us, self._clock())
+                    self._attendance.heard(bed, view.last_ingest_time_us, int(self._clock() * 1e6))
                     if Rule.BED_SILENT in view.active:
-                        self._silenced.add(bed)
+                        self._attendance.silent(bed)
                 for bed, silent_us in interrupted:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
@@ -382,18 +398,3 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     def _quiet_s(self) -> float:
         return time.monotonic() - self._last_turn
-
-    def latency(self) -> dict[str, Any]:
-        """Percentiles in ms of each stage, at 5 % resolution."""
-        return {name: self._latency[name].summary() for name in (*map(str, Stage), "frame_to_alert")}
-
-
-def _deciding(alert: Alert, frames: list[Frame]) -> Frame | None:
-    """The frame with the last sample the alert was decided on; of frames cut in a round, else the bed's last."""
-    last = None
-    for frame in frames:
-        if frame.bed == alert.bed:
-            last = frame
-            if alert.decided_sample < frame.first_sample + frame.instants:
-                break
-    return last

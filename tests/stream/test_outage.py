@@ -17,7 +17,7 @@ from stream.broker import Broker, free_port
 from stream.frames import Frame
 from stream.settings import KafkaSettings
 from tests.stream.frames_of import stream_of
-from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
+from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
 
 pytestmark = pytest.mark.kafka
 
@@ -40,8 +40,24 @@ def cluster_of(broker: Broker) -> KafkaSettings:
     return KafkaSettings(bootstrap=broker.bootstrap, group="g", partitions=2)
 
 
-def frames_of(beds: str, count: int) -> list[Frame]:
-    return [f for group in zip(*(stream_of(bed, count) for bed in beds), strict=True) for f in group]
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def frames_of(beds: str, count: int, clock: Clock | None = None) -> list[Frame]:
+    stamps = {} if clock is None else {"ingest_us": int(clock() * 1e6)}
+    return [f for group in zip(*(stream_of(bed, count, **stamps) for bed in beds), strict=True) for f in group]
 
 
 async def test_an_outage_is_told_and_outlived(broker: Broker) -> None:
@@ -62,6 +78,49 @@ async def test_an_outage_is_told_and_outlived(broker: Broker) -> None:
         await until(lambda: service.unready() is None, seconds=60)
         assert counter(service, "telebeat_kafka_up") == 1
         await send(cluster, frames[60:])
+        await until(read_all(service, len(frames)), seconds=60)
+    assert await said(cluster) == expected(frames)
+
+
+async def test_the_end_of_an_outage_calls_no_bed_silent(broker: Broker, clock: Clock) -> None:
+    cluster = cluster_of(broker)
+    await topics.create(cluster)
+    await send(cluster, frames_of("abc", 20, clock))
+    async with monitor(cluster, chosen=settings(silent_after_s=10.0)) as service:
+        service._clock = clock
+        await until(read_all(service, 60))
+        await until(lambda: service.unready() is None)
+        await broker.stop()
+        await until(lambda: service.unready() is not None)
+        await asyncio.sleep(0.5)  # a few turns in the outage
+        clock.seconds += 60.0
+        await broker.start()
+        await until(lambda: service.unready() is None, seconds=60)
+        await asyncio.sleep(2.5 * services.HOUSEKEEPING_S)  # gateways have begun to send again, but not yet these beds'
+        assert counter(service, "telebeat_beds_silent") == 0
+        clock.seconds += 10.5
+        await until(lambda: counter(service, "telebeat_beds_silent") == 3)  # these send no more
+
+
+async def test_a_silence_that_kafka_does_not_take_does_not_hold_up_the_end(
+    broker: Broker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "FRESH_S", 1e9)  # the broker dies in the midst of it, and it is not known yet
+    monkeypatch.setattr(services, "DRAIN_S", 0.5)
+    cluster = cluster_of(broker)
+    await topics.create(cluster)
+    frames = frames_of("abc", 20, clock)
+    await send(cluster, frames)
+    async with asyncio.timeout(60):
+        async with monitor(cluster, chosen=settings(silent_after_s=10.0, checkpoint_s=1e6)) as service:
+            service._clock = clock
+            await until(read_all(service, len(frames)))
+            await until(lambda: service.unready() is None and not service._publisher.in_flight)
+            await broker.stop()
+            clock.seconds += 60.0
+            await until(lambda: bool(service._checkpoints._writing))
+    await broker.start()
+    async with monitor(cluster) as service:
         await until(read_all(service, len(frames)), seconds=60)
     assert await said(cluster) == expected(frames)
 
