@@ -64,7 +64,7 @@ def teach(
 
 
 def labelled(
-    passages: Sequence[Passage], read: Callable[[Passage], npt.NDArray[np.float32]], sure: float
+    passages: Sequence[Passage], read: Callable[[Passage], npt.NDArray[np.float32]], sure: Sequence[float]
 ) -> list[Passage]:
     """Passages without annotation, with labels by who reads each record as it is.
 
@@ -74,16 +74,16 @@ def labelled(
         Each record as it is (``plain``), and its variants.
     read : callable
         Probabilities (n, classes) of a passage's beats.
-    sure : float
-        Probability from which on a beat's class is taught.
+    sure : sequence of float
+        Probability from which on a beat's class is taught, for each class.
     """
     references = {}
     for p in passages:
         if p.kind == "plain" and len(p.samples):
             probabilities = read(p)
             told = [
-                CLASSES[row.argmax()] if row.max() >= sure else UNSURE  # classes are called as WFDB calls their beats
-                for row in probabilities
+                CLASSES[best] if row[best] >= sure[best] else UNSURE  # classes are called as WFDB calls their beats
+                for row, best in zip(probabilities, probabilities.argmax(axis=1), strict=True)
             ]
             references[key(p)] = Annotations.of(p.samples, told)
     return [

@@ -173,7 +173,9 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
     assert (tmp_path / "straight" / "curve.csv").read_text() == (tmp_path / "again" / "curve.csv").read_text()
 
 
-@pytest.mark.parametrize("line", ["members = 0", "members = 4", "hidden = 65", "embedding = 0", 'variants = ["swop"]'])
+@pytest.mark.parametrize(
+    "line", ["members = 0", "members = 4", "hidden = 65", "embedding = 0", 'variants = ["swop"]', "sure = [0.9]"]
+)
 def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:
     from model.train import TrainingConfig
     from stream.commands.train import configured
