@@ -11,19 +11,22 @@ from collections.abc import Mapping
 
 
 class Attendance:
-    """When each bed was heard; times in µs since the Unix epoch.
+    """When each bed was heard; times in µs since the Unix epoch where nothing else is said.
 
     Parameters
     ----------
     silent_after_s : float
         Seconds without a frame before a bed is silent.
+    outage_s : float
+        Seconds without an answer of Kafka that are an outage, whether Kafka was away or nobody asked.
     """
 
-    def __init__(self, silent_after_s: float) -> None:
+    def __init__(self, silent_after_s: float, outage_s: float) -> None:
         self._silent_after_us = silent_after_s * 1e6
+        self._outage_s = outage_s
         self._heard_us: dict[str, int] = {}
         self._silent: set[str] = set()
-        self._away: set[int] = set()
+        self._answered: dict[int, float] = {}  # partition -> s, monotonic
         self._back_us: dict[int, int] = {}
 
     def heard(self, bed: str, sent_us: int, now_us: int) -> None:
@@ -35,15 +38,11 @@ class Attendance:
         """The bed is declared silent, until it is heard again."""
         self._silent.add(bed)
 
-    def away(self, partition: int) -> None:
-        """Kafka does not answer for a partition whose frames had all been read."""
-        self._away.add(partition)
-
-    def answers(self, partition: int, now_us: int) -> None:
-        """Kafka answers for a partition."""
-        if partition in self._away:
-            self._away.discard(partition)
+    def answers(self, partition: int, now_s: float, now_us: int) -> None:
+        """Kafka answers for a partition, at this moment of the monotonic clock and of the day's."""
+        if now_s - self._answered.get(partition, now_s) > self._outage_s:
             self._back_us[partition] = now_us
+        self._answered[partition] = now_s
 
     def overdue(self, partition: int, homes: Mapping[str, int], now_us: int) -> list[str]:
         """Beds of a partition that are to be declared silent.
@@ -73,5 +72,5 @@ class Attendance:
         """Other beds are going to be watched."""
         self._heard_us.clear()
         self._silent.clear()
-        self._away.clear()
+        self._answered.clear()
         self._back_us.clear()

@@ -82,7 +82,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._caught_up: set[int] = set()
-        self._attendance = Attendance(settings.silent_after_s)
+        self._attendance = Attendance(settings.silent_after_s, FRESH_S)
         self._housekept = 0.0
         self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
         self._last_turn = time.monotonic()
@@ -277,8 +277,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         now = self._last_turn = time.monotonic()
         self._checkpoints.turn(now)
         for partition in self._checkpoints.ledgers:
-            if now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S:
-                await self._look(partition, now)
+            if (lag := self._lag(partition)) is not None:
+                self._attendance.answers(partition, now, int(self._clock() * 1e6))
+            if lag == 0 and now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S:
+                self._looked[partition] = now
+                self._caught_up.add(partition)
+                await self._find_silent(partition)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
             self._show_state()
@@ -298,20 +302,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed."""
         return sum(self._lag(partition) is None for partition in self._checkpoints.ledgers.keys() - self._at_hand)
 
-    async def _look(self, partition: int, now: float) -> None:
+    async def _find_silent(self, partition: int) -> None:
         """Tell the ward of beds from which nothing comes, though all there is has been read."""
         now_us = int(self._clock() * 1e6)
-        lag = self._lag(partition)
-        if lag is not None:
-            self._attendance.answers(partition, now_us)
-        elif partition in self._caught_up:
-            self._attendance.away(partition)
-        if lag == 0:
-            self._looked[partition] = now
-            self._caught_up.add(partition)
-            for bed in self._attendance.overdue(partition, self._checkpoints.homes, now_us):
-                if await self._checkpoints.write_ahead(bed, now_us):
-                    await self._declare_silent(bed, now_us)
+        for bed in self._attendance.overdue(partition, self._checkpoints.homes, now_us):
+            if await self._checkpoints.write_ahead(bed, now_us):
+                await self._declare_silent(bed, now_us)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
         self._attendance.silent(bed)

@@ -13,7 +13,7 @@ HOMES = {"a": 0, "b": 0, "c": 1}
 @pytest.fixture
 def attendance() -> Attendance:
     """Three beds, heard at 100 s, that are silent after 10 s."""
-    attendance = Attendance(10.0)
+    attendance = Attendance(10.0, outage_s=3.0)
     for bed in HOMES:
         attendance.heard(bed, 100 * S, 100 * S)
     return attendance
@@ -43,11 +43,8 @@ def test_a_clock_that_is_ahead_hides_no_silence(attendance: Attendance) -> None:
 
 
 def test_after_an_outage_each_bed_has_its_time_again(attendance: Attendance) -> None:
-    attendance.answers(0, 105 * S)  # was never away
-    attendance.away(0)
-    attendance.away(0)
-    attendance.answers(0, 160 * S)
-    attendance.answers(0, 165 * S)  # is back already
+    for partition, at in ((0, 104), (1, 104), (0, 107), (1, 107), (1, 109), (1, 111), (0, 160), (0, 161), (1, 112)):
+        attendance.answers(partition, at, at * S)
     assert attendance.overdue(0, HOMES, 170 * S) == []
     assert attendance.overdue(1, HOMES, 170 * S) == ["c"]  # of another partition, which was never away
     attendance.heard("b", 165 * S, 165 * S)
@@ -57,10 +54,10 @@ def test_after_an_outage_each_bed_has_its_time_again(attendance: Attendance) -> 
 
 def test_nothing_is_left_of_beds_that_were_given_up(attendance: Attendance) -> None:
     attendance.silent("a")
-    attendance.away(0)
+    attendance.answers(0, 100.0, 100 * S)
     attendance.clear()
     assert attendance.quietest_us() is None
     assert attendance.overdue(0, HOMES, 999 * S) == []
     attendance.heard("a", 100 * S, 100 * S)
-    attendance.answers(0, 160 * S)
+    attendance.answers(0, 160.0, 160 * S)  # the first answer to a new owner is not the end of an outage
     assert attendance.overdue(0, HOMES, 165 * S) == ["a"]
