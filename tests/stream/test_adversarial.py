@@ -19,7 +19,6 @@ from stream.annotations import write_alerts
 from stream.errors import FrameError, RecordError
 from stream.frames import INVALID, Frame, check
 from stream.limits import Limits
-from stream.service import Service
 from stream.ward import Output, Ward
 from stream.wire import Alert, Rule, alert_id, decode_alert, encode_alert
 
@@ -334,8 +333,3 @@ def test_whatever_a_record_does_the_next_is_judged(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(annotate, "read_record", broken)
     done = list(annotate.annotate_all([Path("a"), Path("b")], tmp_path, None, Limits(), 1))
     assert ["no a" in done[0].error, "no b" in done[1].error] == [True, True]
-
-
-def test_a_gateway_with_a_fast_clock_does_not_hide_a_silent_bed() -> None:
-    assert Service._heard(LAST, 1000.0) == 1_000_000_000
-    assert Service._heard(999_000_000, 1000.0) == 999_000_000
