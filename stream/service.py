@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -77,6 +77,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings = Timings(self.metrics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ward")
         self._turn = asyncio.Lock()  # held while the ward or the books change: by the loop, or by a rebalance
+        self._torn = False  # a turn was cut off: the ward is ahead of what was said, and must never be saved
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False  # ever
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
@@ -95,7 +96,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self.started = False
 
     def stop(self) -> None:
-        """Finish what was read, save it, and return from `run`."""
+        """Finish what is being analysed, save it, and return from `run`."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -150,13 +151,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         try:
             await asyncio.wait({turns, told}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({turns}, timeout=self._patience_s())
-            if whole := turns.done():
+            if turns.done():
                 await turns
-            return whole
         finally:
             told.cancel()
             turns.cancel()
             await asyncio.wait({turns})
+        return not self._torn
 
     async def _turns(self) -> None:
         while not self._stopping.is_set():
@@ -165,6 +166,16 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     def _patience_s(self) -> float:
         """How long the end may wait for Kafka."""
         return LOST_DRAIN_S if self._unanswered() else DRAIN_S
+
+    @contextlib.asynccontextmanager
+    async def _unbroken(self) -> AsyncIterator[None]:
+        """The lock of a turn; whatever cuts it off, nobody who waits for the lock saves what it left behind."""
+        async with self._turn:
+            try:
+                yield
+            except BaseException:
+                self._torn = True
+                raise
 
     async def _poll(self) -> None:
         """One turn: what has come, then what is due."""
@@ -176,13 +187,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         received = self._clock()
         self._at_hand = {tp.partition for tp, records in polled.items() if records}
         for messages in consumer.rounds(consumer.read_all(polled)):
-            async with self._turn:
+            async with self._unbroken():
                 if self._failure is not None or generation != self._generation or self._stopping.is_set():
                     self._read_again(polled)
                     break
                 await self._round(messages, received)
                 await self._upkeep()
-        async with self._turn:
+        async with self._unbroken():
             await self._upkeep()
 
     def _read_again(self, polled: Mapping[TopicPartition, object]) -> None:
@@ -336,6 +347,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._generation += 1
         async with self._turn:
             self._rebalancing = True
+            if self._torn:
+                return  # the process ends, and the next one reads it again
             if self._checkpoints.ledgers:
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
