@@ -1,13 +1,19 @@
 """Which beds send, and which have stopped though Kafka answers and all there is has been read.
 
 A gateway keeps what it cannot send while Kafka is away and sends it afterwards, but not within the same second. That
-nothing came in an outage says nothing of a bed: after it each has as long as ever until it is called silent, or the end
-of every outage would raise an alert at every bed.
+nothing came in an outage says nothing of a bed, or the end of every outage would raise an alert at every bed. So only
+time in which Kafka answers counts towards a bed's silence. However often Kafka comes and goes, and however slow the
+worker is, such time adds up, and a bed that sends no more is told.
 """
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
+
+LONGEST_S: Final = 1.0  # counts of the time between two answers; a worker at work has one several times a second
 
 
 class Attendance:
@@ -17,32 +23,37 @@ class Attendance:
     ----------
     silent_after_s : float
         Seconds without a frame before a bed is silent.
-    outage_s : float
-        Seconds without an answer of Kafka that are an outage, whether Kafka was away or nobody asked.
     """
 
-    def __init__(self, silent_after_s: float, outage_s: float) -> None:
-        self._silent_after_us = silent_after_s * 1e6
-        self._outage_s = outage_s
+    def __init__(self, silent_after_s: float) -> None:
+        self._silent_after_s = silent_after_s
         self._heard_us: dict[str, int] = {}
+        self._heard_s: dict[str, float] = {}  # of the partition's time that counts
         self._silent: set[str] = set()
-        self._answered: dict[int, float] = {}  # partition -> s, monotonic
-        self._back_us: dict[int, int] = {}
+        self._counted_s: defaultdict[int, float] = defaultdict(float)  # partition -> time that counts so far
+        self._answered_s: dict[int, float] = {}  # partition -> its last answer, monotonic
 
-    def heard(self, bed: str, sent_us: int, now_us: int) -> None:
+    def heard(self, bed: str, partition: int, sent_us: int, now_us: int) -> None:
         """A frame of the bed was read; a gateway whose clock is ahead must not hide that a bed falls silent."""
         self._heard_us[bed] = min(sent_us, now_us)
+        self._heard_s[bed] = self._counted_s[partition]
         self._silent.discard(bed)
+
+    def restored(self, bed: str, sent_us: int, now_us: int, *, silent: bool) -> None:
+        """A bed was taken over that was last heard by another worker: all the time since counts."""
+        self._heard_us[bed] = min(sent_us, now_us)
+        self._heard_s[bed] = -math.inf
+        if silent:
+            self._silent.add(bed)
 
     def silent(self, bed: str) -> None:
         """The bed is declared silent, until it is heard again."""
         self._silent.add(bed)
 
-    def answers(self, partition: int, now_s: float, now_us: int) -> None:
-        """Kafka answers for a partition, at this moment of the monotonic clock and of the day's."""
-        if now_s - self._answered.get(partition, now_s) > self._outage_s:
-            self._back_us[partition] = now_us
-        self._answered[partition] = now_s
+    def answers(self, partition: int, now_s: float) -> None:
+        """Kafka answers for a partition, at this moment of the monotonic clock."""
+        self._counted_s[partition] += min(now_s - self._answered_s.get(partition, now_s), LONGEST_S)
+        self._answered_s[partition] = now_s
 
     def overdue(self, partition: int, homes: Mapping[str, int], now_us: int) -> list[str]:
         """Beds of a partition that are to be declared silent.
@@ -55,13 +66,15 @@ class Attendance:
             The partition of each bed.
         now_us : int
         """
-        limit_us = now_us - self._silent_after_us
-        if self._back_us.get(partition, 0) >= limit_us:
-            return []
+        limit_us = now_us - self._silent_after_s * 1e6
+        limit_s = self._counted_s[partition] - self._silent_after_s
         return [
             bed
             for bed, heard_us in self._heard_us.items()
-            if heard_us < limit_us and homes[bed] == partition and bed not in self._silent
+            if heard_us < limit_us
+            and homes[bed] == partition
+            and bed not in self._silent
+            and self._heard_s[bed] <= limit_s
         ]
 
     def quietest_us(self) -> int | None:
@@ -71,6 +84,7 @@ class Attendance:
     def clear(self) -> None:
         """Other beds are going to be watched."""
         self._heard_us.clear()
+        self._heard_s.clear()
         self._silent.clear()
-        self._answered.clear()
-        self._back_us.clear()
+        self._counted_s.clear()
+        self._answered_s.clear()

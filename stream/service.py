@@ -83,7 +83,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._caught_up: set[int] = set()
-        self._attendance = Attendance(settings.silent_after_s, FRESH_S)
+        self._attendance = Attendance(settings.silent_after_s)
         self._housekept = 0.0
         self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
         self._last_turn = time.monotonic()
@@ -226,9 +226,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._reject(message)
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
-                self._attendance.heard(message.bed, message.frame.ingest_time_us, int(received * 1e6))
+                sent_us = message.frame.ingest_time_us
+                self._attendance.heard(message.bed, message.partition, sent_us, int(received * 1e6))
                 self.metrics.samples.inc(message.frame.instants)
-                self._timings.observe(Stage.INGEST, received - message.frame.ingest_time_us / 1e6)
+                self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
         return frames
 
     def _reject(self, message: Message) -> None:
@@ -289,7 +290,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._checkpoints.turn(now)
         for partition in self._checkpoints.ledgers:
             if (lag := self._lag(partition)) is not None:
-                self._attendance.answers(partition, now, int(self._clock() * 1e6))
+                self._attendance.answers(partition, now)
             if lag == 0 and now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S:
                 self._looked[partition] = now
                 self._caught_up.add(partition)
@@ -366,9 +367,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             try:
                 interrupted = await self._checkpoints.restore(partitions)
                 for bed, view in self._ward.beds.items():
-                    self._attendance.heard(bed, view.last_ingest_time_us, int(self._clock() * 1e6))
-                    if Rule.BED_SILENT in view.active:
-                        self._attendance.silent(bed)
+                    told = Rule.BED_SILENT in view.active
+                    self._attendance.restored(bed, view.last_ingest_time_us, int(self._clock() * 1e6), silent=told)
                 for bed, silent_us in interrupted:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
