@@ -72,7 +72,7 @@ class Attendance:
             bed
             for bed, heard_us in self._heard_us.items()
             if heard_us < limit_us
-            and homes[bed] == partition
+            and homes.get(bed) == partition
             and bed not in self._silent
             and self._heard_s[bed] <= limit_s
         ]

@@ -87,6 +87,10 @@ class Checkpoints:
         self.homes[bed] = partition
         return self.ledgers[partition].admits(bed, offset)
 
+    def lost(self, bed: str) -> None:
+        """The bed's state was dropped: there is nothing to save of it before its next frame."""
+        self.homes.pop(bed, None)
+
     # restoring
 
     async def restore(self, partitions: set[int]) -> list[tuple[str, int]]:

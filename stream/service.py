@@ -270,6 +270,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self.metrics.event(Event(kind), count)
         for bed, error in said.faults:
             log.error("bed learns anew after a fault", bed=bed, error=repr(error))
+            if bed not in self._ward.beds:
+                self._checkpoints.lost(bed)
 
     def _acknowledged(self, _: int, seconds: float) -> None:
         self._timings.observe(Stage.PUBLISH, seconds)

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 
 from stream import topics
 from stream.checkpoint import Checkpoints
@@ -229,3 +231,56 @@ async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -
 async def test_topics_that_do_not_fit_together_are_refused(kafka: KafkaSettings) -> None:
     with pytest.raises(KafkaError, match="telebeat topics create"):
         await Service(settings(), kafka, FakeWard()).run()
+
+
+class Faulty(FakeWard):
+    """Drops a bed at its tenth frame, as the ward does that meets a bug."""
+
+    def detect(self, frames: Sequence[Frame]) -> None:
+        super().detect(frames)
+        for f in frames:
+            if f.bed == "a" and f.seq == 9:
+                self.forget("a")
+                self._said.faults.append(("a", RuntimeError("a bug")))
+
+
+async def test_a_bed_that_was_dropped_in_a_fault_stops_no_other(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    await send(kafka, interleaved(10, ("a", "b")))
+    async with monitor(kafka, Faulty(), settings(checkpoint_s=0.1)) as service:
+        for expected_to_be_there in (False, True):
+            await until(read_all(service, 21 if expected_to_be_there else 20))
+            before = counter(service, "telebeat_snapshots_total")
+            await until(lambda before=before: counter(service, "telebeat_snapshots_total") > before + 3)  # type: ignore[misc]
+            assert ("a" in service._checkpoints.homes) == expected_to_be_there
+            await send(kafka, [frame("a", 10 * 62, seq=10)])  # it comes again, and has a state anew
+
+
+async def test_what_a_broken_turn_left_behind_is_never_saved(kafka: KafkaSettings) -> None:
+    await topics.create(kafka)
+    frames = interleaved(40, ("a", "b"))
+    begun, on = threading.Event(), threading.Event()
+
+    class Breaking(FakeWard):
+        def detect(self, frames: Sequence[Frame]) -> None:
+            super().detect(frames)
+            begun.set()
+            on.wait(30.0)
+            raise RuntimeError("a bug")
+
+    service = Service(settings(checkpoint_s=1e6), kafka, Breaking())
+    running = asyncio.create_task(service.run())
+    await until(lambda: service.unready() is None)
+    await send(kafka, frames)
+    await until(begun.is_set)
+    partitions = set(service._checkpoints.ledgers)
+    taken = asyncio.create_task(service.on_partitions_revoked({TopicPartition("", p) for p in partitions}))
+    await asyncio.sleep(0.05)  # it waits for the turn to end
+    on.set()
+    with pytest.raises(RuntimeError, match="a bug"):
+        await running
+    await taken
+    assert counter(service, "telebeat_snapshots_total") == 0
+    async with monitor(kafka) as service:
+        await until(read_all(service, len(frames)))
+    assert await said(kafka) == expected(frames)
