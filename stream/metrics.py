@@ -7,6 +7,7 @@ counter that has not moved yet reads 0 and not "no data".
 
 from __future__ import annotations
 
+import collections
 import enum
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +25,9 @@ from prometheus_client import (
 )
 
 from detector.types import FLAT, GOOD, NOISY, OFF, SATURATED
+from stream.catalogue import CATALOGUE
 from stream.frames import REASONS
+from stream.roles import Bed
 from stream.wire import LABELS, Rule
 
 #: Of the page that `Metrics.render` makes: the text format every Prometheus reads.
@@ -209,6 +212,14 @@ class Metrics:
     def raised(self, rule: Rule, priority: str) -> None:
         """Count an alert that was raised."""
         self._raised[rule, priority].inc()
+
+    def standing(self, beds: Mapping[str, Bed]) -> None:
+        """Set all that is told of the beds as they stand now."""
+        self.beds.set(len(beds))
+        self.beds_silent.set(sum(Rule.BED_SILENT in bed.active for bed in beds.values()))
+        self.signal(collections.Counter(min(bed.leads) for bed in beds.values() if len(bed.leads)))
+        active = (rule for bed in beds.values() for rule in bed.active)
+        self.active(collections.Counter((rule, str(CATALOGUE[rule].priority)) for rule in active))
 
     def active(self, counts: Mapping[tuple[Rule, str], int]) -> None:
         """Set how many alerts of each (rule, priority) stand now; those not named stand at 0.

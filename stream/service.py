@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,7 +25,6 @@ from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics, wire
 from stream.attendance import Attendance
-from stream.catalogue import CATALOGUE
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
@@ -34,7 +32,7 @@ from stream.frames import Frame
 from stream.latency import Timings, deciding
 from stream.metrics import Event, Metrics, Stage
 from stream.publisher import Publisher
-from stream.roles import Analysis, Bed, Said
+from stream.roles import Analysis, Said
 from stream.settings import KafkaSettings, Settings
 from stream.web import Pages
 from stream.wire import Rule
@@ -235,14 +233,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     def _reject(self, message: Message) -> None:
         assert message.error is not None
         self.metrics.rejected(message.error.reason)
-        log.warning(
-            "frame rejected",
-            reason=message.error.reason,
-            detail=message.error.detail,
-            bed=message.bed,
-            partition=message.partition,
-            offset=message.offset,
-        )
+        where = {"bed": message.bed, "partition": message.partition, "offset": message.offset}
+        log.warning("frame rejected", reason=message.error.reason, detail=message.error.detail, **where)
 
     def _analyse(self, frames: list[Frame]) -> tuple[Said, float, float, float]:
         """The ward's work, in its thread, and the moments before, between and after."""
@@ -330,12 +322,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     def _show_state(self) -> None:
         """Bring the gauges up to date."""
-        beds: Mapping[str, Bed] = self._ward.beds
-        self.metrics.beds.set(len(beds))
-        self.metrics.beds_silent.set(sum(Rule.BED_SILENT in bed.active for bed in beds.values()))
-        self.metrics.signal(Counter(min(bed.leads) for bed in beds.values() if len(bed.leads)))
-        active = (rule for bed in beds.values() for rule in bed.active)
-        self.metrics.active(Counter((rule, str(CATALOGUE[rule].priority)) for rule in active))
+        self.metrics.standing(self._ward.beds)
         quietest = self._attendance.quietest_us()
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
