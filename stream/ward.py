@@ -81,7 +81,6 @@ class Ward:
         self._stretches: list[npt.NDArray[np.int16]] = []
         self._length = 0
         self._collector = Collector()
-        self._relearn: set[str] = set()  # beds to be told as learning anew when they come again
 
     def detect(self, frames: Sequence[Frame]) -> None:
         """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
@@ -144,7 +143,7 @@ class Ward:
             self._free.append(row)
 
     def _quarantine(self, frame: Frame, error: Exception) -> None:
-        """Drop a frame that met a bug and all that was known of its bed, which learns anew from its next frame on."""
+        """Drop a frame that met a bug and all that was known of its bed, which learns anew from here on."""
         row = self._rows.get(frame.bed)
         kept = [(job, part) for job, part in zip(self._jobs, self._stretches, strict=True) if job[0] != row]
         self.forget(frame.bed)
@@ -153,10 +152,15 @@ class Ward:
             self._jobs.append((other, self._length, count))
             self._stretches.append(part)
             self._length += count
-        self._relearn.add(frame.bed)
         output = self._collector.output
         output.events[FAULT] += 1
         output.faults.append((frame.bed, error))
+        try:
+            self._admit(frame)  # at once: also of a bed that sends no more it has to be told that it is silent
+        except Exception:  # the bug is met there: nothing is known of the bed until its next frame
+            self.forget(frame.bed)
+        else:
+            self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
 
     # --- one frame -----------------------------------------------------------------------------------------------
 
@@ -199,9 +203,6 @@ class Ward:
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
         beds.begin(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
-        if frame.bed in self._relearn:
-            self._relearn.discard(frame.bed)
-            self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
         return row
 
     def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:

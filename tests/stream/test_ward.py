@@ -320,9 +320,33 @@ def test_a_bug_met_by_one_bed_stops_no_other(monkeypatch: pytest.MonkeyPatch) ->
     replace = msgspec.structs.replace
     said = through([[replace(f, bed="unlucky"), f] for f in plain])
     assert said.of("bed") == whole()
-    assert said.events == {"fault": 1}
+    assert said.events == {"fault": 1, "gap": 1}  # the samples of the frame that was dropped
     states = [alert.state for alert in said.alerts["unlucky"] if alert.rule == "relearning"]
     assert states == ["raised", "cleared"]
+
+
+@pytest.mark.parametrize("where", ["judge", "adopt"])
+def test_a_bed_that_met_a_bug_and_sends_no_more_is_told(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    from stream import intake
+
+    whole_one = getattr(intake, where)
+
+    def faulty(place: object, frame: Frame) -> object:
+        if frame.bed == "unlucky" and frame.seq == (5 if where == "judge" else 0):
+            raise IndexError("a bug")
+        return whole_one(place, frame)
+
+    monkeypatch.setattr(intake, where, faulty)
+    the_ward = Ward(reader())
+    replace = msgspec.structs.replace
+    for f in cut(scripted(), [90])[:6]:
+        the_ward.detect([replace(f, bed="unlucky"), f])
+    said = the_ward.judge()
+    assert [bed for bed, _ in said.faults] == ["unlucky"]
+    assert set(the_ward.beds) == {"unlucky", "bed"}
+    the_ward.restore("again", the_ward.snapshot("unlucky"))
+    silent = the_ward.silence("unlucky", 0)
+    assert [(alert.rule, alert.state) for alert in silent.alerts] == [("bed_silent", "raised")]
 
 
 def test_a_gateway_that_sends_old_frames_again_is_no_restart() -> None:
