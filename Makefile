@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# As pip does: the proxy of a hospital or a company signs with an authority of its own.
+export UV_SYSTEM_CERTS ?= true
 SECONDS ?= 0
 BEDS ?= 8
 
