@@ -8,8 +8,10 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# As pip does: the proxy of a hospital or a company signs with an authority of its own.
+# As pip does, where there are such: the proxy of a hospital or a company signs with an authority of its own.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
 export UV_SYSTEM_CERTS ?= true
+endif
 SECONDS ?= 0
 BEDS ?= 8
 
