@@ -163,7 +163,7 @@ def test_a_zombie_s_older_snapshot_does_not_win(lost: str) -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_kill_9_at_random_points(kafka: KafkaSettings) -> None:
+async def test_kill_9_at_random_points(kafka: KafkaSettings, tmp_path: Path) -> None:
     """The real process on the real Kafka, killed again and again while frames keep coming."""
     await topics.create(kafka)
     frames = [f for group in zip(*(stream_of(f"bed {i}", 120) for i in range(6)), strict=True) for f in group]
@@ -178,10 +178,11 @@ async def test_kill_9_at_random_points(kafka: KafkaSettings) -> None:
         "TELEBEAT_SILENT_AFTER_S": "1e10",
     }
 
+    log = tmp_path / "worker.log"
+
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.stream.fake"], cwd=ROOT, env=variables, stderr=subprocess.DEVNULL
-        )
+        with log.open("wb") as errors:
+            return subprocess.Popen([sys.executable, "-m", "tests.stream.fake"], cwd=ROOT, env=variables, stderr=errors)
 
     async def play() -> None:
         for begin in range(0, len(frames), 24):
@@ -201,8 +202,9 @@ async def test_kill_9_at_random_points(kafka: KafkaSettings) -> None:
     process = start()
     try:
         async with asyncio.timeout(60):
-            while await said(kafka) != wanted:
-                assert process.poll() is None
+            # A killed one may have said it all; only one that has started answers SIGTERM itself.
+            while "monitor started" not in log.read_text() or await said(kafka) != wanted:
+                assert process.poll() is None, log.read_text()
                 await asyncio.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 15) == 0
