@@ -311,9 +311,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def _find_silent(self, partition: int) -> None:
         """Tell the ward of beds from which nothing comes, though all there is has been read."""
         now_us = int(self._clock() * 1e6)
-        for bed in self._attendance.overdue(partition, self._checkpoints.homes, now_us):
-            if await self._checkpoints.write_ahead(bed, now_us):
-                await self._declare_silent(bed, now_us)
+        overdue = self._attendance.overdue(partition, self._checkpoints.homes, now_us)
+        for bed in await self._checkpoints.write_ahead(overdue, now_us):
+            await self._declare_silent(bed, now_us)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
         self._attendance.silent(bed)

@@ -18,6 +18,7 @@ from stream.checkpoint import Checkpoints
 from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
+from stream.publisher import Publisher
 from stream.service import Service
 from stream.settings import KafkaSettings
 from tests.stream.fake import FakeWard
@@ -132,6 +133,27 @@ async def test_silence_is_declared_once_and_ends_with_the_next_frame(kafka: Kafk
     alerts, _ = await said(kafka)
     states = [json.loads(alert) for alert in alerts.values()]
     assert [(a["rule"], a["state"], a["cleared_sample"]) for a in states] == [("bed_silent", "cleared", 496)]
+
+
+async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beds = tuple(f"bed {i}" for i in range(60))
+    waits = []
+    settled = Publisher.settled
+
+    async def counted(publisher: Publisher) -> None:
+        waits.append(publisher)
+        await settled(publisher)
+
+    monkeypatch.setattr(Publisher, "settled", counted)
+    await topics.create(kafka)
+    await send(kafka, [frame(bed, 0, ingest_us=time.time_ns() // 1000) for bed in beds])
+    async with monitor(kafka, chosen=settings(silent_after_s=2.5, checkpoint_s=1e6)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == len(beds))
+        assert len(waits) < len(beds) / 2
+    alerts, _ = await said(kafka)
+    assert sorted(json.loads(alert)["bed"] for alert in alerts.values()) == sorted(beds)
 
 
 async def test_silence_is_not_declared_while_frames_wait_to_be_read(kafka: KafkaSettings) -> None:
