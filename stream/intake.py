@@ -124,6 +124,14 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
     intake["ingest_us"] = frame.ingest_time_us
 
 
+def expect(intake: Any, frame: Frame) -> None:
+    """Note that a frame is the next one, and never came: what it held is missing before the one behind it."""
+    intake["next_sample"] = frame.first_sample
+    intake["seq"] = frame.seq - 1
+    intake["device_us"] = frame.device_time_us
+    intake["ingest_us"] = frame.ingest_time_us
+
+
 def adopt(intake: Any, frame: Frame) -> None:
     """Take rate, leads and clock from the first frame of a stream."""
     if frame.first_sample < intake["next_sample"]:

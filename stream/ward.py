@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,29 +17,15 @@ from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, rhythm
+from stream import catalogue, conditions, intake
+from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
-from stream.wire import LABELS, Alert, Batch, Beat, Mark, Revision, Rule
+from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
-TICK_MS: Final = 4.0  # length of a tick
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
-FAULT: Final = "fault"  # event: a frame met a bug of ours
-
-
-@dataclass
-class Output:
-    """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order.
-
-    `faults` are beds that met a bug, with the error, for the log; each is counted as `FAULT` too.
-    """
-
-    batches: list[Batch] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    events: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[str, Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -88,7 +74,7 @@ class Ward:
             try:
                 self._take(frame)
             except Exception as error:  # a bug met by one bed must not take the ward from the others
-                self._quarantine(frame, error)
+                self._quarantine(frame.bed, error, frame)
         self._run()
 
     def judge(self) -> Output:
@@ -142,25 +128,61 @@ class Ward:
             self._table[row : row + 1] = np.zeros(1, beds.BED)
             self._free.append(row)
 
-    def _quarantine(self, frame: Frame, error: Exception) -> None:
-        """Drop a frame that met a bug and all that was known of its bed, which learns anew from here on."""
-        row = self._rows.get(frame.bed)
+    # --- bugs --------------------------------------------------------------------------------------------------------
+
+    def _quarantine(self, name: str, error: Exception, frame: Frame | None = None) -> None:
+        """Drop a frame that met a bug and what was known of its bed, which learns anew: from there, or from what is next.
+
+        At once, and not with its next frame: also of a bed that sends no more it has to be told that it is silent.
+        """
+        self._collector.fault(name, error)
+        if (row := self._rows.get(name)) is not None:
+            self._unqueue(name, row)
+            self._end_alerts(name, row)
+        try:
+            self._begin_again(name, frame)
+        except Exception:  # the bug is met there: nothing is known of the bed until its next frame
+            self.forget(name)
+
+    def _unqueue(self, name: str, row: int) -> None:
+        """Drop what a bed has in the queue."""
         kept = [(job, part) for job, part in zip(self._jobs, self._stretches, strict=True) if job[0] != row]
-        self.forget(frame.bed)
         self._jobs, self._stretches, self._length = [], [], 0
         for (other, _, count), part in kept:
             self._jobs.append((other, self._length, count))
             self._stretches.append(part)
             self._length += count
-        output = self._collector.output
-        output.events[FAULT] += 1
-        output.faults.append((frame.bed, error))
-        try:
-            self._admit(frame)  # at once: also of a bed that sends no more it has to be told that it is silent
-        except Exception:  # the bug is met there: nothing is known of the bed until its next frame
-            self.forget(frame.bed)
+        self._queued.pop(name, None)
+
+    def _begin_again(self, name: str, frame: Frame | None) -> None:
+        """Begin with nothing but the bed's place in its stream; of a frame that is dropped, with that it never came."""
+        row = self._rows.get(name)
+        if row is None:
+            assert frame is not None
+            row = self._admit(frame)
+        bed = self._table[row]
+        place, leads = bed["intake"].copy(), int(bed["rules"]["leads"])
+        self._table[row : row + 1] = np.zeros(1, beds.BED)
+        bed["limits"] = self._limits
+        if frame is None:
+            bed["intake"] = place
         else:
-            self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
+            intake.adopt(bed["intake"], frame)
+            intake.expect(bed["intake"], frame)
+            leads = min(len(frame.leads), LEADS)
+        bed["intake"]["numbering"] = place["numbering"] + 1  # no alert of before has the id of one to come
+        first = int(bed["intake"]["next_sample"])
+        beds.begin(bed, self._rate(row), first, leads)
+        self._raise(name, Rule.RELEARNING, first, first, 0.0)
+
+    def _end_alerts(self, name: str, row: int) -> None:
+        """Clear every alert where samples that can be counted end; one that meets a bug does not keep the others."""
+        end = int(self._table[row]["intake"]["next_sample"])
+        if self._table[row]["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
+            self._collector.ends_fibrillation(name, self._rate(row), end)
+        for rule in Rule:
+            with contextlib.suppress(Exception):
+                self._clear(name, rule, end)
 
     # --- one frame -----------------------------------------------------------------------------------------------
 
@@ -209,11 +231,7 @@ class Ward:
         """Start the bed again at this frame; alerts end where the samples they speak of can no longer be counted."""
         bed = self._table[row]
         if not verdict.missing or verdict.paused_us:
-            end = int(bed["intake"]["next_sample"])
-            if bed["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
-                self._collector.ends_fibrillation(frame.bed, self._rate(row), end)
-            for rule in Rule:
-                self._clear(frame.bed, rule, end)
+            self._end_alerts(frame.bed, row)
             intake.adopt(bed["intake"], frame)
         if {intake.Event.LEADS_CHANGED, intake.Event.RESTART} & set(verdict.events):
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
@@ -273,18 +291,23 @@ class Ward:
         self._queued.clear()
         name_of = dict(zip(rows.tolist(), names, strict=True))
         collector = self._collector
-        for beat in events.beats[: counts[beds.BEATS_READ]]:
-            row = int(beat["row"])
-            collector.beat(name_of[row], self._rate(row), beat)
-        for revision in events.revisions[: counts[beds.REVISED]]:
-            row = int(revision["row"])
-            collector.revise(name_of[row], self._rate(row), revision)
-        for mark in events.marks[: counts[beds.MARKED]]:
-            row = int(mark["row"])
-            collector.mark(name_of[row], self._rate(row), mark)
-        for move in events.moves[: counts[beds.MOVED]]:
-            row = int(move["row"])
-            self._alert(name_of[row], row, move)
+        failed: dict[str, Exception] = {}
+
+        def tell(found: Any, how: Callable[[str, int, Any], None]) -> None:
+            for one in found:
+                name = name_of[row := int(one["row"])]
+                if name not in failed:
+                    try:
+                        how(name, row, one)
+                    except Exception as error:  # as in `detect`
+                        failed[name] = error
+
+        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._rate(row), it))
+        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._rate(row), it))
+        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, self._rate(row), it))
+        tell(events.moves[: counts[beds.MOVED]], self._alert)
+        for name, error in failed.items():
+            self._quarantine(name, error)
 
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
@@ -325,64 +348,6 @@ class Ward:
         active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
         leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
         return BedView(int(bed["intake"]["device_us"]), int(bed["intake"]["ingest_us"]), leads, active)
-
-
-class Collector:
-    """Gathers events of the kernels into an `Output`."""
-
-    def __init__(self) -> None:
-        self.output = Output()
-        self._beats: dict[tuple[str, int], list[Beat]] = {}
-        self._revisions: dict[tuple[str, int], list[Revision]] = {}
-        self._marks: dict[tuple[str, int], list[Mark]] = {}
-
-    def beat(self, bed: str, rate_mhz: int, beat: Any) -> None:
-        """Add a `bed.BEAT`."""
-        self._beats.setdefault((bed, rate_mhz), []).append(
-            Beat(
-                sample=int(beat["sample"]),
-                label=LABELS[int(beat["label"])],
-                probability=round(float(beat["probability"]), 4),
-                token=int(beat["token"]),
-                rr_ms=round(int(beat["rr"]) * 1e6 / rate_mhz, 2),
-                found_ms=int(beat["found"]) * TICK_MS,
-                known_ms=int(beat["known"]) * TICK_MS,
-            )
-        )
-
-    def revise(self, bed: str, rate_mhz: int, revision: Any) -> None:
-        """Add a `bed.REVISION`."""
-        self._revisions.setdefault((bed, rate_mhz), []).append(
-            Revision(
-                sample=int(revision["sample"]),
-                label=LABELS[int(revision["label"])],
-                probability=round(float(revision["probability"]), 4),
-                known_ms=int(revision["known"]) * TICK_MS,
-            )
-        )
-
-    def mark(self, bed: str, rate_mhz: int, mark: Any) -> None:
-        """Add a `rhythm.MARK`."""
-        symbol = ("+", "~", "[", "]")[int(mark["kind"])]
-        code = int(mark["code"])
-        aux = rhythm.AUX[code] if symbol == "+" else ""
-        subtype = code if symbol == "~" else 0
-        self._marks.setdefault((bed, rate_mhz), []).append(Mark(int(mark["sample"]), symbol, aux, subtype))
-
-    def ends_fibrillation(self, bed: str, rate_mhz: int, sample: int) -> None:
-        """Add the end of a fibrillation whose signal ended before it did."""
-        self._marks.setdefault((bed, rate_mhz), []).append(Mark(sample, "]"))
-
-    def take(self) -> Output:
-        """Everything gathered since the last call."""
-        for key in dict.fromkeys([*self._beats, *self._marks]):  # a revision comes with the beat that gave rise to it
-            beats_, revisions = self._beats.get(key, []), self._revisions.get(key, [])
-            batch = Batch(key[0], key[1], tuple(beats_), tuple(revisions), tuple(self._marks.get(key, [])))
-            self.output.batches.append(batch)
-        output = self.output
-        self.output = Output()
-        self._beats, self._revisions, self._marks = {}, {}, {}
-        return output
 
 
 def _signature(reader: Reader) -> bytes:

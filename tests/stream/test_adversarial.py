@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from model.reader import Reader
 from stream import annotate, bed, conditions
 from stream.annotations import write_alerts
+from stream.collector import Output
 from stream.errors import FrameError, RecordError
 from stream.frames import INVALID, Frame, check
 from stream.limits import Limits
-from stream.ward import Output, Ward
+from stream.ward import Ward
 from stream.wire import Alert, Rule, alert_id, decode_alert, encode_alert
 
 LAST = 2**53 - 1  # greatest index and time a frame can carry

@@ -28,9 +28,9 @@ from model.train import read_passage, words_of
 from model.variants import Strip, read_strip
 from replay import script, script_files
 from replay.records import read_record
-from stream import ward as wards
 from stream.annotate import analyse, annotate
 from stream.cli import app
+from stream.collector import Collector
 from stream.errors import RecordError, SettingsError
 from stream.evaluate import NEW, STOPPED, TAUGHT, UNSCORED, choose, evaluate, hear, standing
 from stream.settings import data_dirs
@@ -74,7 +74,7 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], l
     """The ward's beats and last words as its kernel tells them, and what training is given."""
     beats: list[Any] = []
     revisions: list[Any] = []
-    tell, revise = wards.Collector.beat, wards.Collector.revise
+    tell, revise = Collector.beat, Collector.revise
 
     def keep(self: Any, bed: str, rate_mhz: int, beat: Any) -> None:
         beats.append(beat.copy())
@@ -85,8 +85,8 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], l
         revise(self, bed, rate_mhz, revision)
 
     with monkeypatch.context() as patch:
-        patch.setattr(wards.Collector, "beat", keep)
-        patch.setattr(wards.Collector, "revise", keep_last)
+        patch.setattr(Collector, "beat", keep)
+        patch.setattr(Collector, "revise", keep_last)
         analyse(read_record(path), Ward(READER))
     return beats, revisions, passage(path.parent, path.name)
 

@@ -15,10 +15,11 @@ from replay import script, script_files
 from replay.records import find_records
 from stream import kafka as clients
 from stream import tail, topics
+from stream.collector import Output
 from stream.consumer import Message, read
 from stream.errors import RecordError
 from stream.settings import KafkaSettings, data_dirs
-from stream.ward import Output, Ward
+from stream.ward import Ward
 from tests.conftest import missing
 
 SECONDS = 150  # of a real record: runs of ventricular beats, couplets, a few hundred beats

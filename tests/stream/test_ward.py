@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +24,7 @@ from replay.framing import frames, origin_us
 from replay.records import Record
 from replay.script import load
 from stream.errors import SnapshotError
-from stream.frames import Frame
+from stream.frames import INVALID, Frame
 from stream.ward import Ward
 from stream.wire import Beat, Mark, Revision
 from tests.stream.wards import Said, cut, reader, through
@@ -322,6 +324,58 @@ def test_a_bug_met_by_one_bed_stops_no_other(monkeypatch: pytest.MonkeyPatch) ->
     assert said.of("bed") == whole()
     assert said.events == {"fault": 1, "gap": 1}  # the samples of the frame that was dropped
     states = [alert.state for alert in said.alerts["unlucky"] if alert.rule == "relearning"]
+    assert states == ["raised", "cleared"]
+    gap, _ = [alert for alert in said.alerts["unlucky"] if alert.rule == "signal_gap"]
+    assert gap.onset_sample == plain[40].first_sample
+    assert gap.evidence == {"missing_s": pytest.approx(plain[40].instants * 1000 / plain[40].rate_mhz)}
+
+
+def test_a_bug_ends_the_alerts_that_stand_and_repeats_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stream import intake
+
+    judge = intake.judge
+
+    def faulty(place: object, frame: Frame) -> intake.Verdict:
+        if frame.seq in (100, 160):
+            raise IndexError("a bug")
+        return judge(place, frame)
+
+    monkeypatch.setattr(intake, "judge", faulty)
+    lost = [msgspec.structs.replace(f, data=np.full_like(f.samples, INVALID).tobytes()) for f in cut(scripted(), [90])]
+    the_ward, alerts = Ward(reader()), []
+    for f in lost[:220]:
+        the_ward.detect([f])
+        alerts += the_ward.judge().alerts
+    last = {alert.id: alert for alert in alerts}
+    assert all(sum(a.id == i and a.state == "raised" for a in alerts) == 1 for i in last), "an id has one life"
+    standing = {rule.label for rule in the_ward.beds["bed"].active}
+    assert standing >= {"unmonitored", "lead_off"}
+    assert sorted(a.rule for a in last.values() if a.state == "raised") == sorted(standing)
+    assert sum(a.rule == "unmonitored" for a in last.values()) == 3
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_bug_behind_the_kernels_stops_no_other_bed(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Not even where it is met as another bed's gap wants all that is queued to be judged."""
+    from stream import catalogue
+
+    alert, seen = catalogue.alert, itertools.count()
+
+    def faulty(bed: str, *given: Any) -> Any:
+        if bed == "unlucky" and next(seen) == number:
+            raise IndexError("a bug")
+        return alert(bed, *given)
+
+    monkeypatch.setattr(catalogue, "alert", faulty)
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    groups = [[replace(f, bed="unlucky"), f, replace(f, bed="gap")] for f in plain]
+    for i in range(10, len(groups), 10):
+        groups[i].pop()
+    said = through(groups)
+    assert said.of("bed") == whole()
+    assert said.events["fault"] == 1
+    states = [a.state for a in said.alerts["unlucky"] if a.rule == "relearning"]
     assert states == ["raised", "cleared"]
 
 

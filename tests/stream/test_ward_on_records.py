@@ -22,10 +22,11 @@ from model.reader import CLASSES, spell
 from model.words import FIELDS, RR
 from replay.framing import held
 from replay.records import Record, find_records, read_record
+from stream.collector import Output
 from stream.errors import RecordError
 from stream.frames import INVALID, Frame
 from stream.settings import data_dirs
-from stream.ward import Output, Ward
+from stream.ward import Ward
 from stream.wire import Alert, Beat, Revision
 from tests.detector.recordings import each_source, strips
 from tests.stream.wards import Said, cut, reader, through

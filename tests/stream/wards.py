@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from model.reader import Reader
 from replay.records import Record
+from stream.collector import Output
 from stream.frames import Frame, check
-from stream.ward import Output, Ward
+from stream.ward import Ward
 from stream.wire import Alert, Beat, Mark, Revision, encode_alert
 
 
