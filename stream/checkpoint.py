@@ -16,6 +16,7 @@ other version, ahead of the log) costs its bed what it had learned, and is count
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
+AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
 READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
 
 log = structlog.get_logger()
@@ -79,17 +81,22 @@ class Checkpoints:
         self._commit_task: asyncio.Task[None] | None = None
         self._failure: KafkaError | None = None
         self._saved_at: dict[str, float] = {}
+        self._ahead: dict[str, int] = {}  # beds about to be declared silent, and the moment as of which
+        self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self.ledgers: dict[int, Ledger] = {}
         self.homes: dict[str, int] = {}  # bed -> partition
 
     def admits(self, partition: int, bed: str, offset: int) -> bool:
         """Whether this frame of a bed is new to its state; from now on the bed is saved with the others."""
         self.homes[bed] = partition
+        self._ahead.pop(bed, None)
         return self.ledgers[partition].admits(bed, offset)
 
     def lost(self, bed: str) -> None:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""
-        self.homes.pop(bed, None)
+        self._ahead.pop(bed, None)
+        if (partition := self.homes.pop(bed, None)) is not None:
+            self.ledgers[partition].lost(bed)
 
     # restoring
 
@@ -192,22 +199,37 @@ class Checkpoints:
         """
         if self._failure is not None:
             raise self._failure
-        if due := [bed for bed in self._rota.due(self.homes.keys(), now) if bed not in self._writing]:
-            self._start(self._write([self._copy(bed) for bed in due], now))
+        due: defaultdict[int, list[Snapshot]] = defaultdict(list)
+        for bed in self._rota.due(self.homes.keys(), now):
+            if bed not in self._writing and bed not in self._ahead:
+                due[self.homes[bed]].append(self._copy(bed))
+        for copies in due.values():  # each partition for itself: another may be without a leader for long
+            self._start(self._write(copies, now))
         known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
 
-    async def write_ahead(self, beds: Iterable[str], silent_us: int) -> list[str]:
-        """Make durable that beds are about to be declared silent; returns those of which it is acknowledged.
+    def write_ahead(self, beds: Iterable[str], silent_us: int) -> None:
+        """Begin to make durable that beds are about to be declared silent; `decided` tells when it is.
 
-        Not a bed of which an older copy is on its way that could overtake this one: ask again a little later. All are
-        written together: when a ward's network fails, hundreds fall silent in the same second.
+        In the background: a partition that has no leader must not keep the others' beds waiting. Not of a bed of which
+        an older copy is on its way that could overtake this one: ask again a little later.
         """
-        ready = [bed for bed in beds if bed not in self._writing]
-        if ready:
-            await self._write([self._copy(bed, silent_us) for bed in ready], None)
-            await self._publisher.settled()
-        return ready
+        if ready := [bed for bed in beds if bed not in self._writing and bed not in self._ahead]:
+            self._ahead |= dict.fromkeys(ready, silent_us)
+            self._start(self._write_ahead([self._copy(bed, silent_us) for bed in ready]))
+
+    async def _write_ahead(self, copies: list[Snapshot]) -> None:
+        await self._write(copies, None)
+        await self._publisher.settled({copy.partition for copy in copies})
+        self._durable += [(copy.bed, copy.silent_us) for copy in copies]
+
+    def decided(self) -> list[tuple[str, int]]:
+        """Beds that are to be declared silent now, as of which moment; not those that were heard again meanwhile."""
+        done = [(bed, silent_us) for bed, silent_us in self._durable if self._ahead.get(bed) == silent_us]
+        self._durable.clear()
+        for bed, _ in done:
+            del self._ahead[bed]
+        return done
 
     def commit(self) -> None:
         """Commit what is durable, in the background, if anything changed and no commit is on its way."""
@@ -228,6 +250,8 @@ class Checkpoints:
                 await self._commit()
         except (TimeoutError, KafkaError) as error:
             log.warning("not all could be saved; it will be read again", error=str(error) or "out of time")
+            if self._publisher.in_flight:  # what is said of these beds is the next worker's to say
+                self._failure = self._failure or KafkaError("beds were given up before all said of them was on Kafka")
         finally:
             self.drop()
 
@@ -241,6 +265,8 @@ class Checkpoints:
         self.ledgers.clear()
         self._committed.clear()
         self._writing.clear()
+        self._ahead.clear()
+        self._durable.clear()
         self._saved_at.clear()
         self._metrics.oldest_snapshot.since(None)
 
@@ -254,8 +280,10 @@ class Checkpoints:
         beds = {copy.bed for copy in copies}
         self._writing |= beds
         try:
-            await self._publisher.settled()
-            for copy in copies:
+            await self._publisher.settled({copy.partition for copy in copies})
+            for number, copy in enumerate(copies):
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 ledger = self.ledgers[copy.partition]
 
                 def saved(place: int, _: float, copy: Snapshot = copy, ledger: Ledger = ledger) -> None:

@@ -2,8 +2,8 @@
 
 `producer`, `consumer` and `admin` return aiokafka's own clients with three differences: a cluster that cannot be
 reached is a `KafkaError` that says what to look at, a client that failed to start is closed, and `stop` ends in a few
-times `STOP_S` even when the cluster has gone (aiokafka's waits for it without end, its issues 1013 and 1101). All three
-are asynchronous context managers::
+times `STOP_S` even when the cluster has gone (aiokafka's waits for it without end, its issues 1013 and 1101). Besides,
+a producer waits for a partition that has no leader, however long. All three are asynchronous context managers::
 
     async with producer(settings) as out, consumer(settings, topic(settings, "ecg.frames"), group="ward") as frames:
         ...
@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -66,7 +67,14 @@ class _Guarded(ABC):
 
 
 class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
-    """An `AIOKafkaProducer` that stops in bounded time."""
+    """An `AIOKafkaProducer` that keeps the order whatever happens, and stops in bounded time."""
+
+    async def start(self) -> None:
+        """Connect; raises as the others do."""
+        # A batch given up leaves a hole in the sequence, and what follows it is refused or comes before it: a partition
+        # without a leader is waited for. Who sends bounds what may wait.
+        self._message_accumulator._batch_ttl = math.inf
+        await super().start()
 
     async def stop(self) -> None:
         """Send what is buffered, then close; what cannot be sent within `STOP_S` is given up."""
@@ -79,10 +87,10 @@ class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
                 sender.cancel()
             await _within(self.client.close())  # first: the sender waits for the answers to what it has sent
             await _cancel(sender)
-            self._give_up()
+            self.give_up()
 
-    def _give_up(self) -> None:
-        """Fail what is not sent, so that nothing of it is reported as an error nobody looked at."""
+    def give_up(self) -> None:
+        """Fail what is not sent, so that it is never sent, and nothing of it reported as an error nobody looked at."""
         accumulator = self._message_accumulator
         # A batch that waits for another attempt has left the set its own callback is going to take it out of.
         accumulator._pending_batches.update(*accumulator._batches.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, Final, Protocol
 
 import aiokafka.errors
@@ -18,7 +18,7 @@ from stream.errors import KafkaError
 from stream.kafka import explain
 
 MAX_IN_FLIGHT: Final = 4096  # messages: a second of a thousand beds; more unacknowledged ones are a broker in trouble
-RETRY_S: Final = 0.1  # between two attempts of what the producer itself gave up, such as a partition without a leader
+RETRY_S: Final = 0.1  # between two attempts to hand over what the producer has no room for
 
 #: Told when a message is acknowledged: its offset, and the seconds since `Publisher.send` was called.
 Acknowledged = Callable[[int, float], None]
@@ -59,7 +59,7 @@ class Publisher:
         self._on_error = on_error
         self._clock = clock
         self._room = asyncio.Semaphore(max_in_flight)
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: dict[asyncio.Task[None], int | None] = {}  # and their partitions
         self.failure: KafkaError | None = None
 
     async def send(
@@ -87,19 +87,24 @@ class Publisher:
         except BaseException:
             self._room.release()
             raise
-        task = asyncio.create_task(self._deliver(future, (topic, key, value, partition), began, acknowledged))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        task = asyncio.create_task(self._deliver(future, began, acknowledged))
+        self._pending[task] = partition
+        task.add_done_callback(self._pending.pop)
 
-    async def settled(self) -> None:
+    async def settled(self, partitions: Set[int] | None = None) -> None:
         """Wait until every message sent before this call is acknowledged.
+
+        Parameters
+        ----------
+        partitions : set of int, optional
+            Only those sent to these partitions of any topic: another may be without a leader for long.
 
         Raises
         ------
         KafkaError
-            If one of them can never be delivered.
+            If any message can never be delivered.
         """
-        if pending := set(self._pending):
+        if pending := {task for task, to in self._pending.items() if partitions is None or to in partitions}:
             await asyncio.wait(pending)
         self._check()
 
@@ -120,23 +125,18 @@ class Publisher:
             except aiokafka.errors.KafkaError as error:
                 await self._pause_or_fail(error)
 
-    async def _deliver(
-        self,
-        future: asyncio.Future[Any],
-        message: tuple[str, bytes, bytes, int | None],
-        began: float,
-        acknowledged: Acknowledged | None,
-    ) -> None:
+    async def _deliver(self, future: asyncio.Future[Any], began: float, acknowledged: Acknowledged | None) -> None:
+        """Wait for the acknowledgement.
+
+        The producer tries for as long as it takes, in order. What it gives up all the same cannot be handed over again:
+        it would come behind what was sent after it, and an alert that has ended would stand.
+        """
         try:
-            while True:
-                try:
-                    metadata = await future
-                    break
-                except aiokafka.errors.KafkaError as error:
-                    await self._pause_or_fail(error)
-                    future = await self._hand_over(*message)
-        except KafkaError:
-            return  # kept in `failure`; the next `send` or `settled` raises it
+            metadata = await future
+        except aiokafka.errors.KafkaError as error:
+            self._on_error()
+            self._fail(error)  # kept; the next `send` or `settled` raises it
+            return
         finally:
             self._room.release()
         if acknowledged is not None:
@@ -147,8 +147,11 @@ class Publisher:
         if error.retriable or isinstance(error, aiokafka.errors.KafkaTimeoutError):
             await asyncio.sleep(RETRY_S)
             return
+        raise self._fail(error) from error
+
+    def _fail(self, error: aiokafka.errors.KafkaError) -> KafkaError:
         self.failure = self.failure or explain(error)
-        raise self.failure from error
+        return self.failure
 
     def _check(self) -> None:
         if self.failure is not None:

@@ -13,14 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiokafka.errors
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics, wire
@@ -32,6 +31,8 @@ from stream.frames import Frame
 from stream.latency import Timings, deciding
 from stream.metrics import Event, Metrics, Stage
 from stream.publisher import Publisher
+from stream.pulse import Pulse
+from stream.reading import FRESH_S, Reading
 from stream.roles import Analysis, Said
 from stream.settings import KafkaSettings, Settings
 from stream.web import Pages
@@ -39,11 +40,13 @@ from stream.wire import Rule
 
 POLL_MS: Final = 100  # longest wait for frames: bounds how late a signal to stop or a silent bed is noticed
 HOUSEKEEPING_S: Final = 1.0  # between two looks at silent beds, lag and gauges, and two commits
-FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
 HEALTHY_S: Final = 15.0  # without a turn of the loop though Kafka takes what is sent: it hangs, restart me
 DRAIN_S: Final = 5.0  # for the last snapshots; under Kafka's rebalance timeout and an orchestrator's patience
 REFERENCE_FRAME_S: Final = 0.25  # the design's length of a frame; only the gauge of lag in seconds counts with it
 LOST_DRAIN_S: Final = 0.1  # the same while Kafka does not answer: there is nothing to wait for
+
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -80,11 +83,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._assigned = False  # ever
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
-        self._caught_up: set[int] = set()
         self._attendance = Attendance(settings.silent_after_s)
         self._housekept = 0.0
-        self._looked: dict[int, float] = {}  # partition -> when its silent beds were last looked for
         self._last_turn = time.monotonic()
+        self._pulse = Pulse()
         self._failure: TelebeatError | None = None
         self._stopping = asyncio.Event()
         # Asked, not told: a loop that waits for Kafka tells nothing.
@@ -123,6 +125,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._consumer,
                 self.metrics,
             )
+            self._reading = Reading(self._frames_topic, self._consumer, self._checkpoints.ledgers)
             self._consumer.subscribe([self._frames_topic], listener=self)
             log.info("monitor started", http=f"{self._settings.http_host}:{self.port}", group=self._cluster.group)
             self.started = True
@@ -135,6 +138,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 else:
                     await asyncio.to_thread(self._thread.shutdown)  # the ward may be in the midst of its work
                     self._checkpoints.drop()
+            if self._torn or self._publisher.in_flight:
+                producer.give_up()  # whoever reads it again says it; coming behind that, it would be the last word
             self._publisher.abandon()
             # Together: each may have to be cut off, and some orchestrators kill after 10 s.
             await asyncio.gather(self._consumer.stop(), producer.stop())
@@ -144,17 +149,19 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     async def _serve(self) -> bool:
         """Turn until told to stop; False if a turn that waits for Kafka had to be cut off, and is to be made again."""
-        turns = asyncio.create_task(self._turns())
+        turns, pulse = asyncio.create_task(self._turns()), asyncio.create_task(self._pulse.beat())
         told = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({turns, told}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({turns}, timeout=self._patience_s())
+            await asyncio.wait({turns, told, pulse}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({turns, pulse}, timeout=self._patience_s(), return_when=asyncio.FIRST_COMPLETED)
             if turns.done():
                 await turns
+            if pulse.done():
+                await pulse
         finally:
-            told.cancel()
-            turns.cancel()
-            await asyncio.wait({turns})
+            for task in (told, pulse, turns):
+                task.cancel()
+            await asyncio.wait({told, pulse, turns})
         return not self._torn
 
     async def _turns(self) -> None:
@@ -187,18 +194,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._unbroken():
                 if self._failure is not None or generation != self._generation or self._stopping.is_set():
-                    self._read_again(polled)
+                    self._reading.again(polled.keys())
                     break
                 await self._round(messages, received)
                 await self._upkeep()
         async with self._unbroken():
             await self._upkeep()
-
-    def _read_again(self, polled: Mapping[TopicPartition, object]) -> None:
-        """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""
-        for tp in polled.keys() & self._consumer.assignment():
-            if (ledger := self._checkpoints.ledgers.get(tp.partition)) is not None:
-                self._consumer.seek(tp, ledger.position)
 
     async def _round(self, messages: list[Message], received: float) -> None:
         """One step of the ward over messages that follow each other."""
@@ -246,6 +247,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     async def _publish(self, said: Said, frames: list[Frame]) -> None:
         """Hand everything to the producer, alerts first; acknowledgements come later and are timed then."""
+        self._pulse.feel()
         homes = self._checkpoints.homes
         for alert in said.alerts:
             told = partial(self._alert_acknowledged, deciding(alert, frames))
@@ -282,38 +284,21 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             raise self._failure
         now = self._last_turn = time.monotonic()
         self._checkpoints.turn(now)
-        for partition in self._checkpoints.ledgers:
-            if (lag := self._lag(partition)) is not None:
-                self._attendance.answers(partition, now)
-            if lag == 0 and now - self._looked.get(partition, 0.0) >= HOUSEKEEPING_S:
-                self._looked[partition] = now
-                self._caught_up.add(partition)
-                await self._find_silent(partition)
+        for partition, ledger in self._checkpoints.ledgers.items():
+            if (told := self._reading.told(partition)) is not None:
+                self._attendance.answers(partition, now, told.end, told.us, ledger.position)
+        for bed, silent_us in self._checkpoints.decided():
+            await self._declare_silent(bed, silent_us)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
+            for partition in self._checkpoints.ledgers:
+                self._checkpoints.write_ahead(*self._attendance.overdue(partition, self._checkpoints.homes))
             self._show_state()
             self._checkpoints.commit()
 
-    def _lag(self, partition: int) -> int | None:
-        """Messages on the partition that are not analysed yet; None while the broker has not told lately."""
-        tp = TopicPartition(self._frames_topic, partition)
-        if tp not in self._consumer.assignment():
-            return None
-        end, told_ms = self._consumer.highwater(tp), self._consumer.last_poll_timestamp(tp)
-        if end is None or not told_ms or time.time() - told_ms / 1e3 > FRESH_S:
-            return None
-        return max(0, int(end) - self._checkpoints.ledgers[partition].position)
-
     def _unanswered(self) -> int:
-        """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed."""
-        return sum(self._lag(partition) is None for partition in self._checkpoints.ledgers.keys() - self._at_hand)
-
-    async def _find_silent(self, partition: int) -> None:
-        """Tell the ward of beds from which nothing comes, though all there is has been read."""
-        now_us = int(self._clock() * 1e6)
-        overdue = self._attendance.overdue(partition, self._checkpoints.homes, now_us)
-        for bed in await self._checkpoints.write_ahead(overdue, now_us):
-            await self._declare_silent(bed, now_us)
+        """Partitions Kafka has told nothing of lately."""
+        return self._reading.unanswered(self._at_hand)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
         self._attendance.silent(bed)
@@ -327,8 +312,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
         for partition, ledger in self._checkpoints.ledgers.items():
-            if (lag := self._lag(partition)) is not None:
-                self.metrics.lag(partition, lag, lag / max(1, len(ledger.beds)) * REFERENCE_FRAME_S)
+            if (told := self._reading.told(partition)) is not None:
+                self.metrics.lag(partition, told.lag, told.lag / max(1, len(ledger.beds)) * REFERENCE_FRAME_S)
 
     # partitions come and go
 
@@ -343,8 +328,6 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
             self._attendance.clear()
-            self._caught_up.clear()
-            self._looked.clear()
 
     async def on_partitions_assigned(self, assigned: set[Any]) -> None:
         """Restore the beds of the partitions; aiokafka may have begun to fetch, from where they were committed."""
@@ -354,10 +337,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 return
             partitions = {tp.partition for tp in assigned}
             try:
-                interrupted = await self._checkpoints.restore(partitions)
+                if (interrupted := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
+                    return
+                now_us = int(self._clock() * 1e6)
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active
-                    self._attendance.restored(bed, view.last_ingest_time_us, int(self._clock() * 1e6), silent=told)
+                    home = self._checkpoints.homes[bed]
+                    self._attendance.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
                 for bed, silent_us in interrupted:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
@@ -369,6 +355,17 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._failure = KafkaError(f"the beds could not be restored: {error!r}")
             self._assigned, self._rebalancing = True, False
             self.metrics.assigned(partitions)
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The work's result; None if it was cut off because there is nothing to do any more."""
+        working, told = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+            return await working if working.done() else None
+        finally:
+            for task in (working, told):
+                task.cancel()
+            await asyncio.wait({working, told})
 
     # what the pages show
 
@@ -391,8 +388,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return f"Kafka does not answer for {lost} partitions"
         if (quiet_s := self._quiet_s()) > FRESH_S:
             return f"no turn of the loop for {quiet_s:.0f} s"
-        behind = self._checkpoints.ledgers.keys() - self._caught_up
-        return f"not caught up on {len(behind)} partitions" if behind else None
+        behind = sum(not self._attendance.is_caught_up(partition) for partition in self._checkpoints.ledgers)
+        return f"not caught up on {behind} partitions" if behind else None
 
     def _quiet_s(self) -> float:
         return time.monotonic() - self._last_turn

@@ -152,9 +152,14 @@ class Ledger:
 
     def saved(self, bed: str, offset: int, place: int) -> None:
         """The bed's snapshot of `offset` is durable at `place` of `ecg.state`."""
-        if offset >= self._from.get(bed, 0):
+        if bed in self._from and offset >= self._from[bed]:
             self._from[bed] = offset
             self._place[bed] = place
+
+    def lost(self, bed: str) -> None:
+        """Nothing is known of the bed before its next frame: nothing of it has to be read again."""
+        self._from.pop(bed, None)
+        self._place.pop(bed, None)
 
     def commit(self) -> tuple[int, str]:
         """The offset to commit for the group, and its metadata."""

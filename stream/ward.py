@@ -131,7 +131,7 @@ class Ward:
     # --- bugs --------------------------------------------------------------------------------------------------------
 
     def _quarantine(self, name: str, error: Exception, frame: Frame | None = None) -> None:
-        """Drop a frame that met a bug and what was known of its bed, which learns anew: from there, or from what is next.
+        """Drop a frame that met a bug and what was known of its bed, which learns anew: from there, or from what comes.
 
         At once, and not with its next frame: also of a bed that sends no more it has to be told that it is silent.
         """

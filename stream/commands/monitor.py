@@ -45,6 +45,7 @@ def monitor(
     from stream.ward import Ward
     from stream.warm import tell, warm_up
 
+    serve.heed()  # kernels may have to be compiled first, for minutes
     chosen = settings.load(
         **_given(
             model_dir=model_dir,

@@ -110,6 +110,20 @@ def test_a_bed_that_is_ahead_of_the_position_is_saved_as_far_as_it_is() -> None:
     assert ledger.offset("b") == 11
 
 
+def test_a_bed_of_which_nothing_is_known_holds_nothing_back() -> None:
+    ledger = Ledger(0)
+    for offset, bed in enumerate("abab"):
+        ledger.next(offset)
+        ledger.admits(bed, offset)
+    ledger.saved("b", 4, 7)
+    ledger.lost("a")
+    ledger.saved("a", 3, 5)  # of before, on its way for long
+    assert ledger.commit() == (4, "state=7")
+    ledger.next(4)
+    assert ledger.admits("a", 4)
+    assert ledger.commit()[0] == 4
+
+
 @pytest.mark.parametrize(
     ("metadata", "place"), [("", 0), ("state=17", 17), ("state=-1", 0), ("17", 0), ("state=1²", 0)]
 )

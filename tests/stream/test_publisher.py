@@ -76,23 +76,43 @@ async def test_room_is_bounded() -> None:
     assert broker.sent == [b"1", b"2", b"3"]
 
 
-@pytest.mark.parametrize("where", ["handing over", "delivery"])
-async def test_what_can_pass_is_tried_again_until_it_does(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_settled_waits_for_the_partitions_it_is_told() -> None:
+    broker = Broker()
+    publisher = Publisher(broker)
+    await publisher.send("t", b"k", b"no leader", 0)
+    await publisher.send("t", b"k", b"1", 1)
+    waiting = asyncio.create_task(publisher.settled({1, 2}))
+    await turns()
+    assert not waiting.done()
+    broker.acknowledge(1)
+    await asyncio.wait_for(waiting, 5)
+    assert publisher.in_flight == 1
+
+
+async def test_what_finds_no_room_is_tried_again_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.publisher.RETRY_S", 0.0)
     broker, errors, told = Broker(), [], []
     publisher = Publisher(broker, lambda: errors.append(1))
-    if where == "handing over":
-        broker.refuse = [aiokafka.errors.KafkaTimeoutError(), aiokafka.errors.KafkaTimeoutError()]
+    broker.refuse = [aiokafka.errors.KafkaTimeoutError(), aiokafka.errors.KafkaTimeoutError()]
     await publisher.send("t", b"k", b"alert", acknowledged=lambda offset, _: told.append(offset))
-    if where == "delivery":
-        for attempt in (0, 1):
-            broker.futures[attempt].set_exception(aiokafka.errors.LeaderNotAvailableError())
-            await turns(10)
     broker.acknowledge(-1)
     await publisher.settled()
     assert len(errors) == 2
     assert len(told) == 1
-    assert set(broker.sent) == {b"alert"}
+    assert broker.sent == [b"alert"]
+
+
+async def test_what_the_producer_gives_up_is_not_sent_behind_what_follows() -> None:
+    """Raised behind cleared would stand for ever."""
+    broker = Broker()
+    publisher = Publisher(broker)
+    await publisher.send("t", b"id", b"raised", 0)
+    await publisher.send("t", b"id", b"cleared", 0)
+    broker.futures[0].set_exception(aiokafka.errors.LeaderNotAvailableError())
+    broker.acknowledge(1)
+    with pytest.raises(KafkaError):
+        await publisher.settled()
+    assert broker.sent == [b"raised", b"cleared"]
 
 
 @pytest.mark.parametrize("where", ["handing over", "delivery"])

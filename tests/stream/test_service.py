@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 
 import msgspec
@@ -19,6 +19,7 @@ from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
 from stream.publisher import Publisher
+from stream.pulse import Pulse
 from stream.service import Service
 from stream.settings import KafkaSettings
 from tests.stream.fake import FakeWard
@@ -142,9 +143,9 @@ async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
     waits = []
     settled = Publisher.settled
 
-    async def counted(publisher: Publisher) -> None:
+    async def counted(publisher: Publisher, partitions: Set[int] | None = None) -> None:
         waits.append(publisher)
-        await settled(publisher)
+        await settled(publisher, partitions)
 
     monkeypatch.setattr(Publisher, "settled", counted)
     await topics.create(kafka)
@@ -154,6 +155,85 @@ async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
         assert len(waits) < len(beds) / 2
     alerts, _ = await said(kafka)
     assert sorted(json.loads(alert)["bed"] for alert in alerts.values()) == sorted(beds)
+
+
+async def test_a_partition_without_a_leader_delays_no_bed_of_another(kafka: KafkaSettings) -> None:
+    """Not even while one of its own beds falls silent, which is to be made durable before it is told."""
+    four = kafka.model_copy(update={"partitions": 4})
+    await topics.create(four)
+    beds = tuple(f"bed {i}" for i in range(8))
+
+    async def send_now(number: int, *quiet: str) -> None:
+        now_us = time.time_ns() // 1000
+        await send(four, [frame(bed, 62 * number, seq=number, ingest_us=now_us) for bed in beds if bed not in quiet])
+
+    async with monitor(four, chosen=settings(silent_after_s=2.5, checkpoint_s=0.5)) as service:
+        await send_now(0)
+        await until(read_all(service, len(beds)))
+        homes = service._checkpoints.homes
+        stuck = homes[beds[0]]
+        quiet = next(bed for bed in beds if homes[bed] != stuck)
+        cluster = service._publisher._producer.client.cluster  # type: ignore[attr-defined]  # aiokafka's
+        leader, state, beats = (
+            cluster.leader_for_partition,
+            f"{four.topic_prefix}ecg.state",
+            f"{four.topic_prefix}ecg.beats",
+        )
+        away = {TopicPartition(state, stuck), TopicPartition(beats, stuck)}
+        cluster.leader_for_partition = lambda tp: -1 if tp in away else leader(tp)
+        saved, sent = counter(service, "telebeat_snapshots_total"), len(beds)
+        for number in range(1, 40):
+            await send_now(number, quiet, beds[0])
+            sent += len(beds) - 2
+            await until(read_all(service, sent))
+            await asyncio.sleep(0.1)
+        assert counter(service, "telebeat_beds_silent") == 1  # of the other nothing can be made durable yet
+        assert counter(service, "telebeat_snapshots_total") > saved
+        away.clear()
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+
+
+async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings) -> None:
+    """Its successor may have cleared what it was about to raise."""
+    await topics.create(kafka)
+    begun, on = threading.Event(), threading.Event()
+
+    class Slow(FakeWard):
+        def detect(self, frames: Sequence[Frame]) -> None:
+            super().detect(frames)
+            begun.set()
+            on.wait(30.0)
+
+    service = Service(settings(checkpoint_s=1e6), kafka, Slow())
+    service._pulse = Pulse(3.0)
+    running = asyncio.create_task(service.run())
+    await until(lambda: service.unready() is None)
+    await send(kafka, interleaved(40, ("a", "b")))
+    await until(begun.is_set)
+    await asyncio.sleep(3.5)  # the loop runs, however long the ward takes
+    on.set()
+    time.sleep(3.5)  # noqa: ASYNC251  # now it does not
+    with pytest.raises(KafkaError, match="stood still for"):
+        await running
+    assert await said(kafka) == ({}, {})
+
+
+async def test_the_end_does_not_wait_until_the_beds_are_restored(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics.create(kafka)
+    reading = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        reading.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Checkpoints, "_read_state", hang)
+    async with monitor(kafka) as service:
+        await asyncio.wait_for(reading.wait(), 30)
+        service.stop()
+        await until(lambda: not service._turn.locked())
+        assert service.unready() == "no partitions assigned yet"
 
 
 async def test_silence_is_not_declared_while_frames_wait_to_be_read(kafka: KafkaSettings) -> None:

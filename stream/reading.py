@@ -1,0 +1,74 @@
+"""How far a worker has read its partitions of `ecg.frames`, and whether Kafka answers for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Set
+from typing import Any, Final, NamedTuple
+
+from aiokafka import TopicPartition
+
+from stream.snapshots import Ledger
+
+FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
+
+
+class Told(NamedTuple):
+    """What the broker has told of a partition lately.
+
+    Attributes
+    ----------
+    end : int
+        Offset of the next message that is to come.
+    us : int
+        When it told, µs since the Unix epoch.
+    lag : int
+        Messages that are not analysed yet.
+    """
+
+    end: int
+    us: int
+    lag: int
+
+
+class Reading:
+    """Of one worker.
+
+    Parameters
+    ----------
+    topic : str
+    consumer : aiokafka.AIOKafkaConsumer
+    ledgers : mapping of int to Ledger
+        The books of its partitions, as they come and go.
+    """
+
+    def __init__(self, topic: str, consumer: Any, ledgers: Mapping[int, Ledger]) -> None:
+        self._topic = topic
+        self._consumer = consumer
+        self._ledgers = ledgers
+
+    def told(self, partition: int) -> Told | None:
+        """What the broker has told of a partition; None if nothing lately."""
+        tp = TopicPartition(self._topic, partition)
+        if tp not in self._consumer.assignment():
+            return None
+        end, told_ms = self._consumer.highwater(tp), self._consumer.last_poll_timestamp(tp)
+        if end is None or not told_ms or time.time() - told_ms / 1e3 > FRESH_S:
+            return None
+        return Told(int(end), int(told_ms) * 1000, max(0, int(end) - self._ledgers[partition].position))
+
+    def unanswered(self, at_hand: Set[int]) -> int:
+        """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed.
+
+        Parameters
+        ----------
+        at_hand : set of int
+            Those of which something is being analysed.
+        """
+        return sum(self.told(partition) is None for partition in self._ledgers.keys() - at_hand)
+
+    def again(self, partitions: Set[TopicPartition]) -> None:
+        """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""
+        for tp in partitions & self._consumer.assignment():
+            if (ledger := self._ledgers.get(tp.partition)) is not None:
+                self._consumer.seek(tp, ledger.position)
