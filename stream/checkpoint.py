@@ -16,27 +16,45 @@ other version, ahead of the log) costs its bed what it had learned, and is count
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiokafka.errors
+import msgspec
 import structlog
 from aiokafka import TopicPartition
 
-from stream import kafka, snapshots, topics
+from stream import kafka, snapshots, topics, wire
 from stream.errors import KafkaError, SnapshotError, TelebeatError
 from stream.metrics import Metrics
 from stream.publisher import Publisher
 from stream.roles import Analysis
 from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored
+from stream.wire import Alert
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
 AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
 READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
 
 log = structlog.get_logger()
+
+
+class Restored(NamedTuple):
+    """What is left to say after partitions have been taken over.
+
+    Attributes
+    ----------
+    silent : list of (str, int)
+        Beds whose silence was decided but perhaps not announced before a crash, and the moment, µs since the epoch.
+    orphans : list of (int, Alert)
+        Alerts, now cleared, that stood at beds which begin anew, and their partitions.
+    """
+
+    silent: list[tuple[str, int]]
+    orphans: list[tuple[int, Alert]]
 
 
 class Checkpoints:
@@ -81,6 +99,7 @@ class Checkpoints:
         self._commit_task: asyncio.Task[None] | None = None
         self._failure: KafkaError | None = None
         self._saved_at: dict[str, float] = {}
+        self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and the moment as of which
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self.ledgers: dict[int, Ledger] = {}
@@ -98,29 +117,33 @@ class Checkpoints:
         if (partition := self.homes.pop(bed, None)) is not None:
             self.ledgers[partition].lost(bed)
 
+    def told(self, alert: Alert, message: bytes) -> None:
+        """An alert was said, as this message: while it stands, its bed's snapshots hold it."""
+        standing = self._standing.setdefault(alert.bed, {})
+        if alert.state == "raised":
+            standing[alert.id] = message
+        else:
+            standing.pop(alert.id, None)
+
     # restoring
 
-    async def restore(self, partitions: set[int]) -> list[tuple[str, int]]:
+    async def restore(self, partitions: set[int]) -> Restored:
         """Take the partitions over: beds into the ward, the consumer to where reading has to begin.
-
-        Returns
-        -------
-        list of (bed, µs)
-            Beds whose silence was decided but perhaps not announced before the crash.
 
         Raises
         ------
         KafkaError
             If the state cannot be read.
         """
+        silent: list[tuple[str, int]] = []
+        orphans: list[tuple[int, Alert]] = []
         if not partitions:
-            return []
+            return Restored(silent, orphans)
         committed = await self._committed_offsets(partitions)
         places = {p: snapshots.place_of(metadata) for p, (_, metadata) in committed.items()}
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
         stored, unusable = await self._read_state(partitions, places)
-        silent = []
         for tp in frames:
             good = {bed: s for bed, s in stored[tp.partition].items() if s.snapshot.offset <= end[tp]}
             cold = (unusable[tp.partition] | stored[tp.partition].keys()) - good.keys()
@@ -133,17 +156,23 @@ class Checkpoints:
                     del good[bed]
                     continue
                 self.homes[bed] = tp.partition
+                for message in snapshot.standing:
+                    with contextlib.suppress(msgspec.DecodeError):
+                        self.told(wire.decode_alert(message), message)
                 if snapshot.silent_us:
                     silent.append((bed, snapshot.silent_us))
             for bed in sorted(cold):
                 self._metrics.cold_starts.inc()
                 log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=tp.partition)
+                if (known := stored[tp.partition].get(bed)) is not None:
+                    alerts = [wire.ended(message) for message in known.snapshot.standing]
+                    orphans += [(tp.partition, alert) for alert in alerts if alert is not None]
             position = min([committed[tp.partition][0], *(s.snapshot.offset for s in good.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
             self._consumer.seek(tp, position)
             self.ledgers[tp.partition] = Ledger(position, good.values())
             log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(good))
-        return silent
+        return Restored(silent, orphans)
 
     async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and metadata the group has committed; offset 0 where it has none."""
@@ -265,6 +294,7 @@ class Checkpoints:
         self.ledgers.clear()
         self._committed.clear()
         self._writing.clear()
+        self._standing.clear()
         self._ahead.clear()
         self._durable.clear()
         self._saved_at.clear()
@@ -272,7 +302,9 @@ class Checkpoints:
 
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
         partition = self.homes[bed]
-        return Snapshot(bed, partition, self.ledgers[partition].offset(bed), silent_us, self._ward.snapshot(bed))
+        standing = tuple(self._standing.get(bed, {}).values())
+        offset = self.ledgers[partition].offset(bed)
+        return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing)
 
     async def _write(self, copies: Iterable[Snapshot], now: float | None) -> None:
         """Steps 2 and 3 of the order above."""

@@ -253,6 +253,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             told = partial(self._alert_acknowledged, deciding(alert, frames))
             key, value = alert.id.encode(), wire.encode_alert(alert)
             await self._publisher.send(self._alerts_topic, key, value, homes[alert.bed], told)
+            self._checkpoints.told(alert, value)
             if alert.state == "raised":
                 self.metrics.raised(Rule[alert.rule.upper()], alert.priority)
         for batch in said.batches:
@@ -337,14 +338,17 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 return
             partitions = {tp.partition for tp in assigned}
             try:
-                if (interrupted := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
+                if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
                     return
+                for partition, alert in restored.orphans:
+                    key, value = alert.id.encode(), wire.encode_alert(alert)
+                    await self._publisher.send(self._alerts_topic, key, value, partition)
                 now_us = int(self._clock() * 1e6)
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active
                     home = self._checkpoints.homes[bed]
                     self._attendance.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
-                for bed, silent_us in interrupted:
+                for bed, silent_us in restored.silent:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
                 self._failure = kafka.explain(error)

@@ -45,6 +45,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
         was the wall clock's and cannot be read from the log again, so it is written down before it is acted on.
     state : bytes
         As `Ward.snapshot` made it.
+    standing : tuple of bytes
+        The bed's alerts that are raised, as they are on `ecg.alerts`: should nobody be able to read `state` any more,
+        they have to be cleared all the same, or they would stand for ever.
     """
 
     bed: str
@@ -52,6 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     silent_us: int
     state: bytes
+    standing: tuple[bytes, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

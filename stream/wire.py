@@ -190,6 +190,16 @@ def decode_alert(message: bytes) -> Alert:
     return _alert.decode(message)
 
 
+def ended(message: bytes) -> Alert | None:
+    """A raised alert of which nobody can tell how it went on, cleared where it was last known; None if unreadable."""
+    try:
+        alert = decode_alert(message)
+    except msgspec.DecodeError:
+        return None
+    sample, time = alert.decided_sample, alert.decided_time
+    return msgspec.structs.replace(alert, state="cleared", cleared_sample=sample, cleared_time=time)
+
+
 def encode_batch(batch: Batch) -> bytes:
     """The batch behind its version byte."""
     return bytes((VERSION,)) + _msgpack.encode(batch)

@@ -197,6 +197,31 @@ async def test_a_foreign_snapshot_costs_its_bed_what_it_learned_and_nothing_else
     assert await said(one) == expected(frames)
 
 
+async def test_an_alert_that_stands_is_cleared_though_nobody_can_read_its_beds_state(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an update that changes what a state is: what holds on is raised anew, under another id."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    frames = stream_of("a", 30)  # the last 360 samples lie within a loud stretch
+    await send(one, frames)
+    async with monitor(one) as service:
+        await until(read_all(service, len(frames)))
+    before, _ = await said(one)
+    (standing,) = [alert for alert in map(msgspec.json.decode, before.values()) if alert["state"] == "raised"]
+    monkeypatch.setattr("tests.stream.fake.VERSION", VERSION + 1)
+    async with monitor(one) as service:
+        await until(lambda: service.unready() is None)
+        assert counter(service, "telebeat_cold_starts_total") == 1
+    after, _ = await said(one)
+    assert msgspec.json.decode(after.pop(standing["id"])) == standing | {
+        "state": "cleared",
+        "cleared_sample": standing["decided_sample"],
+        "cleared_time": standing["decided_time"],
+    }
+    assert not any(msgspec.json.decode(alert)["state"] == "raised" for alert in after.values())
+
+
 async def test_a_restart_in_good_order_goes_on_where_it_was(kafka: KafkaSettings) -> None:
     one = kafka.model_copy(update={"partitions": 1})
     await topics.create(one)
