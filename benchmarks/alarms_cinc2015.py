@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true", help="also name the records told wrongly")
     parser.add_argument("--json", type=Path, help="write the counts here")
     arguments = parser.parse_args()
-    folders = data_dirs(arguments.data_dir) if arguments.data_dir is None else [arguments.data_dir]
+    folders = data_dirs(arguments.data_dir)
     folder = next((f / "cinc2015" for f in folders if (f / "cinc2015" / "ALARMS").is_file()), None)
     if folder is None:
         parser.error("no cinc2015/ALARMS found; name the folder of the databases with --data-dir")

@@ -330,7 +330,7 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", default=DATABASES, choices=DATABASES)
     parser.add_argument("--no-fit", action="store_true", help="only the constants as they are")
     arguments = parser.parse_args()
-    folders = data_dirs(arguments.data_dir) if arguments.data_dir is None else [arguments.data_dir]
+    folders = data_dirs(arguments.data_dir)
     paths = [(path, name) for name in arguments.databases for path in _paths(folders, name)]
     heard: list[Any] = [
         hear(*job, folders) for job in track(paths, "records", console=Console(stderr=True), transient=True)

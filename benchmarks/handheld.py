@@ -71,7 +71,7 @@ def strips(data_dir: Path | None) -> list[tuple[Path, str]]:
     RecordError
         There are none, or nothing says what they are.
     """
-    folders = [data_dir] if data_dir is not None else data_dirs(None)
+    folders = data_dirs(data_dir)
     records = find_records(folders, database=DATABASE)
     table = records[0].parent / REFERENCE
     try:

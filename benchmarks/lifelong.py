@@ -55,7 +55,7 @@ def hearts(data_dir: Path | None) -> list[Path]:
     RecordError
         There are none.
     """
-    folders = [data_dir] if data_dir is not None else data_dirs(None)
+    folders = data_dirs(data_dir)
     records = find_records(folders, database=DATABASE)
     found = [path for path in records if HEART.fullmatch(path.name) and int(path.name[1:]) % 2]
     if not found:

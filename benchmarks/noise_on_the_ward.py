@@ -64,7 +64,7 @@ def judge(case: Case, said: Said) -> dict[str, Any]:
 
 def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
     """Gross figures of every level of noise."""
-    folders = [data_dir] if data_dir is not None else data_dirs(None)
+    folders = data_dirs(data_dir)
     reader = Reader.load(model)
     ward = Ward(reader)
     names = expand(KINDS)

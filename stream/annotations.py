@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import wfdb
 
+from model.ec57 import files
 from stream.errors import RecordError
 from stream.wire import DOUBTED, UNREADABLE, Alert, Beat, Mark, Revision, encode_alert
 
@@ -153,19 +154,16 @@ def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
     return path
 
 
-def read_labels(path: Path, annotator: str) -> list[tuple[int, str]]:
+def read_labels(path: Path, annotator: str, rate_hz: float) -> list[tuple[int, str]]:
     """Sample and symbol of every annotation in ``PATH.ANNOTATOR`` that has its place at a beat.
 
     Raises
     ------
     RecordError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or counts at another rate than the record.
     """
-    try:
-        read = wfdb.rdann(str(path), annotator)
-    except Exception as error:  # wfdb raises whatever its parser meets
-        raise RecordError(f"annotations {path}.{annotator} cannot be read ({error}); name another suffix") from error
-    return [(int(at), text) for at, text in zip(read.sample, read.symbol, strict=True) if text not in NO_BEATS]
+    read = files.read(path.parent, path.name, annotator, rate_hz)
+    return [(int(at), text) for at, text in zip(read.samples, read.symbols, strict=True) if text not in NO_BEATS]
 
 
 def _decision(alert: Alert) -> tuple[int, int, str, bool]:

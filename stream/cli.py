@@ -6,7 +6,10 @@ library and typer it imports when it runs, so that `telebeat --help` is quick an
 
 from __future__ import annotations
 
+import errno
+import logging
 import sys
+from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,14 +41,25 @@ for _name, (_help, _members) in GROUPS.items():
     app.add_typer(_group, name=_name)
 
 
+#: What comes as late as the last byte of a result, wherever it is written.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _refuse(reason: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]telebeat:[/] {escape(reason)}", highlight=False, markup=True, soft_wrap=True)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; an error that is the input's fault is one line on stderr and exit status 2."""
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # its errors are told in our words; logs have them
     try:
         app()
     except TelebeatError as error:
-        Console(stderr=True).print(
-            f"[bold red]telebeat:[/] {escape(str(error))}", highlight=False, markup=True, soft_wrap=True
-        )
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _refuse(f"nothing more can be written ({(error.strerror or str(error)).lower()}); make room and run it again")
     except KeyboardInterrupt:
         sys.exit(130)

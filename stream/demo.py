@@ -77,9 +77,14 @@ def find_source(chosen: Path | None, beds: int) -> Source:
     Parameters
     ----------
     chosen : Path, optional
-        Folder to look in first.
+        Folder to look in, and in no other.
     beds : int
         How many are to be filled; no more records than that are named.
+
+    Raises
+    ------
+    RecordError
+        If there is no record in the folder that was chosen.
     """
     from replay.records import find_records  # noqa: PLC0415  # wfdb is slow to import and the scripts do without
 
@@ -90,6 +95,8 @@ def find_source(chosen: Path | None, beds: int) -> Source:
                 order = [*(n for n in SHOWN_FIRST if n in paths), *(n for n in sorted(paths) if n not in SHOWN_FIRST)]
                 names = [str(paths[name]) for name in order[:beds]]
                 return Source(f"records of {paths[order[0]].parent.name}", tuple(names))
+    if chosen is not None:
+        raise RecordError(f"no WFDB records in {chosen}; name another --data-dir, or none for scripted patients")
     scripts = sorted(
         str(path) for path in importlib.resources.files("replay.patients").iterdir() if str(path).endswith(".ecg")
     )

@@ -123,7 +123,8 @@ def prepare(path: Path, ward: Ward, begin_s: float, seconds: float, reference: s
     seconds = min(seconds, record.seconds - begin_s)
     heard = round((begin_s + seconds + AFTER_S) * record.rate_mhz / 1000)
     said = analyse(dataclasses.replace(record, samples=record.samples[:heard]), ward)
-    return Strip(record, said, begin_s, seconds, () if reference is None else read_labels(path, reference))
+    labels = () if reference is None else read_labels(path, reference, record.rate_mhz / 1000)
+    return Strip(record, said, begin_s, seconds, labels)
 
 
 def save(strip: Strip, file: Path) -> None:
@@ -314,7 +315,7 @@ def _bars(axes: Axes, strip: Strip, begin: float, end: float, base: float, lanes
     """The rhythm, and above it each alert from its onset to its end: pale until it was told, then full."""
     changes = [(m.sample / strip.rate_hz, m.aux) for m in strip.said.marks if m.symbol == "+"]
     ends = [at for at, _ in changes[1:]] + [float("inf")]
-    for (onset, aux), until in zip(changes, ends, strict=True):
+    for (onset, aux), until in zip(changes, ends, strict=False):  # no rhythm may have been told at all
         span = max(onset, begin), min(until, end)
         _bar(axes, (span[0], span[1] - GAP_S / 3), base, RHYTHM_COLOUR)
         name = RHYTHMS.get(aux, aux.removeprefix("("))

@@ -77,19 +77,26 @@ def load_as(kind: type[S], given: Mapping[str, Any]) -> S:
 
 
 def data_dirs(chosen: Path | None = None) -> list[Path]:
-    """Folders to look for databases in, best first, each once: those named, beside the checkout, the user's cache.
+    """Folders to look for databases in, best first, each once: the usual one, beside the checkout, the user's cache.
+
+    Parameters
+    ----------
+    chosen : Path, optional
+        Named at the command: this one alone. What lies in another may be something else.
 
     Raises
     ------
     SettingsError
-        If one that was named does not exist: what lies in the next may be something else.
+        If one that was named does not exist.
     """
     usual = load().data_dir
     name, folder = ("TELEBEAT_DATA_DIR", usual) if chosen is None else ("--data-dir", chosen)
     if folder is not None and not folder.is_dir():
         raise SettingsError(f"{name}: there is no folder {folder}; correct it or leave it out")
+    if chosen is not None:
+        return [chosen]
     found: dict[Path, Path] = {}
-    for folder in (chosen, usual, BESIDE_CHECKOUT, user_data_dir()):
+    for folder in (usual, BESIDE_CHECKOUT, user_data_dir()):
         if folder is not None and folder.is_dir():
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

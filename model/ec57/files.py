@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import wfdb
 
 from model.ec57.annotations import Annotations
 from stream.errors import RecordError
+
+END: Final = b"\0\0"  # mark of two bytes, as all of a file's annotations begin with two
 
 
 def header(folder: Path, record: str) -> tuple[float, int | None]:
@@ -16,14 +19,19 @@ def header(folder: Path, record: str) -> tuple[float, int | None]:
     Raises
     ------
     RecordError
-        If there is no readable header.
+        If there is no readable header, or no sampling rate in it.
     """
+    path = folder / f"{record}.hea"
+    if not path.is_file():  # the library takes a name with * or :// for more than a name
+        raise RecordError(f"{path}: no readable WFDB header (no such file); put it beside the annotations")
     try:
         head = wfdb.rdheader(str(folder / record))
     except (OSError, ValueError, IndexError, KeyError) as error:
-        path = folder / f"{record}.hea"
         raise RecordError(f"{path}: no readable WFDB header ({error}); put it beside the annotations") from error
-    return float(head.fs), int(head.sig_len) if head.sig_len else None
+    rate_hz = float(head.fs or 0.0)
+    if rate_hz <= 0.0:
+        raise RecordError(f"{path}: sampled at {rate_hz:g} Hz; correct the rate in its first line")
+    return rate_hz, int(head.sig_len) if head.sig_len else None
 
 
 def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotations:
@@ -40,7 +48,9 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
     content = path.read_bytes()
     if not content:
         raise RecordError(f"{path}: it is empty, not even an end mark is in it; make it again")
-    if content == b"\0\0":
+    if not content.endswith(END) or len(content) % len(END):
+        raise RecordError(f"{path}: no WFDB annotation file, or cut short: it has no end mark; make it again")
+    if content == END:
         return Annotations.of([], [])  # only the end mark: the annotator found nothing
     try:
         file = wfdb.rdann(str(folder / record), annotator)

@@ -137,7 +137,8 @@ def score_files(
 ) -> RecordScore:
     """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
 
-    Sampling rate and length are those of the header in `reference`.
+    Sampling rate and length are those of the header in `reference`. A record in a folder of that, ``set_1/100``, may
+    have its test file in the same folder of `test` or in `test` itself, where `telebeat annotate` puts it.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def score_files(
     length_s = length / rate_hz if length is not None else None
     end_s = length_s if end_s is None else end_s if length_s is None else min(end_s, length_s)
     truth = read(reference, record, reference_annotator, rate_hz)
-    found = read(test, record, annotator, rate_hz) if (test / f"{record}.{annotator}").is_file() else None
+    places = [name for name in (record, Path(record).name) if (test / f"{name}.{annotator}").is_file()]
+    found = read(test, places[0], annotator, rate_hz) if places else None
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)

@@ -48,7 +48,7 @@ def annotate(
 
     chosen = limits.load()
     names = wanted(records, more)
-    folders = data_dirs() if data_dir is None else [data_dir]
+    folders = data_dirs(data_dir)
     paths = list(dict.fromkeys(find_records(folders, names or None, database)))  # one named twice is one
     model = model or load().model_dir
     if json_file is not None:

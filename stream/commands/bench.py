@@ -68,7 +68,7 @@ def detector(
     from stream import outputs
     from stream.settings import data_dirs
 
-    folders = [data_dir] if data_dir is not None else data_dirs()
+    folders = data_dirs(data_dir)
     most = QUICK_RECORDS if quick else None
     seconds, speed_budget_s = (QUICK_SPEED_S, QUICK_SPEED_BUDGET_S) if quick else (SPEED_S, SPEED_BUDGET_S)
     budget_s = (min(budget, QUICK_BUDGET_S) if budget else QUICK_BUDGET_S) if quick else budget or None
@@ -170,7 +170,7 @@ def fiducials(
     if json_file is not None:
         outputs.file(json_file)
     loud = Console(stderr=True, markup=False)
-    paths = bench.records([data_dir] if data_dir is not None else data_dirs(), wanted(records) or None)
+    paths = bench.records(data_dirs(data_dir), wanted(records) or None)
     delineate = None
     if peer:
         try:

@@ -16,6 +16,7 @@ def dashboards(
     """Write the Grafana dashboards *Pipeline* and *Ward alarms* as JSON."""
     from rich.console import Console
 
+    from stream import outputs
     from stream.errors import ExtraError
 
     try:
@@ -24,5 +25,5 @@ def dashboards(
         raise ExtraError(
             f"{error.name} is not installed, and dashboards are made with it: pip install grafana-foundation-sdk"
         ) from None
-    for file in write(out):
+    for file in write(outputs.folder(out)):
         Console(markup=False).print(f"wrote {file}", highlight=False, soft_wrap=True)

@@ -43,6 +43,8 @@ def download(
         return
     if not databases:
         raise SettingsError("name a database, such as `telebeat download mitdb`; --list shows the known ones")
+    if mirror is not None and not mirror.startswith(("https://", "http://")):
+        raise SettingsError(f"--from {mirror}: an address begins with https:// or http://")
     console = Console(stderr=True, markup=False, highlight=False)
     for database in databases:
         with _progress(console, database) as report:

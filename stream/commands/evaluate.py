@@ -83,8 +83,10 @@ def evaluate(
 
     _needed()
     start_s = seconds(start)
+    if arms and not ablations:
+        raise SettingsError("--arms chooses among what --ablations teaches; give that, too")
     chosen = _arms(arms) if ablations else []
-    folders = data_dirs() if data_dir is None else [data_dir]
+    folders = data_dirs(data_dir)
     names = wanted(records, more)
     paths = choose(folders, names, wanted(database), reference_annotator)
     model = model or load().model_dir
@@ -99,6 +101,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         heard = _hear(loud, paths, kept, model, reference_annotator, jobs)
+        _warn_of_short(loud, heard, start, start_s)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
             "weights": reader.card.get("weights_blake2b", ""),
@@ -170,6 +173,15 @@ def _hear(
             heard.append(one)
             progress.update(task, advance=1, description=f"{one.passage.database}/{one.passage.record}")
     return heard
+
+
+def _warn_of_short(console: Console, heard: Sequence[Heard], start: str, start_s: float) -> None:
+    """Say which records have nothing to judge; all of them are an error."""
+    short = [f"{one.passage.database}/{one.passage.record}" for one in heard if one.seconds <= start_s]
+    if len(short) == len(heard):
+        raise SettingsError(f"every record ends before {start}, and nothing of them is judged: use --from 0")
+    if short:
+        console.print(f"nothing is judged of {', '.join(short)}: they end before {start}; use --from 0", soft_wrap=True)
 
 
 def _ablate(

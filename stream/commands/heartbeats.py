@@ -159,8 +159,11 @@ def _folder(data_dir: Path | None, task: Task) -> Path:
     for folder in data_dirs(data_dir):
         if (folder / task.database).is_dir():
             return folder / task.database
+        if folder.resolve().name == task.database:
+            return folder
+    where = f"{data_dir} has no" if data_dir is not None else "no data folder has"
     raise RecordError(
-        f"no data folder has {task.database}; fetch it with `telebeat download {task.database}`, name its folder with "
+        f"{where} {task.database}; fetch it with `telebeat download {task.database}`, name its folder with "
         "--data-dir, or give the set's CSV files with --csv-dir"
     )
 

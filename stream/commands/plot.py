@@ -33,13 +33,16 @@ def plot(
     from stream import limits, outputs
     from stream import plot as strips
     from stream.commands.score import seconds as parse_seconds
+    from stream.errors import SettingsError
     from stream.settings import data_dirs, load
     from stream.ward import Ward
     from stream.warm import tell
 
+    if not out.suffix:
+        raise SettingsError(f"--out {out}: name a .png, .svg or .pdf file")
     alarms = limits.load()
     begin_s = parse_seconds(start)
-    (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
+    (path,) = find_records(data_dirs(data_dir), [record])
     outputs.file(out)
     tell(Console(stderr=True).print)
     ward = Ward(Reader.load(model or load().model_dir), alarms)

@@ -92,7 +92,7 @@ def _load(
 
     loaded: list[Record] = []
     if names or not scripts:
-        folders = data_dirs() if data_dir is None else [data_dir]
+        folders = data_dirs(data_dir)
         try:
             paths = find_records(folders, names, database or (None if names else FIRST_DATABASE))
         except RecordError:

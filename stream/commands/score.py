@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +33,7 @@ def score(
     every: Annotated[bool, typer.Option("--all", help="all records of REF, also those that TEST has not")] = False,
     start: Annotated[str, typer.Option("--from", help="start of the test period, seconds or m:ss")] = "5:00",
     end: Annotated[str | None, typer.Option("--to", help="its end; default: the record's")] = None,
-    window: Annotated[float, typer.Option(min=0, help="match window, ms")] = 150.0,
+    window: Annotated[float, typer.Option(min=0, max=10_000, help="match window, ms")] = 150.0,
     af_rhythms: Annotated[str, typer.Option(help="rhythms that count as AF episodes, such as AFIB,AFL")] = "AFIB",
     vf_rhythms: Annotated[str, typer.Option(help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
@@ -53,7 +55,8 @@ def score(
     for folder in (reference, test):
         if not folder.is_dir():
             raise RecordError(f"{folder}: no such folder")
-    names = _names(reference, test, records, every=every, annotator=annotator, reference_annotator=reference_annotator)
+    known = _known(reference, reference_annotator)
+    names = _names(known, reference, test, records, every=every, annotator=annotator)
     if json_file is not None:
         outputs.file(json_file)
     start_s = seconds(start)
@@ -83,7 +86,7 @@ def score(
     result = Score.of(scored)
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
-        _print_left_out(reference, reference_annotator, annotator, len(names), loud)
+        _print_left_out(len(known), annotator, len(names), loud)
     for reason in failed.values():
         loud.print(f"not scored: {reason}", style="bold red")
     _print_remarks(result, test, annotator, start, loud)
@@ -116,41 +119,50 @@ def score(
 
 def seconds(text: str) -> float:
     """Seconds from ``300``, ``5:00`` or ``1:02:03``."""
-    total = 0.0
-    try:
-        for part in text.split(":"):
-            total = 60.0 * total + float(part)
-    except ValueError:
-        total = -1.0
-    if not 0.0 <= total < float("inf"):
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text, re.ASCII):
         raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss")
+    total = 0.0
+    for part in text.split(":"):
+        total = 60.0 * total + float(part)
     return total
 
 
+def _known(reference: Path, annotator: str) -> list[str]:
+    """Names of the records that have reference annotations, with their folders below that of the reference."""
+    found = sorted(reference.rglob(f"*.{glob.escape(annotator)}"))
+    if not found:
+        raise RecordError(f"{reference}: no *.{annotator} here; choose another --reference-annotator")
+    return [path.relative_to(reference).with_suffix("").as_posix() for path in found]
+
+
 def _names(
-    reference: Path,
-    test: Path,
-    chosen: list[str] | None,
-    *,
-    every: bool,
-    annotator: str,
-    reference_annotator: str,
+    known: list[str], reference: Path, test: Path, chosen: list[str] | None, *, every: bool, annotator: str
 ) -> list[str]:
     """Names of the records to score."""
     if chosen:
-        return list(dict.fromkeys(name for text in chosen for name in text.replace(",", " ").split()))
-    known = sorted(path.stem for path in reference.glob(f"*.{reference_annotator}"))
-    if not known:
-        raise RecordError(f"{reference}: no *.{reference_annotator} here; choose another --reference-annotator")
-    names = known if every else [name for name in known if (test / f"{name}.{annotator}").is_file()]
+        wanted = dict.fromkeys(name for text in chosen for name in text.replace(",", " ").split())
+        if not wanted:
+            raise SettingsError("--records names no record; leave it out for all that have a test file")
+        return [_place(name, known) for name in wanted]
+    names = known if every else [name for name in known if _is_judged(test, name, annotator)]
     if not names:
         raise RecordError(f"{test}: no *.{annotator} of a record in {reference}; choose another folder or --annotator")
     return names
 
 
-def _print_left_out(reference: Path, reference_annotator: str, annotator: str, taken: int, loud: Console) -> None:
+def _place(name: str, known: list[str]) -> str:
+    """The record of this name, in whatever folder it is, if there is only one."""
+    if name not in known and len(found := [place for place in known if place.endswith(f"/{name}")]) == 1:
+        return found[0]
+    return name
+
+
+def _is_judged(test: Path, name: str, annotator: str) -> bool:
+    return any((test / f"{place}.{annotator}").is_file() for place in (name, Path(name).name))
+
+
+def _print_left_out(known: int, annotator: str, taken: int, loud: Console) -> None:
     """Say how many records of the reference have no test file."""
-    known = len(list(reference.glob(f"*.{reference_annotator}")))
     if known > taken:
         loud.print(f"{known - taken} of {known} records have no {annotator} file and are not scored (--all)")
 

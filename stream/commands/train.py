@@ -110,8 +110,9 @@ def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
     for folder in data_dirs(data_dir):
         if all((folder / database).is_dir() for database in databases):
             return folder
+    where = f"{data_dir} has not" if data_dir is not None else "no data folder has"
     raise RecordError(
-        f"no data folder has {' and '.join(databases)}; fetch them with `telebeat download`, give --data-dir, or name "
+        f"{where} {' and '.join(databases)}; fetch them with `telebeat download`, name another --data-dir, or name "
         "others with --config (unannotated = [] goes without hearts that nobody has annotated)"
     )
 

@@ -75,7 +75,7 @@ def words(
     from stream.warm import tell
 
     begin_s = seconds(start)
-    (path,) = find_records(data_dirs() if data_dir is None else [data_dir], [record])
+    (path,) = find_records(data_dirs(data_dir), [record])
     reader = Reader.load(model)
     strip = read_strip(path)
     tell(Console(stderr=True).print, update)
@@ -88,8 +88,10 @@ def words(
     first = int(np.searchsorted(samples, begin_s * strip.rate_hz))
     chosen = range(first, min(first + beats, len(samples)))
     if not chosen:
-        last = f"{samples[-1] / strip.rate_hz:.1f} s" if len(samples) else "nowhere"
-        raise SettingsError(f"{record} has no beat after {begin_s:g} s; its last is at {last}")
+        if not len(samples):
+            raise SettingsError(f"no beat is found in {record}: there is nothing to put into words")
+        last_s = samples[-1] / strip.rate_hz
+        raise SettingsError(f"{record} has no beat after {begin_s:g} s; its last is at {last_s:.1f} s")
 
     def level(field: int, beat: int) -> str:
         value = int(levels[beat, field])

@@ -82,11 +82,29 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.tb").touch()  # it was cut: one that says nothing has an end mark
     with pytest.raises(RecordError, match="it is empty"):
         read(tmp_path, "x", "tb", RATE)
-    with pytest.raises(RecordError, match="no readable WFDB header"):
+    for text in (b"this is no annotation file", b"odd", b"text of no length\0"):
+        (tmp_path / "x.tb").write_bytes(text)
+        with pytest.raises(RecordError, match="no end mark"):
+            read(tmp_path, "x", "tb", RATE)
+    for name in ("x", "x*"):
+        with pytest.raises(RecordError, match="no readable WFDB header"):
+            header(tmp_path, name)
+    (tmp_path / "x.hea").write_text("x 1 0 100\nx.dat 212 200\n")
+    with pytest.raises(RecordError, match="sampled at 0 Hz"):
         header(tmp_path, "x")
     write(tmp_path, "x", "tb", "100N", rate=250)
     with pytest.raises(RecordError, match="at 250 Hz, the record has 360 Hz"):
         read(tmp_path, "x", "tb", RATE)
+
+
+def test_a_file_that_was_cut_is_not_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    write(tmp_path, "x", "tb", "100N 500N 900N")
+    whole = (tmp_path / "x.tb").read_bytes()
+    for end in range(2, len(whole), 2):
+        (tmp_path / "x.tb").write_bytes(whole[:end])
+        if not whole[:end].endswith(b"\0\0"):
+            with pytest.raises(RecordError, match="cut short"):
+                read(tmp_path, "x", "tb", RATE)
 
 
 def test_gross_and_average(folders: tuple[Path, Path]) -> None:
@@ -129,6 +147,21 @@ def test_the_command_scores_the_records_that_test_has(folders: tuple[Path, Path]
     assert found["gross"]["table"]["N"] == {"n": 4, "s": 0, "v": 0, "f": 0, "q": 0, "o": 1, "x": 0}
     assert found["average"]["qrs_se"] == pytest.approx(87.5)
     assert found["from_s"] == 300.0
+
+
+def test_records_in_folders_are_found_where_annotate_puts_theirs(folders: tuple[Path, Path]) -> None:
+    ref, test = folders
+    for part, record in (("set_1", "a"), ("set_2", "b"), ("set_2", "c")):
+        (ref / part).mkdir(exist_ok=True)
+        for suffix in ("hea", "atr"):
+            (ref / f"{record}.{suffix}").rename(ref / part / f"{record}.{suffix}")
+    (test / "set_2").mkdir()
+    (test / "b.tb").rename(test / "set_2" / "b.tb")
+    for options, names in (([], ["set_1/a", "set_2/b"]), (["--records", "a set_2/b"], ["set_1/a", "set_2/b"])):
+        out, _ = run(*folders, "--csv", *options)
+        rows = {row["record"]: row for row in csv.DictReader(io.StringIO(out))}
+        assert list(rows) == [*names, "gross", "average"]
+        assert rows["gross"]["tp"] == "5"
 
 
 def test_the_command_goes_on_after_a_bad_file(folders: tuple[Path, Path]) -> None:
@@ -182,6 +215,9 @@ def test_the_command_refuses_what_makes_no_sense(folders: tuple[Path, Path], tmp
         ([*folders, "--reference-annotator", "nix"], RecordError),
         ([folders[0], tmp_path / "nowhere"], RecordError),
         ([*folders, "--from", "six"], SettingsError),
+        ([*folders, "--records", ""], SettingsError),
+        ([*folders, "--records", " , "], SettingsError),
+        ([*folders, "--window", "inf"], SystemExit),
         ([*folders, "--from", "6:00", "--to", "5:00"], SettingsError),
         ([*folders, "--from", "6:00", "--to", "6:00"], SettingsError),
     ):
@@ -190,7 +226,7 @@ def test_the_command_refuses_what_makes_no_sense(folders: tuple[Path, Path], tmp
 
 def test_times() -> None:
     assert [seconds(t) for t in ("0", "300", "5:00", "1:02:03.5")] == [0.0, 300.0, 300.0, 3723.5]
-    for wrong in ("", "x", "-1", "5:", "nan", "inf"):
+    for wrong in ("", "x", "-1", "5:", "nan", "inf", "5:-3", "1_0", "5:00:00:00", "1e3"):
         with pytest.raises(SettingsError):
             seconds(wrong)
 

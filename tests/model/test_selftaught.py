@@ -220,7 +220,7 @@ def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
 
 
 def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"no data folder has own and missing.*unannotated = \[\]"):
+    with pytest.raises(RecordError, match=r"has not own and missing.*unannotated = \[\]"):
         folder_of(data, small(databases=("own",), unannotated=("missing/p*",)))
     for pattern in ("foreign/x*", "own/p*"):  # there are none; those there are have annotations
         with pytest.raises(RecordError, match="without annotation; fetch them with `telebeat download"):

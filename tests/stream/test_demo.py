@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from replay import script, script_files
 from stream import board, demo
 from stream import kafka as clients
 from stream.board import STAGES, Board
-from stream.errors import ProcessError
+from stream.errors import ProcessError, RecordError
 from stream.processes import Child, cpu_seconds
 from stream.settings import KafkaSettings
 from stream.tail import Event
@@ -88,7 +89,9 @@ def test_a_rate_is_the_mean_of_the_last_intervals() -> None:
 
 def test_scripted_patients_play_where_there_are_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "data_dirs", lambda chosen: [tmp_path])
-    source = demo.find_source(tmp_path, 3)
+    with pytest.raises(RecordError, match="no WFDB records in"):
+        demo.find_source(tmp_path, 3)  # not what was asked for
+    source = demo.find_source(None, 3)
     assert "scripted" in source.name
     assert source.options[::2] == ("--script",) * 3
     assert all(Path(path).is_file() for path in source.options[1::2])
@@ -177,11 +180,12 @@ def nothing_left(folder: Path) -> None:
 
 @pytest.mark.timeout(300)
 async def test_the_demonstration_on_an_own_cluster(kafka: KafkaSettings, tmp_path: Path) -> None:
-    empty = tmp_path / "data"
-    empty.mkdir()
+    records = tmp_path / "data"
+    for name in ("a", "b", "c"):
+        script_files.write(script.load(f'patient "{name}" rate 250 Hz leads II V1\nsinus 90 for 30 s'), records)
     done = await asyncio.to_thread(
         subprocess.run,
-        [*TELEBEAT, "demo", "--seconds", "4", "--beds", "3", "--json", "-", "--data-dir", str(empty)],
+        [*TELEBEAT, "demo", "--seconds", "4", "--beds", "3", "--json", "-", "--data-dir", str(records)],
         env=own(tmp_path, TELEBEAT_KAFKA_BOOTSTRAP=kafka.bootstrap),
         capture_output=True,
         text=True,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
@@ -13,7 +15,7 @@ from rich.text import Text
 from model.reader import Reader
 from replay import script, script_files
 from stream import board, plot
-from stream.errors import SettingsError
+from stream.errors import RecordError, SettingsError
 from stream.ward import Ward
 
 SCRIPT = """\
@@ -69,6 +71,22 @@ def test_a_strip_names_the_alert_and_every_beat(record: Path, ward: Ward, tmp_pa
     assert sum(text in plot.LABEL_NAMES for text in texts) == len(beats) > 10
     plot.save(strip, tmp_path / "strip.png")
     assert (tmp_path / "strip.png").stat().st_size > 10_000
+
+
+def test_a_stretch_of_which_no_rhythm_is_told_is_drawn(ward: Ward, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    script_files.write(
+        script.load('patient "off" rate 250 Hz leads II V1\nsinus 75 for 20 s with leadoff all'), tmp_path
+    )
+    strip = plot.prepare(tmp_path / "off", ward, 0.0, 10.0)
+    assert not [mark for mark in strip.said.marks if mark.symbol == "+"]
+    plot.save(strip, tmp_path / "strip.png")
+
+
+def test_annotations_of_another_rate_are_not_drawn_elsewhere(record: Path, ward: Ward) -> None:
+    wfdb.wrann("drawn", "fast", np.array([250, 500]), symbol=["N", "N"], fs=500, write_dir=str(record.parent))
+    with pytest.raises(RecordError, match="at 500 Hz, the record has 250 Hz"):
+        plot.prepare(record, ward, 0.0, 10.0, "fast")
 
 
 @pytest.mark.parametrize(("begin", "seconds"), [(0.0, 0.5), (0.0, 121.0), (40.0, 10.0)])
