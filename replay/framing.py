@@ -60,9 +60,10 @@ def frames(
         If the bed's id or the frame length is out of bounds.
     """
     length = len(record.samples)
-    if not 0 <= first < length:
+    own = length - record.held  # what is held at the end is nothing to begin with
+    if not 0 <= first < own:
         raise RecordError(
-            f"record {record.name} has {record.seconds:g} s, there is nothing to play from "
+            f"record {record.name} has {own * 1000 / record.rate_mhz:g} s, there is nothing to play from "
             f"{first * 1000 / record.rate_mhz:g} s on; choose an earlier start"
         )
     if not 0 < len(bed) <= MAX_BED or not bed.isprintable():
@@ -99,7 +100,8 @@ def held(record: Record) -> Record:
 
     What is said of a beat is said some time behind it: without this the last beat of a recording would not be told.
     """
-    return dataclasses.replace(record, samples=hold(record.samples, record.rate_mhz))
+    samples = hold(record.samples, record.rate_mhz)
+    return dataclasses.replace(record, samples=samples, held=record.held + len(samples) - len(record.samples))
 
 
 def hold(samples: npt.NDArray[np.int16], rate_mhz: int) -> npt.NDArray[np.int16]:

@@ -31,16 +31,29 @@ _SAME: Final[dict[str, str]] = {
     **{f"ml{n}": n.upper() for n in ("i", "ii", "iii")},
 }
 
-_DECORATION: Final = re.compile(r"^(?:ecg|ekg|mod(?:ified)?|channel|lead)+(?=\D)")
+_DECORATION: Final = re.compile(r"^(?:ecg|ekg|mod(?:ified)?|channel|chest|lead)+(?=\D)")
 
-#: How the names of what polygraphs and monitors record beside an ECG begin.
+#: How the names of what polygraphs and monitors record beside an ECG begin. A chest has a belt for breathing, but also
+#: leads of an ECG, which say so.
 _NOT_ECG: Final = re.compile(
-    r"^(?:(?:abp|art|[in]?bp|nibp|cvp|pap|pcwp|icp|[lru]ap|so2|sao2|rr|imp|gsr|e?t?co2|o2|temp|hr|pulse|sv|flow|chest|abd)"
-    r"(?![a-z])|pleth|ppg|spo2|resp|nasal|airflow|thor|snor|eeg|eog|emg|bcg|scg|pcg|acc|gyro|stim|mark|trig|event)"
+    r"^(?:(?:abp|art|[in]?bp|nibp|cvp|pap|pcwp|icp|[lru]ap|so2|sao2|rr|imp|gsr|e?t?co2|o2|temp|hr|pulse|sv|flow|abd"
+    r"|chest(?![\W_]*(?:lead|ecg|ekg|[vc]\d)))(?![a-z])"
+    r"|pleth|ppg|spo2|resp|nasal|airflow|thor|snor|eeg|eog|emg|bcg|scg|pcg|acc|gyro|stim|mark|trig|event)"
 )
 
 #: Millivolts per unit. WFDB's default, an empty field, is mV.
-MILLIVOLTS: Final = {"": 1.0, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
+MILLIVOLTS: Final = {
+    "": 1.0,
+    **{
+        unit: size
+        for short, long, size in (("m", "milli", 1.0), ("u", "micro", 1e-3), ("n", "nano", 1e-6), ("", "", 1e3))
+        for unit in (f"{short}v", f"{short}volt", f"{short}volts", f"{long}volt", f"{long}volts")
+    },
+    **{f"{micro}{volt}": 1e-3 for micro in "µμ" for volt in ("v", "volt", "volts")},
+}
+
+#: Units of signals whose size nobody wrote down: steps of the converter, or none.
+_UNSCALED: Final = frozenset({"nu", "adu", "adc", "au", "a.u.", "bit", "bits", "count", "counts", "lsb", "raw", "step"})
 
 
 def is_ecg(name: str, units: str) -> bool:
@@ -50,6 +63,11 @@ def is_ecg(name: str, units: str) -> bool:
     unknown lead analysed shows its worth in its quality, an ECG left out is lost.
     """
     return units.strip().lower() in MILLIVOLTS and not _NOT_ECG.search(name.strip().lower())
+
+
+def is_unscaled(name: str, units: str) -> bool:
+    """Whether a signal may be an electrocardiogram but for its unit, which does not tell its size."""
+    return units.strip().lower() in _UNSCALED and is_ecg(name, "mV")
 
 
 def code(name: str) -> str:

@@ -18,15 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import leads
-from stream.errors import RecordError
+from replay import headers, leads
+from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID, MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
 
 DEFAULT_GAIN: Final = 200.0  # steps per mV where a header says 0 or nothing (WFDB's header(5))
 LARGEST: Final = 32767  # of an int16 either way; -32768 is `INVALID`
 FINEST_MV: Final = 1e-7  # smallest step a frame carries (0.1 nV): far below any amplifier's noise
 COARSEST_MV: Final = 1.0  # largest: an R wave would be a step or two
-LAST_TIME: Final = dt.datetime(2255, 1, 1, tzinfo=dt.UTC)  # frames count µs to 2^53
+OFFSET_MV: Final = 16.0  # no ECG lies so far from 0: half of where the detector clips, and more than any R wave
+FARTHEST_MV: Final = 300.0  # an electrode's offset is less (IEC 60601-2-27): what is farther is a fault, not an ECG
 
 #: The value that stands for "no reading" in each WFDB format (signal(5)); formats not listed have none.
 _NO_READING: Final = {
@@ -34,10 +35,18 @@ _NO_READING: Final = {
     "212": -(2**11), "310": -(2**9), "311": -(2**9), "24": -(2**23), "524": -(2**23), "32": -(2**31),
 }  # fmt: skip
 
+#: All formats that are read; differences (format 8) have no mark for "no reading".
+FORMATS: Final = tuple(sorted((*_NO_READING, "8"), key=int))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """The ECG of one record.
+
+    A recorder that is coupled to DC carries the offset of its electrodes, up to `FARTHEST_MV`. A lead whose median
+    is farther than `OFFSET_MV` from 0 is told relative to that; all others are told as recorded.
+    Readings farther than `FARTHEST_MV` from there, if they do not fit 16 bits at the file's own step, are told as that
+    far: a fault of one sample does not cost the others their resolution.
 
     Attributes
     ----------
@@ -52,7 +61,9 @@ class Record:
     samples : int16 array, shape (instants, leads)
         0 is 0 mV; `stream.frames.INVALID` where there is no reading.
     start : datetime or None
-        The header's time of the first sample, taken as UTC; None where it gives no date and time.
+        The header's time of the first sample, taken as UTC; None where it gives no date and time, or none that can be.
+    held : int
+        How many of the instants, at the end, are no readings but the last one held (see `framing.held`).
     """
 
     name: str
@@ -61,10 +72,11 @@ class Record:
     units_per_bit: tuple[float, ...]
     samples: npt.NDArray[np.int16]
     start: dt.datetime | None = None
+    held: int = 0
 
     @property
     def seconds(self) -> float:
-        """Length of the record."""
+        """Length of the record, with what is held."""
         return len(self.samples) * 1000 / self.rate_mhz
 
 
@@ -85,71 +97,59 @@ def read_record(path: Path | str) -> Record:
     """
     path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
-    header = _header(path)
-    rate_mhz = round(float(header.fs or 0) * 1000)
-    if not MIN_RATE_MHZ <= rate_mhz <= MAX_RATE_MHZ:
-        raise RecordError(
-            f"record {path.name}: sampled at {rate_mhz / 1000:g} Hz, but 100 to 1000 Hz are read; "
-            f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
-        )
-    names, units = _signals(path, header)
-    chosen = [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_ecg(n, u)][:MAX_LEADS]
-    if not chosen:
-        found = ", ".join(f"{n or 'unnamed'} [{u}]" for n, u in zip(names, units, strict=True)) or "no signals"
-        raise RecordError(f"record {path.name}: no ECG among its signals ({found}); choose a record with one")
-    if _is_empty(path, header):
-        raise RecordError(f"record {path.name}: it has no samples; choose another record")
-    columns, steps = _columns(path, header, chosen)
+    with headers.opened(path) as (place, header):
+        rate_mhz = round(float(header.fs or 0) * 1000)
+        if not MIN_RATE_MHZ <= rate_mhz <= MAX_RATE_MHZ:
+            raise RecordError(
+                f"record {path.name}: sampled at {rate_mhz / 1000:g} Hz, but 100 to 1000 Hz are read; "
+                f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
+            )
+        names, chosen = _chosen(path, header)
+        columns, steps = _columns(place, header, chosen)
     return Record(
         name=path.name,
         rate_mhz=rate_mhz,
         leads=leads.codes(names[i] for i in chosen),
         units_per_bit=tuple(steps),
         samples=columns,
-        start=_start(header),
+        start=headers.start(header),
     )
 
 
-def _header(path: Path) -> Any:
-    file = path.parent / f"{path.name}.hea"
-    if not file.is_file():
+def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
+    """Names of all signals, and which of them are read: the first ECG leads that have samples in a format known."""
+    names, units = headers.signals(path, header)
+    ecg = [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_ecg(n, u)]
+    if not ecg:
+        found = ", ".join(f"{n or 'unnamed'} [{u}]" for n, u in zip(names, units, strict=True)) or "no signals"
+        if unscaled := [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_unscaled(n, u)]:
+            raise RecordError(
+                f"record {path.name}: no ECG among its signals ({found}): {units[unscaled[0]]} is no unit of voltage, "
+                f"so that the size of {names[unscaled[0]] or 'a signal'} is not known; write the steps per mV and the "
+                "unit mV (or uV, V) into its header, such as 200/mV"
+            )
+        raise RecordError(f"record {path.name}: no ECG among its signals ({found}); choose a record with one")
+    if headers.is_empty(path, header):
+        raise RecordError(f"record {path.name}: it has no samples; choose another record")
+    stored = {i: headers.formats(header, i, names[i]) for i in ecg}
+    chosen = [i for i in ecg if stored[i] != {headers.NULL}][:MAX_LEADS]
+    if not chosen:
         raise RecordError(
-            f"record {path.name}: there is no {file}; check the folder (--data-dir) and the name, or fetch the "
-            "database with `telebeat download`"
+            f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0); "
+            "choose another record"
         )
-    try:
-        return wfdb.rdheader(str(path), rd_segments=True)
-    except Exception as error:  # wfdb raises whatever its parser meets
-        raise RecordError(f"record {path.name}: {file} cannot be read ({_reason(error)}); fetch it again") from error
-
-
-def _is_empty(path: Path, header: Any) -> bool:
-    """Whether a record holds nothing by its header, or by its files where that gives no length."""
-    if header.sig_len is not None or isinstance(header, wfdb.MultiRecord):
-        return bool(header.sig_len == 0)
-    files = [path.parent / name for name in header.file_name]
-    return all(file.is_file() and file.stat().st_size == 0 for file in files)
-
-
-def _signals(path: Path, header: Any) -> tuple[list[str], list[str]]:
-    """Names and units of the record's signals; those of a multi-segment record are its first segments'."""
-    if not isinstance(header, wfdb.MultiRecord):
-        return [n or "" for n in header.sig_name or []], [u or "" for u in header.units or []]
-    if header.layout == "fixed" and "~" in header.seg_name:
+    if unknown := set[str]().union(*(stored[i] for i in chosen)).difference(FORMATS):
+        kind = "a null signal in a part of the record" if unknown == {headers.NULL} else "its ECG's format"
         raise RecordError(
-            f"record {path.name}: its header has a gap (~) but no layout segment before it, and only records of "
-            "variable layout may have gaps; put a layout segment of length 0 first"
+            f"record {path.name}: format {', '.join(sorted(unknown))} ({kind}) is not read, only "
+            f"{', '.join(FORMATS)}; convert it (WFDB's `xform -i {path.name} -o NEW -O 16`) and play the result"
         )
-    segments = [s for s in header.segments if s is not None]
-    if not segments:
-        raise RecordError(f"record {path.name}: all of its segments are empty; choose another record")
-    names = [n or "" for n in segments[0].sig_name or []]
-    units = [""] * len(names)
-    for segment in reversed(segments):  # the layout segment, if any, is first and has the final say where it has one
-        for name, unit in zip(segment.sig_name or [], segment.units or [], strict=False):
-            if name in names and unit:
-                units[names.index(name)] = unit
-    return names, units
+    if not isinstance(header, wfdb.MultiRecord) and header.sig_len is None and header.file_name[0] == "~":
+        raise RecordError(
+            f"record {path.name}: its header gives no length, and its first signal is a null signal (~) that has none; "
+            "write the number of samples after the sampling rate"
+        )
+    return names, chosen
 
 
 def _columns(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
@@ -169,7 +169,8 @@ def _columns(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np
         values = sign * (raw.astype(np.int64) - baseline)
         if several and (per_frame := record.samps_per_frame[i] or 1) > 1:
             values, missing = _frame_means(values, missing, per_frame)
-        samples, step = _int16(values, missing, leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain)
+        step = leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain
+        samples, step = _int16(_near_0(values, missing, step), missing, step)
         result.append(samples)
         steps.append(step)
     return _stacked(path, result, steps)
@@ -181,15 +182,21 @@ def _joined(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.
     result: list[npt.NDArray[np.int16]] = []
     steps: list[float] = []
     for i in range(len(chosen)):
-        unit = _signals(path, header)[1][chosen[i]].strip().lower()
-        millivolts = record.p_signal[:, i] * leads.MILLIVOLTS[unit]
+        unit = headers.signals(path, header)[1][chosen[i]]
+        size = leads.MILLIVOLTS[unit.strip().lower()]
+        millivolts = record.p_signal[:, i] * size
         missing = ~np.isfinite(millivolts)
         gains = {(s.adc_gain[s.sig_name.index(n)] or DEFAULT_GAIN, s.units[s.sig_name.index(n)] or "")
                  for n in [record.sig_name[i]] for s in header.segments
                  if s is not None and n in (s.sig_name or []) and s.adc_gain and s.sig_len}  # fmt: skip
+        if others := {u for _, u in gains if leads.MILLIVOLTS.get(u.strip().lower()) != size}:
+            raise RecordError(
+                f"record {path.name}: lead {record.sig_name[i]} is in {unit or 'mV'} in one part of the record and in "
+                f"{', '.join(sorted(others))} in another; write gains of one unit into the headers of all segments"
+            )
         step = min((leads.MILLIVOLTS.get(u.strip().lower(), 1.0) / abs(g) for g, u in gains), default=1 / DEFAULT_GAIN)
         values = np.rint(np.where(missing, 0.0, millivolts) / step).astype(np.int64)
-        samples, step = _int16(values, missing, step)
+        samples, step = _int16(_near_0(values, missing, step), missing, step)
         result.append(samples)
         steps.append(step)
     return _stacked(path, result, steps)
@@ -226,6 +233,22 @@ def _frame_means(
     return np.rint(sums / np.maximum(counts, 1)).astype(np.int64), counts == 0
 
 
+def _near_0(values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: float) -> npt.NDArray[np.int64]:
+    """The values without their offset and within what an ECG can be, see `Record`; those of most records as they are.
+
+    The offset is one number of the whole record, as a baseline in its header would be: its first reading may be that of
+    an electrode still to be put on.
+    """
+    middle = 0 if missing.all() else round(float(np.median(values[~missing])))
+    if abs(middle) * step > OFFSET_MV:
+        values = values - middle
+    peak = int(np.abs(np.where(missing, 0, values)).max(initial=0))
+    if peak <= LARGEST or peak * step <= FARTHEST_MV:
+        return values
+    farthest = max(int(FARTHEST_MV / step), LARGEST)
+    return np.clip(values, -farthest, farthest)
+
+
 def _int16(
     values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: float
 ) -> tuple[npt.NDArray[np.int16], float]:
@@ -247,14 +270,6 @@ def _stacked(
     if wrong := [s for s in steps if s > COARSEST_MV]:
         raise RecordError(f"record {path.name}: a step of {wrong[0]:g} mV is no ECG; correct the gain in its header")
     return samples, steps
-
-
-def _start(header: Any) -> dt.datetime | None:
-    """The header's date and time; a year outside what a frame can carry counts as none."""
-    if header.base_date is None or header.base_time is None:
-        return None
-    start = dt.datetime.combine(header.base_date, header.base_time, tzinfo=dt.UTC)
-    return start if dt.datetime(1970, 1, 1, tzinfo=dt.UTC) <= start < LAST_TIME else None
 
 
 def _reason(error: Exception) -> str:
@@ -295,6 +310,11 @@ def wanted(options: Sequence[str] | None = None, arguments: Sequence[str] | None
     Between them are commas, or in an option blanks, too. A text that is the path of a record is one name, whatever is
     in it.
 
+    Raises
+    ------
+    SettingsError
+        If there is nothing in what was given: an empty variable of a script does not mean all records.
+
     >>> wanted(["208,201", "mitdb/100 101"], ["my data/102"])
     ['208', '201', 'mitdb/100', '101', 'my data/102']
     """
@@ -303,6 +323,8 @@ def wanted(options: Sequence[str] | None = None, arguments: Sequence[str] | None
         for text in texts or ():
             whole = _is_path(text)
             names += [text] if whole else [name for part in re.split(between, text) if (name := part.strip())]
+    if not names and (options or arguments):
+        raise SettingsError("nothing is named; leave the option out for all there are")
     return names
 
 

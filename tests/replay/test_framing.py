@@ -96,3 +96,12 @@ def test_bed_ids(bed: str) -> None:
 def test_frame_lengths(frame_ms: int) -> None:
     with pytest.raises(SettingsError, match="50 to 1000"):
         frames(record(), "bed", origin_us=0, frame_ms=frame_ms)
+
+
+def test_what_is_held_is_nothing_to_begin_with() -> None:
+    """The message tells the length of the record, not of what is played."""
+    longer = held(record(length=2000))
+    assert longer.held == 150
+    assert next(frames(longer, "bed", origin_us=0, first=1999)).first_sample == 1999
+    with pytest.raises(RecordError, match=r"has 8 s, there is nothing to play from 8 s on"):
+        frames(longer, "bed", origin_us=0, first=2000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.leads import PREFIX, UNSPECIFIED, code, codes, is_ecg
+from replay.leads import MILLIVOLTS, PREFIX, UNSPECIFIED, code, codes, is_ecg, is_unscaled
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ from replay.leads import PREFIX, UNSPECIFIED, code, codes, is_ecg
         ("ECG lead II", "II"),
         ("ECG II", "II"),
         ("lead V5", "V5"),
+        ("chest lead V1", "V1"),
+        ("chest V2", "V2"),
         ("MDC_ECG_LEAD_AVF", "AVF"),
     ],
 )
@@ -72,3 +74,20 @@ def test_other_signals_are_no_ecg() -> None:
 def test_whatever_is_in_volts_may_be_an_ecg(name: str) -> None:
     assert all(is_ecg(name, unit) for unit in ("mV", "uV", "µV", "V", "", "MV"))
     assert not any(is_ecg(name, unit) for unit in ("mmHg", "%", "NU", "bpm", "l/min"))
+
+
+def test_a_chest_has_leads_and_a_belt() -> None:
+    assert all(is_ecg(name, "mV") for name in ("chest lead V1", "Chest V1", "chest_ECG", "chest-lead", "chest C4"))
+    assert not any(
+        is_ecg(name, "mV") for name in ("chest", "Chest", "chest resp", "chest 1", "chest volume", "chest-2")
+    )
+
+
+def test_units_written_out() -> None:
+    sizes = {"millivolt": 1.0, "Millivolts": 1.0, "mVolt": 1.0, "microvolt": 1e-3, "microvolts": 1e-3, "volts": 1e3}
+    assert all(is_ecg("II", unit) and MILLIVOLTS[unit.lower()] == size for unit, size in sizes.items())
+
+
+def test_units_that_tell_no_size() -> None:
+    assert all(is_unscaled("II", unit) for unit in ("NU", "adu", "ADU", "LSB"))
+    assert not any(is_unscaled(name, unit) for name, unit in (("PLETH", "NU"), ("II", "mV"), ("II", "mmHg")))

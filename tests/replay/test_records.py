@@ -13,7 +13,7 @@ import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replay.records import Record, find_records, read_record, wanted
+from replay.records import FARTHEST_MV, OFFSET_MV, Record, find_records, read_record, wanted
 from stream import frames
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
@@ -91,6 +91,14 @@ def test_millivolts_are_those_written(
     invalid = digital == RANGES[fmt][2]
     np.testing.assert_array_equal(record.samples == frames.INVALID, invalid)
     truth = np.where(invalid, 0, digital - baselines)  # in steps of the file
+    for i, step in enumerate(steps):  # without the offset, and no farther than an ECG goes
+        valid = ~invalid[:, i]
+        middle = round(float(np.median(truth[valid, i]))) if valid.any() else 0
+        if abs(middle) * step > OFFSET_MV:
+            truth[valid, i] -= middle
+        if np.abs(truth[:, i]).max() > 32767:
+            farthest = max(int(FARTHEST_MV / step), 32767)
+            truth[:, i] = np.clip(truth[:, i], -farthest, farthest)
     found = np.where(invalid, 0, record.samples.astype(np.int64))
     factor = np.array(record.units_per_bit) / steps  # steps of the file in one of the record
     assert np.log2(factor) == pytest.approx(np.round(np.log2(factor)), abs=1e-9)
@@ -282,12 +290,21 @@ def test_segments_without_a_length_are_told_in_words(tmp_path: Path) -> None:
         read_record(tmp_path / "multi")
 
 
+@pytest.mark.parametrize("text", ["", " , ", ","])
+def test_nothing_named_is_not_all(text: str) -> None:
+    assert wanted(None, []) == []
+    with pytest.raises(SettingsError, match="nothing is named"):
+        wanted([text])
+    with pytest.raises(SettingsError, match="nothing is named"):
+        wanted(None, [text])
+
+
 def test_a_data_folder_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The records of the next best folder may be others."""
     monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SettingsError, match=r"TELEBEAT_DATA_DIR: there is no folder .*nowhere"):
         data_dirs()
-    assert data_dirs(tmp_path)[0] == tmp_path  # what is named at the command does not ask the variable
+    assert data_dirs(tmp_path) == [tmp_path]  # what is named at the command does not ask the variable
     monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path))
     with pytest.raises(SettingsError, match="--data-dir"):
         data_dirs(tmp_path / "nowhere")
@@ -297,9 +314,10 @@ def test_a_data_folder_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "data").mkdir()
     (tmp_path / "other").mkdir()
     monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "other"))
-    monkeypatch.setattr("stream.settings.BESIDE_CHECKOUT", tmp_path / "nowhere")
-    assert data_dirs(tmp_path / "other" / ".." / "data") == [tmp_path / "other" / ".." / "data", tmp_path / "other"]
+    monkeypatch.setattr("stream.settings.BESIDE_CHECKOUT", tmp_path / "other")
+    monkeypatch.setenv("TELEBEAT_DATA_DIR", str(tmp_path / "other" / ".." / "data"))
+    assert data_dirs() == [tmp_path / "other" / ".." / "data", tmp_path / "other"]
+    assert data_dirs(tmp_path / "other") == [tmp_path / "other"]
 
 
 @pytest.mark.data
