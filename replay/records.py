@@ -237,10 +237,12 @@ def _near_0(values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step:
     """The values without their offset and within what an ECG can be, see `Record`; those of most records as they are.
 
     The offset is one number of the whole record, as a baseline in its header would be: its first reading may be that of
-    an electrode still to be put on.
+    an electrode still to be put on. A lead that stands at a rail for half of the time, or does not move at all, has no
+    offset: it would look like one that rests at 0.
     """
-    middle = 0 if missing.all() else round(float(np.median(values[~missing])))
-    if abs(middle) * step > OFFSET_MV:
+    there = values[~missing]
+    middle = round(float(np.median(there))) if there.size else 0
+    if abs(middle) * step > OFFSET_MV and there.min() < middle < there.max():
         values = values - middle
     peak = int(np.abs(np.where(missing, 0, values)).max(initial=0))
     if peak <= LARGEST or peak * step <= FARTHEST_MV:

@@ -46,6 +46,16 @@ def test_up_to_16_mv_a_lead_is_as_recorded(tmp_path: Path, offset_mv: float) -> 
     assert record.units_per_bit == (0.005,)
 
 
+@pytest.mark.parametrize("rail", [32_767, -32_767])
+@pytest.mark.parametrize("standing", [600, 1000])
+def test_a_lead_at_a_rail_stays_there(tmp_path: Path, rail: int, standing: int) -> None:
+    """Brought to 0 it would be a flat line, and a heart that stands still."""
+    digital = waves()[:, None]
+    digital[:standing] = rail
+    record = read_record(write(tmp_path, "r", digital))
+    np.testing.assert_array_equal(record.samples, digital)
+
+
 def test_an_offset_of_segments_is_taken_off(tmp_path: Path) -> None:
     for name, gain in (("s1", 200.0), ("s2", 400.0)):
         write(tmp_path, name, (waves()[:, None] + 10_000) * int(gain) // 200, sig_name=["II"], adc_gain=[gain])

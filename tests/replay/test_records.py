@@ -94,7 +94,7 @@ def test_millivolts_are_those_written(
     for i, step in enumerate(steps):  # without the offset, and no farther than an ECG goes
         valid = ~invalid[:, i]
         middle = round(float(np.median(truth[valid, i]))) if valid.any() else 0
-        if abs(middle) * step > OFFSET_MV:
+        if abs(middle) * step > OFFSET_MV and truth[valid, i].min() < middle < truth[valid, i].max():
             truth[valid, i] -= middle
         if np.abs(truth[:, i]).max() > 32767:
             farthest = max(int(FARTHEST_MV / step), 32767)
