@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
 import aiokafka.errors
@@ -33,7 +33,7 @@ from stream.publisher import Publisher
 from stream.roles import Analysis
 from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored
-from stream.wire import Alert
+from stream.wire import Alert, Rule
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
 AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
@@ -124,6 +124,11 @@ class Checkpoints:
             standing[alert.id] = message
         else:
             standing.pop(alert.id, None)
+
+    def orphans(self, bed: str, active: Collection[Rule]) -> list[Alert]:
+        """Alerts that stand by what was said of a bed and not by what is known of it; cleared."""
+        standing = [wire.ended(message) for message in self._standing.get(bed, {}).values()]
+        return [a for a in standing if a is not None and a.rule not in {rule.label for rule in active}]
 
     # restoring
 
@@ -233,7 +238,7 @@ class Checkpoints:
             if bed not in self._writing and bed not in self._ahead:
                 due[self.homes[bed]].append(self._copy(bed))
         for copies in due.values():  # each partition for itself: another may be without a leader for long
-            self._start(self._write(copies, now))
+            self._begin(copies, self._write(copies, now))
         known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
 
@@ -245,7 +250,8 @@ class Checkpoints:
         """
         if ready := [bed for bed in beds if bed not in self._writing and bed not in self._ahead]:
             self._ahead |= dict.fromkeys(ready, silent_us)
-            self._start(self._write_ahead([self._copy(bed, silent_us) for bed in ready]))
+            copies = [self._copy(bed, silent_us) for bed in ready]
+            self._begin(copies, self._write_ahead(copies))
 
     async def _write_ahead(self, copies: list[Snapshot]) -> None:
         await self._write(copies, None)
@@ -299,6 +305,11 @@ class Checkpoints:
         self._durable.clear()
         self._saved_at.clear()
         self._metrics.oldest_snapshot.since(None)
+
+    def _begin(self, copies: Iterable[Snapshot], writing: Coroutine[Any, Any, None]) -> None:
+        """Write copies in the background; from now on none of their beds is copied until these are on their way."""
+        self._writing |= {copy.bed for copy in copies}
+        self._start(writing)
 
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
         partition = self.homes[bed]

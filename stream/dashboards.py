@@ -231,7 +231,8 @@ def build() -> dict[str, str]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write both dashboards into `folder`, which is there; returns the files."""
+    """Write both dashboards into `folder`, which is made when it is not there; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, text in build().items():
         files.append(folder / name)

@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream import kafka, tail, topics
 from stream.board import STAGES, Board
 from stream.broker import Broker, free_port
-from stream.errors import ProcessError, RecordError
+from stream.errors import ProcessError, RecordError, TelebeatError
 from stream.processes import Child, cpu_seconds
 from stream.settings import KafkaSettings, data_dirs, load_kafka
 
@@ -180,8 +180,14 @@ async def _watch(
         if follower.done():
             follower.result()
         view.seconds = watch.elapsed
-        view.latency = await pages.latency()
-        view.counts = await pages.counts()
+        try:
+            view.latency = await pages.latency()
+            view.counts = await pages.counts()
+        except TelebeatError:
+            await asyncio.sleep(LOOK_S)
+            for child in children:
+                child.check()  # one that has ended says why
+            raise
         show(view)
 
 

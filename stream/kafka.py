@@ -92,12 +92,14 @@ class Producer(_Guarded, AIOKafkaProducer):  # type: ignore[misc]
     def give_up(self) -> None:
         """Fail what is not sent, so that it is never sent, and nothing of it reported as an error nobody looked at."""
         accumulator = self._message_accumulator
+        accumulator.reenqueue = lambda _: None  # one that waits for its next attempt is done with, too
         # A batch that waits for another attempt has left the set its own callback is going to take it out of.
         accumulator._pending_batches.update(*accumulator._batches.values())
         accumulator.fail_all(aiokafka.errors.KafkaConnectionError("stopped before it was sent"))
         for batch in accumulator._pending_batches:
             if batch._drain_waiter.done():
                 batch._drain_waiter.exception()
+        accumulator._batches.clear()
 
 
 class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]

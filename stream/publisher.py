@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Set
+from functools import partial
 from typing import Any, Final, Protocol
 
 import aiokafka.errors
@@ -60,6 +62,7 @@ class Publisher:
         self._clock = clock
         self._room = asyncio.Semaphore(max_in_flight)
         self._pending: dict[asyncio.Task[None], int | None] = {}  # and their partitions
+        self._waiting: Counter[tuple[str, int | None]] = Counter()  # topic, partition -> bytes not acknowledged
         self.failure: KafkaError | None = None
 
     async def send(
@@ -89,7 +92,8 @@ class Publisher:
             raise
         task = asyncio.create_task(self._deliver(future, began, acknowledged))
         self._pending[task] = partition
-        task.add_done_callback(self._pending.pop)
+        self._waiting[topic, partition] += len(value)
+        task.add_done_callback(partial(self._ended, (topic, partition), len(value)))
 
     async def settled(self, partitions: Set[int] | None = None) -> None:
         """Wait until every message sent before this call is acknowledged.
@@ -107,6 +111,14 @@ class Publisher:
         if pending := {task for task, to in self._pending.items() if partitions is None or to in partitions}:
             await asyncio.wait(pending)
         self._check()
+
+    def _ended(self, where: tuple[str, int | None], size: int, task: asyncio.Task[None]) -> None:
+        del self._pending[task]
+        self._waiting[where] -= size
+
+    def waiting(self, topic: str, partition: int) -> int:
+        """Bytes sent to a partition that are not acknowledged."""
+        return self._waiting[topic, partition]
 
     @property
     def in_flight(self) -> int:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Mapping, Set
 from typing import Any, Final, NamedTuple
 
+import structlog
 from aiokafka import TopicPartition
 
 from stream.snapshots import Ledger
 
 FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
+
+log = structlog.get_logger()
 
 
 class Told(NamedTuple):
@@ -66,6 +69,13 @@ class Reading:
             Those of which something is being analysed.
         """
         return sum(self.told(partition) is None for partition in self._ledgers.keys() - at_hand)
+
+    def hold(self, partition: int, held: bool) -> None:
+        """Read no further of a partition for now, or go on."""
+        tp = TopicPartition(self._topic, partition)
+        if tp in self._consumer.assignment() and (tp in self._consumer.paused()) != held:
+            log.warning("partition is held" if held else "partition goes on", partition=partition)
+            (self._consumer.pause if held else self._consumer.resume)(tp)
 
     def again(self, partitions: Set[TopicPartition]) -> None:
         """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""

@@ -15,26 +15,26 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import aiokafka.errors
 import structlog
 from aiokafka.abc import ConsumerRebalanceListener
 
-from stream import consumer, kafka, topics, wire
+from stream import consumer, kafka, topics
 from stream.attendance import Attendance
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
 from stream.frames import Frame
-from stream.latency import Timings, deciding
-from stream.metrics import Event, Metrics, Stage
+from stream.latency import Timings
+from stream.metrics import Metrics, Stage
 from stream.publisher import Publisher
 from stream.pulse import Pulse
 from stream.reading import FRESH_S, Reading
 from stream.roles import Analysis, Said
 from stream.settings import KafkaSettings, Settings
+from stream.speaker import Speaker
 from stream.web import Pages
 from stream.wire import Rule
 
@@ -71,8 +71,6 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._cluster = cluster
         self._ward = ward
         self._clock = clock
-        self._beats_topic = kafka.topic(cluster, topics.BEATS)
-        self._alerts_topic = kafka.topic(cluster, topics.ALERTS)
         self._frames_topic = kafka.topic(cluster, topics.FRAMES)
         self.metrics = Metrics()
         self._timings = Timings(self.metrics)
@@ -82,6 +80,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False  # ever
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
+        self._held: set[int] = set()  # partitions of whose beds too much waits to be taken by Kafka
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._attendance = Attendance(settings.silent_after_s)
         self._housekept = 0.0
@@ -125,11 +124,25 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._consumer,
                 self.metrics,
             )
+            self._speaker = Speaker(
+                self._cluster,
+                self._publisher,
+                self._checkpoints,
+                self._ward,
+                self._pulse,
+                self.metrics,
+                self._timings,
+                self._clock,
+            )
             self._reading = Reading(self._frames_topic, self._consumer, self._checkpoints.ledgers)
             self._consumer.subscribe([self._frames_topic], listener=self)
             log.info("monitor started", http=f"{self._settings.http_host}:{self.port}", group=self._cluster.group)
             self.started = True
-            whole = await self._serve()
+            try:
+                whole = await self._serve()
+            except BaseException:
+                producer.give_up()  # whoever reads it again says it; coming behind that, it would be the last word
+                raise
             log.info("monitor stopping")
             async with self._turn:
                 self._generation += 1
@@ -139,7 +152,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                     await asyncio.to_thread(self._thread.shutdown)  # the ward may be in the midst of its work
                     self._checkpoints.drop()
             if self._torn or self._publisher.in_flight:
-                producer.give_up()  # whoever reads it again says it; coming behind that, it would be the last word
+                producer.give_up()
             self._publisher.abandon()
             # Together: each may have to be cut off, and some orchestrators kill after 10 s.
             await asyncio.gather(self._consumer.stop(), producer.stop())
@@ -191,14 +204,19 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             raise kafka.explain(error) from error
         received = self._clock()
         self._at_hand = {tp.partition for tp, records in polled.items() if records}
+        dropped: set[int] = set()
         for messages in consumer.rounds(consumer.read_all(polled)):
             async with self._unbroken():
+                dropped |= self._held
+                messages = [message for message in messages if message.partition not in dropped]  # noqa: PLW2901
                 if self._failure is not None or generation != self._generation or self._stopping.is_set():
                     self._reading.again(polled.keys())
                     break
                 await self._round(messages, received)
                 await self._upkeep()
         async with self._unbroken():
+            if generation == self._generation:
+                self._reading.again({tp for tp in polled if tp.partition in dropped})
             await self._upkeep()
 
     async def _round(self, messages: list[Message], received: float) -> None:
@@ -211,7 +229,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.QUEUE, began - received)
         self._timings.observe(Stage.DETECT, detected - began)
         self._timings.observe(Stage.CLASSIFY, judged - detected)
-        await self._publish(said, frames)
+        await self._speaker.say(said, frames)
 
     def _admit(self, messages: list[Message], received: float) -> list[Frame]:
         """The frames the ward has not seen, the books brought up to date."""
@@ -245,38 +263,6 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         said = self._ward.judge()
         return said, began, detected, self._clock()
 
-    async def _publish(self, said: Said, frames: list[Frame]) -> None:
-        """Hand everything to the producer, alerts first; acknowledgements come later and are timed then."""
-        self._pulse.feel()
-        homes = self._checkpoints.homes
-        for alert in said.alerts:
-            told = partial(self._alert_acknowledged, deciding(alert, frames))
-            key, value = alert.id.encode(), wire.encode_alert(alert)
-            await self._publisher.send(self._alerts_topic, key, value, homes[alert.bed], told)
-            self._checkpoints.told(alert, value)
-            if alert.state == "raised":
-                self.metrics.raised(Rule[alert.rule.upper()], alert.priority)
-        for batch in said.batches:
-            for beat in batch.beats:
-                self.metrics.beat(beat.label)
-            key, value = batch.bed.encode(), wire.encode_batch(batch)
-            await self._publisher.send(self._beats_topic, key, value, homes[batch.bed], self._acknowledged)
-        for kind, count in said.events.items():
-            self.metrics.event(Event(kind), count)
-        for bed, error in said.faults:
-            log.error("bed learns anew after a fault", bed=bed, error=repr(error))
-            if bed not in self._ward.beds:
-                self._checkpoints.lost(bed)
-
-    def _acknowledged(self, _: int, seconds: float) -> None:
-        self._timings.observe(Stage.PUBLISH, seconds)
-
-    def _alert_acknowledged(self, frame: Frame | None, _: int, seconds: float) -> None:
-        self._timings.observe(Stage.PUBLISH, seconds)
-        self.metrics.alert_publishes.inc()
-        if frame is not None:
-            self._timings.alerted(self._clock() - frame.ingest_time_us / 1e6)
-
     # what is due from time to time
 
     async def _upkeep(self) -> None:
@@ -285,7 +271,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             raise self._failure
         now = self._last_turn = time.monotonic()
         self._checkpoints.turn(now)
+        self._held = {partition for partition in self._checkpoints.ledgers if not self._speaker.is_heard(partition)}
         for partition, ledger in self._checkpoints.ledgers.items():
+            self._reading.hold(partition, partition in self._held)
             if (told := self._reading.told(partition)) is not None:
                 self._attendance.answers(partition, now, told.end, told.us, ledger.position)
         for bed, silent_us in self._checkpoints.decided():
@@ -304,7 +292,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def _declare_silent(self, bed: str, at_us: int) -> None:
         self._attendance.silent(bed)
         log.warning("bed silent", bed=bed)
-        await self._publish(self._ward.silence(bed, at_us), [])
+        await self._speaker.say(self._ward.silence(bed, at_us), [])
 
     def _show_state(self) -> None:
         """Bring the gauges up to date."""
@@ -341,8 +329,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
                     return
                 for partition, alert in restored.orphans:
-                    key, value = alert.id.encode(), wire.encode_alert(alert)
-                    await self._publisher.send(self._alerts_topic, key, value, partition)
+                    await self._speaker.tell(alert, partition)
                 now_us = int(self._clock() * 1e6)
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active

@@ -67,6 +67,7 @@ class Ward:
         self._stretches: list[npt.NDArray[np.int16]] = []
         self._length = 0
         self._collector = Collector()
+        self._failing: set[str] = set()  # beds whose last frame met a bug
 
     def detect(self, frames: Sequence[Frame]) -> None:
         """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
@@ -124,6 +125,7 @@ class Ward:
         """Drop a bed that another worker has taken over."""
         row = self._rows.pop(bed, None)
         self._queued.pop(bed, None)
+        self._failing.discard(bed)
         if row is not None:
             self._table[row : row + 1] = np.zeros(1, beds.BED)
             self._free.append(row)
@@ -136,6 +138,10 @@ class Ward:
         At once, and not with its next frame: also of a bed that sends no more it has to be told that it is silent.
         """
         self._collector.fault(name, error)
+        if frame is not None and name in self._failing:
+            return  # it has begun anew already, and the frames that were dropped since are one gap
+        if frame is not None:
+            self._failing.add(name)
         if (row := self._rows.get(name)) is not None:
             self._unqueue(name, row)
             self._end_alerts(name, row)
@@ -217,6 +223,7 @@ class Ward:
             place["mv_per_bit"] = units
         self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
         intake.settle(place, frame, verdict.missing)
+        self._failing.discard(frame.bed)
 
     def _admit(self, frame: Frame) -> int:
         row = self._row()
@@ -296,11 +303,10 @@ class Ward:
         def tell(found: Any, how: Callable[[str, int, Any], None]) -> None:
             for one in found:
                 name = name_of[row := int(one["row"])]
-                if name not in failed:
-                    try:
-                        how(name, row, one)
-                    except Exception as error:  # as in `detect`
-                        failed[name] = error
+                try:
+                    how(name, row, one)
+                except Exception as error:  # as in `detect`; what else there is of the bed is told all the same
+                    failed.setdefault(name, error)
 
         tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._rate(row), it))
         tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._rate(row), it))

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.structs import RecordMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream import kafka as clients
 from stream import snapshots, topics
+from stream.checkpoint import Checkpoints
 from stream.errors import SnapshotError
+from stream.metrics import Metrics
+from stream.publisher import Publisher
 from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored, newest, place_of
-from tests.stream.fake import VERSION, State
-from tests.stream.frames_of import stream_of
+from tests.stream.fake import VERSION, FakeWard, State
+from tests.stream.frames_of import frame, stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
 
 offsets = st.integers(0, 2**40)
@@ -154,6 +160,47 @@ def test_beds_come_and_go() -> None:
     rota.due({"a", "b"}, 0.0)
     assert set(rota.due({"b", "c"}, 1.0)) == {"b", "c"}
     assert rota.due(set(), 2.0) == []
+
+
+# writing ahead
+
+
+class Written:
+    """A producer that notes snapshots and acknowledges them at once."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+
+    async def send(
+        self, topic: str, value: bytes | None = None, key: bytes | None = None, partition: int | None = None
+    ) -> asyncio.Future[Any]:
+        self.snapshots.append(snapshots.decode(value or b""))
+        place = len(self.snapshots)
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(RecordMetadata(topic, 0, TopicPartition(topic, 0), place, None, 0, None))
+        return future
+
+
+async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
+    ward, producer = FakeWard(), Written()
+    beds = [f"bed {i:02}" for i in range(40)]
+    checkpoints = Checkpoints(KafkaSettings(), 5.0, ward, Publisher(producer), None, Metrics())
+    checkpoints.ledgers[0] = Ledger(0)
+    for offset, bed in enumerate(beds):
+        ward.detect([frame(bed, 0)])
+        checkpoints.ledgers[0].next(offset)
+        checkpoints.admits(0, bed, offset)
+    checkpoints.turn(0.0)
+    declared: dict[str, int] = {}
+    for now in (5.0, 5.01):  # all are due after a turn that waited; then hardly any
+        checkpoints.turn(now)
+        checkpoints.write_ahead([bed for bed in beds[20:] if bed not in declared], 777)
+        for _ in range(40):
+            await asyncio.sleep(0)
+            declared.update(checkpoints.decided())
+            last = {snapshot.bed: snapshot.silent_us for snapshot in producer.snapshots}
+            assert all(last[bed] == 777 for bed in declared)
+    assert declared.keys() == set(beds[20:])
 
 
 # on a real Kafka

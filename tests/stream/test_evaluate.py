@@ -315,7 +315,11 @@ def test_wrong_options_are_told(data: Path) -> None:
     assert isinstance(result.exception, SettingsError)
     assert "none-such" in str(result.exception)
     assert "no-tfidf" in str(result.exception)
-    few = run("p1", "p2", "--data-dir", data, "--ablations", "--arms", "rules", "--folds", "2", "--jobs", "1")
+    for options in (["--arms", "rules"], ["--from", "1:00:00"]):
+        assert isinstance(run("p1", "--data-dir", data, *options).exception, SettingsError)
+    few = run(
+        "p1", "p2", "--data-dir", data, "--ablations", "--arms", "rules", "--folds", "2", "--jobs", "1", "--from", "0"
+    )
     assert isinstance(few.exception, SettingsError)
     assert "--folds" in str(few.exception)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from stream import kafka as clients
+from stream import reading, topics
 from stream import service as services
-from stream import topics
 from stream.broker import Broker, free_port
 from stream.frames import Frame
 from stream.settings import KafkaSettings
@@ -32,6 +32,7 @@ async def broker(tmp_path: Path, bootstrap: str) -> AsyncIterator[Broker]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "FRESH_S", 1.0)
+    monkeypatch.setattr(reading, "FRESH_S", 1.0)
     monkeypatch.setattr(services, "HEALTHY_S", 1.5)
     monkeypatch.setattr(clients, "STOP_S", 1.0)
 
@@ -121,6 +122,28 @@ async def test_a_silence_that_kafka_does_not_take_does_not_hold_up_the_end(
     async with monitor(cluster) as service:
         await until(read_all(service, len(frames)), seconds=60)
     assert await said(cluster) == expected(frames)
+
+
+async def test_what_is_given_up_in_an_outage_ends_quietly_at_any_moment(broker: Broker) -> None:
+    """Also while it waits for its next attempt."""
+    cluster = cluster_of(broker)
+    await topics.create(cluster)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    producers = [clients.producer(cluster) for _ in range(8)]
+    for producer in producers:
+        await producer.start()
+        await producer.send_and_wait(clients.topic(cluster, topics.ALERTS), b"before", b"id", partition=0)
+    await broker.stop()
+    futures = [await p.send(clients.topic(cluster, topics.ALERTS), b"after", b"id", partition=0) for p in producers]
+    for producer, future in zip(producers, futures, strict=True):
+        await asyncio.sleep(0.08)
+        producer.give_up()
+        await producer.stop()
+        assert future.exception() is not None
+    gc.collect()
+    await asyncio.sleep(0.1)
+    assert not complaints
 
 
 async def test_the_end_in_an_outage_is_quiet(broker: Broker) -> None:

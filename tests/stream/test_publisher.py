@@ -87,6 +87,7 @@ async def test_settled_waits_for_the_partitions_it_is_told() -> None:
     broker.acknowledge(1)
     await asyncio.wait_for(waiting, 5)
     assert publisher.in_flight == 1
+    assert [publisher.waiting("t", partition) for partition in (0, 1, 2)] == [len(b"no leader"), 0, 0]
 
 
 async def test_what_finds_no_room_is_tried_again_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

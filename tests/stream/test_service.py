@@ -193,6 +193,37 @@ async def test_a_partition_without_a_leader_delays_no_bed_of_another(kafka: Kafk
         await until(lambda: counter(service, "telebeat_beds_silent") == 2)
 
 
+async def test_a_partition_that_takes_nothing_for_long_is_held_and_nothing_of_it_lost(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than the producer has room for would keep the loop waiting, and every bed with it."""
+    monkeypatch.setattr("stream.speaker.MOST_WAITING", 1000)
+    await topics.create(kafka)
+    beds = tuple(f"bed {i}" for i in range(6))
+    frames = interleaved(60, beds)
+    half = len(frames) // 2
+    async with monitor(kafka) as service:
+        await send(kafka, frames[: len(beds)])
+        await until(read_all(service, len(beds)))
+        homes = dict(service._checkpoints.homes)
+        stuck = homes[beds[0]]
+        cluster = service._publisher._producer.client.cluster  # type: ignore[attr-defined]  # aiokafka's
+        leader, away = cluster.leader_for_partition, {TopicPartition(f"{kafka.topic_prefix}ecg.beats", stuck)}
+        cluster.leader_for_partition = lambda tp: -1 if tp in away else leader(tp)
+        for begin in range(len(beds), half, len(beds)):
+            await send(kafka, frames[begin : begin + len(beds)])
+        await until(lambda: stuck in service._held)
+        before = service._checkpoints.ledgers[stuck].position
+        await send(kafka, frames[half:])
+        others = sum(homes[f.bed] != stuck for f in frames)
+        await until(lambda: sum(v.position for p, v in service._checkpoints.ledgers.items() if p != stuck) >= others)
+        assert service._checkpoints.ledgers[stuck].position == before
+        away.clear()
+        await until(read_all(service, len(frames)))
+        assert not service._held
+    assert await said(kafka) == expected(frames)
+
+
 async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings) -> None:
     """Its successor may have cleared what it was about to raise."""
     await topics.create(kafka)
@@ -361,6 +392,27 @@ async def test_a_bed_that_was_dropped_in_a_fault_stops_no_other(kafka: KafkaSett
             await until(partial(at_least, service, "telebeat_snapshots_total", saved))
             assert ("a" in service._checkpoints.homes) == there
             await send(kafka, [frame("a", 10 * 62, seq=10)])  # it comes again, and has a state anew
+
+
+async def test_no_alert_stands_of_which_a_ward_that_met_a_bug_knows_nothing(kafka: KafkaSettings) -> None:
+    class Forgetful(FakeWard):
+        def detect(self, frames: Sequence[Frame]) -> None:
+            super().detect(frames)
+            if any(f.seq == 30 for f in frames):
+                self.forget("a")
+                self._said.faults.append(("a", RuntimeError("a bug")))
+
+    await topics.create(kafka)
+    frames = stream_of("a", 31)
+    await send(kafka, frames[:30])  # the last of them are loud
+    async with monitor(kafka, Forgetful()) as service:
+        await until(read_all(service, 30))
+        (raised,) = [json.loads(alert) for alert in (await said(kafka))[0].values()]
+        assert raised["state"] == "raised"
+        await send(kafka, frames[30:])
+        await until(read_all(service, 31))
+    (ended,) = [json.loads(alert) for alert in (await said(kafka))[0].values()]
+    assert (ended["id"], ended["state"]) == (raised["id"], "cleared")
 
 
 async def test_what_a_broken_turn_left_behind_is_never_saved(kafka: KafkaSettings) -> None:

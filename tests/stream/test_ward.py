@@ -23,6 +23,7 @@ from model.pace import LONGEST
 from replay.framing import frames, origin_us
 from replay.records import Record
 from replay.script import load
+from stream.collector import Collector
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.ward import Ward
@@ -352,6 +353,62 @@ def test_a_bug_ends_the_alerts_that_stand_and_repeats_no_id(monkeypatch: pytest.
     assert standing >= {"unmonitored", "lead_off"}
     assert sorted(a.rule for a in last.values() if a.state == "raised") == sorted(standing)
     assert sum(a.rule == "unmonitored" for a in last.values()) == 3
+
+
+def test_what_is_told_beside_a_bug_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert that was cleared in the same call is told, or it would stand for ever."""
+    plain = cut(scripted(), [90])
+    calls = [plain[i : i + 4] for i in range(0, len(plain), 4)]
+    the_ward, told, numbers = Ward(reader()), 0, []
+    for call in calls:
+        the_ward.detect(call)
+        said = the_ward.judge()
+        beats = sum(len(batch.beats) for batch in said.batches)
+        if beats and any(alert.state == "cleared" for alert in said.alerts):
+            numbers.append(told)
+        told += beats
+    assert len(numbers) >= 3
+    beat = Collector.beat
+
+    for number in numbers:
+        seen = itertools.count()
+
+        def faulty(self: Collector, *given: Any, seen: Any = seen, number: int = number) -> None:
+            if next(seen) == number:
+                raise IndexError("a bug")
+            beat(self, *given)
+
+        monkeypatch.setattr(Collector, "beat", faulty)
+        the_ward = Ward(reader())
+        all_said = through(calls, the_ward)
+        assert all_said.events["fault"] == 1
+        last = {alert.id: alert for alert in all_said.alerts["bed"]}
+        standing = {alert.rule for alert in last.values() if alert.state == "raised"}
+        assert standing == {rule.label for rule in the_ward.beds["bed"].active}
+
+
+def test_a_bed_whose_every_frame_meets_a_bug_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stream import intake
+
+    judge = intake.judge
+
+    def faulty(place: object, frame: Frame) -> intake.Verdict:
+        if 40 <= frame.seq < 80:
+            raise IndexError("a bug")
+        return judge(place, frame)
+
+    monkeypatch.setattr(intake, "judge", faulty)
+    plain = cut(scripted(), [90])
+    said = through([f] for f in plain)
+    assert said.events == {"fault": 40, "gap": 1}
+    alerts = [a for a in said.alerts["bed"] if a.rule in ("relearning", "signal_gap")]
+    assert [(a.rule, a.state) for a in alerts[:3]] == [
+        ("relearning", "raised"),
+        ("signal_gap", "raised"),
+        ("signal_gap", "cleared"),
+    ]
+    assert sum(a.rule == "relearning" for a in alerts) == 2
+    assert alerts[1].evidence == {"missing_s": pytest.approx(sum(f.instants for f in plain[40:80]) / 360)}
 
 
 @pytest.mark.parametrize("number", [0, 3])
