@@ -100,7 +100,7 @@ class Checkpoints:
         self._failure: KafkaError | None = None
         self._saved_at: dict[str, float] = {}
         self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
-        self._ahead: dict[str, int] = {}  # beds about to be declared silent, and the moment as of which
+        self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self.ledgers: dict[int, Ledger] = {}
         self.homes: dict[str, int] = {}  # bed -> partition
@@ -248,7 +248,9 @@ class Checkpoints:
         In the background: a partition that has no leader must not keep the others' beds waiting. Not of a bed of which
         an older copy is on its way that could overtake this one: ask again a little later.
         """
-        if ready := [bed for bed in beds if bed not in self._writing and bed not in self._ahead]:
+        asked = [bed for bed in beds if not self._ahead.get(bed)]
+        self._ahead |= dict.fromkeys(asked, 0)  # from now on no turn of theirs comes first, again and again
+        if ready := [bed for bed in asked if bed not in self._writing]:
             self._ahead |= dict.fromkeys(ready, silent_us)
             copies = [self._copy(bed, silent_us) for bed in ready]
             self._begin(copies, self._write_ahead(copies))

@@ -203,6 +203,24 @@ async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
     assert declared.keys() == set(beds[20:])
 
 
+async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None:
+    ward, producer = FakeWard(), Written()
+    checkpoints = Checkpoints(KafkaSettings(), 0.2, ward, Publisher(producer), None, Metrics())
+    checkpoints.ledgers[0] = Ledger(0)
+    ward.detect([frame("a", 0)])
+    checkpoints.ledgers[0].next(0)
+    checkpoints.admits(0, "a", 0)
+    declared: dict[str, int] = {}
+    checkpoints.turn(-1.0)
+    for second in range(2):  # its turn comes in the very moment in which it is asked for
+        checkpoints.turn(float(second))
+        checkpoints.write_ahead(["a"], 777 + second)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        declared.update(checkpoints.decided())
+    assert declared == {"a": 778}
+
+
 # on a real Kafka
 
 

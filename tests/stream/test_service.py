@@ -187,6 +187,8 @@ async def test_a_partition_without_a_leader_delays_no_bed_of_another(kafka: Kafk
             sent += len(beds) - 2
             await until(read_all(service, sent))
             await asyncio.sleep(0.1)
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        await asyncio.sleep(1.5)
         assert counter(service, "telebeat_beds_silent") == 1  # of the other nothing can be made durable yet
         assert counter(service, "telebeat_snapshots_total") > saved
         away.clear()
