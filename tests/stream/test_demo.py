@@ -144,8 +144,13 @@ def test_a_child_dies_with_its_parent_and_its_folder_goes(tmp_path: Path) -> Non
     with subprocess.Popen([*PYTHON, code], env=own(tmp_path), stdout=subprocess.PIPE, cwd=ROOT) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
-        assert len(processes_of(tmp_path)) >= 2
-        parent.kill()
+        try:
+            deadline = time.monotonic() + 60
+            while len(processes_of(tmp_path)) < 2 and time.monotonic() < deadline:  # it has been forked, not begun
+                time.sleep(0.05)
+            assert len(processes_of(tmp_path)) >= 2
+        finally:
+            parent.kill()
     nothing_left(tmp_path)
 
 

@@ -22,6 +22,7 @@ from stream.publisher import Publisher
 from stream.pulse import Pulse
 from stream.service import Service
 from stream.settings import KafkaSettings
+from stream.wire import Rule
 from tests.stream.fake import FakeWard
 from tests.stream.frames_of import frame, stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
@@ -187,12 +188,15 @@ async def test_a_partition_without_a_leader_delays_no_bed_of_another(kafka: Kafk
             sent += len(beds) - 2
             await until(read_all(service, sent))
             await asyncio.sleep(0.1)
-        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
-        await asyncio.sleep(1.5)
-        assert counter(service, "telebeat_beds_silent") == 1  # of the other nothing can be made durable yet
+
+        def is_silent(bed: str) -> bool:
+            return Rule.BED_SILENT in service._ward.beds[bed].active
+
+        await until(lambda: is_silent(quiet))
+        assert not is_silent(beds[0])  # of this nothing can be made durable yet
         assert counter(service, "telebeat_snapshots_total") > saved
         away.clear()
-        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        await until(lambda: is_silent(beds[0]))
 
 
 async def test_a_partition_that_takes_nothing_for_long_is_held_and_nothing_of_it_lost(
