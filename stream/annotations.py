@@ -65,7 +65,7 @@ def write_annotations(
     path = folder / f"{bed}.{ANNOTATOR}"
     if not rows:
         # An annotation file that says nothing: its end mark alone, which the library refuses to write.
-        path.write_bytes(b"\0\0")
+        path.write_bytes(files.END)
         return path
     try:
         wfdb.wrann(

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import aiokafka.errors
@@ -308,7 +308,7 @@ class Checkpoints:
         self._saved_at.clear()
         self._metrics.oldest_snapshot.since(None)
 
-    def _begin(self, copies: Iterable[Snapshot], writing: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, copies: Sequence[Snapshot], writing: Coroutine[Any, Any, None]) -> None:
         """Write copies in the background; from now on none of their beds is copied until these are on their way."""
         self._writing |= {copy.bed for copy in copies}
         self._start(writing)
@@ -319,11 +319,8 @@ class Checkpoints:
         offset = self.ledgers[partition].offset(bed)
         return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing)
 
-    async def _write(self, copies: Iterable[Snapshot], now: float | None) -> None:
+    async def _write(self, copies: Sequence[Snapshot], now: float | None) -> None:
         """Steps 2 and 3 of the order above."""
-        copies = list(copies)
-        beds = {copy.bed for copy in copies}
-        self._writing |= beds
         try:
             await self._publisher.settled({copy.partition for copy in copies})
             for number, copy in enumerate(copies):
@@ -340,7 +337,7 @@ class Checkpoints:
                 message = snapshots.encode(copy)
                 await self._publisher.send(self._state, copy.bed.encode(), message, copy.partition, saved)
         finally:
-            self._writing -= beds
+            self._writing -= {copy.bed for copy in copies}
 
     async def _commit(self) -> None:
         """Step 4."""
