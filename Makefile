@@ -8,9 +8,12 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# As pip does, where there are such: the proxy of a hospital or a company signs with an authority of its own.
-ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+# As pip does, where there are such: the proxy of a hospital or a company signs with an authority of its own. The second
+# is for what fetches Kafka.
+AUTHORITIES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+ifneq ($(AUTHORITIES),)
 export UV_SYSTEM_CERTS ?= true
+export REQUESTS_CA_BUNDLE ?= $(AUTHORITIES)
 endif
 SECONDS ?= 0
 BEDS ?= 8
