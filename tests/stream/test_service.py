@@ -216,10 +216,10 @@ async def test_a_partition_that_takes_nothing_for_long_is_held_and_nothing_of_it
         cluster = service._publisher._producer.client.cluster  # type: ignore[attr-defined]  # aiokafka's
         leader, away = cluster.leader_for_partition, {TopicPartition(f"{kafka.topic_prefix}ecg.beats", stuck)}
         cluster.leader_for_partition = lambda tp: -1 if tp in away else leader(tp)
-        for begin in range(len(beds), half, len(beds)):
-            await send(kafka, frames[begin : begin + len(beds)])
+        await send(kafka, frames[len(beds) : half])  # read at once, and held in the midst of it
         await until(lambda: stuck in service._held)
         before = service._checkpoints.ledgers[stuck].position
+        assert before < sum(homes[f.bed] == stuck for f in frames[:half])
         await send(kafka, frames[half:])
         others = sum(homes[f.bed] != stuck for f in frames)
         await until(lambda: sum(v.position for p, v in service._checkpoints.ledgers.items() if p != stuck) >= others)
