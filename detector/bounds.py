@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.jit import kernel
+from detector.jit import hot, kernel
 from detector.types import Array
 
 #: Ticks from the R peak between which a QRS may begin (-180 to 140 ms: where the "R peak" is a pacing spike or the P
@@ -53,16 +53,42 @@ MEASURES: Final = (
 )
 COUNT: Final = len(MEASURES)
 #: Steep behind and not before is an onset, the other way round an end; a stretch weighs by its length.
-ONSET_WEIGHTS: Final = np.array([-1.51, -3.75, -3.51, -2.89, -1.72, -0.56, 1.81, 7.17, 6.43, 0.1, -0.84, 0.06, -0.7])
-END_WEIGHTS: Final = np.array([5.56, 5.41, 3.02, 1.61, 1.12, -2.04, -4.34, -7.19, -5.99, -0.05, -1.38, -0.03, -0.21])
+ONSET_WEIGHTS: Final = np.array([-3.1, -4.75, -3.92, -3.14, -1.93, -0.79, 1.37, 6.43, 4.92, -0.18, -1.09, -0.11, -1.36])
+END_WEIGHTS: Final = np.array([3.97, 4.67, 2.82, 1.5, 1.01, -2.17, -4.5, -7.41, -6.28, 1.71, -2.08, 1.03, -2.03])
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
 SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent,
 EXTENT_BEFORE: Final = 35  # which is told from these ticks before the R peak
 EXTENT_AFTER: Final = 50  # and behind it
 SPIKE_HALF: Final = 3  # ticks from its middle at which the curve is back (12 ms; a pacing pulse lasts 0.5 to 2 ms)
+SPIKE_BESIDE: Final = 5  # and at which what is beside it ends (20 ms)
 
 _EDGES = np.array(EDGES)
+
+
+@hot
+def bridge_spike(curve: Array, at: int, least: float) -> bool:
+    """Bridge the curve at a tick that is a pacing spike; False where it is none.
+
+    Parameters
+    ----------
+    curve : float32 or float64, shape (n,)
+        At `RATE`; `SPIKE_BESIDE` ticks to both sides of the tick at least.
+    at : int
+        Index of the tick.
+    least : float
+        What is not higher over the curve beside it is none.
+    """
+    left, right = np.float64(curve[at - SPIKE_HALF]), np.float64(curve[at + SPIKE_HALF])
+    height = abs(curve[at] - 0.5 * (left + right))
+    if height <= least:
+        return False
+    beside = max(abs(left - right), abs(left - curve[at - SPIKE_BESIDE]), abs(right - curve[at + SPIKE_BESIDE]))
+    if height <= SPIKE * beside:
+        return False
+    for k in range(1, 2 * SPIKE_HALF):
+        curve[at - SPIKE_HALF + k] = left + (right - left) * k / (2.0 * SPIKE_HALF)
+    return True
 
 
 @kernel
@@ -83,15 +109,7 @@ def remove_spikes(raw: Array, peak: int) -> int:
     least = SPIKE_SHARE * (highest - lowest)
     count = 0
     for i in range(peak - EXTENT_BEFORE, peak + 2):
-        left, right = raw[i - SPIKE_HALF], raw[i + SPIKE_HALF]
-        height = abs(raw[i] - 0.5 * (left + right))
-        if height <= least:
-            continue
-        beside = max(abs(left - right), abs(left - raw[i - SPIKE_HALF - 2]), abs(right - raw[i + SPIKE_HALF + 2]))
-        if height > SPIKE * beside:
-            for k in range(1, 2 * SPIKE_HALF):
-                raw[i - SPIKE_HALF + k] = left + (right - left) * k / (2.0 * SPIKE_HALF)
-            count += 1
+        count += bridge_spike(raw, i, least)
     return count
 
 

@@ -1,7 +1,9 @@
 """Where the R peak of a beat lies that has been found: to the tick, in the signal itself.
 
 The envelope that finds a beat is blunt. Annotators put a beat's mark on the largest deflection they see in the first
-lead that shows it, an R wave before an S wave, and on the first peak of a complex that is notched and wide.
+lead that shows it, an R wave before an S wave, and on the first peak of a complex that is notched and wide. They do not
+put it on a pacing spike, nor do they take for a deflection what only a P wave or the complex's own slope makes one: the
+level is that of the calmest stretch since the last T wave.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from detector import lanes, wholes
+from detector.bounds import SPIKE_BESIDE, bridge_spike
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
@@ -19,13 +22,18 @@ from detector.lanes import SINGLES
 from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
-BEFORE: Final = 16  # ticks before those: their mean is the level from which the curve deflects (64 ms)
+BEFORE: Final = 16  # ticks of a stretch whose mean may be the level from which the curve deflects (64 ms): the last one
+STRETCHES: Final = 4  # before those ticks, or one of the three before it ...
+CALMER: Final = 2.0  # ... that moves less than half as much and begins so many ticks behind the last R peak,
+T_OVER: Final = 80  # when the T wave is over (320 ms)
 UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
 LOYAL: Final = 1.5  # or this many times as much where most of the last beats are placed on their R wave, or less if not
 LATELY: Final = 0.125  # share of a beat in which of the two that is, about 8 beats
 FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
+SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
+PAST: Final = STRETCHES * BEFORE  # ticks that are looked at before those in which the R peak is looked for
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 
 
@@ -33,8 +41,8 @@ CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators loo
 def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
-    It is the largest deflection from the level before the complex; in a wide one an earlier one that is nearly as
-    large. From the mean of all of it, the baseline before a deep and wide S wave would be a deflection.
+    It is the largest deflection from the level before the complex that is no pacing spike; in a wide one an earlier
+    one that is nearly as large. From the mean of all of it, the baseline before a deep and wide S wave would be one.
 
     Parameters
     ----------
@@ -55,11 +63,15 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)
     count = last - first + 1
-    if _deflections(signal.mv[chosen], first, desk.window, count):
+    if _deflections(signal.mv[chosen], first, desk.window, count, state.last_r + T_OVER):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
-        top = _largest(desk.window[BEFORE:], count, upright, desk.sizes)
+        top = _largest(desk.window[PAST:], count, upright, desk.sizes)
+        for _ in range(SPIKES):
+            if top + SPIKE_BESIDE >= count or not bridge_spike(desk.window, PAST + top, 0.0):
+                break
+            top = _largest(desk.window[PAST:], count, upright, desk.sizes)
         if not searched:
-            points_up = np.float32(desk.window[BEFORE + top] > 0.0)
+            points_up = np.float32(desk.window[PAST + top] > 0.0)
             state.upright[chosen] += np.float32(LATELY) * (points_up - state.upright[chosen])
         where = first + top
     state.last_r = where
@@ -68,34 +80,59 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
 
 
 @hot
-def _deflections(ring: Array, first: int, window: Array, count: int) -> bool:
-    """How far `count` ticks from `first` on lie from the level before them, in whole µV.
+def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: int) -> bool:
+    """How far `count` ticks from `first` on, and a vector of those before, lie from the level before them, in whole µV.
 
-    They are put into `window`, behind the `BEFORE` ticks that come before them. Where none of these has a reading the
-    level is the ticks' own mean. A tick without a reading lies on the level; False where no tick has one.
+    They are put into `window`, behind the `PAST` ticks that come before them. A tick without a reading lies on the
+    level; False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`.
     """
-    at = (first - BEFORE) & (RING - 1)
-    all_of = window[: BEFORE + count]
+    at = (first - PAST) & (RING - 1)
+    all_of = window[: PAST + count]
     to_end = min(len(all_of), RING - at)
     _whole(ring[at:], all_of[:to_end])
     _whole(ring, all_of[to_end:])
-    out = all_of[BEFORE:]
+    out = all_of[PAST:]
     missing = 0
     for i in range(count):
         missing += np.isnan(out[i])
     if missing == count:
         return False
-    level = _mean(all_of[:BEFORE])
+    level = _level(window, first, calm_from)
     if np.isnan(level):
         level = _mean(out)
-    if missing == 0:  # nearly always
+    if missing == 0 and not np.isnan(lanes.total(lanes.load(window, PAST - SINGLES))):  # nearly always
         levels = lanes.spread(level)
-        for i in range(BEFORE, BEFORE + count, SINGLES):
+        for i in range(PAST - SINGLES, PAST + count, SINGLES):
             lanes.store(window, i, lanes.load(window, i) - levels)
         return True
-    for i in range(count):
-        out[i] = np.float32(0.0) if np.isnan(out[i]) else out[i] - level
+    for i in range(PAST - SINGLES, PAST + count):
+        all_of[i] = np.float32(0.0) if np.isnan(all_of[i]) else all_of[i] - level
     return True
+
+
+@hot
+def _level(window: Array, first: int, calm_from: int) -> Single:
+    """Mean of the calmest of the stretches before tick `first`; NaN where there is no reading.
+
+    It is the last one, or one before it without a gap that is calmer by far and does not begin before `calm_from`.
+    """
+    level = _mean(window[PAST - BEFORE : PAST])
+    least = np.float32(np.inf)
+    zero = lanes.spread(np.float32(0.0))
+    for back in range(1, STRETCHES + 1):
+        if back > 1 and first - back * BEFORE < calm_from:
+            break
+        begin = PAST - back * BEFORE
+        some, others = lanes.load(window, begin), lanes.load(window, begin + SINGLES)
+        if np.isnan(lanes.total(some + others)):
+            continue
+        moved = lanes.most(lanes.larger(some, others)) + lanes.most(lanes.larger(zero - some, zero - others))
+        if back == 1:
+            least = moved / np.float32(CALMER)
+        elif moved < least:
+            least = moved
+            level = _mean(window[begin : begin + BEFORE])
+    return level
 
 
 @hot
@@ -154,7 +191,8 @@ def _whole(mv: Array, out: Array) -> None:
         out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
 
 
-assert BEFORE + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert PAST + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
 assert BEFORE == 2 * SINGLES, "the level before a complex is the mean of two vectors"
-assert BEFORE + (2 * FIDUCIAL // SINGLES + 1) * SINGLES <= WINDOW, "the last vector has no room"
+assert PAST + (2 * FIDUCIAL // SINGLES + 1) * SINGLES <= WINDOW, "the last vector has no room"
+assert SPIKE_BESIDE <= SINGLES, "a spike would be looked for before what is known"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from detector import r_peak
+from detector.bounds import SPIKE_BESIDE, SPIKE_HALF
 from detector.envelope import LAG
 from detector.reference_filters import LeadTwin, microvolts
+from detector.reference_waves import bridge
 
 
 def locate(
@@ -43,24 +45,53 @@ def locate(
     first = max(centre - r_peak.FIDUCIAL, last_r + r_peak.APART)
     last = max(centre + r_peak.FIDUCIAL, first)
 
-    before = [value for value in _whole(mv, chosen, first - r_peak.BEFORE, first) if value is not None]
+    past = _whole(mv, chosen, first - r_peak.PAST, first)
     window = _whole(mv, chosen, first, last + 1)
-    level_of = before or [value for value in window if value is not None]
     if all(value is None for value in window):
         return min(max(centre, first), last), chosen
-    level = float(np.rint(np.float32(sum(level_of)) / np.float32(len(level_of))))
+    level_of = _calmest(past, first - (last_r + r_peak.T_OVER)) or [value for value in window if value is not None]
+    level = _mean(level_of)
     lead = leads[chosen]
     upright = np.float32(r_peak.UPRIGHT * r_peak.LOYAL if lead.upright > 0.5 else r_peak.UPRIGHT / r_peak.LOYAL)
-    off = [0.0 if value is None else value - level for value in window]
+    off = [0.0 if value is None else value - level for value in past + window]
+    begin = len(past)
+    top = _largest(off[begin:], upright)
+    for _ in range(r_peak.SPIKES):
+        bridged = bridge(off, begin + top, 0.0) if top + SPIKE_BESIDE < len(window) else []
+        if not bridged:
+            break
+        off[begin + top - SPIKE_HALF + 1 : begin + top + SPIKE_HALF] = [float(np.float32(value)) for value in bridged]
+        top = _largest(off[begin:], upright)
+    if not searched:
+        lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[begin + top] > 0.0) - lead.upright)
+    return first + top, chosen
+
+
+def _calmest(past: Sequence[int | None], behind: int) -> list[int]:
+    """Readings of the calmest stretch before the complex, which begins so many ticks `behind` the last T wave."""
+    size = r_peak.BEFORE
+    best = [value for value in past[-size:] if value is not None]
+    least = (max(best) - min(best)) / r_peak.CALMER if len(best) == size else math.inf
+    for back in range(2, r_peak.STRETCHES + 1):
+        begin = len(past) - back * size
+        some = [value for value in past[begin : begin + size] if value is not None]
+        if behind >= back * size and len(some) == size and max(some) - min(some) < least:
+            best, least = some, max(some) - min(some)
+    return best
+
+
+def _mean(values: Sequence[int]) -> float:
+    return float(np.rint(np.float32(sum(values)) / np.float32(len(values))))
+
+
+def _largest(off: Sequence[float], upright: np.float32) -> int:
+    """Where the largest deflection is, or an earlier one that is nearly as large."""
     sizes = [np.float32(value) * upright if value > 0.0 else np.float32(-value) for value in off]
     top = sizes.index(max(sizes))
     for i in range(1, top - r_peak.WIDE):
         if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
-            top = i
-            break
-    if not searched:
-        lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[top] > 0.0) - lead.upright)
-    return first + top, chosen
+            return i
+    return top
 
 
 def _whole(mv: Sequence[Sequence[float]], lead: int, first: int, end: int) -> list[int | None]:

@@ -27,18 +27,24 @@ def _sum(values: Iterable[float]) -> float:
     return functools.reduce(operator.add, values, 0.0)
 
 
+def bridge(curve: Sequence[float], at: int, least: float) -> list[float]:
+    """What bridges a pacing spike at `at`, nothing where there is none; see `detector.bounds.bridge_spike`."""
+    half, beside = qrs.SPIKE_HALF, qrs.SPIKE_BESIDE
+    far_left, left, middle, right, far_right = (curve[at + k] for k in (-beside, -half, 0, half, beside))
+    height = abs(middle - 0.5 * (left + right))
+    if height > least and height > qrs.SPIKE * max(abs(left - right), abs(left - far_left), abs(right - far_right)):
+        return [left + (right - left) * k / (2.0 * half) for k in range(1, 2 * half)]
+    return []
+
+
 def remove_spikes(raw: Signal, peak: int) -> list[float]:
     """The curve without pacing spikes; see `detector.bounds.remove_spikes`."""
     curve = list(raw)
     near = raw[peak - qrs.EXTENT_BEFORE : peak + qrs.EXTENT_AFTER]
     least = qrs.SPIKE_SHARE * (max(near) - min(near))
-    half = qrs.SPIKE_HALF
     for i in range(peak - qrs.EXTENT_BEFORE, peak + 2):
-        far_left, left, middle, right, far_right = (curve[i + k] for k in (-half - 2, -half, 0, half, half + 2))
-        height = abs(middle - 0.5 * (left + right))
-        beside = max(abs(left - right), abs(left - far_left), abs(right - far_right))
-        if height > least and height > qrs.SPIKE * beside:
-            curve[i - half + 1 : i + half] = [left + (right - left) * k / (2.0 * half) for k in range(1, 2 * half)]
+        if bridged := bridge(curve, i, least):
+            curve[i - qrs.SPIKE_HALF + 1 : i + qrs.SPIKE_HALF] = bridged
     return curve
 
 
@@ -116,6 +122,9 @@ def _p_stretch(mv: Curve, onset: int) -> list[float] | None:
     raw, missing = _ticks(mv, onset - w.P_BEFORE - 4, w.P_SPAN + 8)
     if missing > w.MISSING:
         return None
+    for i in range(qrs.SPIKE_BESIDE, len(raw) - qrs.SPIKE_BESIDE):
+        if bridged := bridge(raw, i, 0.0):
+            raw[i - qrs.SPIKE_HALF + 1 : i + qrs.SPIKE_HALF] = bridged
     y = _smooth(raw)[4:-4]
     return [value - (y[0] + (y[-1] - y[0]) * i / (len(y) - 1.0)) for i, value in enumerate(y)]
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from detector.bounds import SPIKE_BESIDE, bridge_spike
 from detector.jit import kernel
 from detector.types import RING, Array, Row
 
@@ -105,7 +106,9 @@ def _smooth(raw: Array, out: Array) -> None:
 
 @kernel
 def p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) -> bool:
-    """The stretch before the QRS, smoothed, over the line between its ends; False when it cannot be read.
+    """The stretch before the QRS without pacing spikes, smoothed, over the line between its ends.
+
+    False when it cannot be read.
 
     Parameters
     ----------
@@ -119,6 +122,8 @@ def p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) ->
     # What is taken for an R peak before its QRS is a pacing spike: the P wave lies before that.
     if _copy(signal, peak_tick + min(onset, 0) - P_BEFORE - _MARGIN, lead, raw) > MISSING:
         return False
+    for i in range(SPIKE_BESIDE, len(raw) - SPIKE_BESIDE):  # a spike comes in step with the QRS, but is no P wave
+        bridge_spike(raw, i, 0.0)
     _smooth(raw, smooth)
     left, right = smooth[_MARGIN], smooth[_MARGIN + P_SPAN - 1]
     for i in range(P_SPAN):

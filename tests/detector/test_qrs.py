@@ -48,8 +48,10 @@ def run(mv: npt.NDArray[np.float32], cuts: npt.NDArray[np.int64]) -> npt.NDArray
 @settings(max_examples=12, deadline=None)
 def test_the_twin_agrees_on_every_beat(seed: int) -> None:
     random = np.random.default_rng(seed)
-    mv, _ = ecg(25, random.uniform(35, 180), noise_mv=random.uniform(0, 0.3), seed=seed)
-    mv *= random.uniform(0.1, 5, 2)
+    mv, peaks = ecg(25, random.uniform(35, 180), noise_mv=random.uniform(0, 0.3), seed=seed)
+    for lead in range(LEADS):  # a pacemaker's spikes on one lead, both or none
+        mv[peaks - random.integers(0, 30), lead] += random.choice([0.0, -3.0, 1.0, 3.0])
+    mv *= random.uniform(0.1, 5, 2) * random.choice([-1, 1], 2)
     for _ in range(3):  # a lead without beats, lead off, flat, another amplitude
         first = random.integers(0, len(mv))
         mv[first : first + random.integers(RATE, 8 * RATE), random.integers(0, 2)] *= 0.01
@@ -225,6 +227,38 @@ def test_the_r_peak_of_a_deep_wide_complex_is_not_the_baseline_before_it(lasts_s
     _, found = detect(mv)
     late = found["tick"][np.abs(found["tick"][:, None] - deep).argmin(axis=0)] - deep
     assert ((late >= 0) & (late < lasts_s * RATE)).all()
+
+
+@pytest.mark.parametrize("ahead_ms", [48, 64, 80])
+@pytest.mark.parametrize("spike_mv", [-4.0, -1.5, 1.5, 4.0])
+@pytest.mark.parametrize("qrs_mv", [-0.5, 0.5])
+def test_the_r_peak_is_not_a_pacing_spike(ahead_ms: int, spike_mv: float, qrs_mv: float) -> None:
+    """A spike of one sample lies before a wide complex a third as high or less."""
+    beats = np.arange(RATE, 40 * RATE, RATE)
+    time = np.arange(41 * RATE) / RATE
+    mv = np.zeros((len(time), 1))
+    for beat in beats:
+        mv[:, 0] += qrs_mv * np.exp(-0.5 * ((time - beat / RATE) / 0.025) ** 2)
+    mv[beats - round(ahead_ms * RATE / 1000), 0] += spike_mv
+    _, found = detect(mv)
+    late = found["tick"][:, None] - beats[5:-1]
+    nearest = np.abs(late).min(axis=0)
+    assert (nearest <= 4).all()
+
+
+@pytest.mark.parametrize("p_mv", [-0.1, -0.2, -0.3])
+@pytest.mark.parametrize("pr_ms", [140, 180])
+def test_the_r_peak_of_a_negative_complex_is_not_what_lies_between_it_and_its_p_wave(p_mv: float, pr_ms: int) -> None:
+    """As in lead aVR: the line behind a negative P wave is no deflection upwards."""
+    beats = np.arange(RATE, 40 * RATE, RATE)
+    time = np.arange(41 * RATE) / RATE
+    mv = np.zeros((len(time), 1))
+    for beat in beats:
+        mv[:, 0] -= 0.7 * np.exp(-0.5 * ((time - beat / RATE) / 0.012) ** 2)
+        mv[:, 0] += p_mv * np.exp(-0.5 * ((time - beat / RATE + pr_ms / 1000) / 0.03) ** 2)
+    _, found = detect(mv)
+    nearest = np.abs(found["tick"][:, None] - beats[5:-1]).min(axis=0)
+    assert (nearest <= 2).all()
 
 
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
