@@ -33,8 +33,8 @@ from detector.feature import alike, begin_to_hear, features, follow_loud, gains,
 from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
-from detector.r_peak import FIDUCIAL, locate
-from detector.types import LEADS, Array, Row, Single
+from detector.r_peak import FIDUCIAL, PAST, locate
+from detector.types import LEADS, RATE, RING, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
@@ -387,5 +387,6 @@ def _show(state: Row, desk: Row) -> None:
 
 
 assert BACK % SINGLES == 0, "copied in whole vectors"
+assert LATEST + FIDUCIAL + PAST + RATE < RING, "what an R peak is placed by would be gone at the end of a long frame"
 assert WAIT < DOUBTED < REFRACTORY, "a refractory period would end before its beat is told"
 assert 0.0 < DOUBT < SURE, "a doubtful beat would be told at once"
