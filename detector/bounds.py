@@ -53,8 +53,8 @@ MEASURES: Final = (
 )
 COUNT: Final = len(MEASURES)
 #: Steep behind and not before is an onset, the other way round an end; a stretch weighs by its length.
-ONSET_WEIGHTS: Final = np.array([-3.1, -4.75, -3.92, -3.14, -1.93, -0.79, 1.37, 6.43, 4.92, -0.18, -1.09, -0.11, -1.36])
-END_WEIGHTS: Final = np.array([3.97, 4.67, 2.82, 1.5, 1.01, -2.17, -4.5, -7.41, -6.28, 1.71, -2.08, 1.03, -2.03])
+ONSET_WEIGHTS: Final = np.array([-3.14, -4.79, -3.96, -3.17, -1.94, -0.81, 1.34, 6.37, 4.85, -0.2, -1.12, -0.12, -1.42])
+END_WEIGHTS: Final = np.array([4.0, 4.68, 2.82, 1.5, 1.01, -2.17, -4.5, -7.43, -6.23, 1.65, -2.05, 0.99, -1.98])
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
 SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent,

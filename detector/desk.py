@@ -22,7 +22,7 @@ from detector.usual import UNREST_EVERY
 from detector.waviness import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
-WINDOW: Final = 120  # ticks of signal in which an R peak is looked for, and what comes before it
+WINDOW: Final = 104  # ticks of signal in which an R peak is looked for, and what comes before it
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
 WEIGHTS: Final = np.stack([load(), load(BEGIN_FILE)])
 

@@ -23,7 +23,7 @@ from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 BEFORE: Final = 16  # ticks of a stretch whose mean may be the level from which the curve deflects (64 ms): the last one
-STRETCHES: Final = 4  # before those ticks, or one of the three before it ...
+STRETCHES: Final = 3  # before those ticks, or one of the two before it: a P wave takes up two at most ...
 CALMER: Final = 2.0  # ... that moves less than half as much and begins so many ticks behind the last R peak,
 T_OVER: Final = 80  # when the T wave is over (320 ms)
 UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
