@@ -32,6 +32,7 @@ LATELY: Final = 0.125  # share of a beat in which of the two that is, about 8 be
 FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
+LEFT: Final = 0.05  # share of a spike that must be left without it: else there was no complex, and it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
 PAST: Final = STRETCHES * BEFORE  # ticks that are looked at before those in which the R peak is looked for
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
@@ -66,12 +67,17 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     if _deflections(signal.mv[chosen], first, desk.window, count, state.last_r + T_OVER):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
         top = _largest(desk.window[PAST:], count, upright, desk.sizes)
+        spike, height = top, desk.window[PAST + top]
         for _ in range(SPIKES):
             if top + SPIKE_BESIDE >= count or not bridge_spike(desk.window, PAST + top, 0.0):
                 break
             top = _largest(desk.window[PAST:], count, upright, desk.sizes)
+        if abs(desk.window[PAST + top]) > np.float32(LEFT) * abs(height):
+            height = desk.window[PAST + top]
+        else:
+            top = spike
         if not searched:
-            points_up = np.float32(desk.window[PAST + top] > 0.0)
+            points_up = np.float32(height > 0.0)
             state.upright[chosen] += np.float32(LATELY) * (points_up - state.upright[chosen])
         where = first + top
     state.last_r = where

@@ -56,14 +56,19 @@ def locate(
     off = [0.0 if value is None else value - level for value in past + window]
     begin = len(past)
     top = _largest(off[begin:], upright)
+    spike, height = top, off[begin + top]
     for _ in range(r_peak.SPIKES):
         bridged = bridge(off, begin + top, 0.0) if top + SPIKE_BESIDE < len(window) else []
         if not bridged:
             break
         off[begin + top - SPIKE_HALF + 1 : begin + top + SPIKE_HALF] = [float(np.float32(value)) for value in bridged]
         top = _largest(off[begin:], upright)
+    if abs(off[begin + top]) > np.float32(r_peak.LEFT) * np.float32(abs(height)):
+        height = off[begin + top]
+    else:
+        top = spike
     if not searched:
-        lead.upright += np.float32(r_peak.LATELY) * (np.float32(off[begin + top] > 0.0) - lead.upright)
+        lead.upright += np.float32(r_peak.LATELY) * (np.float32(height > 0.0) - lead.upright)
     return first + top, chosen
 
 

@@ -246,6 +246,16 @@ def test_the_r_peak_is_not_a_pacing_spike(ahead_ms: int, spike_mv: float, qrs_mv
     assert (nearest <= 4).all()
 
 
+@pytest.mark.parametrize("noise_mv", [0.0, 0.01])
+def test_where_there_is_nothing_but_spikes_they_are_the_r_peaks(noise_mv: float) -> None:
+    """Pulses of a simulator: without them there is nothing, and a beat's mark would lie anywhere."""
+    beats = np.arange(RATE, 40 * RATE, 200)
+    mv = noise_mv * np.random.default_rng(1).standard_normal((41 * RATE, 1))
+    mv[beats, 0] += 1.0
+    _, found = detect(mv)
+    assert (np.abs(found["tick"][:, None] - beats[5:-1]).min(axis=0) <= 2).all()
+
+
 @pytest.mark.parametrize("p_mv", [-0.1, -0.2, -0.3])
 @pytest.mark.parametrize("pr_ms", [140, 180])
 def test_the_r_peak_of_a_negative_complex_is_not_what_lies_between_it_and_its_p_wave(p_mv: float, pr_ms: int) -> None:
