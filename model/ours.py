@@ -67,12 +67,18 @@ class Strip:
 
 
 @hot
+def _begin(table: Array, rates_mhz: Array) -> None:
+    """Beds that nothing is known of yet."""
+    for bed in range(len(table)):
+        detector.begin(table[bed], rates_mhz[bed], 0)
+
+
+@hot
 def _run(
     table: Array,
-    samples: Array,
+    frames: Array,
     lengths: Array,
     sizes: Array,
-    steps: int,
     mv_per_bit: Array,
     found: Array,
     counts: Array,
@@ -81,15 +87,15 @@ def _run(
     unreadable: Array,
     desk: Row,
 ) -> None:
-    """Give the beds their signal, a step of each in turn, and keep what is found."""
-    for step in range(steps):
+    """Give the beds their signal, a frame of each in turn, and keep what is found."""
+    for step in range(len(frames)):
         for bed in range(len(table)):
             first = step * sizes[bed]
             end = min(first + sizes[bed], lengths[bed])
             if first >= end:
                 continue
             row = table[bed]
-            detector.update(row, samples[bed], first, end - first, mv_per_bit[bed], INVALID, desk)
+            detector.update(row, frames[step, bed], 0, end - first, mv_per_bit[bed], INVALID, desk)
             for i in range(row.n_peaks):
                 peak = row.peaks[i]
                 out = found[bed, counts[bed]]
@@ -131,6 +137,9 @@ class Said(NamedTuple):
 class Beds:
     """Beds with their signal, ready to be analysed from its begin as often as wanted.
 
+    Their frames lie in memory in the order in which they come, those of one second of all beds side by side, as in what
+    a ward fetches. The desk is a worker's, made once.
+
     Parameters
     ----------
     strips : sequence of Strip
@@ -140,39 +149,39 @@ class Beds:
     def __init__(self, strips: Sequence[Strip]) -> None:
         self._lengths = np.array([len(strip.samples) for strip in strips], np.int64)
         self._sizes = np.array([max(int(strip.rate_hz * STEP_S), 1) for strip in strips], np.int64)
-        self._samples = np.full((len(strips), LEADS, int(self._lengths.max())), INVALID, np.int16)
-        for bed, strip in enumerate(strips):
-            self._samples[bed, :, : len(strip.samples)] = strip.samples.T
+        steps = int(np.max(-(-self._lengths // self._sizes)))
+        self._frames = np.full((steps, len(strips), LEADS, int(self._sizes.max())), INVALID, np.int16)
+        for bed, (strip, size) in enumerate(zip(strips, self._sizes, strict=True)):
+            for step, first in enumerate(range(0, len(strip.samples), size)):
+                frame = strip.samples[first : first + size]
+                self._frames[step, bed, :, : len(frame)] = frame.T
         self._mv_per_bit = np.array([strip.mv_per_bit for strip in strips])
-        self._rates_mhz = [round(strip.rate_hz * 1000) for strip in strips]
+        self._rates_mhz = np.array([round(strip.rate_hz * 1000) for strip in strips], np.int64)
         longest_s = max(len(strip.samples) / strip.rate_hz for strip in strips)
         self._found = np.zeros((len(strips), int(longest_s + 2) * MOST_PER_S), FOUND)
         self._marks = np.zeros((len(strips), int(longest_s + 2) * RATE // EPOCH), MARK)
-        self._steps = int(np.max(-(-self._lengths // self._sizes)))
+        self._desk = desks.new()[0]
         self.values = sum(len(strip.samples) * strip.leads for strip in strips)
 
     def run(self) -> list[Said]:
         """Analyse all of it; what was said of each bed."""
         table = np.zeros(len(self._lengths), detector.DETECTOR)
-        desk = desks.new()[0]
-        for row, rate_mhz in zip(table, self._rates_mhz, strict=True):
-            detector.begin(row, rate_mhz, 0)
+        _begin(table, self._rates_mhz)
         counts = np.zeros(len(table), np.int64)
         marked = np.ones(len(table), np.int64)  # each bed begins with a mark of nothing
         unreadable = np.zeros(len(table), np.int64)
         _run(
             table,
-            self._samples,
+            self._frames,
             self._lengths,
             self._sizes,
-            self._steps,
             self._mv_per_bit,
             self._found,
             counts,
             self._marks,
             marked,
             unreadable,
-            desk,
+            self._desk,
         )
         return [
             Said(
