@@ -39,8 +39,9 @@ from detector.detector import Detector
 from detector.jit import kernel
 from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
-from replay.records import find_records, read_record
-from stream.bench import CLEAN, CLEAN_DATABASE, cases, mixed_db, strip_of
+from model.strip import read_strip
+from replay.records import find_records
+from stream.bench import CLEAN, CLEAN_DATABASE, cases, mixed_db
 from stream.limits import DEFAULTS
 from stream.rules import LIKELY, VF_ENDS
 from stream.settings import data_dirs
@@ -130,7 +131,7 @@ def hear(path: Path, database: str, folders: Sequence[Path]) -> Heard:
     """Measure a record, or its mix with noise."""
     mix, _, lead = database.partition("/")
     if mixed_db(mix) is None:
-        strip = strip_of(read_record(path))
+        strip = read_strip(path)
     else:
         (case,) = cases(folders, mix, [path.name], None)
         strip = case.strip.lead(0) if lead else case.strip

@@ -39,11 +39,11 @@ from detector.envelope import LAG, STRIDE
 from detector.jit import kernel
 from detector.resample import sample_of
 from detector.score import COUNT, FILE, MEASURES, UNITS, save
-from detector.types import RATE, Array, Row
+from detector.types import INVALID, RATE, Array, Row
 from model.bench import judge
 from model.ec57 import BeatTable, gross
 from model.ec57.annotations import CLASS_OF
-from model.ours import INVALID, STEP_S
+from model.ours import STEP_S
 from stream.settings import data_dirs
 
 Floats = npt.NDArray[np.float64]

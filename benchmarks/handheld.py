@@ -25,11 +25,12 @@ from rich.progress import track
 from benchmarks import parts
 from detector.detector import Detector
 from detector.types import AFTER, GOOD, RATE
+from model.codes import CLASSES
 from model.dataset import hear
 from model.ec57 import Annotations
-from model.reader import CLASSES, Reader
+from model.reader import Reader
+from model.strip import Strip, read_strip
 from model.train import read_passage
-from model.variants import Strip, read_strip
 from replay.framing import hold
 from replay.records import find_records
 from stream.errors import RecordError
@@ -92,8 +93,8 @@ def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
     passage = hear(strip, Annotations.of(np.zeros(0, np.int64), ""), (DATABASE, name, "plain"), strip.rate_hz)
     said = read_passage(passage, reader.weights).last.argmax(axis=1) if len(passage.samples) else np.zeros(0, np.int64)
     played = hold(strip.samples, round(strip.rate_hz * 1000))
-    epochs = Detector(strip.rate_hz, strip.units).update(played)[1]
-    there = ~np.isnan(strip.units)
+    epochs = Detector(strip.rate_hz, strip.mv_per_bit).update(played)[1]
+    there = ~np.isnan(strip.mv_per_bit)
     return Heard(
         beats_s=passage.samples / strip.rate_hz,
         said=said,

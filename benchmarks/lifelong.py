@@ -28,8 +28,8 @@ from model.dataset import Passage, hear, listen
 from model.ec57 import LABELS, Annotations
 from model.reader import Reader
 from model.rhythms import LIVES
+from model.strip import Strip, read_strip
 from model.train import judge, read_passage
-from model.variants import mv_of, read_strip, strip_of
 from replay.records import find_records
 from stream.errors import RecordError
 from stream.settings import data_dirs
@@ -70,9 +70,9 @@ def lives(path: Path) -> Iterator[tuple[str, Passage]]:
     reference = Annotations.of(found, "N" * len(found))
     for life in LIVES:
         rng = np.random.default_rng([SEED, *f"{path.name}/{life}".encode()])
-        if (composed := compose(mv_of(strip), strip.rate_hz, reference, rng, life)) is not None:
+        if (composed := compose(strip.mv, strip.rate_hz, reference, rng, life)) is not None:
             mv, beats = composed
-            yield life, hear(strip_of(mv, strip.rate_hz), beats, (DATABASE, path.name, life), strip.rate_hz)
+            yield life, hear(Strip.of_mv(mv, strip.rate_hz), beats, (DATABASE, path.name, life), strip.rate_hz)
 
 
 def measure(paths: Sequence[Path], model: Path | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from detector.types import LEADS
 from model import noise
 from model.bench import Case
 from model.ec57 import Annotations
-from model.ours import Strip
+from model.strip import Strip
 from stream.bench import cases, expand, mixed_db
 
 REAL: Final = ("mitdb", "svdb")
@@ -85,7 +85,7 @@ def with_tachycardias(case: Case, seed: int) -> Case:
     rng = np.random.default_rng(seed)
     rate = case.strip.rate_hz
     strip = case.strip.start(60.0 * MINUTES)
-    mv = strip.samples * strip.mv_per_bit
+    mv = strip.mv
     beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     for start_s in np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S):
         first, end = int(start_s * rate), int((start_s + LASTS_S) * rate)
@@ -106,9 +106,8 @@ def with_tachycardias(case: Case, seed: int) -> Case:
         breath = rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (0.3 * time + rng.random()))
         mv[first:end] = shape[:, None] * size + muscle + breath[:, None]
         beats |= {first + round(float(r) * rate): "V" for r in at}
-    samples = np.clip(np.rint(np.nan_to_num(mv) / 1e-3), -32767, 32767).astype(np.int16)
     truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
-    return Case(TACHYCARDIA, case.record, Strip(rate, samples, np.full(LEADS, 1e-3)), truth)
+    return Case(TACHYCARDIA, case.record, Strip.of_mv(mv, rate), truth)
 
 
 def begins(folders: Sequence[Path]) -> Iterator[Run]:

@@ -22,7 +22,29 @@ from detector.arrays import span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, SPAN, band, steepest
 from detector.jit import hot
 from detector.lanes import DOUBLES
-from detector.score import BEGIN, BEGIN_STEPS, COUNT, score
+from detector.score import (
+    BEGIN,
+    BEGIN_STEPS,
+    COUNT,
+    M_DRIFT,
+    M_DUE,
+    M_HEIGHT,
+    M_HEIGHT_AT_REST,
+    M_LEAST,
+    M_LIKENESS,
+    M_LIKENESS_SQUARED,
+    M_MOST,
+    M_NOISE,
+    M_ON_TIME,
+    M_ONE,
+    M_RESTLESS,
+    M_SIZE,
+    M_SIZE_IN_T,
+    M_STEEPNESS,
+    M_STEEPNESS_IN_T,
+    M_WIDTH,
+    score,
+)
 from detector.types import LEADS, Array, Row, Single
 from detector.usual import FLOOR
 
@@ -42,7 +64,7 @@ SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overd
 #: tachycardia are wide, early and without rest.
 SELF, ENOUGH = 0.9, 0.7
 CLEAR: Final = SURE + 0.5  # its score at least
-LOGARITHMS: Final = (1, 2, 3, 11, 14)  # numbers of measures taken as logarithms, whatever else is known
+LOGARITHMS: Final = (M_HEIGHT, M_STEEPNESS, M_LEAST, M_SIZE, M_NOISE)  # taken as such, whatever else is known
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
@@ -124,8 +146,8 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     _compare(state, desk)
     known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0
     likeness = candidate.likeness if known else UNKNOWN
-    candidate.measures[7] = likeness
-    candidate.measures[8] = likeness * abs(likeness)
+    candidate.measures[M_LIKENESS] = likeness
+    candidate.measures[M_LIKENESS_SQUARED] = likeness * abs(likeness)
     begins = state.n < BEGIN and candidate.at - state.heard < BEGIN_STEPS
     candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
@@ -176,27 +198,27 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
     rr = since / state.expected if state.n_rr >= 4 else 1.0
     off = (rr - 1.0) / RR_SPREAD
     measures = candidate.measures
-    measures[0] = 1.0
-    measures[1] = state.best + 0.02
-    measures[2] = slope + 0.02
-    measures[3] = least + 0.02
-    measures[4] = most + 0.02
-    measures[5] = math.exp(-0.5 * off * off)
-    measures[6] = min(rr, DUE)
-    measures[7] = 0.0
-    measures[8] = 0.0
-    measures[9] = restless / leads
-    measures[10] = (slope + 0.02) / (state.last_slope + 0.05)
-    measures[11] = size + 0.05
-    measures[13] = at_rest
-    measures[14] = noise / weights + 0.1
-    measures[15] = drift / weights
+    measures[M_ONE] = 1.0
+    measures[M_HEIGHT] = state.best + 0.02
+    measures[M_STEEPNESS] = slope + 0.02
+    measures[M_LEAST] = least + 0.02
+    measures[M_MOST] = most + 0.02
+    measures[M_ON_TIME] = math.exp(-0.5 * off * off)
+    measures[M_DUE] = min(rr, DUE)
+    measures[M_LIKENESS] = 0.0
+    measures[M_LIKENESS_SQUARED] = 0.0
+    measures[M_RESTLESS] = restless / leads
+    measures[M_STEEPNESS_IN_T] = (slope + 0.02) / (state.last_slope + 0.05)
+    measures[M_SIZE] = size + 0.05
+    measures[M_HEIGHT_AT_REST] = at_rest
+    measures[M_NOISE] = noise / weights + 0.1
+    measures[M_DRIFT] = drift / weights
     for number in LOGARITHMS:  # one after the other: what else is at work need not be put aside for each of them
         measures[number] = math.log(measures[number])
-    measures[4] = math.log(measures[4]) if leads > 1 else measures[3]
-    measures[10] = math.log(measures[10]) if since < T_WAVE else 0.0
-    measures[12] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[11]
-    measures[16] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
+    measures[M_MOST] = math.log(measures[M_MOST]) if leads > 1 else measures[M_LEAST]
+    measures[M_STEEPNESS_IN_T] = math.log(measures[M_STEEPNESS_IN_T]) if since < T_WAVE else 0.0
+    measures[M_SIZE_IN_T] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[M_SIZE]
+    measures[M_WIDTH] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
 
 
 @hot

@@ -14,7 +14,21 @@ from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
 from detector.lanes import SINGLES
-from detector.types import BEATS, EPOCH, EPOCH_STATE, EPOCHS, FLAT, LEADS, NOISY, PEAK, RING, SIGNAL, Array, Row
+from detector.types import (
+    BEATS,
+    EPOCH,
+    EPOCH_STATE,
+    EPOCHS,
+    FLAT,
+    INVALID,
+    LEADS,
+    NOISY,
+    PEAK,
+    RING,
+    SIGNAL,
+    Array,
+    Row,
+)
 
 INT16: Final = np.iinfo(np.int16)
 GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead's signal is left (8 s): 6 s are kept
@@ -320,7 +334,7 @@ class Detector:
     (0, 10)
     """
 
-    def __init__(self, rate_hz: float, mv_per_bit: npt.ArrayLike, invalid: int = -32768) -> None:
+    def __init__(self, rate_hz: float, mv_per_bit: npt.ArrayLike, invalid: int = INVALID) -> None:
         given = np.atleast_1d(np.asarray(mv_per_bit, np.float64))
         if not 100.0 <= rate_hz <= 1000.0:
             raise ValueError(f"sampling rate {rate_hz} Hz: 100 to 1000 Hz are analysed")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import platformdirs
@@ -19,21 +20,36 @@ import platformdirs
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-#: Sources without a kernel whose constants, layouts and operations kernels take over.
-_CONSTANTS = ("jit.py", "lanes.py", "state.py", "types.py", "wire.py", "frames.py", "limits.py")
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_PACKAGES: Final = ("detector", "model", "stream")  # those that have kernels
+_MARKS: Final = (b"@kernel", b"@hot", b"@whole_numbers", b"@intrinsic")
+_IMPORT: Final = re.compile(rb"^\s*(?:from (\S+) import ([^\n(]+|\([^)]*\))|import (\S+))", re.MULTILINE)
+
+
+def _imported(text: bytes) -> Iterator[Path]:
+    """Sources of ours that a source imports: kernels take over their constants, layouts and operations."""
+    for module, names, whole in _IMPORT.findall(text):
+        for dotted in (whole or module, *(module + b"." + name for name in re.findall(rb"\w+", names))):
+            path = _ROOT / dotted.decode().replace(".", "/")
+            yield from (source for source in (path.with_suffix(".py"), path / "__init__.py") if source.is_file())
+
+
+def sources() -> list[Path]:
+    """Every source with a kernel and, over and over, what they import."""
+    waiting = [source for package in _PACKAGES for source in (_ROOT / package).glob("**/*.py")]
+    waiting = [source for source in waiting if any(mark in source.read_bytes() for mark in _MARKS)]
+    found = set(waiting)
+    while waiting:
+        new = set(_imported(waiting.pop().read_bytes())) - found
+        found |= new
+        waiting += new
+    return sorted(found)
 
 
 def _cache_folder() -> Path:
     digest = hashlib.blake2b(digest_size=8)
-    root = Path(__file__).resolve().parent.parent
-    for package in ("detector", "model", "stream"):
-        for source in sorted((root / package).glob("**/*.py")):
-            text = source.read_bytes()
-            if (
-                any(mark in text for mark in (b"@kernel", b"@hot", b"@whole_numbers", b"@intrinsic"))
-                or source.name in _CONSTANTS
-            ):
-                digest.update(text)
+    for source in sources():
+        digest.update(source.read_bytes())
     base = os.environ.get("TELEBEAT_CACHE_DIR") or platformdirs.user_cache_dir("telebeat")
     return Path(base) / "kernels" / digest.hexdigest()
 

@@ -7,14 +7,14 @@ presence and T end, is in `detector.waves`. `docs/fiducials.md` says how well ea
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.bounds import STEEP_AFTER, STEEP_BEFORE, bounds, remove_spikes
 from detector.jit import kernel
-from detector.types import RING
+from detector.types import RATE, RING, TICK_MS, Row
 
 SPAN_BEFORE: Final = 80  # ticks of signal before the R peak that `window` copies: 320 ms, the P wave and its foot
 SPAN_AFTER: Final = 75  # and behind it: `detector.types.AFTER`, the moment the beat is read
@@ -25,6 +25,10 @@ MISSING: Final = 6  # ticks of the core that may be missing; they are bridged by
 FLAT_MV: Final = 0.01  # a complex smaller than this is a flat line, not a beat
 J60: Final = 15  # ticks of 60 ms behind the J point
 J80: Final = 20  # ticks of 80 ms behind the J point
+LEVEL: Final = 6  # ticks just before the QRS whose mean is the level that amplitudes are measured against (24 ms)
+P_TICKS: Final = 50  # ticks before the QRS in which its P wave is looked for (200 ms)
+FOOT: Final = 3  # ticks at both ends of those that the line under the P wave is drawn through
+PER_S: Final = RATE / 2  # of a central difference: from mV over two ticks to mV/s
 
 #: What `measure` writes. Amplitudes are against the level just before the QRS, in mV; positions in ticks from R.
 MEASURES = np.dtype(
@@ -51,11 +55,9 @@ MEASURES = np.dtype(
     align=True,
 )
 
-Record = Any  # a row of a structured array; numba knows its fields, mypy cannot
-
 
 @kernel
-def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float32]) -> int:
+def window(signal: Row, peak_tick: int, lead: int, out: npt.NDArray[np.float32]) -> int:
     """Copy a beat's window out of the ring, smoothed, without pacing spikes; returns 1 if it can be read.
 
     The filter is a triangle of 5 ticks: 3 dB at 40 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
@@ -99,7 +101,7 @@ def window(signal: Record, peak_tick: int, lead: int, out: npt.NDArray[np.float3
 
 
 @kernel
-def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
+def measure_window(y: npt.NDArray[np.float32], out: Row) -> None:
     """Measure a window that `window` has made; `out` is a record of `MEASURES`."""
     peak = SPAN_BEFORE
     out.valid = 0
@@ -110,15 +112,15 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
 
     for i in range(peak - STEEP_BEFORE, peak + STEEP_AFTER):
         slope = np.float64(y[i + 1]) - np.float64(y[i - 1])
-        out.up = max(out.up, slope * 125.0)
-        out.down = min(out.down, slope * 125.0)
+        out.up = max(out.up, slope * PER_S)
+        out.down = min(out.down, slope * PER_S)
     begin, end = bounds(y, peak)
     onset = peak + int(np.rint(begin))
     offset = peak + int(np.rint(end))
 
     base = 0.0
-    for i in range(onset - 6, onset):
-        base += np.float64(y[i]) / 6.0
+    for i in range(onset - LEVEL, onset):
+        base += np.float64(y[i]) / LEVEL
     highest = lowest = area = 0.0
     for i in range(onset, offset + 1):
         value = np.float64(y[i]) - base
@@ -132,18 +134,18 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
     out.onset = onset - peak
     out.offset = offset - peak
     out.polarity = 1 if highest >= -lowest else -1
-    out.onset_ms = begin * 4.0
-    out.offset_ms = end * 4.0
-    out.width_ms = (end - begin) * 4.0
+    out.onset_ms = begin * TICK_MS
+    out.offset_ms = end * TICK_MS
+    out.width_ms = (end - begin) * TICK_MS
     out.r_mv = highest
     out.s_mv = lowest
-    out.area_uvs = area * 4.0
-    out.breadth_ms = area * 4.0 / height
+    out.area_uvs = area * TICK_MS
+    out.breadth_ms = area * TICK_MS / height
 
-    first = max(onset - 50, 2)
-    left = (np.float64(y[first]) + np.float64(y[first - 1]) + np.float64(y[first - 2])) / 3.0
-    steps = onset - 3 - first
-    for i in range(first, onset - 3):
+    first = max(onset - P_TICKS, FOOT - 1)
+    left = (np.float64(y[first]) + np.float64(y[first - 1]) + np.float64(y[first - 2])) / FOOT
+    steps = onset - FOOT - first
+    for i in range(first, onset - FOOT):
         bulge = np.float64(y[i]) - (left + (base - left) * (i - first) / steps)
         if abs(bulge) > abs(out.p_mv):
             out.p_mv = bulge
@@ -157,7 +159,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Record) -> None:
 
 
 @kernel
-def measure(signal: Record, peak_tick: int, lead: int, out: Record) -> None:
+def measure(signal: Row, peak_tick: int, lead: int, out: Row) -> None:
     """Measure the beat at `peak_tick` in one lead of a `SIGNAL` record.
 
     Parameters

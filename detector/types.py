@@ -18,6 +18,8 @@ Array = Any
 Single = Any
 
 RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
+TICK_MS: Final = 1000.0 / RATE
+INVALID: Final = -32768  # sample of int16 that stands for no reading: WFDB's own mark for 16-bit signals
 LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm
 RING: Final = 1024  # ticks of signal kept (4.1 s): a frame of 1 s, a beat's window and the RR before it
 CHUNK: Final = 251  # ticks at once at most: those of a frame of 1 s

@@ -16,9 +16,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from detector.types import INVALID
 from model.ec57 import LEARNING_S, Annotations, BeatTable, Period, gross, pair, tabulate
-from model.ours import MARK, Beds, Strip
+from model.ours import MARK, Beds
 from model.peers import Find, Lead, find
+from model.strip import Strip
 
 OURS: Final = "telebeat"
 OURS_ALL: Final = "telebeat, all leads"
@@ -49,7 +51,7 @@ class Case:
 def lead_of(strip: Strip, number: int = 0) -> Lead:
     """One lead as the peers take it: without missing readings, each replaced by the last reading before it."""
     steps = strip.samples[:, number].astype(np.int64)
-    gone = steps == np.iinfo(np.int16).min
+    gone = steps == INVALID
     last = np.maximum.accumulate(np.where(gone, 0, np.arange(len(steps))))
     steps = np.where(gone[last], 0, steps[last])
     return Lead(steps * strip.mv_per_bit[number], steps, float(strip.mv_per_bit[number]), strip.rate_hz)

@@ -18,20 +18,19 @@ import numpy.typing as npt
 
 from detector.detector import Detector
 from detector.types import AFTER, LEADS, RATE
+from model.codes import CLASSES
 from model.ec57 import CLASS_OF, Annotations, Period, pair, read
 from model.letters import TEXT
-from model.reader import CLASSES
 from model.sentence import describe
 from model.state import LANGUAGE
+from model.strip import Strip, read_strip
 from model.variants import (
     COMPOSED,
     HELD_OUT_MIXES,
     WITH_NOISE,
-    Strip,
     changed,
     composed,
     read_noise,
-    read_strip,
 )
 from model.words import FIELDS, RR
 from replay.framing import hold
@@ -145,7 +144,7 @@ def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[np
     beats : int64 (n,), optional
         R peaks to take, in samples and in order, as if the detector had found these and no others.
     """
-    detector = Detector(strip.rate_hz, strip.units)
+    detector = Detector(strip.rate_hz, strip.mv_per_bit)
     state = np.zeros(1, LANGUAGE)[0]
     size = max(int(strip.rate_hz * STEP_S), 1)
     waiting: list[tuple[int, int, float]] = []  # tick of each R peak, that from which it is known, its log odds

@@ -18,7 +18,7 @@ import wfdb
 
 from detector.detector import Detector
 from detector.measure import MEASURES, SPAN, measure_window, window
-from detector.types import AFTER, RATE
+from detector.types import AFTER, TICK_MS
 from detector.waves import COMPARED, T_AFTER, T_WAVE, T_WINDOW, p_alike, t_wave, t_window
 from stream.errors import RecordError
 
@@ -28,7 +28,6 @@ PAIRS: Final = (("ii", "v1"), ("i", "v5"), ("iii", "v2"), ("avf", "v3"), ("avl",
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 SAME_MS: Final = 150.0  # an R peak this close to a marked QRS is its beat, as in EC57
 P_WITHIN_MS: Final = 300.0  # a P wave whose peak lies this long before a QRS at most belongs to it
-TICK_MS: Final = 1000.0 / RATE
 
 #: One beat in one lead: measured, and marked (NaN where it is not). Times in ms from the R peak that was found.
 READING = np.dtype(

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from detector import bounds as qrs
 from detector import waves
 from detector.jit import kernel
-from detector.types import Array, Row
+from detector.types import TICK_MS, Array, Row
 from detector.waves import T_WAVE, t_in_window
 from model import bounds_fit
-from model.delineation import LEADS_12, TICK_MS, Found, Readings
+from model.delineation import LEADS_12, Found, Readings
 
 FOLDS: Final = 5
 TOLERANCE_MS: Final = {"onset": 6.5, "end": 11.6, "t_end": 30.6}  # CSE, standard deviation

@@ -35,8 +35,8 @@ from scipy.signal import resample_poly
 
 from detector.types import LEADS
 from model.ec57 import Annotations, Period, pair, read
-from model.ours import Beds, Strip
-from model.variants import MISSING
+from model.ours import Beds
+from model.strip import Strip
 from stream.errors import RecordError
 
 SAMPLES: Final = 187  # of a beat
@@ -308,14 +308,11 @@ def ptb_records(folder: Path) -> list[Path]:
 def detect(record: Any) -> npt.NDArray[np.int64]:
     """R peaks of a WFDB record by the online detector, in samples; it is given lead II and the first other one."""
     names = [_lead_number(record), *(i for i in range(record.n_sig) if i != _lead_number(record))][:LEADS]
-    samples = np.full((record.sig_len, LEADS), MISSING, np.int16)
-    step = 1e-3  # mV: far below what a detector looks at, and 16 bits then reach 32 mV
+    mv = np.full((record.sig_len, LEADS), np.nan)
     for lead, number in enumerate(names):
-        mv = record.p_signal[:, number]
-        mv = mv - np.nanmedian(mv) if np.isfinite(mv).any() else mv  # an electrode's offset may exceed 32 mV
-        samples[:, lead] = np.where(np.isfinite(mv), np.clip(np.rint(np.nan_to_num(mv) / step), -32767, 32767), MISSING)
-    units = np.array([step if lead < len(names) else np.nan for lead in range(LEADS)])
-    (said,) = Beds([Strip(float(record.fs), samples, units)]).run()
+        one = record.p_signal[:, number]  # an electrode's offset may exceed the 32 mV that fit
+        mv[:, lead] = one - np.nanmedian(one) if np.isfinite(one).any() else one
+    (said,) = Beds([Strip.of_mv(mv, float(record.fs))]).run()
     return said.found["sample"].astype(np.int64)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.measure import SPAN_BEFORE
+from detector.measure import LEVEL, SPAN_BEFORE
 from detector.types import Array
 
 ALPHABET: Final = "dcba.ABCD|"
@@ -27,6 +27,7 @@ P_LETTERS: Final = (-72, -24, 6)
 QRS_LETTERS: Final = (-24, 39, 3)
 T_LETTERS: Final = (40, 72, 8)
 TEXT: Final = 8 + 1 + 21 + 1 + 4  # letters of a lead's text
+FIRST_BAR: Final = (P_LETTERS[1] - P_LETTERS[0]) // P_LETTERS[2]  # index of a text's first `|`; no bar: never written
 
 _THRESHOLDS = np.array(LEVELS)
 
@@ -35,8 +36,8 @@ _THRESHOLDS = np.array(LEVELS)
 def letters(y: Array, onset: int, text: Array) -> None:
     """Draw one lead's window in letters: indices into `ALPHABET`, `TEXT` of them."""
     base = 0.0
-    for i in range(SPAN_BEFORE + onset - 6, SPAN_BEFORE + onset):
-        base += np.float64(y[i]) / 6.0
+    for i in range(SPAN_BEFORE + onset - LEVEL, SPAN_BEFORE + onset):
+        base += np.float64(y[i]) / LEVEL
     top = 1e-9
     for i in range(SPAN_BEFORE + QRS_LETTERS[0], SPAN_BEFORE + QRS_LETTERS[1]):
         top = max(top, abs(np.float64(y[i]) - base))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-CLASSES = 5
+from model.codes import CLASSES
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NetworkConfig:
     dropout : float
         Share of units dropped behind embedding, LSTM and dense layer.
     classes : int
-        C; the bedside's are `model.reader.CLASSES`.
+        C; the bedside's are `model.codes.CLASSES`.
     ordered : int
         From which field on levels have an order.
     blend : float
@@ -49,7 +49,7 @@ class NetworkConfig:
     embedding: int = 32
     hidden: int = 32
     dropout: float = 0.3
-    classes: int = CLASSES
+    classes: int = len(CLASSES)
     ordered: int = 0
     blend: float = 0.0
     again: int = 0

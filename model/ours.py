@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,58 +11,18 @@ import numpy.typing as npt
 from detector import desk as desks
 from detector import detector, resample
 from detector.jit import hot
-from detector.types import EPOCH, LEADS, RATE, Array, Row
-from model.ec57.annotations import NOISY, UNREADABLE
-from replay.framing import hold
+from detector.types import EPOCH, INVALID, LEADS, RATE, Array, Row
+from model.codes import ALL_NOISY, UNREADABLE
+from model.strip import Strip
 
 STEP_S: Final = 1.0  # of signal at once: the longest frame there is, as in `stream.annotate`
-INVALID: Final = -32768  # the sample that stands for no reading
 MOST_PER_S: Final = 6  # beats a second: more than the refractory period allows
 
-#: From here on another subtype of WFDB's `~` holds: `UNREADABLE`, `NOISY`, or 0.
+#: From here on another subtype of WFDB's `~` holds: `UNREADABLE`, `ALL_NOISY`, or 0.
 MARK = np.dtype([("sample", "i8"), ("subtype", "i8")], align=True)
 
 #: An R peak in samples of its record.
 FOUND = np.dtype([("sample", "i8"), ("delay_ms", "f8")], align=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """The signal of one bed.
-
-    Attributes
-    ----------
-    rate_hz : float
-        100 to 1000 Hz.
-    samples : int16, shape (instants, LEADS)
-    mv_per_bit : float64, shape (LEADS,)
-        Millivolts a step; NaN for a lead that is not there.
-    """
-
-    rate_hz: float
-    samples: npt.NDArray[np.int16]
-    mv_per_bit: npt.NDArray[np.float64]
-
-    def lead(self, number: int) -> Strip:
-        """The strip with this lead alone."""
-        samples = np.full_like(self.samples, INVALID)
-        samples[:, 0] = self.samples[:, number]
-        units = np.full(LEADS, np.nan)
-        units[0] = self.mv_per_bit[number]
-        return Strip(self.rate_hz, samples, units)
-
-    def start(self, seconds: float) -> Strip:
-        """Its first seconds."""
-        return Strip(self.rate_hz, self.samples[: int(seconds * self.rate_hz)].copy(), self.mv_per_bit)
-
-    def held(self) -> Strip:
-        """The strip with its last reading held, as `annotate` holds a record's: its last beat is told, too."""
-        return Strip(self.rate_hz, hold(self.samples, round(self.rate_hz * 1000)), self.mv_per_bit)
-
-    @property
-    def leads(self) -> int:
-        """Leads that are there."""
-        return int(np.isfinite(self.mv_per_bit).sum())
 
 
 @hot
@@ -104,7 +63,7 @@ def _run(
                 counts[bed] += 1
             for i in range(row.n_epochs):
                 epoch = row.epochs[i]
-                subtype = NOISY if epoch.doubtful else 0
+                subtype = ALL_NOISY if epoch.doubtful else 0
                 if epoch.readable == 0:
                     subtype = UNREADABLE
                     unreadable[bed] += 1

@@ -15,16 +15,13 @@ import numpy.typing as npt
 
 from detector.jit import kernel
 from detector.types import AFTER, LEADS
-from model.letters import BAR, P_LETTERS, TEXT
+from model.codes import CLASSES
+from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import Layers, step
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.vocabulary import Vocabulary, shape_word
 from model.words import FIELDS
-
-#: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
-CLASSES: Final = ("N", "S", "V", "F", "Q")
-_FIRST_BAR: Final = (P_LETTERS[1] - P_LETTERS[0]) // P_LETTERS[2]  # a text without it was never written
 
 
 class Weights(NamedTuple):
@@ -43,7 +40,7 @@ def spell(
     A lead that cannot be read has the shape word behind the last.
     """
     for lead in range(LEADS):
-        if texts[lead, _FIRST_BAR] == BAR:
+        if texts[lead, FIRST_BAR] == BAR:
             words[lead] = shape_word(vocabulary, texts[lead])
         else:
             words[lead] = vocabulary.norms.shape[0]

@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from model.codes import CLASSES
 from model.dataset import Passage, label
 from model.ec57 import Annotations
 from model.evaluation.judging import key
-from model.reader import CLASSES
 from model.train import Round, Trainer, TrainingConfig
 
 UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class that teaches nothing

@@ -11,10 +11,11 @@ import numpy as np
 
 from detector.types import LEADS
 from detector.waves import P_SPAN
+from model.codes import CLASSES
 
 MEMBERS: Final = 3  # room for the networks of a model
 HIDDEN: Final = 64  # room for the LSTM's units, and for a beat's embedding; the shipped model may use fewer
-SCORES: Final = 5  # classes of beat (`model.reader.CLASSES`)
+SCORES: Final = len(CLASSES)  # probabilities of a beat
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
 

@@ -19,9 +19,10 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as dump
 
 from detector.types import LEADS
+from model.codes import CLASSES
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS
 from model.lstm import Layers
-from model.reader import CLASSES, Weights
+from model.reader import Weights
 from model.state import HIDDEN, MEMBERS
 from model.vocabulary import SYMBOLS, TABLE, Vocabulary
 from model.words import WORDS

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +21,19 @@ import torch
 from torch import nn
 
 from detector.types import LEADS
+from model.codes import CLASSES
 from model.course import Course
 from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
-from model.letters import BAR, P_LETTERS, TEXT
+from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import BothWords, Layers, read_words
 from model.network import Network
-from model.reader import CLASSES, Weights
+from model.reader import Weights
 from model.state import HIDDEN, MEMBERS
 from model.store import sizes_of
 from model.variants import VARIANTS
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS
-
-_FIRST_BAR: Final = (P_LETTERS[1] - P_LETTERS[0]) // P_LETTERS[2]
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def words_of(passage: Passage, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     for lead in range(LEADS):
         column = np.empty(len(passage.samples), np.int64)
         shape_words(vocabulary, np.ascontiguousarray(passage.texts[:, lead]), column)
-        column[passage.texts[:, lead, _FIRST_BAR] != BAR] = len(vocabulary.norms)
+        column[passage.texts[:, lead, FIRST_BAR] != BAR] = len(vocabulary.norms)
         words[:, lead] = column
     words[:, LEADS:] = passage.levels
     return words
@@ -161,7 +159,7 @@ def taught_labels(passage: Passage) -> npt.NDArray[np.int64]:
 def texts_of(passages: Sequence[Passage], config: TrainingConfig) -> npt.NDArray[np.uint8]:
     """Texts (n, TEXT) of readable leads of beats drawn by lot: what a vocabulary is learned from."""
     texts: npt.NDArray[np.uint8] = np.concatenate([p.texts.reshape(-1, TEXT) for p in passages])
-    texts = texts[texts[:, _FIRST_BAR] == BAR]
+    texts = texts[texts[:, FIRST_BAR] == BAR]
     drawn = np.random.default_rng(config.seed).permutation(len(texts))[: config.texts]
     return texts[drawn]
 

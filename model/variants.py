@@ -15,17 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from detector.leads import choose
 from detector.types import LEADS
 from model.compose import NORMAL, compose
 from model.ec57 import CLASS_OF, Annotations
 from model.noise import KINDS, mix
-from replay.records import read_record
+from model.strip import Floats, Strip
 
-Floats = npt.NDArray[np.float64]
-
-MISSING: Final = -32768  # the sample that stands for no reading
-MICROVOLT: Final = 1e-3  # mV per step of signals that were changed: far below any amplifier's noise
 NOISE_DB: Final = (0.0, 18.0)  # range of signal-to-noise ratio of what is noisy from begin to end, by their slopes
 MOVED_DB: Final = (-3.0, 14.0)  # range of it where electrodes are moved now and then, by `model.noise.mix`
 MOVED_S: Final = (15.0, 150.0)  # range of the lengths of stretches with noise and without
@@ -38,23 +33,6 @@ COMPOSED_SWAP, COMPOSED_PACE = 0.4, 0.3  # share of them that have their leads e
 PACE: Final = (0.88, 1.14)  # range of the factor on the heart's pace of variants with a changed rate
 #: With the noise of moving electrodes these are nstdb's own mixes, which are held out.
 HELD_OUT_MIXES: Final = frozenset({("mitdb", "118"), ("mitdb", "119")})
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """A record's signal, as steps of a known size.
-
-    Attributes
-    ----------
-    rate_hz : float
-    samples : int16 (n, LEADS)
-    units : float64 (LEADS,)
-        mV per step; NaN for a lead that is not there.
-    """
-
-    rate_hz: float
-    samples: npt.NDArray[np.int16]
-    units: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +52,6 @@ class Noise:
     def without(self, kind: str) -> Noise:
         """All but one recording."""
         return Noise({name: mv for name, mv in self.mv.items() if name != kind}, self.rate_hz)
-
-
-def read_strip(path: Path) -> Strip:
-    """The leads of a WFDB record that the bedside would analyse, as it would be sent them.
-
-    Raises
-    ------
-    RecordError
-        The record cannot be read.
-    """
-    record = read_record(path)
-    samples = np.full((len(record.samples), LEADS), MISSING, np.int16)
-    units = np.full(LEADS, np.nan)
-    for lead, column in enumerate(choose(record.leads)):
-        if column >= 0:
-            samples[:, lead] = record.samples[:, column]
-            units[lead] = record.units_per_bit[column]
-    return Strip(record.rate_mhz / 1000, samples, units)
 
 
 def read_noise(folder: Path) -> Noise | None:
@@ -120,17 +80,17 @@ def changed(strip: Strip, kind: str, reference: Annotations, noise: Noise | None
     rng : numpy Generator
     """
     if kind == "swap":
-        return Strip(strip.rate_hz, np.ascontiguousarray(strip.samples[:, ::-1]), strip.units[::-1].copy())
+        return Strip(strip.rate_hz, np.ascontiguousarray(strip.samples[:, ::-1]), strip.mv_per_bit[::-1].copy())
     if kind == "pace":
-        return Strip(round(strip.rate_hz * rng.uniform(*PACE), 3), strip.samples, strip.units)
+        return Strip(round(strip.rate_hz * rng.uniform(*PACE), 3), strip.samples, strip.mv_per_bit)
     if kind == "single":
-        units = strip.units.copy()
+        units = strip.mv_per_bit.copy()
         units[rng.integers(LEADS)] = np.nan
         return strip if np.isnan(units).all() else Strip(strip.rate_hz, strip.samples, units)
     if kind == "noise" and noise is not None:
-        return strip_of(_noisy(mv_of(strip), noise, rng), strip.rate_hz)
+        return Strip.of_mv(_noisy(strip.mv, noise, rng), strip.rate_hz)
     if kind == "moved" and noise is not None:
-        return strip_of(_moved(mv_of(strip), strip.rate_hz, reference, noise, rng), strip.rate_hz)
+        return Strip.of_mv(_moved(strip.mv, strip.rate_hz, reference, noise, rng), strip.rate_hz)
     return strip
 
 
@@ -178,17 +138,5 @@ def composed(strip: Strip, reference: Annotations, rng: np.random.Generator) -> 
         strip = changed(strip, "swap", reference, None, rng)
     if rng.random() < COMPOSED_PACE:
         strip = changed(strip, "pace", reference, None, rng)
-    played = compose(mv_of(strip), strip.rate_hz, reference, rng)
-    return (strip_of(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)
-
-
-def mv_of(strip: Strip) -> Floats:
-    """Its leads in millivolts, float64 (n, LEADS); NaN where there is no reading."""
-    mv: Floats = np.where(strip.samples == MISSING, np.nan, strip.samples * strip.units)
-    return mv
-
-
-def strip_of(mv: Floats, rate_hz: float) -> Strip:
-    """Millivolts (n, LEADS) as steps of a size that no amplifier is as fine as; a lead without readings is none."""
-    steps = np.where(np.isnan(mv), MISSING, np.clip(np.rint(np.nan_to_num(mv) / MICROVOLT), -32767, 32767))
-    return Strip(rate_hz, steps.astype(np.int16), np.where(np.isnan(mv).all(axis=0), np.nan, MICROVOLT))
+    played = compose(strip.mv, strip.rate_hz, reference, rng)
+    return (Strip.of_mv(played[0], strip.rate_hz), played[1]) if played is not None else (strip, reference)

@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 import wfdb
 
+from model.codes import DOUBTED, UNREADABLE
 from model.ec57 import files
 from stream.errors import RecordError
-from stream.wire import DOUBTED, UNREADABLE, Alert, Beat, Mark, Revision, encode_alert
+from stream.wire import Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
 ALERTS: Final = "alerts.jsonl"

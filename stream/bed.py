@@ -20,14 +20,13 @@ from detector.jit import kernel
 from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, RATE, Array, Row
 from model.pace import LONGEST
 from model.reader import Weights, read_beat
-from model.state import LANGUAGE
+from model.state import LANGUAGE, SCORES
 from stream import conditions, rhythm, rules
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
 LAYOUT: Final = 11
-CLASSES: Final = 5
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
@@ -111,7 +110,7 @@ class Events(NamedTuple):
     marks: Any  #: rhythm.MARK
     moves: Any  #: conditions.TRANSITION
     counts: Any  #: int64, shape (4,)
-    words: Any  #: float32, shape (2, CLASSES): room for the two words of a beat
+    words: Any  #: float32, shape (2, SCORES): room for the two words of a beat
 
     @classmethod
     def of(cls, rows: int) -> Self:
@@ -123,7 +122,7 @@ class Events(NamedTuple):
             np.empty(marks, rhythm.MARK),
             np.empty(moves, conditions.TRANSITION),
             np.zeros(4, np.int64),
-            np.zeros((2, CLASSES), np.float32),
+            np.zeros((2, SCORES), np.float32),
         )
 
 
@@ -273,7 +272,7 @@ def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) 
 def _likeliest(probabilities: Array) -> int:
     """The class of the greatest probability, the first of equals."""
     label = 0
-    for k in range(1, CLASSES):
+    for k in range(1, SCORES):
         if probabilities[k] > probabilities[label]:
             label = k
     return label

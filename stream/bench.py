@@ -13,12 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from detector.types import LEADS
 from model import noise
 from model.bench import OURS, OURS_ALL, Case
 from model.ec57 import Annotations, read
 from model.ec57.annotations import CLASS_OF
-from model.ours import INVALID, Strip
+from model.strip import Strip
 from replay.records import Record, find_records, read_record
 from stream.errors import RecordError, SettingsError
 
@@ -27,8 +26,6 @@ from stream.errors import RecordError, SettingsError
 CLEAN: Final = ("101", "112", "115", "122", "205", "209", "220", "230")
 CLEAN_DATABASE: Final = "mitdb"
 NOISE_DATABASE: Final = "nstdb"
-MIX_STEP_MV: Final = 1e-3  # of a mixed record: far below any amplifier's noise, and ±32 mV fit
-LARGEST: Final = 32767
 
 #: What is measured on when nobody says so.
 DATABASES: Final = ("mitdb", "svdb", "noise-em")
@@ -113,35 +110,21 @@ def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, 
 def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
     record = read_record(path)
     truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
-    strip = strip_of(record) if level is None else _mixed(record, truth, noise_kind(database), level, folders)
+    strip = Strip.of(record) if level is None else _mixed(record, truth, noise_kind(database), level, folders)
     return Case(database, path.name, strip, truth)
 
 
-def strip_of(record: Record) -> Strip:
-    """The first leads of a record, as the detector takes them."""
-    samples = np.full((len(record.samples), LEADS), INVALID, np.int16)
-    units = np.full(LEADS, np.nan)
-    count = min(LEADS, len(record.leads))
-    samples[:, :count] = record.samples[:, :count]
-    units[:count] = record.units_per_bit[:count]
-    return Strip(record.rate_mhz / 1000, samples, units)
-
-
 def _mixed(record: Record, truth: Annotations, kind: str, level: int, folders: Sequence[Path]) -> Strip:
-    clean = strip_of(record)
+    clean = Strip.of(record)
     (path,) = find_records(folders, [kind], NOISE_DATABASE)
-    added = strip_of(read_record(path))
+    added = Strip.of(read_record(path))
     normal = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if CLASS_OF.get(symbol) == "N"]
     every = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if symbol in CLASS_OF]
-    mv = np.where(clean.samples == INVALID, np.nan, clean.samples * clean.mv_per_bit)
-    noise_mv = added.samples[:, : added.leads] * added.mv_per_bit[: added.leads]
     try:
-        mv = noise.mix(mv, normal or every, clean.rate_hz, noise_mv, added.rate_hz, level)
+        mv = noise.mix(clean.mv, normal or every, clean.rate_hz, added.mv[:, : added.leads], added.rate_hz, level)
     except ValueError as error:
         raise RecordError(f"record {record.name} cannot be mixed with {kind}: {error}; choose another") from error
-    steps = np.clip(np.rint(np.nan_to_num(mv) / MIX_STEP_MV), -LARGEST, LARGEST).astype(np.int16)
-    steps[np.isnan(mv)] = INVALID
-    return Strip(clean.rate_hz, steps, np.where(np.isnan(clean.mv_per_bit), np.nan, MIX_STEP_MV))
+    return Strip.of_mv(mv, clean.rate_hz)
 
 
 def machine() -> dict[str, Any]:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from detector.types import TICK_MS
+from model.codes import CLASSES
 from stream import rhythm
-from stream.wire import LABELS, Alert, Batch, Beat, Mark, Revision
-
-TICK_MS: Final = 4.0  # length of a tick
-FAULT: Final = "fault"  # event: a bed met a bug of ours
+from stream.intake import Event
+from stream.wire import Alert, Batch, Beat, Mark, Revision
 
 
 @dataclass
 class Output:
     """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order.
 
-    `faults` are beds that met a bug, with the error, for the log; each is counted as `FAULT` too.
+    `faults` are beds that met a bug, with the error, for the log; each is counted as `Event.FAULT` too.
     """
 
     batches: list[Batch] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
-    events: Counter[str] = field(default_factory=Counter)
+    events: Counter[Event] = field(default_factory=Counter)
     faults: list[tuple[str, Exception]] = field(default_factory=list)
 
 
@@ -40,7 +40,7 @@ class Collector:
         self._beats.setdefault((bed, rate_mhz), []).append(
             Beat(
                 sample=int(beat["sample"]),
-                label=LABELS[int(beat["label"])],
+                label=CLASSES[int(beat["label"])],
                 probability=round(float(beat["probability"]), 4),
                 token=int(beat["token"]),
                 rr_ms=round(int(beat["rr"]) * 1e6 / rate_mhz, 2),
@@ -54,7 +54,7 @@ class Collector:
         self._revisions.setdefault((bed, rate_mhz), []).append(
             Revision(
                 sample=int(revision["sample"]),
-                label=LABELS[int(revision["label"])],
+                label=CLASSES[int(revision["label"])],
                 probability=round(float(revision["probability"]), 4),
                 known_ms=int(revision["known"]) * TICK_MS,
             )
@@ -74,7 +74,7 @@ class Collector:
 
     def fault(self, bed: str, error: Exception) -> None:
         """Add that a bed met a bug."""
-        self.output.events[FAULT] += 1
+        self.output.events[Event.FAULT] += 1
         self.output.faults.append((bed, error))
 
     def take(self) -> Output:

@@ -17,13 +17,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from model.codes import CLASSES
 from model.dataset import DS1, Passage, passage, subject_of
 from model.ec57 import RecordScore, Score, score_files
 from model.evaluation import baselines
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
 from model.lstm import BothWords, read_words
-from model.reader import CLASSES, Reader
+from model.reader import Reader
 from replay.records import find_records, read_record
 from stream import limits
 from stream.annotate import analyse

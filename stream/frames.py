@@ -20,11 +20,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detector import types
 from stream.errors import FrameError
 
 MAGIC: Final = 0xEC
 VERSION: Final = 1
-INVALID: Final = -32768
+INVALID: Final = types.INVALID  # as the detector takes it
 MAX_LEADS: Final = 12  # a standard resting electrocardiogram
 MIN_RATE_MHZ: Final = 100_000  # below 100 Hz the QRS complex is no longer resolved
 MAX_RATE_MHZ: Final = 1_000_000  # no monitoring device samples the diagnostic band faster than 1 kHz

@@ -21,15 +21,16 @@ STALE_RESENT: Final = 120  # the same for frames whose numbers do not begin anew
 
 
 class Event(enum.StrEnum):
-    """What can be out of order with a well-formed frame; the metric's label values."""
+    """Technical events of the input: frames that are not simply the next ones of their bed; the metric's labels."""
 
-    DUPLICATE = "duplicate"
-    LATE = "late"
-    GAP = "gap"
-    SEQUENCE = "sequence"
-    RESTART = "restart"
-    RATE_CHANGED = "rate_changed"
-    LEADS_CHANGED = "leads_changed"
+    DUPLICATE = "duplicate"  #: all of its samples were here before
+    LATE = "late"  #: older than what was already analysed
+    GAP = "gap"  #: samples are missing before it
+    SEQUENCE = "sequence"  #: its number does not follow though its samples do
+    RESTART = "restart"  #: the device began to count anew
+    RATE_CHANGED = "rate_changed"  #: another sampling rate than before
+    LEADS_CHANGED = "leads_changed"  #: other leads than before
+    FAULT = "fault"  #: it met a bug of ours; the bed learns anew
 
 
 @dataclass(frozen=True)

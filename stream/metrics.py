@@ -25,10 +25,12 @@ from prometheus_client import (
 )
 
 from detector.types import FLAT, GOOD, NOISY, OFF, SATURATED
+from model.codes import CLASSES
 from stream.catalogue import CATALOGUE
 from stream.frames import REASONS
+from stream.intake import Event
 from stream.roles import Bed
-from stream.wire import LABELS, Rule
+from stream.wire import Rule
 
 #: Of the page that `Metrics.render` makes: the text format every Prometheus reads.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,19 +68,6 @@ class Stage(enum.StrEnum):
     DETECT = "detect"  #: decode, resample, filter, R peaks
     CLASSIFY = "classify"  #: word, token, LSTM step, rules
     PUBLISH = "publish"  #: handed to the producer -> acknowledged by Kafka
-
-
-class Event(enum.StrEnum):
-    """Technical events of the input: frames that were read but are not simply the next ones of their bed."""
-
-    DUPLICATE = "duplicate"  #: all of its samples were here before
-    LATE = "late"  #: older than what was already analysed
-    GAP = "gap"  #: samples are missing before it
-    RESTART = "restart"  #: the device began to count anew
-    RATE_CHANGED = "rate_changed"  #: another sampling rate than before
-    LEADS_CHANGED = "leads_changed"  #: other leads than before
-    FAULT = "fault"  #: it met a bug of ours; the bed learns anew
-    SEQUENCE = "sequence"  #: its number does not follow though its samples do
 
 
 class Age:
@@ -166,7 +155,7 @@ class Metrics:
         self._events = {kind: events.labels(kind.value) for kind in Event}
 
         beats = counter("beats", "Beats by their class (ANSI/AAMI EC57)", ["label"])
-        self._beats = {label: beats.labels(label) for label in LABELS}
+        self._beats = {label: beats.labels(label) for label in CLASSES}
         raised = counter("alerts_raised", "Alerts raised", ["rule", "priority"])
         active = gauge("alerts_active", "Alerts that are raised and not cleared", ["rule", "priority"])
         pairs = [(rule, priority) for rule in Rule for priority in PRIORITIES]
@@ -206,7 +195,7 @@ class Metrics:
         self._events[kind].inc(count)
 
     def beat(self, label: str, count: int = 1) -> None:
-        """Count beats of one of `stream.wire.LABELS`."""
+        """Count beats of one of `model.codes.CLASSES`."""
         self._beats[label].inc(count)
 
     def raised(self, rule: Rule, priority: str) -> None:

@@ -23,8 +23,8 @@ import numpy as np
 from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import GOOD, LEADS, NOISY, RATE, Row
+from model.codes import ALL_NOISY, CLASSES, DOUBTED, UNREADABLE
 from stream.rules import VENTRICULAR
-from stream.wire import ALL_NOISY, DOUBTED, UNREADABLE
 
 BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
 FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
@@ -39,7 +39,7 @@ PATTERN: Final = 6  # beats of N V N V N V, and nine of N N V, make a bigeminy a
 RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
 SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
-SUPRAVENTRICULAR: Final = 1  # place of S in `wire.LABELS`
+SUPRAVENTRICULAR: Final = CLASSES.index("S")
 
 #: Rhythms and their WFDB names, in `CODES`' order.
 NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, FIBRILLATION = range(8)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from stream.frames import Frame
+from stream.intake import Event
 from stream.wire import Alert, Batch, Rule
 
 
@@ -42,8 +43,8 @@ class Said(Protocol):
         """Alerts raised or cleared, in the order of the decisions."""
 
     @property
-    def events(self) -> Counter[str]:
-        """Technical events of the input, by `stream.metrics.Event`."""
+    def events(self) -> Counter[Event]:
+        """Technical events of the input, counted."""
 
     @property
     def faults(self) -> list[tuple[str, Exception]]:

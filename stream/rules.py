@@ -14,6 +14,7 @@ import numpy as np
 from detector.jit import kernel
 from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
+from model.codes import CLASSES
 from stream import rules_signal
 from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
 from stream.wire import Rule
@@ -34,7 +35,7 @@ SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pul
 ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller
 SPAN: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
-VENTRICULAR: Final = 2  # place of V in `wire.LABELS`
+VENTRICULAR: Final = CLASSES.index("V")
 
 ASYSTOLE: Final = int(Rule.ASYSTOLE)
 VENTRICULAR_FIBRILLATION: Final = int(Rule.VENTRICULAR_FIBRILLATION)
@@ -201,7 +202,7 @@ def on_beat(
 ) -> int:
     """A beat was classed.
 
-    `label` counts in `wire.LABELS`, `chance` is how likely it is ventricular, `now` the sample of the decision.
+    `label` counts in `model.codes.CLASSES`, `chance` is how likely it is ventricular, `now` the sample of the decision.
     """
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)

@@ -12,7 +12,7 @@ from stream import kafka, topics, wire
 from stream.checkpoint import Checkpoints
 from stream.frames import Frame
 from stream.latency import Timings, deciding
-from stream.metrics import Event, Metrics, Stage
+from stream.metrics import Metrics, Stage
 from stream.publisher import Acknowledged, Publisher
 from stream.pulse import Pulse
 from stream.roles import Analysis, Said
@@ -91,7 +91,7 @@ class Speaker:
             key, value = batch.bed.encode(), wire.encode_batch(batch)
             await self._publisher.send(self._beats_topic, key, value, homes[batch.bed], self._acknowledged)
         for kind, count in said.events.items():
-            self._metrics.event(Event(kind), count)
+            self._metrics.event(kind, count)
         if said.faults:
             await self._see_to(said.faults)
 

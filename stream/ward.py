@@ -199,7 +199,7 @@ class Ward:
             verdict = intake.Verdict()
         else:
             verdict = intake.judge(self._table[row]["intake"], frame)
-        self._collector.output.events.update(event.value for event in verdict.events)
+        self._collector.output.events.update(verdict.events)
         if verdict.skip >= frame.instants:
             return
         place = self._table[row]["intake"]

@@ -15,9 +15,6 @@ import msgspec
 
 VERSION: Final = 2
 
-#: Beat classes of ANSI/AAMI EC57, in the order of every probability vector.
-LABELS: Final = ("N", "S", "V", "F", "Q")
-
 
 class Rule(enum.IntEnum):
     """Every condition that can raise an alert. The number is a row of the bed's state: append, never reorder."""
@@ -52,7 +49,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True):
     sample : int
         R peak, in samples of the record.
     label : str
-        One of `LABELS`.
+        One of `model.codes.CLASSES`.
     probability : float
         Of that label, 0 to 1, four decimals.
     token : int
@@ -83,7 +80,7 @@ class Revision(msgspec.Struct, frozen=True, array_like=True):
     sample : int
         R peak of the beat it is about.
     label : str
-        One of `LABELS`; most often the first word again.
+        One of `model.codes.CLASSES`; most often the first word again.
     probability : float
         Of that label, 0 to 1, four decimals.
     known_ms : float
@@ -96,19 +93,11 @@ class Revision(msgspec.Struct, frozen=True, array_like=True):
     known_ms: float
 
 
-#: Subtype bits of a `~` while nothing is readable: EC57's shutdown wants those of two signals, also where there is one.
-UNREADABLE: Final = 0x30
-#: The same while what is readable is noisy on every lead there is: EC57's noise is that of two signals.
-ALL_NOISY: Final = 0x03
-#: The same while no beat can be trusted: all four signals a subtype has room for are noisy, whether they are there.
-DOUBTED: Final = 0x0F
-
-
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF).
 
-    The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see `UNREADABLE`,
-    `ALL_NOISY` and `DOUBTED`.
+    The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see
+    `model.codes`.
     """
 
     sample: int

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from model.ec57.annotations import CLASS_OF, CLASSES, Annotations
+from model.codes import CLASSES
+from model.ec57.annotations import CLASS_OF, Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Pairs, Period, match, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, ventricular
 from model.ec57.files import header, read

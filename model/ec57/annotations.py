@@ -10,9 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Beat classes of ANSI/AAMI EC57: normal and bundle branch block, supraventricular ectopic, ventricular ectopic, fusion
-#: of ventricular and normal, unclassifiable (which takes in paced beats, as EC57 does not score those).
-CLASSES: Final = ("N", "S", "V", "F", "Q")
+from model.codes import ALL_NOISY, CLASSES, UNREADABLE
 
 #: Class of each WFDB beat symbol. A symbol that is not here is no beat; `!` is a flutter wave, `?` a learned beat.
 CLASS_OF: Final[dict[str, str]] = {
@@ -22,12 +20,6 @@ CLASS_OF: Final[dict[str, str]] = {
     "F": "F",
     **dict.fromkeys("Q/f?", "Q"),
 }
-
-#: Subtype bits of a `~` annotation that say signal 0 and signal 1 are unreadable; both set: the analyser is shut down.
-UNREADABLE: Final = 0x30
-
-#: Those that say they are noisy; they lie four bits lower.
-NOISY: Final = 0x03
 
 #: Later than any sample: the end of a period that no annotation closes, and the time of a beat that is not there.
 NEVER: Final = 2**62
@@ -210,4 +202,4 @@ def _noise(annotations: Annotations) -> Iterator[tuple[int, int]]:
 
 def _noisy(subtype: int) -> bool:
     """Whether it says of both signals that they are noisy or unreadable."""
-    return (subtype | subtype >> 4) & NOISY == NOISY
+    return (subtype | subtype >> 4) & ALL_NOISY == ALL_NOISY

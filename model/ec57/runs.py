@@ -25,7 +25,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ec57.annotations import CLASS_OF, NEVER, UNREADABLE, Annotations
+from model.codes import UNREADABLE
+from model.ec57.annotations import CLASS_OF, NEVER, Annotations
 from model.ec57.beats import Period
 from model.ec57.ratio import Ratio
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ec57.annotations import CLASSES
+from model.codes import CLASSES
 from model.ec57.ratio import Ratio
 
 #: Rows (reference) and columns (test) of a table: the classes, then the pseudo-beats.

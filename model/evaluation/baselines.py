@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from model.codes import CLASSES
 from model.dataset import UNTAUGHT, Passage
 from model.evaluation.judging import Probabilities
-from model.reader import CLASSES
 from model.words import APART, BROAD_OWN, RR_OWN
 
 Read = Callable[[Passage], Probabilities]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.codes import CLASSES
 from model.dataset import Passage
 from model.ec57 import LEARNING_S, Annotations, BeatTable, Period, gross, pair, tabulate
 from model.evaluation.classes import ClassFigures, f1
-from model.reader import CLASSES
 
 Probabilities = npt.NDArray[np.float32]
 

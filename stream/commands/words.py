@@ -63,11 +63,12 @@ def words(
 
     from detector.detector import update
     from detector.types import LEADS
+    from model.codes import CLASSES
     from model.dataset import listen
     from model.letters import text_of
     from model.lstm import read_words
-    from model.reader import CLASSES, Reader, spell
-    from model.variants import read_strip
+    from model.reader import Reader, spell
+    from model.strip import read_strip
     from model.words import FIELDS, RR, WORDS
     from replay.records import find_records
     from stream.commands.score import seconds

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from model.codes import CLASSES
 from stream.frames import REASONS
-from stream.metrics import CONTENT_TYPE, Event, Metrics, Stage
-from stream.wire import LABELS, Rule
+from stream.intake import Event
+from stream.metrics import CONTENT_TYPE, Metrics, Stage
+from stream.wire import Rule
 
 BEDS = 8
 FRAME_S = 0.25
@@ -71,7 +73,7 @@ def _run(metrics: Metrics, stop: threading.Event) -> None:
             metrics.samples.inc(90)
             for stage, typical in TYPICAL_S.items():
                 metrics.stage(stage).observe(chance.lognormvariate(0, 0.5) * typical)
-        metrics.beat(chance.choice(LABELS), BEDS // 4)
+        metrics.beat(chance.choice(CLASSES), BEDS // 4)
         for partition in range(4):
             metrics.lag(partition, chance.randrange(3), FRAME_S * chance.randrange(3))
         if tick % 4 == 0:

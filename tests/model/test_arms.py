@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from detector.types import LEADS
+from model.codes import CLASSES
 from model.cross_validation import cross_validate
 from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations
@@ -23,7 +24,6 @@ from model.evaluation.arms import ARMS, Readings, digest, run
 from model.evaluation.judging import judge, key, spread, summary
 from model.lstm import read_words
 from model.network import Forgetful, Network, NetworkConfig
-from model.reader import CLASSES
 from model.store import sizes_of
 from model.train import Trainer, TrainingConfig, export, read_passage, words_of
 from model.words import WORDS

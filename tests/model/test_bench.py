@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from detector.detector import Detector
-from detector.types import LEADS, RATE
+from detector.types import INVALID, LEADS, RATE
 from model import bench, noise, peers
 from model.ec57 import Annotations
-from model.ours import INVALID, MARK, Beds, Strip
+from model.ours import MARK, Beds
 from model.peers import PEERS, Lead, Peer, find, ready
+from model.strip import Strip
 from stream import bench as files
 from stream.cli import app
 from stream.commands.bench import choose

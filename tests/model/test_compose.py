@@ -16,7 +16,8 @@ from model.compose import compose
 from model.dataset import listen, passage
 from model.ec57 import Annotations
 from model.rhythms import LIFELONG, LIVES, PASSAGES, ROOM_S, SHORTEST_S, write
-from model.variants import COMPOSED, Strip, composed
+from model.strip import Strip
+from model.variants import COMPOSED, composed
 from tests.model.hearts import heart
 
 RATE = 250.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from detector.bounds import COUNT
-from detector.types import RATE
+from detector.types import RATE, TICK_MS
 from model import delineation as d
 from model import delineation_peer
 from model import delineation_score as score
@@ -37,7 +37,7 @@ def strip(seed: int = 0, rr: int = RR) -> tuple[Any, list[d.Wave]]:
     for peak in range(rr, length - 100, rr):
         for kind, at, width, height in (("p", -42, 6, 0.15), ("N", 0, 4, 1.2), ("t", 68, 10, 0.3)):
             mv += height * np.exp(-0.5 * ((t - peak - at) / width) ** 2)
-            middle, half = (peak + at) * d.TICK_MS, 2.5 * width * d.TICK_MS
+            middle, half = (peak + at) * TICK_MS, 2.5 * width * TICK_MS
             marks.append(d.Wave(kind, middle - half, middle, middle + half))
     return np.stack([mv, 0.6 * mv], axis=1), marks
 
@@ -178,7 +178,7 @@ def write_database(folder: Path, records: int) -> None:
             baseline=[0] * 2,
             write_dir=str(folder),
         )
-        at = np.array([round(time / d.TICK_MS) for time, _ in symbols])
+        at = np.array([round(time / TICK_MS) for time, _ in symbols])
         for lead in ("i", "ii", "v1"):  # lead I is marked but not in the record
             wfdb.wrann(str(number), "marks", at, [symbol for _, symbol in symbols], fs=RATE, write_dir=str(folder))
             (folder / f"{number}.marks").rename(folder / f"{number}.{lead}")  # wfdb writes no digits in an extension

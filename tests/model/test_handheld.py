@@ -11,8 +11,10 @@ from scipy.signal import butter, sosfilt
 
 from benchmarks import handheld
 from benchmarks.handheld import Heard
-from model.reader import CLASSES, Reader
-from model.variants import MISSING, Strip, read_strip
+from detector.types import INVALID
+from model.codes import CLASSES
+from model.reader import Reader
+from model.strip import Strip, read_strip
 from stream.errors import RecordError
 from tests.detector.hearts import ecg
 from tests.model.hearts import heart
@@ -66,7 +68,7 @@ def test_hum_is_declared_and_so_are_beats_in_doubt_but_no_clean_lead() -> None:
     )
     reader = Reader.load(None)
     for added, declared in ((0 * t, 0.0), (300 * np.sin(2 * np.pi * 60 * t), 1.0), (1000 * moving / moving.std(), 1.0)):
-        samples = np.stack([clean + added, np.full(len(t), MISSING)], axis=1).astype(np.int16)
+        samples = np.stack([clean + added, np.full(len(t), INVALID)], axis=1).astype(np.int16)
         heard = handheld.listen_to(Strip(RATE, samples, np.array([0.001, np.nan])), "A1", reader)
         assert len(heard.declared) == len(heard.epochs_s)
         assert heard.declared[heard.epochs_s > 6.0].mean() == pytest.approx(declared, abs=0.05)

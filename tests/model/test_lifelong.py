@@ -9,8 +9,8 @@ import pytest
 import wfdb
 
 from benchmarks import lifelong
+from model.codes import CLASSES
 from model.ec57 import LABELS
-from model.reader import CLASSES
 from model.rhythms import LIVES
 from stream.errors import RecordError
 from tests.model.hearts import heart

@@ -7,11 +7,11 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from benchmarks import noise_on_the_ward as bench
-from detector.types import LEADS, RATE
+from detector.types import INVALID, LEADS, RATE
 from model.bench import Case
 from model.ec57 import Annotations
-from model.ours import INVALID, Strip
 from model.reader import Reader
+from model.strip import Strip
 from stream.annotate import analyse
 from stream.limits import Limits
 from stream.ward import Ward

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.types import AFTER, LEADS, OFF, RATE, RING, SIGNAL
+from model.codes import CLASSES
 from model.letters import TEXT
 from model.pace import LONGEST
-from model.reader import CLASSES, BeatReader, Reader
+from model.reader import BeatReader, Reader
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.store import sizes_of

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from detector.types import LEADS
 from model import selftaught
+from model.codes import CLASSES
 from model.cross_validation import cross_validate
 from model.dataset import UNTAUGHT, Passage, without_annotation
 from model.ec57 import Annotations
-from model.reader import CLASSES
 from model.selftaught import FIRST, labelled, teach
 from model.train import Trainer
 from model.variants import CHANGED

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from detector.types import LEADS
 from model import dataset
+from model.codes import CLASSES
 from model.dataset import TAUGHT, UNTAUGHT, Passage, label, listen
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
 from model.lstm import read_words, tanh
 from model.noise import KINDS
-from model.reader import CLASSES
 from model.store import sizes_of
-from model.variants import CHANGED, MOVED_S, Noise, Strip, changed, mv_of
+from model.strip import Strip
+from model.variants import CHANGED, MOVED_S, Noise, changed
 from model.vocabulary import GRAMS, learn, shape_word, tfidf, vectorizer_of
 from model.words import FIELDS, RR, SURE, SURE_LATELY, WORDS
 from stream.errors import SettingsError
@@ -246,7 +247,7 @@ def test_noise_comes_and_goes_where_electrodes_are_moved(seed: int) -> None:
     strip, peaks = strip_of("N" * 700, 200)
     reference = Annotations.of(peaks, "N" * len(peaks))
     moved = changed(strip, "moved", reference, noise(), np.random.default_rng(seed))
-    same = np.abs(np.diff(mv_of(moved) - mv_of(strip), axis=0)).max(axis=1) < 2e-3  # all but its step
+    same = np.abs(np.diff(moved.mv - strip.mv, axis=0)).max(axis=1) < 2e-3  # all but its step
     second = same[: len(same) // 250 * 250].reshape(-1, 250).mean(axis=1)
     quiet = np.flatnonzero(second > 0.99)
     assert 0 < len(quiet) < len(second)
@@ -262,7 +263,7 @@ def test_noise_is_measured_against_normal_beats() -> None:
     of_normal = Annotations.of([peak for peak, kind in zip(peaks, kinds, strict=True) if kind == "N"], "N" * 180)
     assert np.array_equal(whole.samples, changed(strip, "moved", of_normal, noise(), lot(0)).samples)
     paced = changed(strip, "moved", Annotations.of(peaks, "/" * len(peaks)), noise(), lot(0))
-    assert np.abs(mv_of(paced) - mv_of(strip)).max() > 0.05
+    assert np.abs(paced.mv - strip.mv).max() > 0.05
 
 
 def test_without_recordings_nothing_is_added() -> None:
@@ -272,7 +273,7 @@ def test_without_recordings_nothing_is_added() -> None:
         assert changed(strip, kind, reference, None, np.random.default_rng(0)) is strip
     no_recording = Noise({"bw": noise().mv["bw"]}, 250.0)
     moved = changed(strip, "moved", reference, no_recording, np.random.default_rng(0))
-    assert np.abs(mv_of(moved) - mv_of(strip)).max() < 1e-3
+    assert np.abs(moved.mv - strip.mv).max() < 1e-3
 
 
 @pytest.mark.parametrize(("record", "kinds"), [("117", {"em", "ma"}), ("118", {"ma"}), ("119", {"ma"})])

@@ -16,6 +16,7 @@ import numpy as np
 
 from stream.errors import ModelError
 from stream.frames import Frame
+from stream.intake import Event
 from stream.wire import Alert, Batch, Beat, Rule, alert_id
 
 BEAT = 100
@@ -40,7 +41,7 @@ class State(msgspec.Struct):
 class Output:
     batches: list[Batch] = dataclasses.field(default_factory=list)
     alerts: list[Alert] = dataclasses.field(default_factory=list)
-    events: Counter[str] = dataclasses.field(default_factory=Counter)
+    events: Counter[Event] = dataclasses.field(default_factory=Counter)
     faults: list[tuple[str, Exception]] = dataclasses.field(default_factory=list)
 
 
@@ -108,10 +109,10 @@ class FakeWard:
             )
             state.silent = -1
         if frame.first_sample + frame.instants <= state.next_sample:
-            self._said.events["duplicate"] += 1
+            self._said.events[Event.DUPLICATE] += 1
             return
         if frame.first_sample > state.next_sample:
-            self._said.events["gap"] += 1
+            self._said.events[Event.GAP] += 1
             state.next_sample = frame.first_sample
         beats = []
         for at in range(state.next_sample, frame.first_sample + frame.instants):

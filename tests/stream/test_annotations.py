@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from detector.types import RATE
+from model.codes import DOUBTED, UNREADABLE
 from model.ec57 import Annotations, Period, pair, read, tabulate
 from model.ec57.annotations import beats as beats_of
 from model.reader import Reader
@@ -18,7 +19,7 @@ from stream.annotate import annotate
 from stream.annotations import marks_of, shut_down
 from stream.limits import Limits
 from stream.ward import Ward
-from stream.wire import DOUBTED, UNREADABLE, Beat, Mark
+from stream.wire import Beat, Mark
 from tests.detector.hearts import ecg
 
 

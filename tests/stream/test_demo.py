@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from model.codes import CLASSES
 from replay import script, script_files
 from stream import board, demo
 from stream import kafka as clients
@@ -25,7 +26,7 @@ from stream.errors import ProcessError, RecordError
 from stream.processes import Child, cpu_seconds
 from stream.settings import KafkaSettings
 from stream.tail import Event
-from stream.wire import LABELS, Alert, Beat, Mark, Rule, alert_id
+from stream.wire import Alert, Beat, Mark, Rule, alert_id
 from tests.stream.pipeline import until
 
 PYTHON = (sys.executable, "-c")
@@ -47,7 +48,7 @@ def alert(bed: str, rule: Rule, onset: int, state: Literal["raised", "cleared"])
 
 beds = st.sampled_from(["101", "208", "[bold]"])
 things = st.one_of(
-    st.builds(beat, st.sampled_from(LABELS), st.floats(0, 5000)),
+    st.builds(beat, st.sampled_from(CLASSES), st.floats(0, 5000)),
     st.builds(Mark, st.integers(0, 9), st.sampled_from("+~[]"), st.sampled_from(["", "(N", "(AFIB", "(odd"])),
 )
 alerts = st.builds(alert, beds, st.sampled_from(list(Rule)), st.integers(0, 3), st.sampled_from(["raised", "cleared"]))

@@ -19,13 +19,14 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from detector.types import LEADS
+from model.codes import CLASSES
 from model.dataset import DS1, Passage, listen, passage, records_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
 from model.lstm import BothWords
-from model.reader import CLASSES, Reader
+from model.reader import Reader
+from model.strip import Strip, read_strip
 from model.train import read_passage, words_of
-from model.variants import Strip, read_strip
 from replay import script, script_files
 from replay.records import read_record
 from stream.annotate import analyse, annotate
@@ -122,7 +123,7 @@ def test_both_stop_at_the_same_beat_wherever_a_record_ends(data: Path, ward: War
         peak - round(0.1 * strip.rate_hz), peak + round(0.16 * strip.rate_hz), 2
     ):  # its last reading is held
         beats = analyse(replace(record, samples=record.samples[:end]), ward).beats
-        heard = listen(Strip(strip.rate_hz, strip.samples[:end], strip.units))[0]
+        heard = listen(Strip(strip.rate_hz, strip.samples[:end], strip.mv_per_bit))[0]
         assert [beat.sample for beat in beats] == heard.tolist()
         counts.add(len(beats))
     assert counts == {20, 21}

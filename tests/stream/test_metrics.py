@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector import types
+from model.codes import CLASSES
 from stream.frames import REASONS
-from stream.metrics import ALERT_BUCKETS, PRIORITIES, SIGNAL_STATES, STAGE_BUCKETS, Event, Metrics, Stage
-from stream.wire import LABELS, Rule
+from stream.intake import Event
+from stream.metrics import ALERT_BUCKETS, PRIORITIES, SIGNAL_STATES, STAGE_BUCKETS, Metrics, Stage
+from stream.wire import Rule
 
 # Each example renders and parses a page; a busy machine is no failure.
 QUICK = settings(max_examples=40, deadline=None)
@@ -51,7 +53,7 @@ def test_everything_stands_at_zero_from_the_start() -> None:
         ("stage_seconds_count", "stage", Stage),
         ("frames_rejected_total", "reason", REASONS),
         ("technical_events_total", "kind", Event),
-        ("beats_total", "label", LABELS),
+        ("beats_total", "label", CLASSES),
         ("beds_signal", "state", SIGNAL_STATES.values()),
     ):
         assert {f"telebeat_{name}"} == {n for n, _ in started if n == f"telebeat_{name}"}

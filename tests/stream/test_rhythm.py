@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, NOISY, OFF, RATE
+from model.codes import ALL_NOISY, CLASSES, DOUBTED
 from model.ec57 import Annotations, Period, pair, tabulate
 from stream import rhythm
-from stream.wire import ALL_NOISY, DOUBTED, LABELS
 
 
 class Bed:
@@ -25,7 +25,7 @@ class Bed:
         """One beat a letter; `rr` in seconds before each: a number or one for each."""
         for label, interval in zip(labels, np.broadcast_to(np.asarray(rr, float), len(labels)), strict=True):
             self.tick += round(float(interval) * RATE)
-            count = rhythm.on_beat(self.state, LABELS.index(label), self.tick, self.tick, self.out, 0)
+            count = rhythm.on_beat(self.state, CLASSES.index(label), self.tick, self.tick, self.out, 0)
             for mark in self.out[:count]:
                 self.told.append((rhythm.AUX[int(mark["code"])], int(mark["sample"])))
         return self

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from model.codes import CLASSES
 from stream import kafka as clients
 from stream import tail, topics, wire
 from stream.annotations import write_annotations
@@ -229,7 +230,7 @@ def test_since_begin_and_end() -> None:
     assert tail.parse_since("end") == 0
 
 
-BEATS = st.builds(beat, st.integers(0, 50), st.sampled_from(wire.LABELS))
+BEATS = st.builds(beat, st.integers(0, 50), st.sampled_from(CLASSES))
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), BEATS), max_size=40))

@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 
 from detector.types import BEATS, EPOCHS, LEADS
-from model import dataset, variants
+from model import dataset
+from model.codes import CLASSES
 from model.lstm import read_words
-from model.reader import CLASSES, spell
+from model.reader import spell
+from model.strip import Strip
 from model.words import FIELDS, RR
 from replay.framing import held
 from replay.records import Record, find_records, read_record
 from stream.collector import Output
 from stream.errors import RecordError
-from stream.frames import INVALID, Frame
+from stream.frames import Frame
 from stream.settings import data_dirs
 from stream.ward import Ward
 from stream.wire import Alert, Beat, Revision
@@ -294,12 +296,7 @@ def tenths(sample: int, hz: float) -> int:
 def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     """The sentences that train, read by the network, give the bedside's beats, classes and probabilities."""
     record = recorded(stretch)
-    samples = np.full((len(record.samples), LEADS), INVALID, np.int16)
-    units = np.full(LEADS, np.nan)
-    leads = min(len(record.leads), LEADS)
-    samples[:, :leads] = record.samples[:, :leads]
-    units[:leads] = record.units_per_bit[:leads]
-    found, texts, values, levels = dataset.listen(variants.Strip(record.rate_mhz / 1000, samples, units))
+    found, texts, values, levels = dataset.listen(Strip.of(record))
     weights = reader().weights
     words = np.empty((len(found), LEADS + FIELDS), np.int64)
     for said, text, level in zip(words, texts, levels, strict=True):
