@@ -213,7 +213,8 @@ def label(path: Path, database: str, rows: int) -> npt.NDArray[np.int64]:
 def likelihood(heard: Heard, score: Floats, constant: float) -> Floats:
     """As `detector.fibrillation` has it, of each half second."""
     value = np.where(heard.says == SPEAKS, heard.measures @ score[:-1] + constant, fibrillation.SURE_NOT)
-    spoken = heard.says != SILENT
+    told = (heard.says == RESTS) | (heard.says == SPEAKS)
+    spoken = told | ((heard.says == ROUGH) & ~told.any(axis=1, keepdims=True))
     total = np.where(spoken, value.clip(fibrillation.SURE_NOT, fibrillation.SURE), 0.0).sum(axis=1)
     count = spoken.sum(axis=1)
     odds = total / np.maximum(count, 1)

@@ -24,7 +24,8 @@ any lead nothing is known, which is not the same as no fibrillation. To that com
 beats it is sure of, no faster than a rhythm is, speak against fibrillation (`detector.doubt.regular`). The signal
 itself is kept and measured in integers, so nothing drifts and every order of summing gives the same.
 
-A lead whose signal is mostly rough is noise, whatever the score. The score's constants come from the development
+A lead whose signal is mostly rough is noise: it says nothing while another can be judged, and where all are so it is no
+fibrillation. The score's constants come from the development
 records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, and over mixes of mitdb
 with the noise of moving electrodes, each record with fibrillation weighing the same; `python -m
 benchmarks.fit_fibrillation` fits them anew by subject and compares.
@@ -280,7 +281,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
 @hot
 def _odds(state: Row, wave: Row) -> float:
     total = 0.0
-    known = leads = 0
+    known = leads = noisy = 0
     resting = True
     for lead in range(LEADS):
         track = state.lead[lead]
@@ -296,19 +297,21 @@ def _odds(state: Row, wave: Row) -> float:
             if mean < SMALLEST_UV:
                 continue
             rough = roughness(y)
-            if rough <= ROUGH:
-                through = leakage(y)
-                score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
-                score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
-                # The period is dear to find; where even the shortest leaves the score at the least, it is not.
-                if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
-                    score += PERIOD * period(wave)
+            if rough > ROUGH:  # it shows noise, and says nothing of the heart that another lead shows
+                noisy += 1
+                continue
+            through = leakage(y)
+            score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
+            score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
+            # The period is dear to find; where even the shortest leaves the score at the least, it is not.
+            if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
+                score += PERIOD * period(wave)
         total += min(max(score, SURE_NOT), SURE)
         leads += 1
     if known == 0:
         return NOTHING
     if leads == 0:  # a flat line
-        return FLAT
+        return SURE_NOT if noisy > 0 else FLAT
     return SURE_NOT if resting else total / leads
 
 

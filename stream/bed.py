@@ -26,7 +26,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 11
+LAYOUT: Final = 12
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
@@ -38,13 +38,14 @@ INTAKE = np.dtype(
         ("next_sample", "i8"),  # first sample not yet taken
         ("seq", "i8"),  # of the last frame taken
         ("device_us", "i8"),  # device time just after the last sample taken
+        ("latest_us", "i8"),  # the latest of these since rate and leads were taken: a clock may be set back
         ("ingest_us", "i8"),  # of the last frame taken
         ("anchor_sample", "i8"),  # a sample ...
         ("anchor_us", "i8"),  # ... and its device time
         ("numbering", "i8"),  # times the device began to count its samples anew
         ("gap_first", "i8"),  # the last stretch of samples that never came
         ("gap_end", "i8"),
-        ("stale", "i8"),  # old frames in a row that follow one another
+        ("stale", "i8"),  # instants of old frames in a row that follow one another
         ("stale_next", "i8"),  # first sample such a frame would have next
         ("leads", "S400"),  # the device's leads, comma separated
         ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none

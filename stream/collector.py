@@ -17,13 +17,15 @@ from stream.wire import Alert, Batch, Beat, Mark, Revision
 class Output:
     """What became known: per bed a batch of beats and marks, alerts in order, counts of what was out of order.
 
-    `faults` are beds that met a bug, with the error, for the log; each is counted as `Event.FAULT` too.
+    `faults` are beds that met a bug, with the error, for the log; each is counted as `Event.FAULT` too. `heard` are
+    beds that sent something new, and when the gateway sent it, µs since the Unix epoch.
     """
 
     batches: list[Batch] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     events: Counter[Event] = field(default_factory=Counter)
     faults: list[tuple[str, Exception]] = field(default_factory=list)
+    heard: dict[str, int] = field(default_factory=dict)
 
 
 class Collector:

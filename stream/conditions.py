@@ -12,13 +12,14 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import LEADS, Row
+from detector.types import LEADS, RATE, Row
 from stream.wire import Rule
 
 RULES: Final = len(Rule)
 EVIDENCE: Final = 3  # numbers that go with an alert; their names are in `stream.catalogue`
 HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
 HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
+CALM: Final = RATE  # ticks without a fault of the signal that end it, so that a loose contact is one alert
 RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
 
 RULE = np.dtype(
@@ -38,17 +39,23 @@ MEMORY = np.dtype(
         ("rule", RULE, (RULES,)),
         ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
         ("r_sample", "i8", (HISTORY,)),  # the same in samples
+        ("r_hidden", "i8", (HISTORY,)),  # ticks in which no lead could be read, up to each of them
         ("n", "i8"),
-        ("hidden", "i8"),  # ticks since the last of them in which no lead could be read
+        ("hidden", "i8"),  # the same up to now
         ("hidden_last", "i8"),  # the last such tick
+        ("hidden_run", "i8"),  # such ticks since a lead could last be read for long
         ("quiet", "i8"),  # tick since which a readable signal has shown no beat
         ("quiet_sample", "i8"),
-        ("from_beat", "i1"),  # whether that tick is an R peak
+        ("from_beat", "i1"),  # whether that tick is an R peak, and all since could be read
+        ("doubtful", "i1"),  # whether the beats were in doubt at the last epoch
         ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
         ("n_heights", "i8"),
         ("small", "i8"),  # beats in a row too small to be believed
         ("since_quiet", "i8"),  # beats since the last asystole was raised
-        ("run", "i8"),  # ventricular beats in a row
+        ("fast", "i8"),  # the last beat at which the rate was too high, by its number
+        ("run", "i8"),  # ventricular beats in a row, but for others that were forgiven
+        ("streak", "i8"),  # the last of them that no other beat parts
+        ("forgave", "i1"),  # whether a beat in between was forgiven since the last three in a row
         ("run_tick", "i8"),  # R peak of the first of them
         ("run_sample", "i8"),
         ("run_last", "i8"),  # R peak of the last of them
@@ -58,8 +65,9 @@ MEMORY = np.dtype(
         ("vf_last", "i8"),  # last tick that looked like fibrillation
         ("unmonitored_sample", "i8"),
         ("leads", "i8"),  # that the device has
-        ("lead_since", "i8", (4, LEADS)),  # tick since which a lead is noisy, saturated, flat, off; -1: it is not
-        ("lead_sample", "i8", (4, LEADS)),
+        ("lead_held", "i8", (4, LEADS)),  # ticks for which a lead is noisy, saturated, flat, off, or was just before
+        ("lead_last", "i8", (4, LEADS)),  # the last such tick
+        ("lead_sample", "i8", (4, LEADS)),  # the first such sample
     ],
     align=True,
 )
@@ -93,17 +101,28 @@ def restart(memory: Row, tick: int, sample: int) -> None:
         memory.rule[rule].since = -1
     memory.n = 0
     memory.hidden = 0
-    memory.hidden_last = 0
+    memory.hidden_last = tick - CALM
+    memory.hidden_run = 0
     memory.quiet = tick
     memory.quiet_sample = sample
     memory.from_beat = 0
+    memory.doubtful = 0
     memory.n_heights = 0
     memory.small = 0
     memory.since_quiet = 0
-    memory.run = 0
+    memory.fast = 0
     memory.run_last = tick
+    break_run(memory)
+    memory.lead_held[:] = 0
+
+
+@kernel
+def break_run(memory: Row) -> None:
+    """Ventricular beats that come are none of those before."""
+    memory.run = 0
+    memory.streak = 0
+    memory.forgave = 0
     memory.others = 0
-    memory.lead_since[:] = -1
 
 
 @kernel

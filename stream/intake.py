@@ -16,8 +16,9 @@ from stream.frames import Frame
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
 JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
-STALE: Final = 8  # old frames in a row, each following the last, that show the device counts anew (2 s of 250 ms)
-STALE_RESENT: Final = 120  # the same for frames whose numbers do not begin anew: longer than any gateway keeps (30 s)
+STALE_S: Final = 2  # of old signal in a row show that the device counts anew, if its frames' numbers began anew ...
+BEGUN_S: Final = 4  # ... not longer ago than this
+STALE_RESENT_S: Final = 30  # the same if they did not: longer than what any gateway keeps and sends again
 
 
 class Event(enum.StrEnum):
@@ -69,7 +70,7 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     if other_rate or ",".join(frame.leads).encode() != intake["leads"]:
         if (
             first + instants <= expected
-            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["device_us"]
+            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["latest_us"]
         ):
             return _old(intake, frame)  # from before the change by its count and its clock: sent again
         return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
@@ -101,13 +102,14 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     """A frame whose samples all lie before the expected one: late, a duplicate, or a device that began anew."""
     first = frame.first_sample
     instants = frame.instants
-    if frame.device_time_us >= intake["device_us"]:
+    if frame.device_time_us >= intake["latest_us"]:  # of all there were: its clock may have been set back
         return Verdict((Event.RESTART,), anew=True)
-    follows = intake["stale"] == 0 or first == intake["stale_next"]
-    intake["stale"] = intake["stale"] + 1 if follows else 1
+    follows = intake["stale"] > 0 and first >= intake["stale_next"]  # also behind one that was lost
+    intake["stale"] = (intake["stale"] if follows else 0) + instants
     intake["stale_next"] = first + instants
     # A device that began anew counts its frames from 0; a gateway that sends old ones again does not.
-    if intake["stale"] >= (STALE if frame.seq < 2 * STALE else STALE_RESENT):
+    begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mhz
+    if intake["stale"] * 1000 >= (STALE_S if begun else STALE_RESENT_S) * frame.rate_mhz:
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
     return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)
@@ -122,6 +124,7 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
     intake["next_sample"] = end
     intake["seq"] = frame.seq
     intake["device_us"] = frame.device_time_us + frame.instants * 1_000_000_000 // frame.rate_mhz
+    intake["latest_us"] = max(intake["latest_us"], intake["device_us"])
     intake["ingest_us"] = frame.ingest_time_us
 
 
@@ -129,7 +132,7 @@ def expect(intake: Any, frame: Frame) -> None:
     """Note that a frame is the next one, and never came: what it held is missing before the one behind it."""
     intake["next_sample"] = frame.first_sample
     intake["seq"] = frame.seq - 1
-    intake["device_us"] = frame.device_time_us
+    intake["device_us"] = intake["latest_us"] = frame.device_time_us
     intake["ingest_us"] = frame.ingest_time_us
 
 
@@ -143,6 +146,7 @@ def adopt(intake: Any, frame: Frame) -> None:
     intake["gap_first"] = 0
     intake["gap_end"] = 0
     intake["stale"] = 0
+    intake["latest_us"] = 0
     intake["column"] = choose(frame.leads)
     intake["mv_per_bit"] = units(intake, frame)
 

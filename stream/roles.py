@@ -47,6 +47,10 @@ class Said(Protocol):
         """Technical events of the input, counted."""
 
     @property
+    def heard(self) -> Mapping[str, int]:
+        """Beds that sent something new, and when the gateway sent it, µs since the Unix epoch."""
+
+    @property
     def faults(self) -> list[tuple[str, Exception]]:
         """Beds that met a bug and learn anew, with the error."""
 

@@ -16,14 +16,15 @@ from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from model.codes import CLASSES
 from stream import rules_signal
-from stream.conditions import HEIGHTS, HISTORY, RUN_KEPT, clear, raise_
+from stream.conditions import CALM, HEIGHTS, HISTORY, RUN_KEPT, break_run, clear, raise_
 from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
 SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
 IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: behind two most are
-OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run
+OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run; one alone does so too ...
+REGAINED: Final = 3  # ... if another was forgiven and not so many ventricular ones in a row have come since: bigeminy
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
@@ -32,7 +33,9 @@ MINUTE: Final = 60.0 * RATE  # ticks
 QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
 HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
 SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
-ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller
+ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller ...
+LEAST_MV: Final = 0.3  # ... but not, while asystole stands, below this height: so high P waves and noise may be
+BACK: Final = 3  # beats after which an asystole has ended: one or two artefacts do not end it
 SPAN: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 VENTRICULAR: Final = CLASSES.index("V")
@@ -57,11 +60,31 @@ def _mean_rr(memory: Row, beats: int) -> float:
 
 
 @kernel
+def _mean_seen_rr(memory: Row, beats: int) -> float:
+    """The same of what could be seen: for a bradycardia, which time without a signal is not.
+
+    Nor is a beat that was lost on the edge of such a time: an RR interval around it is no longer than the one before.
+    """
+    if memory.n < beats:
+        return 0.0
+    total = before = 0
+    for number in range(max(memory.n - beats, 1), memory.n):
+        rr = memory.r[number % HISTORY] - memory.r[(number - 1) % HISTORY]
+        hidden = memory.r_hidden[number % HISTORY] - memory.r_hidden[(number - 1) % HISTORY]
+        if hidden > 0:
+            rr = min(rr - hidden, before) if before > 0 else rr - hidden
+        total += rr if number > memory.n - beats else 0
+        before = rr
+    return float(total) / (beats - 1)
+
+
+@kernel
 def _is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int) -> bool:
     """Whether a beat is far below the usual height in every readable lead; learns the height of one that is not.
 
     In an asystole the detector's thresholds fall until P waves or noise pass for beats. They must not end the wait
-    for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats.
+    for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats, but what is
+    below `LEAST_MV` then is none.
     """
     known = memory.n_heights >= HEIGHTS // 2
     judged = 0
@@ -83,7 +106,7 @@ def _is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int
                 small += heights[lead] < SMALL * usual
     if judged > 0 and small == judged:
         memory.small += 1
-        if memory.small < ADOPTED:
+        if memory.small < ADOPTED or (memory.rule[ASYSTOLE].active and heights.max() < LEAST_MV):
             return True
         memory.n_heights = 0
     memory.small = 0
@@ -108,24 +131,20 @@ def _usual_height(memory: Row, lead: int) -> float:
 
 
 @kernel
-def _is_fast(memory: Row, limit: float) -> bool:
-    """Whether all but `SPARED` of the last `SPAN` RR intervals are shorter than `limit` ticks."""
-    if memory.n <= SPAN:
-        return False
-    longer = 0
+def _short_rr(memory: Row, limit: float) -> float:
+    """Mean of those of the last `SPAN` RR intervals that are shorter than `limit` ticks; 0 if that is no tachycardia.
+
+    All but `SPARED` of them have to be so short, and the mean of all: where every fifth beat is blocked, four
+    in five intervals are short and the heart is not that fast.
+    """
+    if memory.n <= SPAN or _mean_rr(memory, SPAN + 1) >= limit:
+        return 0.0
+    short = longer = 0
     for back in range(1, SPAN + 1):
         rr = memory.r[(memory.n - back) % HISTORY] - memory.r[(memory.n - back - 1) % HISTORY]
         longer += rr >= limit
-    return bool(longer <= SPARED)
-
-
-@kernel
-def _take_out_hidden(memory: Row, tick: int) -> None:
-    """Shorten the RR interval that ends at `tick` by the time in which no beat could be seen: it is no bradycardia."""
-    behind = min(memory.hidden, max(memory.hidden_last - tick, 0))  # hidden after this beat, which was found later
-    for i in range(HISTORY):
-        memory.r[i] += memory.hidden - behind
-    memory.hidden = behind
+        short += rr if rr < limit else 0
+    return short / (SPAN - longer) if longer <= SPARED else 0.0
 
 
 @kernel
@@ -160,34 +179,42 @@ def on_peak(
     """
     if _is_small(memory, signal, lead_state, tick, found):
         return count
-    _take_out_hidden(memory, tick)
+    if memory.from_beat and tick - memory.quiet >= limits.pause and not memory.rule[EXTREME_BRADYCARDIA].active:
+        # Over before it could be told: a beat is found later than it comes.
+        lasted, limit = (tick - memory.quiet) / RATE, limits.pause / RATE
+        count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, lasted, limit, 0.0)
+    behind = min(memory.hidden, max(memory.hidden_last - tick, 0))  # hidden after this beat, which was found later
     memory.r[memory.n % HISTORY] = tick
     memory.r_sample[memory.n % HISTORY] = sample
+    memory.r_hidden[memory.n % HISTORY] = memory.hidden - behind
     memory.n += 1
-    memory.quiet = tick
+    memory.quiet = tick + behind
     memory.quiet_sample = sample
-    memory.from_beat = 1
+    memory.from_beat = behind == 0
     memory.since_quiet += 1
     count = clear(out, count, memory, PAUSE, sample)
-    if memory.since_quiet >= 2:  # one artefact does not end an asystole
+    if memory.since_quiet >= BACK and not memory.doubtful:
         count = clear(out, count, memory, ASYSTOLE, sample)
 
     beats = limits.tachycardia_beats
     limit = limits.tachycardia_rr
     mean = _mean_rr(memory, beats)
+    short = _short_rr(memory, limit)
     if 0.0 < mean < limit:
+        memory.fast = memory.n
         onset = memory.r_sample[(memory.n - beats) % HISTORY]
         count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, MINUTE / mean, MINUTE / limit, 0.0)
-    elif _is_fast(memory, limit):
+    elif short > 0.0:
+        memory.fast = memory.n
         onset = memory.r_sample[(memory.n - 1 - SPAN) % HISTORY]
-        rate = MINUTE / _mean_rr(memory, SPAN + 1)
-        count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, rate, MINUTE / limit, 0.0)
-    elif mean > limit * HYSTERESIS:
+        count = raise_(out, count, memory, EXTREME_TACHYCARDIA, onset, now, MINUTE / short, MINUTE / limit, 0.0)
+    elif mean > limit * HYSTERESIS and memory.n - memory.fast >= beats and memory.n - memory.fast > SPAN:
+        # None of the beats that made it fast is left in what it would be raised for again.
         count = clear(out, count, memory, EXTREME_TACHYCARDIA, sample)
 
     beats = limits.bradycardia_beats
     limit = limits.bradycardia_rr
-    mean = _mean_rr(memory, beats)
+    mean = _mean_seen_rr(memory, beats)
     if mean > limit:
         onset = memory.r_sample[(memory.n - beats) % HISTORY]
         count = raise_(out, count, memory, EXTREME_BRADYCARDIA, onset, now, MINUTE / mean, MINUTE / limit, 0.0)
@@ -208,13 +235,15 @@ def on_beat(
         count = clear(out, count, memory, RELEARNING, now)
     in_run = memory.run >= SURELY and memory.others == 0
     if label != VENTRICULAR and not (in_run and chance >= IN_RUN):
-        memory.others += 1
-        if memory.others >= OTHERS:
-            memory.run = 0
+        told = memory.rule[VENTRICULAR_RUN].active or memory.rule[VENTRICULAR_TACHYCARDIA].active
+        others = memory.others + 1
+        if not told or others >= OTHERS or (memory.forgave and memory.streak < REGAINED):
+            break_run(memory)
             count = clear(out, count, memory, VENTRICULAR_RUN, sample)
             count = clear(out, count, memory, VENTRICULAR_TACHYCARDIA, sample)
-        elif not memory.rule[VENTRICULAR_RUN].active:
-            memory.run = 0
+        memory.forgave = 1
+        memory.streak = 0
+        memory.others = others
         return count
     if memory.run == 0:
         memory.run_tick = tick
@@ -223,12 +252,16 @@ def on_beat(
     memory.run += 1
     memory.run_last = tick
     memory.others = 0
+    memory.streak += 1
+    if memory.streak >= REGAINED:
+        memory.forgave = 0
     onset = memory.run_sample
     beats = float(memory.run)
     if memory.run >= limits.run_beats:
         rate = MINUTE * (memory.run - 1) / max(tick - memory.run_tick, 1)
         count = raise_(out, count, memory, VENTRICULAR_RUN, onset, now, beats, rate, limits.run_beats)
-    if memory.run >= limits.vt_beats:  # the newest beats of the run alone: it may have begun slowly
+    # The newest beats of the run alone: it may have begun slowly. One behind a beat that was forgiven may be the last.
+    if memory.run >= limits.vt_beats and memory.streak >= SURELY:
         first = memory.run_r[(memory.run - limits.vt_beats) % RUN_KEPT]
         mean = max(tick - first, 1) / (limits.vt_beats - 1)
         if mean < limits.vt_rr:
@@ -244,10 +277,18 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     if not epoch.readable:
         memory.hidden += EPOCH
         memory.hidden_last = tick
-        memory.quiet = tick  # nothing can be said of beats: the wait begins again once the signal is back
-        memory.quiet_sample = now
-        memory.from_beat = 0
-        memory.run_last = tick
+        memory.hidden_run += EPOCH
+        memory.from_beat = 0  # whether a beat came meanwhile nobody knows
+        memory.run_last += EPOCH
+        if memory.hidden_run < limits.unmonitored:
+            memory.quiet += EPOCH  # the time does not count
+        else:  # nothing can be said of beats: the wait begins again once the signal is back
+            memory.quiet = tick
+            memory.quiet_sample = now
+            break_run(memory)
+    elif tick - memory.hidden_last >= CALM:
+        memory.hidden_run = 0
+    memory.doubtful = epoch.doubtful
     count = _without_beats(memory, limits, tick, now, out, count)
     count = _fibrillation(memory, limits, epoch, onset, now, out, count)
     if memory.rule[VENTRICULAR_FIBRILLATION].active:
@@ -267,7 +308,7 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
         count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
     told = memory.rule[VENTRICULAR_RUN].active or memory.rule[VENTRICULAR_TACHYCARDIA].active
     if (memory.run > 0 or told) and tick - memory.run_last > RUN_ENDS:
-        memory.run = 0
+        break_run(memory)
         count = clear(out, count, memory, VENTRICULAR_RUN, now)
         count = clear(out, count, memory, VENTRICULAR_TACHYCARDIA, now)
     return count

@@ -229,6 +229,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.QUEUE, began - received)
         self._timings.observe(Stage.DETECT, detected - began)
         self._timings.observe(Stage.CLASSIFY, judged - detected)
+        for bed, sent_us in said.heard.items():
+            self._attendance.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
         await self._speaker.say(said, frames)
 
     def _admit(self, messages: list[Message], received: float) -> list[Frame]:
@@ -244,7 +246,6 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
                 sent_us = message.frame.ingest_time_us
-                self._attendance.heard(message.bed, message.partition, sent_us, int(received * 1e6))
                 self.metrics.samples.inc(message.frame.instants)
                 self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
         return frames

@@ -72,10 +72,13 @@ class Ward:
     def detect(self, frames: Sequence[Frame]) -> None:
         """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
         for frame in frames:
+            new = True
             try:
-                self._take(frame)
+                new = self._take(frame)
             except Exception as error:  # a bug met by one bed must not take the ward from the others
                 self._quarantine(frame.bed, error, frame)
+            if new:
+                self._collector.output.heard[frame.bed] = frame.ingest_time_us
         self._run()
 
     def judge(self) -> Output:
@@ -192,7 +195,8 @@ class Ward:
 
     # --- one frame -----------------------------------------------------------------------------------------------
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> bool:
+        """Put a frame where it belongs; False if all of it was here before."""
         row = self._rows.get(frame.bed)
         if row is None:
             row = self._admit(frame)
@@ -201,7 +205,7 @@ class Ward:
             verdict = intake.judge(self._table[row]["intake"], frame)
         self._collector.output.events.update(verdict.events)
         if verdict.skip >= frame.instants:
-            return
+            return False
         place = self._table[row]["intake"]
         first = frame.first_sample + verdict.skip
         if verdict.anew or verdict.missing or verdict.clock:
@@ -224,6 +228,7 @@ class Ward:
         self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
         intake.settle(place, frame, verdict.missing)
         self._failing.discard(frame.bed)
+        return True
 
     def _admit(self, frame: Frame) -> int:
         row = self._row()

@@ -43,6 +43,7 @@ class Output:
     alerts: list[Alert] = dataclasses.field(default_factory=list)
     events: Counter[Event] = dataclasses.field(default_factory=Counter)
     faults: list[tuple[str, Exception]] = dataclasses.field(default_factory=list)
+    heard: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -111,6 +112,7 @@ class FakeWard:
         if frame.first_sample + frame.instants <= state.next_sample:
             self._said.events[Event.DUPLICATE] += 1
             return
+        self._said.heard[frame.bed] = frame.ingest_time_us
         if frame.first_sample > state.next_sample:
             self._said.events[Event.GAP] += 1
             state.next_sample = frame.first_sample
