@@ -155,15 +155,13 @@ def listen(
     Those without annotation are heard without their composed variants, which take a reference. `oracle`: at the
     reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.shelf`).
     """
-    from concurrent.futures import ProcessPoolExecutor
     from functools import partial
-    from multiprocessing import get_context
 
     from rich.progress import Progress
 
     from model.dataset import is_annotated
-    from model.shelf import kept_passage
     from model.variants import CHANGED
+    from stream.workers import over
 
     work = [
         (path.parent, path.name, kind)
@@ -174,14 +172,20 @@ def listen(
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            one = partial(kept_passage, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
-            for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
-                heard.append(result)
-                progress.advance(task)
+        one = partial(_one, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
+        for result in over(one, work, jobs, at_once=4):
+            heard.append(result)
+            progress.advance(task)
     beats = sum(len(p.samples) for p in heard)
     console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in heard})} records, {beats} beats")
     return heard
+
+
+def _one(which: tuple[Path, str, str], **how: Any) -> Passage:
+    """`kept_passage` of one folder, record and variant."""
+    from model.shelf import kept_passage
+
+    return kept_passage(*which, **how)
 
 
 def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
