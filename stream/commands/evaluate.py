@@ -164,8 +164,10 @@ def _hear(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from stream.evaluate import hear_all
+    from stream.warm import tell
 
     heard = []
+    tell(console.print)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("listening", total=len(paths))

@@ -94,9 +94,11 @@ def heartbeats(
         import torch  # noqa: F401
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    from detector.detector import update
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
+    from stream.warm import tell
 
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
@@ -108,6 +110,8 @@ def heartbeats(
         if file is not None:
             outputs.file(file)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
+    if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
+        tell(console.print, update)
     began = time.monotonic()
     results = []
     for one in wanted:

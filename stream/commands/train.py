@@ -161,6 +161,7 @@ def listen(
 
     from model.dataset import is_annotated
     from model.variants import CHANGED
+    from stream.warm import tell
     from stream.workers import over
 
     work = [
@@ -169,6 +170,7 @@ def listen(
         for kind in config.variants
         if is_annotated(path) or (kind in CHANGED and not oracle)
     ]
+    tell(console.print)
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
