@@ -133,7 +133,7 @@ def save(strip: Strip, file: Path) -> None:
     Raises
     ------
     RecordError
-        If matplotlib is not installed or the file cannot be written.
+        If the file cannot be written.
     """
     figure = draw(strip)
     try:
@@ -143,17 +143,9 @@ def save(strip: Strip, file: Path) -> None:
 
 
 def draw(strip: Strip) -> Figure:
-    """The picture as a figure of matplotlib.
+    """The picture as a figure of matplotlib."""
+    from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
 
-    Raises
-    ------
-    RecordError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
-    except ImportError:
-        raise RecordError("pictures need matplotlib; install it with `pip install telebeat[bench]`") from None
     first, last = (round(t * strip.rate_hz) for t in (strip.begin_s, strip.end_s))
     steps = np.array(strip.record.units_per_bit)
     part = strip.record.samples[first:last]

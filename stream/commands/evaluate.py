@@ -130,7 +130,6 @@ def evaluate(
 def _needed() -> None:
     try:
         import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
         import sklearn  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
