@@ -13,7 +13,8 @@ from typing import Final
 
 from model.evaluation.classes import ClassFigures
 from stream import report_plots as plots
-from stream.errors import ExtraError, RecordError
+from stream.errors import RecordError
+from stream.extras import need
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 NOTHING: Final = "–"
@@ -74,10 +75,9 @@ def write(file: Path, title: str, lead: Sequence[str], sections: Sequence[Sectio
     RecordError
         The file cannot be written.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only reports need it
-    except ImportError:
-        raise ExtraError("a report needs jinja2; install telebeat with the extra `train`") from None
+    need("a report", "jinja2", extra="train")
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only reports need it
+
     pages = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     page = pages.get_template("report.html").render(title=title, lead=lead, sections=sections)
     try:

@@ -74,6 +74,9 @@ def evaluate(
 
     from rich.console import Console
 
+    from stream.extras import need
+
+    need("evaluation", "jinja2", "sklearn", "torch", extra="train")
     from model.reader import Reader
     from replay.records import wanted
     from stream import evaluate_report, outputs, report
@@ -81,7 +84,6 @@ def evaluate(
     from stream.evaluate import choose, evaluate
     from stream.settings import data_dirs, load
 
-    _needed()
     start_s = seconds(start)
     if arms and not ablations:
         raise SettingsError("--arms chooses among what --ablations teaches; give that, too")
@@ -125,15 +127,6 @@ def evaluate(
     console = Console(markup=False)
     _show(console if console.is_terminal else Console(width=WIDTH, markup=False), found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
-
-
-def _needed() -> None:
-    try:
-        import jinja2  # noqa: F401
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"evaluation needs {error.name}: install telebeat with the extra `train`") from error
 
 
 def _save(file: Path, save: Any) -> None:

@@ -88,12 +88,9 @@ def heartbeats(
     from rich.console import Console
 
     from stream.commands.train import configured
+    from stream.extras import need
 
-    try:
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    need("training", "sklearn", "torch", extra="train")
     from detector.detector import update
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB

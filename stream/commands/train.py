@@ -43,11 +43,9 @@ def train(
 
     from rich.console import Console
 
-    try:
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    from stream.extras import need
+
+    need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
 
