@@ -19,6 +19,7 @@ from stream.annotations import read_labels
 from stream.board import RHYTHMS
 from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID
+from stream.times import clock
 from stream.wire import Alert
 
 if TYPE_CHECKING:
@@ -173,12 +174,6 @@ def draw(strip: Strip) -> Figure:
         y -= BETWEEN_MM
     _frame(figure, strip, width, tall)
     return figure
-
-
-def clock(seconds: float) -> str:
-    """``10:05``, or ``10:05.5``."""
-    minutes, rest = divmod(round(seconds * 10) / 10, 60)
-    return f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")
 
 
 def _stack(signal: npt.NDArray[np.float64]) -> tuple[list[float], list[float], float]:

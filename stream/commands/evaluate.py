@@ -80,9 +80,9 @@ def evaluate(
     from model.reader import Reader
     from replay.records import wanted
     from stream import evaluate_report, outputs, report
-    from stream.commands.score import seconds
     from stream.evaluate import choose, evaluate
     from stream.settings import data_dirs, load
+    from stream.times import seconds
 
     start_s = seconds(start)
     if arms and not ablations:

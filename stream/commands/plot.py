@@ -30,9 +30,8 @@ def plot(
 
     from model.reader import Reader
     from replay.records import find_records
-    from stream import limits, outputs
+    from stream import limits, outputs, times
     from stream import plot as strips
-    from stream.commands.score import seconds as parse_seconds
     from stream.errors import SettingsError
     from stream.settings import data_dirs, load
     from stream.ward import Ward
@@ -41,7 +40,7 @@ def plot(
     if not out.suffix:
         raise SettingsError(f"--out {out}: name a .png, .svg or .pdf file")
     alarms = limits.load()
-    begin_s = parse_seconds(start)
+    begin_s = times.seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
     outputs.file(out)
     tell(Console(stderr=True).print)

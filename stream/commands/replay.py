@@ -57,9 +57,9 @@ def replay(
     from replay import faults, pacing, player
     from replay.framing import held
     from replay.records import wanted
-    from stream.commands.score import seconds
     from stream.errors import SettingsError
     from stream.settings import load_kafka
+    from stream.times import seconds
 
     if clock not in {"wall", "record"}:
         raise SettingsError(f"--clock {clock}: wall or record is allowed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +50,7 @@ def score(
 
     from model.ec57 import Score, score_files
     from stream import outputs
+    from stream.times import seconds
 
     for folder in (reference, test):
         if not folder.is_dir():
@@ -115,16 +115,6 @@ def score(
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
-
-
-def seconds(text: str) -> float:
-    """Seconds from ``300``, ``5:00`` or ``1:02:03``."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text, re.ASCII):
-        raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss")
-    total = 0.0
-    for part in text.split(":"):
-        total = 60.0 * total + float(part)
-    return total
 
 
 def _known(reference: Path, annotator: str) -> list[str]:

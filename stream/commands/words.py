@@ -70,8 +70,8 @@ def words(
     from model.variants import read_strip
     from model.words import FIELDS, RR, WORDS
     from replay.records import find_records
-    from stream.commands.score import seconds
     from stream.settings import data_dirs
+    from stream.times import seconds
     from stream.warm import tell
 
     begin_s = seconds(start)
