@@ -198,8 +198,8 @@ def _ablate(
     from model.evaluation.arms import ARMS, run
     from model.evaluation.judging import Judged, judge
     from model.train import Round, TrainingConfig
-    from stream.commands.train import configured, folder_of, listen, records_in
     from stream.evaluate import Line
+    from stream.training import configured, folder_of, listen, records_in
 
     settings = configured(TrainingConfig(), config)
     if paths is None:

@@ -87,7 +87,6 @@ def heartbeats(
 
     from rich.console import Console
 
-    from stream.commands.train import configured
     from stream.extras import need
 
     need("training", "sklearn", "torch", extra="train")
@@ -95,6 +94,7 @@ def heartbeats(
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
+    from stream.training import configured
     from stream.warm import tell
 
     console = Console(markup=False, highlight=False)

@@ -21,8 +21,8 @@ from model.reader import CLASSES
 from model.selftaught import FIRST, labelled, teach
 from model.train import Trainer
 from model.variants import CHANGED
-from stream.commands.train import configured, folder_of, listen, records_in
 from stream.errors import RecordError, SettingsError
+from stream.training import configured, folder_of, listen, records_in
 from tests.model.hearts import heart
 from tests.model.test_training import arrays_equal, config, passage_of
 
