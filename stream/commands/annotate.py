@@ -7,20 +7,19 @@ from typing import Annotated
 
 import typer
 
+from stream.commands.shared import DataDir, ModelFolder, progress
+
 
 def annotate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for NAME.tb and NAME.alerts.jsonl.")],
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of records, or of databases; default: TELEBEAT_DATA_DIR and the usual places."),
-    ] = None,
+    data_dir: DataDir = None,
     records: Annotated[
         list[str] | None, typer.Option(help="Records, such as 208 or mitdb/208; default: all of the folder.")
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(help="Further records.", show_default=False)] = None,
     database: Annotated[str | None, typer.Option(help="Only this database of the folder, such as mitdb.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
-    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    model: ModelFolder = None,
     shutdown: Annotated[
         bool, typer.Option("--shutdown", help="Tell no beats where they are in doubt: EC57's shutdown.")
     ] = False,
@@ -35,7 +34,6 @@ def annotate(
     import json
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
     from rich.text import Text
 
@@ -57,12 +55,11 @@ def annotate(
     table = Table("record", "signal", "× real time", "beats", "alerts raised")
     done = []
     tell(console.print)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("annotating", total=len(paths))
+    with progress(console) as bar:
+        task = bar.add_task("annotating", total=len(paths))
         for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown):
             done.append(result)
-            progress.update(task, advance=1, description=result.name)
+            bar.update(task, advance=1, description=result.name)
             raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
             if result.error:
                 table.add_row(result.name, "", "", "", Text(result.error, "red"))

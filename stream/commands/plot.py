@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stream.commands.shared import DataDir, ModelFolder
+
 
 def plot(
     record: Annotated[str, typer.Argument(help="such as 208, mitdb/208, or a path", show_default=False)],
@@ -17,10 +19,8 @@ def plot(
     reference: Annotated[
         str | None, typer.Option(help="annotations to show above ours: their suffix, such as atr", show_default="none")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="folder of a trained model; default: the shipped one")] = None,
+    data_dir: DataDir = None,
+    model: ModelFolder = None,
 ) -> None:
     """Draw a stretch of a record as an ECG strip, with R peaks, beat classes, rhythm and alerts.
 

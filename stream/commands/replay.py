@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from stream.commands.shared import DataDir
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -28,9 +30,7 @@ def replay(
     script: Annotated[
         list[str] | None, typer.Option(help="a scripted patient: a file or a built-in name; may be repeated")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR, then the user's cache")
-    ] = None,
+    data_dir: DataDir = None,
     database: Annotated[
         str | None,
         typer.Option(help="only records of this database; default when no records are named: mitdb where there is one"),

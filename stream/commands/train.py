@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream.commands.shared import DataDir
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def train(
     *,
     out: Annotated[Path, typer.Option(help="folder for the model and its card")] = Path("model-trained"),
-    data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
+    data_dir: DataDir = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
     cross_validate: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
