@@ -70,13 +70,13 @@ def words(
     from model.variants import read_strip
     from model.words import FIELDS, RR, WORDS
     from replay.records import find_records
-    from stream.settings import data_dirs
+    from stream.settings import data_dirs, load
     from stream.times import seconds
     from stream.warm import tell
 
     begin_s = seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
-    reader = Reader.load(model)
+    reader = Reader.load(model or load().model_dir)
     strip = read_strip(path)
     tell(Console(stderr=True).print, update)
     samples, texts, values, levels = listen(strip)
