@@ -212,7 +212,7 @@ def test_a_broker_ends_with_its_killed_guard(scratch: Path) -> None:
     others = psutil.Process().children()
     with Broker() as broker:
         mine = [p for p in psutil.Process().children() if p not in others]
-        (guard,) = (p for p in mine if "broker_guard" in " ".join(p.cmdline()))
+        (guard,) = (p for p in mine if "process_guard" in " ".join(p.cmdline()))
         family = guard.children()
         guard.kill()
         assert eventually(lambda: gone(family))
