@@ -24,7 +24,7 @@ def plot(
 ) -> None:
     """Draw a stretch of a record as an ECG strip, with R peaks, beat classes, rhythm and alerts.
 
-    The record is analysed from its begin, as at the bedside; a triangle on an alert shows when it was told.
+    The record is analysed from its begin, as at the bedside; an alert is drawn pale until it was told, then full.
     """
     from rich.console import Console
 
