@@ -66,7 +66,6 @@ def evaluate(
     seen. Two such commands with the same --work and different --arms share the time; one more without --arms then
     gathers everything.
     """
-    import json
     import tempfile
 
     from rich.console import Console
@@ -76,7 +75,7 @@ def evaluate(
     need("evaluation", "jinja2", "sklearn", "torch", extra="train")
     from model.reader import Reader
     from replay.records import wanted
-    from stream import evaluate_report, outputs, report
+    from stream import outputs
     from stream.evaluate import choose, evaluate
     from stream.settings import data_dirs, load
     from stream.times import seconds
@@ -113,6 +112,18 @@ def evaluate(
     if chosen:
         named = paths if names or database else None
         found = _ablate(loud, found, chosen, named, data_dir, config, folds, work, heard_dir, jobs)
+    _write(found, out, json_file, csv_file, png)
+    console = wide_console()
+    _show(console, found)
+    console.print(f"Report: {out}", highlight=False, soft_wrap=True)
+
+
+def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:
+    """The report, and the files that are wanted beside it."""
+    import json
+
+    from stream import evaluate_report, report
+
     report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
     for file, save in (
         (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
@@ -121,9 +132,6 @@ def evaluate(
     ):
         if file is not None:
             _save(file, save)
-    console = wide_console()
-    _show(console, found)
-    console.print(f"Report: {out}", highlight=False, soft_wrap=True)
 
 
 def _save(file: Path, save: Any) -> None:

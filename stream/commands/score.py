@@ -46,7 +46,6 @@ def score(
 
     from rich.console import Console
 
-    from model.ec57 import Score, score_files
     from stream import outputs
     from stream.times import seconds
 
@@ -61,27 +60,18 @@ def score(
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s <= start_s:
         raise SettingsError(f"--to {end} does not lie behind --from {start}: there is nothing between them to score")
-    scored: list[RecordScore] = []
-    failed: dict[str, str] = {}
-    for name in names:
-        try:
-            scored.append(
-                score_files(
-                    reference,
-                    test,
-                    name,
-                    annotator=annotator,
-                    reference_annotator=reference_annotator,
-                    start_s=start_s,
-                    end_s=end_s,
-                    window_s=window / 1000.0,
-                    af_rhythms=_rhythms(af_rhythms),
-                    vf_rhythms=_rhythms(vf_rhythms),
-                )
-            )
-        except RecordError as error:
-            failed[name] = str(error)
-    result = Score.of(scored)
+    result, failed = _scored(
+        names,
+        reference,
+        test,
+        annotator=annotator,
+        reference_annotator=reference_annotator,
+        start_s=start_s,
+        end_s=end_s,
+        window_s=window / 1000.0,
+        af_rhythms=_rhythms(af_rhythms),
+        vf_rhythms=_rhythms(vf_rhythms),
+    )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
         _print_left_out(len(known), annotator, len(names), loud)
@@ -102,15 +92,33 @@ def score(
         json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
     if csv:
         _write_csv(result, sys.stdout)
-    elif scored:
-        console = wide_console()
-        _print_beats(result, console)
-        _print_counts(result, console)
-        _print_runs(result, console)
-        _print_episodes(result, console)
+    elif result.records:
+        _print_tables(result, wide_console())
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
+
+
+def _scored(names: list[str], reference: Path, test: Path, **how: Any) -> tuple[Score, dict[str, str]]:
+    """The score of the records that can be read (`model.ec57.score_files`), and why the others cannot."""
+    from model.ec57 import Score, score_files
+
+    scored: list[RecordScore] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            scored.append(score_files(reference, test, name, **how))
+        except RecordError as error:
+            failed[name] = str(error)
+    return Score.of(scored), failed
+
+
+def _print_tables(result: Score, console: Console) -> None:
+    """All of it for people."""
+    _print_beats(result, console)
+    _print_counts(result, console)
+    _print_runs(result, console)
+    _print_episodes(result, console)
 
 
 def _known(reference: Path, annotator: str) -> list[str]:
