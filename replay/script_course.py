@@ -272,19 +272,28 @@ class _Player:
         """The ectopic beats of an event that follows the beat just played, and when the next beat is due."""
         sinus = self.last if self.last is not None else self.now
         if event.word == "pac":
-            time = sinus + PREMATURITY * rr
-            if time < end:
-                self._p_wave(time - _pr(rr) * 0.85, "ectopic_p")
-                self._beat(time, "normal", "A")
-                self.due = time + 1.06 * rr  # the sinus node is reset
-            return
-        if event.word == "fusion":
-            time = sinus + 0.95 * rr
-            if time < end:
-                self._p_wave(time - 0.8 * _pr(rr))
-                self._beat(time, "fusion", "F")
-                self.due = sinus + 2 * rr
-            return
+            self._pac(sinus, rr, end)
+        elif event.word == "fusion":
+            self._fusion(sinus, rr, end)
+        else:
+            self._salvo(event, sinus, rr, end, back)
+
+    def _pac(self, sinus: float, rr: float, end: float) -> None:
+        time = sinus + PREMATURITY * rr
+        if time < end:
+            self._p_wave(time - _pr(rr) * 0.85, "ectopic_p")
+            self._beat(time, "normal", "A")
+            self.due = time + 1.06 * rr  # the sinus node is reset
+
+    def _fusion(self, sinus: float, rr: float, end: float) -> None:
+        time = sinus + 0.95 * rr
+        if time < end:
+            self._p_wave(time - 0.8 * _pr(rr))
+            self._beat(time, "fusion", "F")
+            self.due = sinus + 2 * rr
+
+    def _salvo(self, event: Episode, sinus: float, rr: float, end: float, back: str) -> None:
+        """Ventricular beats, one or several."""
         count = {"pvc": 1, "couplet": 2, "triplet": 3}.get(event.word, event.count or 1)
         self.ectopics += 1
         focus = event.focus or 1 + (self.ectopics - 1) % FOCI

@@ -68,12 +68,10 @@ def plot(scripted: Scripted, file: Path) -> None:
     Raises
     ------
     ScriptError
-        If matplotlib is not installed or the file cannot be written.
+        If the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
-    except ImportError:
-        raise ScriptError("pictures need matplotlib; install it with `pip install telebeat[bench]`") from None
+    from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
+
     record = scripted.record
     rate = record.rate_mhz / 1000
     strips = min(MOST_STRIPS, max(1, int(np.ceil(record.seconds / STRIP_S))))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from model.reader import Reader
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
 from stream import outputs
@@ -20,8 +17,8 @@ from stream.annotations import remove, shut_down, write_alerts, write_annotation
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
-from stream.warm import compiled, warm_up
 from stream.wire import Alert, Beat, Mark, Revision
+from stream.workers import over_records
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
 
@@ -121,6 +118,8 @@ def annotate_all(
     RecordError
         If two of them have the same name: one would write over what the other has written; or if nothing can be written
         in `out`.
+    ModelError
+        The model cannot be read.
     """
     times = Counter(path.name for path in paths)
     if twice := [path.as_posix() for path in paths if times[path.name] > 1]:
@@ -129,31 +128,12 @@ def annotate_all(
             "choose one database with --database, and a folder for each with --out"
         )
     outputs.folder(out)
-    if jobs == 1 or len(paths) == 1:
-        _prepare(model, limits)
-        for path in paths:
-            yield _one(path, out, shutdown)
-        return
-    if not compiled():
-        warm_up(Reader.load(model))  # once, not in every worker
-    # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, limits)) as pool:
-        yield from pool.map(_one, paths, repeat(out), repeat(shutdown))
+    yield from over_records(partial(_one, out=out, shutdown=shutdown), paths, model, limits, jobs)
 
 
-_ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
-
-
-def _prepare(model: Path | None, limits: Limits) -> None:
-    reader = Reader.load(model)
-    warm_up(reader)  # the compiler's time is no record's
-    _ward[:] = [Ward(reader, limits)]
-
-
-def _one(path: Path, out: Path, shutdown: bool) -> Annotated:
+def _one(path: Path, *, ward: Ward, out: Path, shutdown: bool) -> Annotated:
     try:
-        return annotate(path, out, _ward[0], shutdown=shutdown)
+        return annotate(path, out, ward, shutdown=shutdown)
     except TelebeatError as error:
         return Annotated(path.name, 0.0, 0.0, 0, Counter(), str(error))
     except Exception as error:  # whatever one record does to the libraries below, the others are judged

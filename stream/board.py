@@ -20,7 +20,7 @@ from stream.wire import Alert, Beat, Mark, Revision
 
 LETTERS: Final = 24  # last beats shown: half a minute at rest still fits a line of a terminal
 RATE_BEATS: Final = 8  # RR intervals the shown rate is the mean of, as bedside monitors do
-STALE_BEDS: Final = 40  # rows shown: what fits a tall terminal
+SHOWN_BEDS: Final = 40  # rows shown: what fits a tall terminal
 PICTURE_COLUMNS: Final = 112  # of a picture: the table with two alerts of a bed, still readable in a page
 BLANK: Final = "\u00a0"  # what rich writes for a space
 _TEXT: Final = re.compile(r'(<text[^>]* x=")([\d.]+)("[^>]* textLength=")([\d.]+)("[^>]*>)([^<]*)</text>')
@@ -131,7 +131,7 @@ class Board:
         table.columns[2].justify = "right"
         table.columns[3].min_width = LETTERS
         table.columns[4].ratio = 1  # what is left: names of alerts are long
-        shown = sorted(self.beds)[:STALE_BEDS]
+        shown = sorted(self.beds)[:SHOWN_BEDS]
         for name in shown:
             bed = self.beds[name]
             letters = Text.assemble(*((letter, COLOURS.get(letter, "")) for letter in bed.letters))

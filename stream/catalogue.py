@@ -51,7 +51,7 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering
         Sampling rate at which the transition's samples count.
     anchor : (int, int)
         A sample and its device time, µs since the Unix epoch.
-    move : rules.TRANSITION
+    move : conditions.TRANSITION
     numbering : int
         How often the device has begun to count its samples anew.
     """

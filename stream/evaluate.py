@@ -7,10 +7,9 @@ that they do is part of every evaluation.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +30,7 @@ from stream.annotate import analyse
 from stream.annotations import ANNOTATOR, write_annotations
 from stream.errors import RecordError
 from stream.ward import Ward
+from stream.workers import over_records
 
 DATABASES: Final = ("mitdb", "svdb")  # whose beats are annotated by class, and which the model was developed on
 
@@ -152,26 +152,8 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
 
 def hear_all(paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int) -> Iterator[Heard]:
     """`hear` many records in order, in `jobs` processes."""
-    work = (paths, [out] * len(paths), [annotator] * len(paths))
     chosen = limits.load()  # here, where a wrong one can still be told
-    if jobs == 1 or len(paths) == 1:
-        _prepare(model, chosen)
-        yield from map(_one, *work)
-        return
-    context = multiprocessing.get_context("spawn")  # numba's threads and a forked process do not go together
-    with ProcessPoolExecutor(min(jobs, len(paths)), context, initializer=_prepare, initargs=(model, chosen)) as pool:
-        yield from pool.map(_one, *work)
-
-
-_ward: list[Ward] = []  # the worker's only one: the model is loaded once per process
-
-
-def _prepare(model: Path | None, chosen: limits.Limits) -> None:
-    _ward[:] = [Ward(Reader.load(model), chosen)]
-
-
-def _one(path: Path, out: Path, annotator: str) -> Heard:
-    return hear(path, out, _ward[0], annotator)
+    yield from over_records(partial(hear, out=out, annotator=annotator), paths, model, chosen, jobs)
 
 
 @dataclass(frozen=True, eq=False)

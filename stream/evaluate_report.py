@@ -14,7 +14,8 @@ from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
 from stream import report_plots as plots
 from stream.evaluate import NEW, STOPPED, TAUGHT, Evaluation, Line
-from stream.report import NOTHING, Picture, Section, Table, class_sections, percent, share
+from stream.figures import NOTHING, percent, share
+from stream.report import Picture, Section, Table, class_sections
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

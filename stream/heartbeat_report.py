@@ -12,6 +12,7 @@ import numpy as np
 from model.evaluation.classes import ClassFigures
 from model.heartbeats import Heartbeats
 from stream import report
+from stream.figures import NOTHING, percent
 
 if TYPE_CHECKING:
     from model.heartbeat_train import Judged
@@ -78,16 +79,16 @@ def of_records(beats: Heartbeats, judged: Judged) -> dict[str, tuple[int, float]
 def rows(result: Result) -> list[list[str]]:
     """The table that puts the ways side by side: name, accuracy, mean recall, mean F1, each class's F1."""
     task = result.beats.task
-    lines = [[PAPER, f"{task.published:.1f}", *[report.NOTHING] * (2 + len(task.classes))]]
+    lines = [[PAPER, f"{task.published:.1f}", *[NOTHING] * (2 + len(task.classes))]]
     for way, name in WAYS.items():
         if way in result.ways:
             lines.append(_row(name, figures_of(result.beats, result.ways[way])))
             if way in result.baselines:
                 lines.append(_row("  boosted trees on samples", figures_of(result.beats, result.baselines[way])))
             always = most_frequent(figures_of(result.beats, result.ways[way]))
-            lines.append(["  always the commonest", f"{always:.2f}", *[report.NOTHING] * (2 + len(task.classes))])
+            lines.append(["  always the commonest", f"{always:.2f}", *[NOTHING] * (2 + len(task.classes))])
         elif way == PATIENT and result.why_not:
-            lines.append([name, "not possible", *[report.NOTHING] * (2 + len(task.classes))])
+            lines.append([name, "not possible", *[NOTHING] * (2 + len(task.classes))])
     return lines
 
 
@@ -98,7 +99,7 @@ def head(result: Result) -> list[str]:
 
 def _row(name: str, figures: ClassFigures) -> list[str]:
     values = (figures.accuracy, mean_recall(figures), figures.macro_f1, *figures.f1)
-    return [name, *(report.percent(value) for value in values)]
+    return [name, *(percent(value) for value in values)]
 
 
 def remarks(result: Result) -> list[str]:

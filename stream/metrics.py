@@ -100,7 +100,7 @@ class Metrics:
     Parameters
     ----------
     clock : callable, optional
-        Seconds, monotonic; the moments given to `last_frame` and `snapshot` are of this clock.
+        Seconds, monotonic; the moments given to `last_frame` and `oldest_snapshot` are of this clock.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ from stream.annotations import read_labels
 from stream.board import RHYTHMS
 from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID
+from stream.times import clock
 from stream.wire import Alert
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def save(strip: Strip, file: Path) -> None:
     Raises
     ------
     RecordError
-        If matplotlib is not installed or the file cannot be written.
+        If the file cannot be written.
     """
     figure = draw(strip)
     try:
@@ -143,17 +144,9 @@ def save(strip: Strip, file: Path) -> None:
 
 
 def draw(strip: Strip) -> Figure:
-    """The picture as a figure of matplotlib.
+    """The picture as a figure of matplotlib."""
+    from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
 
-    Raises
-    ------
-    RecordError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
-    except ImportError:
-        raise RecordError("pictures need matplotlib; install it with `pip install telebeat[bench]`") from None
     first, last = (round(t * strip.rate_hz) for t in (strip.begin_s, strip.end_s))
     steps = np.array(strip.record.units_per_bit)
     part = strip.record.samples[first:last]
@@ -181,12 +174,6 @@ def draw(strip: Strip) -> Figure:
         y -= BETWEEN_MM
     _frame(figure, strip, width, tall)
     return figure
-
-
-def clock(seconds: float) -> str:
-    """``10:05``, or ``10:05.5``."""
-    minutes, rest = divmod(round(seconds * 10) / 10, 60)
-    return f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")
 
 
 def _stack(signal: npt.NDArray[np.float64]) -> tuple[list[float], list[float], float]:

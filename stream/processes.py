@@ -1,6 +1,6 @@
 """Parts of telebeat as processes of their own that never outlive the one that started them.
 
-Each runs under `stream.broker_guard`, in a session of its own: Ctrl-C in the terminal reaches the parent alone. When
+Each runs under `stream.process_guard`, in a session of its own: Ctrl-C in the terminal reaches the parent alone. When
 the parent is gone, however it ended, the guard tells the child to stop and removes its folder.
 """
 
@@ -20,7 +20,7 @@ from typing import Final
 
 import psutil
 
-from stream import broker_guard
+from stream import process_guard
 from stream.errors import ProcessError
 
 GRACE_S: Final = 8.0  # from SIGTERM to SIGKILL; the monitor drains within 5 s
@@ -48,14 +48,14 @@ class Child:
         self.name = arguments[0]
         self._folder = Path(tempfile.mkdtemp(prefix=f"telebeat-{self.name}-"))
         self._log = self._folder / "log"
-        job: broker_guard.Job = {
+        job: process_guard.Job = {
             "command": [*program, *arguments],
             "log": str(self._log),
             "remove": str(self._folder),
             "grace_s": GRACE_S,
         }
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(broker_guard.__file__)), json.dumps(job)],
+            [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), json.dumps(job)],
             stdin=subprocess.PIPE,
             start_new_session=True,
             env={**os.environ, **environment},

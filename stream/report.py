@@ -13,10 +13,11 @@ from typing import Final
 
 from model.evaluation.classes import ClassFigures
 from stream import report_plots as plots
-from stream.errors import ExtraError, RecordError
+from stream.errors import RecordError
+from stream.extras import need
+from stream.figures import NOTHING, percent, share
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-NOTHING: Final = "–"
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,9 @@ def write(file: Path, title: str, lead: Sequence[str], sections: Sequence[Sectio
     RecordError
         The file cannot be written.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only reports need it
-    except ImportError:
-        raise ExtraError("a report needs jinja2; install telebeat with the extra `train`") from None
+    need("a report", "jinja2", extra="train")
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only reports need it
+
     pages = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     page = pages.get_template("report.html").render(title=title, lead=lead, sections=sections)
     try:
@@ -85,16 +85,6 @@ def write(file: Path, title: str, lead: Sequence[str], sections: Sequence[Sectio
         file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise RecordError(f"report {file} cannot be written ({error.strerror}); name another with --out") from error
-
-
-def percent(value: float | None, digits: int = 2) -> str:
-    """A figure in per cent, or a dash."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
-
-
-def share(value: float | None) -> str:
-    """A figure between 0 and 1, or a dash."""
-    return NOTHING if value is None else f"{value:.4f}"
 
 
 def class_sections(figures: ClassFigures, cases: str = "beats", of: str = "") -> list[Section]:

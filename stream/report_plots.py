@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from model.evaluation.classes import ClassFigures, Curve, Reliability
-from stream.errors import ExtraError
 from stream.plot import FAINT, INK, LABEL_COLOURS
 
 if TYPE_CHECKING:
@@ -197,8 +196,6 @@ def overview(draws: Sequence[Draw], title: str, columns: int = 3) -> Figure:
 
 
 def _figure(size: tuple[float, float]) -> Figure:
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise ExtraError("pictures need matplotlib; install telebeat with the extra `train`") from None
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only pictures need it
+
     return Figure(figsize=size, layout="constrained", facecolor="white")

@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from stream.broker import Broker
-from stream.errors import KafkaError
+from stream.errors import ExtraError, KafkaError
 from stream.settings import KafkaSettings
 
 # The same examples in every run, new ones with `pytest --hypothesis-profile new`. No test has a time to keep: the first
@@ -60,7 +60,7 @@ def bootstrap() -> Iterator[str]:
     broker = Broker()
     try:
         broker.__enter__()
-    except KafkaError as error:
+    except (ExtraError, KafkaError) as error:
         missing("a Kafka broker", f"pip install -e '.[demo]', or set TELEBEAT_KAFKA_BOOTSTRAP ({error})")
     try:
         yield broker.bootstrap

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from stream.commands.shared import DataDir, ModelFolder, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from stream.annotate import Annotated as Result
 
 
 def annotate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for NAME.tb and NAME.alerts.jsonl.")],
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of records, or of databases; default: TELEBEAT_DATA_DIR and the usual places."),
-    ] = None,
+    data_dir: DataDir = None,
     records: Annotated[
         list[str] | None, typer.Option(help="Records, such as 208 or mitdb/208; default: all of the folder.")
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(help="Further records.", show_default=False)] = None,
     database: Annotated[str | None, typer.Option(help="Only this database of the folder, such as mitdb.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
-    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    model: ModelFolder = None,
     shutdown: Annotated[
         bool, typer.Option("--shutdown", help="Tell no beats where they are in doubt: EC57's shutdown.")
     ] = False,
@@ -32,12 +38,7 @@ def annotate(
     `[` `]` fibrillation), and NAME.alerts.jsonl. `telebeat score` compares NAME.tb with a reference. Beats in noise are
     told and declared to be in doubt (`~` with the noise bits of all signals), unless --shutdown leaves them out.
     """
-    import json
-
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Table
-    from rich.text import Text
 
     from replay.records import find_records, wanted
     from stream import limits, outputs
@@ -54,21 +55,34 @@ def annotate(
     if json_file is not None:
         outputs.file(json_file)
     console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
-    table = Table("record", "signal", "× real time", "beats", "alerts raised")
     done = []
     tell(console.print)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("annotating", total=len(paths))
+    with progress(console) as bar:
+        task = bar.add_task("annotating", total=len(paths))
         for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown):
             done.append(result)
-            progress.update(task, advance=1, description=result.name)
-            raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
-            if result.error:
-                table.add_row(result.name, "", "", "", Text(result.error, "red"))
-            else:
-                speed = result.seconds / result.took
-                table.add_row(result.name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
+            bar.update(task, advance=1, description=result.name)
+    _show(console, done, out)
+    if json_file is not None:
+        _write(json_file, done)
+    failed = [result for result in done if result.error]
+    if failed:
+        raise RecordError(f"{len(failed)} of {len(done)} records could not be annotated, the first: {failed[0].error}")
+
+
+def _show(console: Console, done: Sequence[Result], out: Path) -> None:
+    """A row a record, and how quickly all of them were done."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("record", "signal", "× real time", "beats", "alerts raised")
+    for result in done:
+        if result.error:
+            table.add_row(result.name, "", "", "", Text(result.error, "red"))
+            continue
+        raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
+        speed = result.seconds / result.took
+        table.add_row(result.name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
     console.print(table)
     good = [result for result in done if not result.error]
     seconds, took = sum(r.seconds for r in good), sum(r.took for r in good)
@@ -78,19 +92,21 @@ def annotate(
             f"{seconds / took:.0f} × real time in each process. Written to {out}.",
             soft_wrap=True,
         )
-    if json_file is not None:
-        rows = [
-            {
-                "record": result.name,
-                "seconds": round(result.seconds, 3),
-                "took_s": round(result.took, 4),
-                "beats": result.beats,
-                "alerts": dict(sorted(result.alerts.items())),
-                "error": result.error or None,
-            }
-            for result in done
-        ]
-        json_file.write_text(json.dumps({"records": rows}, indent=1) + "\n", encoding="utf-8")
-    failed = [result for result in done if result.error]
-    if failed:
-        raise RecordError(f"{len(failed)} of {len(done)} records could not be annotated, the first: {failed[0].error}")
+
+
+def _write(file: Path, done: Sequence[Result]) -> None:
+    """What became of each record, as JSON."""
+    import json
+
+    rows = [
+        {
+            "record": result.name,
+            "seconds": round(result.seconds, 3),
+            "took_s": round(result.took, 4),
+            "beats": result.beats,
+            "alerts": dict(sorted(result.alerts.items())),
+            "error": result.error or None,
+        }
+        for result in done
+    ]
+    file.write_text(json.dumps({"records": rows}, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from stream.commands.shared import DataDir
+
 if TYPE_CHECKING:
     from stream.demo import View
 
@@ -17,9 +19,7 @@ def demo(
     *,
     seconds: Annotated[float | None, typer.Option(min=1, help="how long; default: until Ctrl-C")] = None,
     beds: Annotated[int, typer.Option(min=1, max=1000, help="how many patients")] = 8,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places")
-    ] = None,
+    data_dir: DataDir = None,
     speed: Annotated[str, typer.Option(help="1, 60, ... times real time")] = "1",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the totals here as one JSON object; - for the standard output")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
 if TYPE_CHECKING:
@@ -17,22 +18,18 @@ if TYPE_CHECKING:
     from model.evaluation.arms import Arm
     from stream.evaluate import Evaluation, Heard, Line
 
-WIDTH = 150  # columns of a file or pipe that the tables are written to
-
 
 def evaluate(
     more: Annotated[
         list[str] | None, typer.Argument(help="Records, such as 208 or mitdb/208.", metavar="[RECORD]...")
     ] = None,
     *,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places.")
-    ] = None,
+    data_dir: DataDir = None,
     records: Annotated[list[str] | None, typer.Option(help="The same as naming records.")] = None,
     database: Annotated[
         list[str] | None, typer.Option(help="Databases; default: DS1 of mitdb, and svdb.", show_default=False)
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the shipped one.")] = None,
+    model: ModelFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the comparisons here, as a table.")] = None,
@@ -69,19 +66,20 @@ def evaluate(
     seen. Two such commands with the same --work and different --arms share the time; one more without --arms then
     gathers everything.
     """
-    import json
     import tempfile
 
     from rich.console import Console
 
+    from stream.extras import need
+
+    need("evaluation", "jinja2", "sklearn", "torch", extra="train")
     from model.reader import Reader
     from replay.records import wanted
-    from stream import evaluate_report, outputs, report
-    from stream.commands.score import seconds
+    from stream import outputs
     from stream.evaluate import choose, evaluate
     from stream.settings import data_dirs, load
+    from stream.times import seconds
 
-    _needed()
     start_s = seconds(start)
     if arms and not ablations:
         raise SettingsError("--arms chooses among what --ablations teaches; give that, too")
@@ -114,6 +112,18 @@ def evaluate(
     if chosen:
         named = paths if names or database else None
         found = _ablate(loud, found, chosen, named, data_dir, config, folds, work, heard_dir, jobs)
+    _write(found, out, json_file, csv_file, png)
+    console = wide_console()
+    _show(console, found)
+    console.print(f"Report: {out}", highlight=False, soft_wrap=True)
+
+
+def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:
+    """The report, and the files that are wanted beside it."""
+    import json
+
+    from stream import evaluate_report, report
+
     report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
     for file, save in (
         (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
@@ -122,19 +132,6 @@ def evaluate(
     ):
         if file is not None:
             _save(file, save)
-    console = Console(markup=False)
-    _show(console if console.is_terminal else Console(width=WIDTH, markup=False), found)
-    console.print(f"Report: {out}", highlight=False, soft_wrap=True)
-
-
-def _needed() -> None:
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"evaluation needs {error.name}: install telebeat with the extra `train`") from error
 
 
 def _save(file: Path, save: Any) -> None:
@@ -161,17 +158,16 @@ def _hear(
     console: Console, paths: Sequence[Path], kept: Path, model: Path | None, annotator: str, jobs: int
 ) -> list[Heard]:
     """The records by the bedside's way and by training's, with a progress bar."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from stream.evaluate import hear_all
+    from stream.warm import tell
 
     heard = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("listening", total=len(paths))
+    tell(console.print)
+    with progress(console) as bar:
+        task = bar.add_task("listening", total=len(paths))
         for one in hear_all(paths, kept, model, annotator, jobs):
             heard.append(one)
-            progress.update(task, advance=1, description=f"{one.passage.database}/{one.passage.record}")
+            bar.update(task, advance=1, description=f"{one.passage.database}/{one.passage.record}")
     return heard
 
 
@@ -199,13 +195,13 @@ def _ablate(
     """Teach and judge the arms on what `telebeat train` would listen to, or on the records that were named."""
     import dataclasses
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TextColumn
 
     from model.evaluation.arms import ARMS, run
     from model.evaluation.judging import Judged, judge
     from model.train import Round, TrainingConfig
-    from stream.commands.train import configured, folder_of, listen, records_in
     from stream.evaluate import Line
+    from stream.training import configured, folder_of, listen, records_in
 
     settings = configured(TrainingConfig(), config)
     if paths is None:
@@ -224,9 +220,8 @@ def _ablate(
         raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
     lines: list[Line] = []
     unseen: Judged | None = None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}"), console=console) as progress:
-        task = progress.add_task(
+    with progress(console, TextColumn("{task.fields[now]}"), transient=False) as bar:
+        task = bar.add_task(
             "teaching", total=parts * sum(arm.rounds(heard[arm.oracle], settings) for arm in arms), now=""
         )
         done = 0
@@ -237,16 +232,16 @@ def _ablate(
 
             def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
                 now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
-                progress.update(task, advance=1, now=now)
+                bar.update(task, advance=1, now=now)
 
             plain = [p for p in passages if p.kind == "plain"]
             readings = {}
-            progress.update(task, completed=done, now=arm.name)
+            bar.update(task, completed=done, now=arm.name)
             for reading in run(arm, passages, settings, parts, work, told):
                 readings.update(reading)
                 judged.append(judge(plain, reading, start_s))
                 done += rounds
-                progress.update(task, completed=done)
+                bar.update(task, completed=done)
             together = judge(plain, readings, start_s)
             lines.append(Line.of(arm.name, arm.meaning, together, judged))
             if arm is ARMS[0]:
@@ -265,7 +260,7 @@ def _show(console: Console, found: Evaluation) -> None:
     from rich.table import Table
 
     from stream.evaluate_report import LINE_HEAD, line_cells, sections
-    from stream.report import percent, share
+    from stream.figures import percent, share
 
     summary = sections(found)[0].tables[0]
     table = Table(*summary.head, title="EC57, gross, detected beats, per cent")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream.commands.shared import DataDir, wide_console
 from stream.errors import RecordError, SettingsError
 
-WIDTH = 120  # columns of a file or pipe that the tables are written to
 LEAST_BEATS = 20  # of a class: below that, a share of them held out and one judged say nothing
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def heartbeats(
     csv_dir: Annotated[
         Path | None, typer.Option(help="read the beats from the set's CSV files in this folder, not from records")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
+    data_dir: DataDir = None,
     beats: Annotated[
         Peaks, typer.Option(help="MIT-BIH beats at the annotations, as in the set, or where our detector finds them")
     ] = Peaks.REFERENCE,
@@ -85,22 +85,17 @@ def heartbeats(
     import json
     import time
 
-    from rich.console import Console
+    from stream.extras import need
 
-    from stream.commands.train import configured
-
-    try:
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    need("training", "sklearn", "torch", extra="train")
+    from detector.detector import update
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
+    from stream.training import configured
+    from stream.warm import tell
 
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH)
+    console = wide_console(highlight=False)
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
     if not 0.0 < recipe.held_out <= 0.5:
         raise SettingsError(f"{config}: held_out is the share that decides when to stop, above 0 and at most 0.5")
@@ -108,6 +103,8 @@ def heartbeats(
         if file is not None:
             outputs.file(file)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
+    if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
+        tell(console.print, update)
     began = time.monotonic()
     results = []
     for one in wanted:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stream.commands.shared import DataDir, ModelFolder
+
 
 def plot(
     record: Annotated[str, typer.Argument(help="such as 208, mitdb/208, or a path", show_default=False)],
@@ -17,22 +19,19 @@ def plot(
     reference: Annotated[
         str | None, typer.Option(help="annotations to show above ours: their suffix, such as atr", show_default="none")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="folder of a trained model; default: the shipped one")] = None,
+    data_dir: DataDir = None,
+    model: ModelFolder = None,
 ) -> None:
     """Draw a stretch of a record as an ECG strip, with R peaks, beat classes, rhythm and alerts.
 
-    The record is analysed from its begin, as at the bedside; a triangle on an alert shows when it was told.
+    The record is analysed from its begin, as at the bedside; an alert is drawn pale until it was told, then full.
     """
     from rich.console import Console
 
     from model.reader import Reader
     from replay.records import find_records
-    from stream import limits, outputs
+    from stream import limits, outputs, times
     from stream import plot as strips
-    from stream.commands.score import seconds as parse_seconds
     from stream.errors import SettingsError
     from stream.settings import data_dirs, load
     from stream.ward import Ward
@@ -41,7 +40,7 @@ def plot(
     if not out.suffix:
         raise SettingsError(f"--out {out}: name a .png, .svg or .pdf file")
     alarms = limits.load()
-    begin_s = parse_seconds(start)
+    begin_s = times.seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
     outputs.file(out)
     tell(Console(stderr=True).print)

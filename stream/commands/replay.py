@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from stream.commands.shared import DataDir
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -28,9 +30,7 @@ def replay(
     script: Annotated[
         list[str] | None, typer.Option(help="a scripted patient: a file or a built-in name; may be repeated")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="folder of WFDB databases; default: TELEBEAT_DATA_DIR, then the user's cache")
-    ] = None,
+    data_dir: DataDir = None,
     database: Annotated[
         str | None,
         typer.Option(help="only records of this database; default when no records are named: mitdb where there is one"),
@@ -57,9 +57,9 @@ def replay(
     from replay import faults, pacing, player
     from replay.framing import held
     from replay.records import wanted
-    from stream.commands.score import seconds
     from stream.errors import SettingsError
     from stream.settings import load_kafka
+    from stream.times import seconds
 
     if clock not in {"wall", "record"}:
         raise SettingsError(f"--clock {clock}: wall or record is allowed")

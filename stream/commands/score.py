@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import glob
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream.commands.shared import wide_console
 from stream.errors import RecordError, SettingsError
+from stream.figures import NOTHING, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from model.ec57 import Ratio, RecordScore, Score
-
-
-#: Columns of a file or pipe that the tables are written to: the widest fits.
-_WIDTH = 150
 
 
 def score(
@@ -49,8 +46,8 @@ def score(
 
     from rich.console import Console
 
-    from model.ec57 import Score, score_files
     from stream import outputs
+    from stream.times import seconds
 
     for folder in (reference, test):
         if not folder.is_dir():
@@ -63,27 +60,18 @@ def score(
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s <= start_s:
         raise SettingsError(f"--to {end} does not lie behind --from {start}: there is nothing between them to score")
-    scored: list[RecordScore] = []
-    failed: dict[str, str] = {}
-    for name in names:
-        try:
-            scored.append(
-                score_files(
-                    reference,
-                    test,
-                    name,
-                    annotator=annotator,
-                    reference_annotator=reference_annotator,
-                    start_s=start_s,
-                    end_s=end_s,
-                    window_s=window / 1000.0,
-                    af_rhythms=_rhythms(af_rhythms),
-                    vf_rhythms=_rhythms(vf_rhythms),
-                )
-            )
-        except RecordError as error:
-            failed[name] = str(error)
-    result = Score.of(scored)
+    result, failed = _scored(
+        names,
+        reference,
+        test,
+        annotator=annotator,
+        reference_annotator=reference_annotator,
+        start_s=start_s,
+        end_s=end_s,
+        window_s=window / 1000.0,
+        af_rhythms=_rhythms(af_rhythms),
+        vf_rhythms=_rhythms(vf_rhythms),
+    )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
         _print_left_out(len(known), annotator, len(names), loud)
@@ -104,27 +92,33 @@ def score(
         json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
     if csv:
         _write_csv(result, sys.stdout)
-    elif scored:
-        console = Console(markup=False)
-        if not console.is_terminal:
-            console.width = _WIDTH
-        _print_beats(result, console)
-        _print_counts(result, console)
-        _print_runs(result, console)
-        _print_episodes(result, console)
+    elif result.records:
+        _print_tables(result, wide_console())
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
 
 
-def seconds(text: str) -> float:
-    """Seconds from ``300``, ``5:00`` or ``1:02:03``."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text, re.ASCII):
-        raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss")
-    total = 0.0
-    for part in text.split(":"):
-        total = 60.0 * total + float(part)
-    return total
+def _scored(names: list[str], reference: Path, test: Path, **how: Any) -> tuple[Score, dict[str, str]]:
+    """The score of the records that can be read (`model.ec57.score_files`), and why the others cannot."""
+    from model.ec57 import Score, score_files
+
+    scored: list[RecordScore] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            scored.append(score_files(reference, test, name, **how))
+        except RecordError as error:
+            failed[name] = str(error)
+    return Score.of(scored), failed
+
+
+def _print_tables(result: Score, console: Console) -> None:
+    """All of it for people."""
+    _print_beats(result, console)
+    _print_counts(result, console)
+    _print_runs(result, console)
+    _print_episodes(result, console)
 
 
 def _known(reference: Path, annotator: str) -> list[str]:
@@ -139,11 +133,10 @@ def _names(
     known: list[str], reference: Path, test: Path, chosen: list[str] | None, *, every: bool, annotator: str
 ) -> list[str]:
     """Names of the records to score."""
+    from replay.records import wanted
+
     if chosen:
-        wanted = dict.fromkeys(name for text in chosen for name in text.replace(",", " ").split())
-        if not wanted:
-            raise SettingsError("--records names no record; leave it out for all that have a test file")
-        return [_place(name, known) for name in wanted]
+        return [_place(name, known) for name in dict.fromkeys(wanted(chosen))]
     names = known if every else [name for name in known if _is_judged(test, name, annotator)]
     if not names:
         raise RecordError(f"{test}: no *.{annotator} of a record in {reference}; choose another folder or --annotator")
@@ -194,12 +187,8 @@ def _rhythms(text: str) -> list[str]:
     return [f"({name.lstrip('(')}" for name in text.replace(",", " ").split()]
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
 def _ms(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.1f}"
+    return NOTHING if value is None else f"{value:{sign}.1f}"
 
 
 #: Columns of the table that are ratios: heading, name of the statistic.
@@ -234,7 +223,7 @@ def _print_beats(result: Score, console: Console) -> None:
             str(beats.true_positives + beats.false_negatives),
             str(beats.false_negatives),
             str(beats.false_positives),
-            *(_percent(ratios[name].percent) for _, name in _RATIOS),
+            *(percent(ratios[name].percent) for _, name in _RATIOS),
             _ms(beats.rr_error_ms),
             _ms(beats.offset_median_ms, "+"),
             _ms(beats.offset_iqr_ms),
@@ -242,15 +231,15 @@ def _print_beats(result: Score, console: Console) -> None:
             style="bold red" if record.missing else "bold" if record is result.gross else "",
         )
     means = result.average()
-    table.add_row("average", "", "", "", *(_percent(means[name]) for _, name in _RATIOS), style="bold")
+    table.add_row("average", "", "", "", *(percent(means[name]) for _, name in _RATIOS), style="bold")
     console.print(table)
     beats = result.gross.beats
     if beats.noise_s > 0.0:
         clear = beats.clear
         console.print(
             f"Declared noisy or unreadable: {beats.noise_s:.0f} of {beats.period_s:.0f} s "
-            f"({100.0 * beats.noise_s / beats.period_s:.1f} %); outside of it QRS Se {_percent(clear.qrs_se.percent)}, "
-            f"+P {_percent(clear.qrs_ppv.percent)}."
+            f"({100.0 * beats.noise_s / beats.period_s:.1f} %); outside of it QRS Se {percent(clear.qrs_se.percent)}, "
+            f"+P {percent(clear.qrs_ppv.percent)}."
         )
 
 
@@ -271,7 +260,7 @@ def _print_counts(result: Score, console: Console) -> None:
 
 def _quotient(ratio: Ratio) -> str:
     """A percentage with its counts."""
-    return f"{_percent(ratio.percent)} ({ratio.hits:.0f}/{ratio.total:.0f})" if ratio.total else "–"
+    return f"{percent(ratio.percent)} ({ratio.hits:.0f}/{ratio.total:.0f})" if ratio.total else NOTHING
 
 
 def _print_runs(result: Score, console: Console) -> None:
@@ -286,7 +275,7 @@ def _print_runs(result: Score, console: Console) -> None:
         for length in ("couplet", "short_run", "long_run"):
             se, ppv = f"{origin}_{length}_se", f"{origin}_{length}_ppv"
             if ratios[se].total or ratios[ppv].total:
-                cells = (_quotient(ratios[se]), _percent(means[se]), _quotient(ratios[ppv]), _percent(means[ppv]))
+                cells = (_quotient(ratios[se]), percent(means[se]), _quotient(ratios[ppv]), percent(means[ppv]))
                 table.add_row(f"{name} {length.replace('_', ' ')}", *cells)
     if table.row_count:
         console.print(table)
@@ -312,7 +301,7 @@ def _print_episodes(result: Score, console: Console) -> None:
                 style = "bold" if record is result.gross else ""
                 table.add_row(record.record, *(_quotient(q) for q in quotients), style=style)
         if table.row_count:
-            table.add_row("average", *(_percent(means[f"{kind}_{name}"]) for name in names), style="bold")
+            table.add_row("average", *(percent(means[f"{kind}_{name}"]) for name in names), style="bold")
             console.print(table)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.errors import RecordError, SettingsError
+from stream.commands.shared import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def train(
     *,
     out: Annotated[Path, typer.Option(help="folder for the model and its card")] = Path("model-trained"),
-    data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
+    data_dir: DataDir = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
     cross_validate: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
@@ -43,13 +43,12 @@ def train(
 
     from rich.console import Console
 
-    try:
-        import sklearn  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(f"training needs {error.name}: install telebeat with the extra `train`") from error
+    from stream.extras import need
+
+    need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
+    from stream.training import configured, folder_of, listen, records_in
 
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
@@ -66,122 +65,6 @@ def train(
         return
     _train(console, heard, chosen, out)
     console.print(f"{time.monotonic() - began:.0f} s in all")
-
-
-def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
-    """A configuration with the values of a TOML file."""
-    import dataclasses
-    import tomllib
-
-    if file is None:
-        return base
-    try:
-        given = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {file} ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is no TOML: {error}") from error
-    known = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
-    for name, value in given.items():
-        if name not in known:
-            raise SettingsError(f"{file}: {name} is no value of TrainingConfig; known are {', '.join(known)}")
-        given[name] = tuple(value) if isinstance(value, list) else value
-        if type(given[name]) is not type(known[name]) and not (
-            isinstance(known[name], float) and isinstance(value, int)
-        ):
-            raise SettingsError(f"{file}: {name} must be {type(known[name]).__name__}, not {value!r}")
-    try:
-        return dataclasses.replace(base, **given)
-    except ValueError as error:
-        raise SettingsError(f"{file}: {error}") from error
-
-
-def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
-    """The data folder that has all databases a configuration names.
-
-    Raises
-    ------
-    RecordError
-        None has.
-    """
-    from stream.settings import data_dirs
-
-    databases = dict.fromkeys([*config.databases, *(pattern.split("/")[0] for pattern in config.unannotated)])
-    for folder in data_dirs(data_dir):
-        if all((folder / database).is_dir() for database in databases):
-            return folder
-    where = f"{data_dir} has not" if data_dir is not None else "no data folder has"
-    raise RecordError(
-        f"{where} {' and '.join(databases)}; fetch them with `telebeat download`, name another --data-dir, or name "
-        "others with --config (unannotated = [] goes without hearts that nobody has annotated)"
-    )
-
-
-def records_in(data: Path, config: TrainingConfig) -> list[Path]:
-    """All annotated records of a configuration's databases, then those without annotation that it names.
-
-    Raises
-    ------
-    RecordError
-        There are none.
-    """
-    from model.dataset import is_annotated, records_of
-
-    records = [data / database / record for database in config.databases for record in records_of(data / database)]
-    for pattern in config.unannotated:
-        named = sorted(path.with_suffix("") for path in data.glob(f"{pattern}.hea"))
-        found = [path for path in named if not is_annotated(path) and path not in records]
-        if not found:
-            raise RecordError(
-                f"{data}: no records {pattern} without annotation; fetch them with "
-                f"`telebeat download {pattern.split('/')[0]}`"
-            )
-        records += found
-    return records
-
-
-def listen(
-    console: Console,
-    config: TrainingConfig,
-    data: Path,
-    records: Sequence[Path],
-    jobs: int,
-    *,
-    oracle: bool = False,
-    shelf: Path | None = None,
-) -> list[Passage]:
-    """Records in all variants through the online code, with a progress bar.
-
-    Those without annotation are heard without their composed variants, which take a reference. `oracle`: at the
-    reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.shelf`).
-    """
-    from concurrent.futures import ProcessPoolExecutor
-    from functools import partial
-    from multiprocessing import get_context
-
-    from rich.progress import Progress
-
-    from model.dataset import is_annotated
-    from model.shelf import kept_passage
-    from model.variants import CHANGED
-
-    work = [
-        (path.parent, path.name, kind)
-        for path in records
-        for kind in config.variants
-        if is_annotated(path) or (kind in CHANGED and not oracle)
-    ]
-    with Progress(console=console) as progress:
-        task = progress.add_task("listening", total=len(work))
-        heard = []
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            one = partial(kept_passage, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
-            for result in pool.map(one, *zip(*work, strict=True), chunksize=4):
-                heard.append(result)
-                progress.advance(task)
-    beats = sum(len(p.samples) for p in heard)
-    console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in heard})} records, {beats} beats")
-    return heard
 
 
 def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, out: Path) -> None:

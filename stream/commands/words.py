@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
+from stream.commands.shared import DataDir, ModelFolder
 from stream.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def words(
     *,
     beats: Annotated[int, typer.Option(min=1, help="how many beats to print")] = 20,
     start: Annotated[str, typer.Option("--from", help="seconds, m:ss or h:mm:ss into the record")] = "0",
-    data_dir: Annotated[Path | None, typer.Option(help="folder of WFDB databases")] = None,
-    model: Annotated[Path | None, typer.Option(help="model file or folder; default: the one that ships")] = None,
+    data_dir: DataDir = None,
+    model: ModelFolder = None,
     every: Annotated[
         bool, typer.Option("--all", help="all measured words, a line each, instead of the curves")
     ] = False,
@@ -71,13 +71,13 @@ def words(
     from model.strip import read_strip
     from model.words import FIELDS, RR, WORDS
     from replay.records import find_records
-    from stream.commands.score import seconds
-    from stream.settings import data_dirs
+    from stream.settings import data_dirs, load
+    from stream.times import seconds
     from stream.warm import tell
 
     begin_s = seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
-    reader = Reader.load(model)
+    reader = Reader.load(model or load().model_dir)
     strip = read_strip(path)
     tell(Console(stderr=True).print, update)
     samples, texts, values, levels = listen(strip)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from model.ec57 import Score, header, read, score_files
 from stream.cli import app
-from stream.commands.score import seconds
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
+from stream.times import seconds
 from tests.conftest import missing
 from tests.model.ec57_cases import RATE, parse
 

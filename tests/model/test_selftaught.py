@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from model.ec57 import Annotations
 from model.selftaught import FIRST, labelled, teach
 from model.train import Trainer
 from model.variants import CHANGED
-from stream.commands.train import configured, folder_of, listen, records_in
 from stream.errors import RecordError, SettingsError
+from stream.training import configured, folder_of, listen, records_in
 from tests.model.hearts import heart
 from tests.model.test_training import arrays_equal, config, passage_of
 
@@ -191,12 +192,17 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_records_without_annotation_are_heard_in_the_variants_that_need_none(data: Path) -> None:
+def test_records_without_annotation_are_heard_in_the_variants_that_need_none(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.warm.compiled", lambda *_: False)
     chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain", "swap", "composed"))
     assert folder_of(data, chosen) == data
     records = records_in(data, chosen)
     assert [path.parent.name for path in records] == ["own", "foreign"]
-    heard = listen(Console(quiet=True), chosen, data, records, 1)
+    console = Console(file=io.StringIO(), record=True)
+    heard = listen(console, chosen, data, records, 1)
+    assert "compiling the kernels" in console.export_text()
     assert [(p.database, p.kind) for p in heard] == [
         *(("own", kind) for kind in chosen.variants),
         *(("foreign", kind) for kind in chosen.variants if kind in CHANGED),

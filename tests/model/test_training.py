@@ -179,7 +179,7 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
 )
 def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:
     from model.train import TrainingConfig
-    from stream.commands.train import configured
+    from stream.training import configured
 
     file = tmp_path / "config.toml"
     file.write_text(f"{line}\n")

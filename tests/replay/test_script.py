@@ -282,7 +282,6 @@ def test_what_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
 
 
 def test_the_command_lists_renders_and_draws(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     listed = CliRunner().invoke(app, ["script"])
     assert listed.exit_code == 0
     assert all(name in listed.output for name in builtin())

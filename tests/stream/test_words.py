@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from stream.cli import app
 from stream.commands.words import Beat, show, show_levels
-from stream.errors import RecordError, SettingsError
+from stream.errors import ModelError, RecordError, SettingsError
 
 BEATS = [
     Beat(
@@ -62,6 +62,16 @@ def test_a_bare_name_of_several_databases_is_asked_about(tmp_path: Path) -> None
     ended = CliRunner().invoke(app, ["words", "101", "--data-dir", str(tmp_path)])
     assert isinstance(ended.exception, RecordError)
     assert "several databases (ludb/101, mitdb/101)" in str(ended.exception)
+
+
+@pytest.mark.parametrize("command", [["words", "101"], ["plot", "101", "--out", "strip.png"]])
+def test_the_model_is_that_of_the_variable(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TELEBEAT_MODEL_DIR", str(tmp_path / "nowhere"))
+    (tmp_path / "101.hea").touch()
+    ended = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path)])
+    assert isinstance(ended.exception, ModelError)
+    assert "nowhere" in str(ended.exception)
 
 
 @pytest.mark.parametrize("command", [["words", "101"], ["replay", "101"]])

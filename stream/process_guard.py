@@ -1,9 +1,10 @@
-"""A small process between telebeat and the broker's Java process: it ends the broker when telebeat is gone.
+"""A small process between telebeat and a program it runs: it ends that program when telebeat is gone.
 
-It runs as a script in an isolated interpreter (`python -I -S broker_guard.py '<job as JSON>'`) and needs nothing but
-the standard library. Its standard input is a pipe whose other end telebeat holds: end of file means that telebeat wants
-the broker to stop, or was killed; both are the same to it. Then the broker gets SIGTERM, its time to close its files
-and at last SIGKILL; a temporary folder is removed. When a broker ends by itself its folder stays: the log is in it.
+The program is a broker's Java, or a `telebeat` command in a process of its own. The guard runs as a script in an
+isolated interpreter (`python -I -S process_guard.py '<job as JSON>'`) and needs nothing but the standard library. Its
+standard input is a pipe whose other end telebeat holds: end of file means that telebeat wants the program to stop, or
+was killed; both are the same to it. Then the program gets SIGTERM, its time to finish and at last SIGKILL; a temporary
+folder is removed. When a program ends by itself its folder stays: the log is in it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import TypedDict
 
-POLL_S = 0.05  # how soon the end of the pipe or of the broker is seen
+POLL_S = 0.05  # how soon the end of the pipe or of the program is seen
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2): the signal this process gets when its parent dies
 
 
@@ -30,7 +31,7 @@ class Job(TypedDict):
     Attributes
     ----------
     command : list of str
-        The broker's command line.
+        The program's command line.
     log : str
         File that takes its output; written anew.
     remove : str or None
@@ -46,11 +47,11 @@ class Job(TypedDict):
 
 
 def main(job: Job) -> int:
-    """Run the broker until it ends or the pipe does; its exit status."""
+    """Run the program until it ends or the pipe does; its exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the terminal's Ctrl-C is telebeat's to handle
         signal.signal(number, signal.SIG_IGN)
     with Path(job["log"]).open("wb") as log:
-        broker = subprocess.Popen(
+        program = subprocess.Popen(
             job["command"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -59,20 +60,20 @@ def main(job: Job) -> int:
         )
     pipe_ended = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(pipe_ended,), daemon=True).start()
-    while broker.poll() is None and not pipe_ended.wait(POLL_S):
+    while program.poll() is None and not pipe_ended.wait(POLL_S):
         pass
-    status = _stop(broker, job["grace_s"])
+    status = _stop(program, job["grace_s"])
     if job["remove"] is not None and pipe_ended.is_set():
         shutil.rmtree(job["remove"], ignore_errors=True)
     return status
 
 
-def _stop(broker: subprocess.Popen[bytes], grace_s: float) -> int:
-    broker.terminate()
+def _stop(program: subprocess.Popen[bytes], grace_s: float) -> int:
+    program.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        return broker.wait(grace_s)
-    broker.kill()
-    return broker.wait()
+        return program.wait(grace_s)
+    program.kill()
+    return program.wait()
 
 
 def _await_end_of_input(ended: threading.Event) -> None:
@@ -82,9 +83,9 @@ def _await_end_of_input(ended: threading.Event) -> None:
 
 
 def _die_with_parent() -> None:
-    """In the broker's process before Java starts: should this guard be killed, the broker is told to stop."""
+    """In the program's process before it starts: should this guard be killed, the program is told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)  # an ignored signal would stay ignored in Java
+        signal.signal(number, signal.SIG_DFL)  # an ignored signal would stay ignored in the program
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,0 +1,91 @@
+"""Records heard in several processes, whose kernels are compiled once, before any of them starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from model.reader import Reader
+from stream.limits import Limits
+from stream.ward import Ward
+from stream.warm import compiled, warm_up
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def over(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    jobs: int,
+    *,
+    prepare: Callable[[], object] | None = None,
+    at_once: int = 1,
+) -> Iterator[R]:
+    """What some work makes of each item, in their order; a single process is this one.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module, or a `partial` of one: a process finds it by its name.
+    items : sequence
+    jobs : int
+        Processes.
+    prepare : callable, optional
+        What each process does first.
+    at_once : int
+        Items a process is given at once.
+    """
+    if min(jobs, len(items)) <= 1:
+        if prepare is not None:
+            prepare()
+        yield from map(work, items)
+        return
+    if not compiled():
+        warm_up(Reader.load())  # once, not in every worker
+    # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=prepare) as pool:
+        yield from pool.map(work, items, chunksize=at_once)
+
+
+def over_records(
+    work: Callable[..., R], paths: Sequence[Path], model: Path | None, limits: Limits, jobs: int
+) -> Iterator[R]:
+    """The same for records that a ward hears, one in each process.
+
+    Parameters
+    ----------
+    work : callable
+        As for `over`; it is given a path, and the ward as `ward`.
+    paths : sequence of Path
+        Records, without extension.
+    model : Path or None
+        Without: the one that ships.
+    limits : Limits
+    jobs : int
+
+    Raises
+    ------
+    ModelError
+        The model cannot be read.
+    """
+    Reader.load(model)  # here, where a wrong one can still be told
+    yield from over(partial(_with_ward, work), paths, jobs, prepare=partial(_prepare, model, limits))
+
+
+_ward: list[Ward] = []  # the process's only one: the model is loaded once
+
+
+def _prepare(model: Path | None, limits: Limits) -> None:
+    reader = Reader.load(model)
+    warm_up(reader)  # the compiler's time is no record's
+    _ward[:] = [Ward(reader, limits)]
+
+
+def _with_ward(work: Callable[..., R], path: Path) -> R:
+    return work(path, ward=_ward[0])
