@@ -1,4 +1,4 @@
-"""All figures of README one after the other: `make bench`, or `python -m benchmarks.figures [NAME ...]`.
+"""Same bytes through Kafka, speed of `annotate`, 64 beds: `make bench`, `python -m benchmarks.figures [NAME ...]`.
 
 Each benchmark is a process of its own and writes ``benchmarks/results/NAME.json``; from these files, and nothing else,
 ``benchmarks/results/README.md`` is made. About ten minutes on two cores that have nothing else to do.
@@ -118,7 +118,7 @@ def _machine(name: str, machine: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Run the benchmarks asked for and make the table."""
-    parser = argparse.ArgumentParser(description="Measure everything README states, and write benchmarks/results.")
+    parser = argparse.ArgumentParser(description="Measure annotate, same_bytes, ward_of_64; write benchmarks/results.")
     parser.add_argument("name", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
     names = parser.parse_args().name or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS):
