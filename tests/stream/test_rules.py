@@ -97,9 +97,9 @@ class Bed:
 
     def _keep(self, count: int) -> None:
         for move in self.out[:count]:
-            times = (float(move[name]) / RATE for name in ("onset", "decided", "cleared"))
+            onset, decided, cleared = (float(move[name]) / RATE for name in ("onset", "decided", "cleared"))
             rate = float(move["evidence"][0])
-            self.moves.append(Move(Rule(int(move["rule"])), bool(move["raised"]), *times, rate))
+            self.moves.append(Move(Rule(int(move["rule"])), bool(move["raised"]), onset, decided, cleared, rate))
 
     def of(self, rule: Rule) -> list[Move]:
         return [move for move in self.moves if move.rule == rule]

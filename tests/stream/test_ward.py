@@ -224,6 +224,43 @@ def test_a_device_that_begins_anew_is_read_on() -> None:
     assert rules(said)["relearning"] == 1
 
 
+def moved(frames: Iterable[Frame], samples: int = 0, us: int = 0) -> list[Frame]:
+    """The same frames, counted and timed from elsewhere."""
+    return [
+        msgspec.structs.replace(f, first_sample=f.first_sample + samples, device_time_us=f.device_time_us + us)
+        for f in frames
+    ]
+
+
+@pytest.mark.parametrize(("first", "within"), [(0, 9), (20, 122)])
+def test_a_device_that_begins_anew_is_believed_though_frames_are_lost(first: int, within: int) -> None:
+    """A clock that was set back does not say so; the first frame that comes may have any number."""
+    plain = cut(scripted(), [90])
+    before = moved(plain[:80], samples=10**7, us=10**11)
+    after = [frame for i, frame in enumerate(plain[first:]) if i % 7 != 5]
+    said = through([[f] for f in [*before, *after[:within]]])
+    assert said.events["restart"] == 1
+    assert not through([[f] for f in [*before, *after[: within - 3]]]).events["restart"]
+
+
+def test_a_clock_set_back_and_a_frame_sent_again_are_no_new_start() -> None:
+    plain = moved(cut(scripted(), [90]), us=10**11)
+    late = moved(plain[40:], us=-(10**10))
+    once = through([[f] for f in [*plain[:40], *late]])
+    again = through([[f] for f in [*plain[:40], *late[:20], *plain[30:33], *late[20:], *plain[38:40]]])
+    assert again.events["restart"] == 0
+    assert again.events["duplicate"] == once.events["duplicate"] + 5
+    assert again.of("bed") == once.of("bed")
+
+
+def test_who_sends_nothing_new_is_not_heard() -> None:
+    plain = cut(scripted(), [90])
+    ward = Ward(reader())
+    for frame, heard in [(plain[0], True), (plain[1], True), (plain[0], False), (plain[1], False), (plain[2], True)]:
+        ward.detect([frame])
+        assert ("bed" in ward.judge().heard) == heard
+
+
 @pytest.mark.parametrize("field", ["rate", "leads"])
 def test_a_device_that_changes_is_read_on(field: str) -> None:
     plain = cut(scripted(), [90])
