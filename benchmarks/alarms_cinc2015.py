@@ -1,4 +1,4 @@
-"""How many true and false bedside alarms telebeat raises: `python benchmarks/alarms_cinc2015.py [--data-dir DIR]`.
+"""How many true and false bedside alarms telebeat raises: `python -m benchmarks.alarms_cinc2015 [--data-dir DIR]`.
 
 The records of the PhysioNet/CinC Challenge 2015 (Clifford et al., Physiol Meas 37(8), 2016) are the five minutes before
 a bedside monitor raised an alarm; experts judged each alarm true or false. Each record runs through the ward as

@@ -1,4 +1,4 @@
-"""How fast and how small the Kafka side is: `python benchmarks/kafka_client.py [--json FILE]`.
+"""How fast and how small the Kafka side is: `python -m benchmarks.kafka_client [--json FILE]`.
 
 Against the embedded broker, or the one in TELEBEAT_KAFKA_BOOTSTRAP:
 

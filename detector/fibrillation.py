@@ -24,7 +24,7 @@ any lead nothing is known, which is not the same as no fibrillation. To that com
 beats it is sure of, no faster than a rhythm is, speak against fibrillation (`detector.doubt.regular`). The signal
 itself is kept and measured in integers, so nothing drifts and every order of summing gives the same.
 
-A lead whose signal is mostly rough is noise: it says nothing while another can be judged, and where all are so it is no
+A lead whose signal is mostly rough is noise: it says little while another can be judged, and where all are so it is no
 fibrillation. The score's constants come from the development
 records: logistic regression over records of vfdb, cudb, mitdb, svdb, cinc2015 and cpsc2021, and over mixes of mitdb
 with the noise of moving electrodes, each record with fibrillation weighing the same; `python -m
@@ -84,6 +84,7 @@ FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
 SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
 ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibrillation; above it a lead shows noise
+NOISE_SAYS: Final = -3.0  # log odds of such a lead beside another: an electrode that is moved shakes more than one lead
 
 LEAD = np.dtype(
     [
@@ -297,7 +298,7 @@ def _odds(state: Row, wave: Row) -> float:
             if mean < SMALLEST_UV:
                 continue
             rough = roughness(y)
-            if rough > ROUGH:  # it shows noise, and says nothing of the heart that another lead shows
+            if rough > ROUGH:
                 noisy += 1
                 continue
             through = leakage(y)
@@ -310,9 +311,9 @@ def _odds(state: Row, wave: Row) -> float:
         leads += 1
     if known == 0:
         return NOTHING
-    if leads == 0:  # a flat line
+    if leads == 0:
         return SURE_NOT if noisy > 0 else FLAT
-    return SURE_NOT if resting else total / leads
+    return SURE_NOT if resting else (total + noisy * NOISE_SAYS) / (leads + noisy)
 
 
 @hot
