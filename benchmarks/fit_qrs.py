@@ -41,9 +41,9 @@ from detector.resample import sample_of
 from detector.score import COUNT, FILE, MEASURES, UNITS, save
 from detector.types import INVALID, RATE, Array, Row
 from model.bench import judge
+from model.detector_runs import STEP_S
 from model.ec57 import BeatTable, gross
 from model.ec57.annotations import CLASS_OF
-from model.ours import STEP_S
 from stream.settings import data_dirs
 
 Floats = npt.NDArray[np.float64]

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.types import INVALID
+from model.detector_runs import MARK, Beds
 from model.ec57 import LEARNING_S, Annotations, BeatTable, Period, gross, pair, tabulate
-from model.ours import MARK, Beds
 from model.peers import Find, Lead, find
 from model.strip import Strip
 

@@ -1,6 +1,7 @@
 """Teaching single beats: splits by beat and by patient, and the trainer of the bedside's network on short sentences.
 
-The class of a beat is asked for once, at the last place of its sentence; what is padded is masked (`model.course`).
+The class of a beat is asked for once, at the last place of its sentence; what is padded is masked
+(`model.training_loop`).
 
 Class imbalance: four beats in five are N. Each round draws classes by the root of their number
 (`HeartbeatTrainer.order`), so that rare beats are read more often and frequent ones by turns; the loss weighs all
@@ -17,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.course import Course
 from model.dataset import UNTAUGHT
 from model.evaluation.baselines import TREES
 from model.heartbeat_words import PLACES, Sentences, learn_vocabulary, read_sentences, sizes_of, words_of
@@ -25,6 +25,7 @@ from model.heartbeats import Heartbeats
 from model.reader import Weights
 from model.train import TrainingConfig, export
 from model.train import split as deal
+from model.training_loop import Course
 
 TEST: Final = 0.2  # of the beats: the published set has 21,892 of 109,446
 HELD_OUT: Final = 0.1  # of what is taught, to stop early

@@ -34,8 +34,8 @@ import wfdb
 from scipy.signal import resample_poly
 
 from detector.types import LEADS
+from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
-from model.ours import Beds
 from model.strip import Strip
 from stream.errors import RecordError
 

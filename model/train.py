@@ -1,7 +1,7 @@
 """Training: passages -> vocabulary -> network, by gradient steps over long sequences with the state carried on.
 
-A sequence is a record in one of its variants, read from its first beat (`model.course`): the state goes on from chunk
-to chunk, so that the network learns to live with a state as old as the bed's.
+A sequence is a record in one of its variants, read from its first beat (`model.training_loop`): the state goes on from
+chunk to chunk, so that the network learns to live with a state as old as the bed's.
 
 Class imbalance: nine beats in ten are normal. The loss weighs classes mildly (`TrainingConfig.class_weights`); the
 full inverse frequency would trade many normal beats for each ectopic one, and EC57 counts both sides. Supraventricular
@@ -22,7 +22,6 @@ from torch import nn
 
 from detector.types import LEADS
 from model.codes import CLASSES
-from model.course import Course
 from model.dataset import UNTAUGHT, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, FIRST_BAR, TEXT
@@ -31,6 +30,7 @@ from model.network import Network
 from model.reader import Weights
 from model.state import HIDDEN, MEMBERS
 from model.store import sizes_of
+from model.training_loop import Course
 from model.variants import VARIANTS
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS

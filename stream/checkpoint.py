@@ -29,8 +29,8 @@ from aiokafka import TopicPartition
 from stream import kafka, snapshots, topics, wire
 from stream.errors import KafkaError, SnapshotError, TelebeatError
 from stream.metrics import Metrics
+from stream.protocols import Analysis
 from stream.publisher import Publisher
-from stream.roles import Analysis
 from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored
 from stream.wire import Alert, Rule

@@ -29,7 +29,7 @@ from model.codes import CLASSES
 from stream.catalogue import CATALOGUE
 from stream.frames import REASONS
 from stream.intake import Event
-from stream.roles import Bed
+from stream.protocols import Bed
 from stream.wire import Rule
 
 #: Of the page that `Metrics.render` makes: the text format every Prometheus reads.

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from stream.roles import Analysis
+from stream.protocols import Analysis
 from stream.service import Service
 from stream.settings import KafkaSettings, Settings
 

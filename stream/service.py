@@ -22,19 +22,19 @@ import structlog
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics
-from stream.attendance import Attendance
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
 from stream.frames import Frame
+from stream.lag import FRESH_S, Reading
 from stream.latency import Timings
 from stream.metrics import Metrics, Stage
+from stream.output import Speaker
+from stream.protocols import Analysis, Said
 from stream.publisher import Publisher
-from stream.pulse import Pulse
-from stream.reading import FRESH_S, Reading
-from stream.roles import Analysis, Said
 from stream.settings import KafkaSettings, Settings
-from stream.speaker import Speaker
+from stream.silence import Attendance
+from stream.suspension import Pulse
 from stream.web import Pages
 from stream.wire import Rule
 

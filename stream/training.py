@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from model.dataset import Passage, is_annotated, records_of
-from model.shelf import kept_passage
+from model.passage_cache import kept_passage
 from model.variants import CHANGED
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
@@ -105,7 +105,7 @@ def listen(
     """Records in all variants through the online code, with a progress bar.
 
     Those without annotation are heard without their composed variants, which take a reference. `oracle`: at the
-    reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.shelf`).
+    reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.passage_cache`).
     """
     work = [
         (path.parent, path.name, kind)

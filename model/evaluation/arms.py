@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 
-from model.course import fingerprint
 from model.cross_validation import folds
 from model.dataset import Passage
 from model.evaluation import baselines
@@ -25,6 +24,7 @@ from model.evaluation.baselines import Read
 from model.evaluation.judging import Probabilities, key
 from model.selftaught import teach
 from model.train import Round, TrainingConfig
+from model.training_loop import fingerprint
 
 Reading = dict[str, Probabilities]  # of each record, keyed as `judging.key` does
 Report = Callable[[Round], None]

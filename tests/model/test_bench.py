@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from detector.detector import Detector
 from detector.types import INVALID, LEADS, RATE
 from model import bench, noise, peers
+from model.detector_runs import MARK, Beds
 from model.ec57 import Annotations
-from model.ours import MARK, Beds
 from model.peers import PEERS, Lead, Peer, find, ready
 from model.strip import Strip
 from stream import bench as files

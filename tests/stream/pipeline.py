@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from stream import kafka as clients
 from stream import tail, topics, wire
 from stream.frames import Frame, encode
-from stream.roles import Analysis
+from stream.protocols import Analysis
 from stream.service import Service
 from stream.settings import KafkaSettings, Settings
 from tests.stream.fake import FakeWard, Output

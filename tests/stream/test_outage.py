@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stream import kafka as clients
-from stream import reading, topics
+from stream import lag, topics
 from stream import service as services
 from stream.broker import Broker, free_port
 from stream.frames import Frame
@@ -32,7 +32,7 @@ async def broker(tmp_path: Path, bootstrap: str) -> AsyncIterator[Broker]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "FRESH_S", 1.0)
-    monkeypatch.setattr(reading, "FRESH_S", 1.0)
+    monkeypatch.setattr(lag, "FRESH_S", 1.0)
     monkeypatch.setattr(services, "HEALTHY_S", 1.5)
     monkeypatch.setattr(clients, "STOP_S", 1.0)
 

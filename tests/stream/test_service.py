@@ -19,9 +19,9 @@ from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
 from stream.publisher import Publisher
-from stream.pulse import Pulse
 from stream.service import Service
 from stream.settings import KafkaSettings
+from stream.suspension import Pulse
 from stream.wire import Rule
 from tests.stream.fake import FakeWard
 from tests.stream.frames_of import frame, stream_of
@@ -203,7 +203,7 @@ async def test_a_partition_that_takes_nothing_for_long_is_held_and_nothing_of_it
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than the producer has room for would keep the loop waiting, and every bed with it."""
-    monkeypatch.setattr("stream.speaker.MOST_WAITING", 1000)
+    monkeypatch.setattr("stream.output.MOST_WAITING", 1000)
     await topics.create(kafka)
     beds = tuple(f"bed {i}" for i in range(6))
     frames = interleaved(60, beds)

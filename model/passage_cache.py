@@ -20,7 +20,18 @@ from model.variants import WITH_NOISE
 HEARS: Final = ("detector", "model", "replay")
 #: Modules of `model` that read, teach or judge what has been said: they may change.
 READS: Final = (
-    *("arms", "ablated", "ablation", "baselines", "classes", "course", "judging", "lstm", "network", "shelf"),
+    *(
+        "arms",
+        "ablated",
+        "ablation",
+        "baselines",
+        "classes",
+        "judging",
+        "lstm",
+        "network",
+        "passage_cache",
+        "training_loop",
+    ),
     *("cross_validation", "selftaught", "store", "train", "vocabulary"),
 )
 _ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")

@@ -10,8 +10,8 @@ import pytest
 import wfdb
 
 from detector.types import LEADS
-from model import shelf
-from model.shelf import kept_passage
+from model import passage_cache
+from model.passage_cache import kept_passage
 from tests.model.hearts import heart
 
 RATE = 250.0
@@ -47,8 +47,8 @@ def test_the_stamp_knows_the_detectors_table_of_weights(tmp_path: Path, monkeypa
         (tmp_path / package).mkdir()
     table = tmp_path / "detector" / "score.csv"
     stamps = []
-    monkeypatch.setattr(shelf, "__file__", str(tmp_path / "model" / "shelf.py"))
+    monkeypatch.setattr(passage_cache, "__file__", str(tmp_path / "model" / "passage_cache.py"))
     for text in ("1,2", "1,3"):
         table.write_text(text)
-        stamps.append(shelf.program.__wrapped__())
+        stamps.append(passage_cache.program.__wrapped__())
     assert stamps[0] != stamps[1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.attendance import GRACE_S, LONGEST_S, Attendance
+from stream.silence import GRACE_S, LONGEST_S, Attendance
 
 S = 1_000_000  # µs
 HOMES = {"a": 0, "b": 0, "c": 1}

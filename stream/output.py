@@ -13,10 +13,10 @@ from stream.checkpoint import Checkpoints
 from stream.frames import Frame
 from stream.latency import Timings, deciding
 from stream.metrics import Metrics, Stage
+from stream.protocols import Analysis, Said
 from stream.publisher import Acknowledged, Publisher
-from stream.pulse import Pulse
-from stream.roles import Analysis, Said
 from stream.settings import KafkaSettings
+from stream.suspension import Pulse
 from stream.wire import Alert, Rule
 
 MOST_WAITING: Final = kafka.BATCH_BYTES // 2  # bytes for a partition; one turn says less than the other half
