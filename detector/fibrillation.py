@@ -84,7 +84,7 @@ FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
 SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
 ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibrillation; above it a lead shows noise
-NOISE_SAYS: Final = -3.0  # log odds of such a lead beside another: an electrode that is moved shakes more than one lead
+NOISE_SAYS: Final = -2.0  # log odds of such a lead beside another: an electrode that is moved shakes more than one lead
 
 LEAD = np.dtype(
     [
