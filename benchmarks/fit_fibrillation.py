@@ -213,8 +213,9 @@ def label(path: Path, database: str, rows: int) -> npt.NDArray[np.int64]:
 def likelihood(heard: Heard, score: Floats, constant: float) -> Floats:
     """As `detector.fibrillation` has it, of each half second."""
     value = np.where(heard.says == SPEAKS, heard.measures @ score[:-1] + constant, fibrillation.SURE_NOT)
-    told = (heard.says == RESTS) | (heard.says == SPEAKS)
-    spoken = told | ((heard.says == ROUGH) & ~told.any(axis=1, keepdims=True))
+    judged = ((heard.says == RESTS) | (heard.says == SPEAKS)).any(axis=1, keepdims=True)
+    value = np.where((heard.says == ROUGH) & judged, fibrillation.NOISE_SAYS, value)
+    spoken = heard.says != SILENT
     total = np.where(spoken, value.clip(fibrillation.SURE_NOT, fibrillation.SURE), 0.0).sum(axis=1)
     count = spoken.sum(axis=1)
     odds = total / np.maximum(count, 1)

@@ -104,15 +104,15 @@ class FakeWard:
         state = self._states.setdefault(frame.bed, State())
         state.rate_mhz = frame.rate_mhz
         state.ingest_us = frame.ingest_time_us
+        if frame.first_sample + frame.instants <= state.next_sample:
+            self._said.events[Event.DUPLICATE] += 1
+            return
+        self._said.heard[frame.bed] = frame.ingest_time_us
         if state.silent >= 0:
             self._said.alerts.append(
                 self._alert(frame.bed, Rule.BED_SILENT, state.silent, state.silent, frame.first_sample)
             )
             state.silent = -1
-        if frame.first_sample + frame.instants <= state.next_sample:
-            self._said.events[Event.DUPLICATE] += 1
-            return
-        self._said.heard[frame.bed] = frame.ingest_time_us
         if frame.first_sample > state.next_sample:
             self._said.events[Event.GAP] += 1
             state.next_sample = frame.first_sample

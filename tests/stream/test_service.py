@@ -283,6 +283,24 @@ async def test_silence_is_not_declared_while_frames_wait_to_be_read(kafka: Kafka
     assert counter(service, "telebeat_alerts_raised_total", rule="bed_silent", priority="low") == 1
 
 
+async def test_a_bed_that_sends_nothing_new_is_silent(kafka: KafkaSettings) -> None:
+    """A device begun anew whose frames pass for old ones: nobody would hear of the patient."""
+    await topics.create(kafka)
+    frames = stream_of("a", 8)
+    await send(kafka, frames)
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+
+        async def again() -> None:
+            while True:
+                await send(kafka, frames[:2])
+                await asyncio.sleep(0.2)
+
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(again())
+            await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+            sending.cancel()
+
+
 async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSettings) -> None:
     await topics.create(kafka)
     beds = tuple(f"bed {i}" for i in range(12))
