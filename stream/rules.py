@@ -35,6 +35,7 @@ HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's hei
 SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
 ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller ...
 LEAST_MV: Final = 0.3  # ... but not, while asystole stands, below this height: so high P waves and noise may be
+DUE: Final = 3 * RATE // 2  # ticks in which any heart that is not slow beats: the RR of 40 a minute
 BACK: Final = 3  # beats after which an asystole has ended: one or two artefacts do not end it
 SPAN: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
@@ -302,7 +303,9 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
     if silent >= limits.pause and memory.from_beat:
         limit = limits.pause / RATE
         count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
-    if silent >= limits.asystole:
+    # A loss may have hidden a beat: one must have been due since, or so many that not all of them can have been hidden.
+    seen = tick - LOOK - memory.hidden_last >= DUE or silent >= limits.asystole * 3 // 2
+    if silent >= limits.asystole and seen:
         memory.since_quiet = 0
         limit = limits.asystole / RATE
         count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
