@@ -39,9 +39,9 @@ from detector.detector import Detector
 from detector.jit import kernel
 from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
+from model.cases import CLEAN, CLEAN_DATABASE, cases, mixed_db
 from model.strip import read_strip
 from replay.records import find_records
-from stream.bench import CLEAN, CLEAN_DATABASE, cases, mixed_db
 from stream.limits import DEFAULTS
 from stream.rules import LIKELY, VF_ENDS
 from stream.settings import data_dirs

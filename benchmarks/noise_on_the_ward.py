@@ -18,12 +18,12 @@ from rich.progress import track
 
 from benchmarks import parts
 from model.bench import Case
+from model.cases import cases, expand, mixed_db
 from model.ec57 import Annotations, Period, gross, pair, tabulate
 from model.reader import Reader
 from replay.records import Record
 from stream.annotate import Said, analyse
 from stream.annotations import marks_of, shut_down
-from stream.bench import cases, expand, mixed_db
 from stream.settings import data_dirs
 from stream.ward import Ward
 

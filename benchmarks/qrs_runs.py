@@ -24,9 +24,9 @@ import numpy as np
 from detector.types import LEADS
 from model import noise
 from model.bench import Case
+from model.cases import cases, expand, mixed_db
 from model.ec57 import Annotations
 from model.strip import Strip
-from stream.bench import cases, expand, mixed_db
 
 REAL: Final = ("mitdb", "svdb")
 MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")

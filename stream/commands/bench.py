@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+
+from stream.commands.shared import DataDir, progress, wide_console
+from stream.figures import NOTHING, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from model.bench import Case, Speed
+    from model.bench import Case, Result, Speed
     from model.peers import Absent, Peer
 
 HELP = "Measure telebeat beside other projects, on the same records."
@@ -24,14 +27,11 @@ SPEED_S = 600.0  # of signal a bed when speed is measured: far more than any fil
 QUICK_SPEED_S = 120.0
 SPEED_BUDGET_S = 5.0  # processor seconds of one measurement of speed: all but the slow peers get through 64 beds
 QUICK_SPEED_BUDGET_S = 1.0
-WIDTH = 150  # columns of a file or pipe that the tables are written to
 
 
 def detector(
     *,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places.")
-    ] = None,
+    data_dir: DataDir = None,
     databases: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,94 +59,136 @@ def detector(
     import json
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from model import bench
-    from model.peers import PEERS, SLEEPECG_C, ready
+    from model.cases import DATABASES, expand
+    from model.peers import PEERS, SLEEPECG_C
     from replay.records import wanted
-    from stream import bench as files
-    from stream import outputs
+    from stream import bench_report, outputs
     from stream.settings import data_dirs
 
     folders = data_dirs(data_dir)
     most = QUICK_RECORDS if quick else None
-    seconds, speed_budget_s = (QUICK_SPEED_S, QUICK_SPEED_BUDGET_S) if quick else (SPEED_S, SPEED_BUDGET_S)
     budget_s = (min(budget, QUICK_BUDGET_S) if budget else QUICK_BUDGET_S) if quick else budget or None
-    names = files.expand(wanted(databases) or files.DATABASES)
+    names = expand(wanted(databases) or DATABASES)
     chosen = choose(PEERS, peers)
     outputs.folder(out)
     if json_file is not None:
         outputs.file(json_file)
     loud = Console(stderr=True, markup=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=loud, transient=True) as progress:
-        task = progress.add_task("reading")
-        cases = {name: files.cases(folders, name, wanted(records) or None, most) for name in names}
-        first = next(iter(cases.values()))
-        progress.update(task, description="loading the peers")
-        there, absent = ready(chosen, bench.lead_of(first[0].strip))
-        progress.update(task, total=sum(map(len, cases.values())) * (len(there) + 2))
-        found: list[bench.Result] = []
-        for name, some in cases.items():
-            done = len(found)
-            for result in bench.results(
-                some,
-                there,
-                budget_s,
-                lambda who, name=name: progress.update(task, description=f"{name}: {who}"),  # type: ignore[misc]
-            ):
-                found.append(result)
-                progress.advance(task)
-            progress.advance(task, len(some) * (len(there) + 2) - (len(found) - done))
-        progress.reset(task, total=rounds * 2 * (len(there) + 2), description="speed")
-
-        def measured(who: str) -> None:
-            progress.update(task, advance=1, description=f"speed: {who}")
-
-        speeds = bench.speeds(beds_of(first, seconds), there, rounds, speed_budget_s, measured)
-    rows = bench.summarise(found, {name: len(some) for name, some in cases.items()})
-    versions = {peer.name: f"{peer.package} {peer.version}" for peer in chosen if peer.name in there}
+    measured = _measure(loud, folders, names, wanted(records) or None, most, chosen, budget_s, rounds, quick=quick)
+    rows = bench.summarise(measured.results, measured.counts)
     delays = next(row for row in rows if row["detector"] == bench.OURS)
     summary = {
-        "speedup_vs_sleepecg_c_64beds": bench.speedup(speeds, BEDS, SLEEPECG_C),
-        "speedup_vs_sleepecg_c_1bed": bench.speedup(speeds, 1, SLEEPECG_C),
+        "speedup_vs_sleepecg_c_64beds": bench.speedup(measured.speeds, BEDS, SLEEPECG_C),
+        "speedup_vs_sleepecg_c_1bed": bench.speedup(measured.speeds, 1, SLEEPECG_C),
         "delay_ms_median": delays["delay_median_ms"],
         "delay_ms_p99": delays["delay_p99_ms"],
     }
-    speed_rows = [speed.as_dict() for speed in speeds]
-    record_rows = bench.by_record(found)
-    figures = {
-        "summary": summary,
-        "machine": files.machine(),
-        "quick": quick,
-        "window_ms": 150,
-        "lead": 0,
-        "speed_signal": {"database": names[0], "seconds_a_bed": seconds, "records": [case.record for case in first]},
-        "versions": versions,
-        "absent": {peer.name: peer.reason for peer in absent},
-        "rows": rows,
-        "speed": speed_rows,
-        "records": record_rows,
+    tables = {
+        "accuracy": rows,
+        "records": bench.by_record(measured.results),
+        "speed": [speed.as_dict() for speed in measured.speeds],
+        "absent": [{"detector": p.name, "package": p.package, "reason": p.reason} for p in measured.absent],
     }
-    files.write_csv(out / "accuracy.csv", rows)
-    files.write_csv(out / "records.csv", record_rows)
-    files.write_csv(out / "speed.csv", speed_rows)
-    files.write_csv(
-        out / "absent.csv", [{"detector": p.name, "package": p.package, "reason": p.reason} for p in absent]
-    )
-    files.draw(out / "detector.png", rows, speed_rows)
+    for name, table in tables.items():
+        bench_report.write_csv(out / f"{name}.csv", table)
+    bench_report.draw(out / "detector.png", rows, tables["speed"])
     if json_file is not None:
+        absent = {peer.name: peer.reason for peer in measured.absent}
+        figures = {
+            "summary": summary,
+            "machine": bench_report.machine(),
+            "quick": quick,
+            "window_ms": 150,
+            "lead": 0,
+            "speed_signal": {"database": names[0], "seconds_a_bed": measured.seconds, "records": measured.timed},
+            "versions": {p.name: f"{p.package} {p.version}" for p in chosen if p.name not in absent},
+            "absent": absent,
+            "rows": rows,
+            "speed": tables["speed"],
+            "records": tables["records"],
+        }
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console(markup=False)
-    show(console if console.is_terminal else Console(width=WIDTH, markup=False), rows, speeds, absent, summary)
+    console = wide_console()
+    show(console, rows, measured.speeds, measured.absent, summary)
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
+
+
+class Measured(NamedTuple):
+    """What was measured.
+
+    Attributes
+    ----------
+    results : list of Result
+    counts : dict of int
+        Records of each database.
+    speeds : list of Speed
+    absent : list of Absent
+        Peers that could not be run.
+    seconds : float
+        Of signal a bed when speed was measured ...
+    timed : list of str
+        ... and the records it is of.
+    """
+
+    results: list[Result]
+    counts: dict[str, int]
+    speeds: list[Speed]
+    absent: list[Absent]
+    seconds: float
+    timed: list[str]
+
+
+def _measure(
+    loud: Console,
+    folders: Sequence[Path],
+    names: Sequence[str],
+    records: Sequence[str] | None,
+    most: int | None,
+    chosen: Sequence[Peer],
+    budget_s: float | None,
+    rounds: int,
+    *,
+    quick: bool,
+) -> Measured:
+    """All detectors on all records, then their speed, with a progress bar."""
+    from model import bench
+    from model.cases import cases as cases_of
+    from model.peers import ready
+
+    seconds, speed_budget_s = (QUICK_SPEED_S, QUICK_SPEED_BUDGET_S) if quick else (SPEED_S, SPEED_BUDGET_S)
+    with progress(loud) as bar:
+        task = bar.add_task("reading")
+        cases = {name: cases_of(folders, name, records, most) for name in names}
+        first = next(iter(cases.values()))
+        bar.update(task, description="loading the peers")
+        there, absent = ready(chosen, bench.lead_of(first[0].strip))
+        bar.update(task, total=sum(map(len, cases.values())) * (len(there) + 2))
+        found: list[Result] = []
+        for name, some in cases.items():
+            done = len(found)
+
+            def begun(who: str, name: str = name) -> None:
+                bar.update(task, description=f"{name}: {who}")
+
+            for result in bench.results(some, there, budget_s, begun):
+                found.append(result)
+                bar.advance(task)
+            bar.advance(task, len(some) * (len(there) + 2) - (len(found) - done))
+        bar.reset(task, total=rounds * 2 * (len(there) + 2), description="speed")
+
+        def timed(who: str) -> None:
+            bar.update(task, advance=1, description=f"speed: {who}")
+
+        speeds = bench.speeds(beds_of(first, seconds), there, rounds, speed_budget_s, timed)
+    counts = {name: len(some) for name, some in cases.items()}
+    return Measured(found, counts, speeds, list(absent), seconds, [case.record for case in first])
 
 
 def fiducials(
     *,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of WFDB databases; default: TELEBEAT_DATA_DIR and the usual places.")
-    ] = None,
+    data_dir: DataDir = None,
     records: Annotated[list[str] | None, typer.Option(help="Only these, such as 17 or ludb/17.")] = None,
     peer: Annotated[bool, typer.Option(help="Have neurokit2 delineate the same leads, where it is installed.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
@@ -159,7 +201,6 @@ def fiducials(
     import json
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from model import delineation_peer
     from replay.records import wanted
@@ -177,14 +218,12 @@ def fiducials(
             delineate = delineation_peer.load()
         except ImportError as error:
             loud.print(f"without neurokit2 ({error}): pip install 'telebeat[bench]'", style="yellow", highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=loud, transient=True) as progress:
-        task = progress.add_task("records", total=len(paths))
-        figures = bench.measure(paths, delineate, lambda: progress.advance(task))
+    with progress(loud) as bar:
+        task = bar.add_task("records", total=len(paths))
+        figures = bench.measure(paths, delineate, lambda: bar.advance(task))
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = Console(markup=False)
-    bench.show(console if console.is_terminal else Console(width=WIDTH, markup=False), figures)
+    bench.show(wide_console(), figures)
 
 
 def choose(peers: Sequence[Peer], parts: list[str] | None) -> list[Peer]:
@@ -244,15 +283,15 @@ def show(
             delay = "offline"
             if late["online"]:
                 parts = (late["delay_median_ms"], late["delay_p95_ms"], late["delay_p99_ms"])
-                delay = " / ".join("–" if part is None else f"{part:.0f}" for part in parts)
+                delay = " / ".join(NOTHING if part is None else f"{part:.0f}" for part in parts)
             names = str(len(late["records"]))
             if late["subset"]:
                 names += f": {late['records'][0]} … {late['records'][-1]}"
-                names += f"; ours on these {_percent(late['f1_of_ours_on_these'])}"
+                names += f"; ours on these {percent(late['f1_of_ours_on_these'])}"
             if late["failed"]:
                 names += f"; failed on {', '.join(late['failed'])}"
-            ratios = [_percent(row[name]) for row in (late, full) for name in ("se", "ppv", "f1")]
-            offset = "–" if late["offset_median_ms"] is None else f"{late['offset_median_ms']:+.0f}"
+            ratios = [percent(row[name]) for row in (late, full) for name in ("se", "ppv", "f1")]
+            offset = NOTHING if late["offset_median_ms"] is None else f"{late['offset_median_ms']:+.0f}"
             bold = "bold" if late["detector"] in (OURS, OURS_ALL) else ""
             table.add_row(late["detector"], *ratios, offset, delay, names, style=bold)
         console.print(table)
@@ -263,8 +302,4 @@ def show(
     for peer in absent:
         console.print(f"absent: {peer.name}: {peer.reason}", style="yellow", highlight=False)
     for name, value in summary.items():
-        console.print(f"{name}: {'–' if value is None else f'{value:.2f}'}", highlight=False)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+        console.print(f"{name}: {percent(value)}", highlight=False)

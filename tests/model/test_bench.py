@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from detector.detector import Detector
 from detector.types import INVALID, LEADS, RATE
 from model import bench, noise, peers
+from model import cases as records
 from model.detector_runs import MARK, Beds
 from model.ec57 import Annotations
 from model.peers import PEERS, Lead, Peer, find, ready
 from model.strip import Strip
-from stream import bench as files
 from stream.cli import app
 from stream.commands.bench import choose
 from stream.errors import RecordError, SettingsError
@@ -140,16 +140,16 @@ def test_a_mix_is_the_same_every_time_and_keeps_what_is_missing() -> None:
 
 @given(db=st.sampled_from(noise.LEVELS_DB), kind=st.sampled_from(noise.KINDS))
 def test_the_name_of_a_mix_tells_its_level(db: int, kind: str) -> None:
-    names = files.expand([f"noise-{kind}"])
-    assert [files.mixed_db(name) for name in names] == list(noise.LEVELS_DB)
+    names = records.expand([f"noise-{kind}"])
+    assert [records.mixed_db(name) for name in names] == list(noise.LEVELS_DB)
     name = names[noise.LEVELS_DB.index(db)]
-    assert files.expand([name]) == [name]
-    assert files.noise_kind(name) == kind
+    assert records.expand([name]) == [name]
+    assert records.noise_kind(name) == kind
 
 
 def test_a_mix_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(SettingsError, match="noise-em-12"):
-        files.expand(["noise-hum-6"])
+        records.expand(["noise-hum-6"])
 
 
 # The judge
@@ -361,7 +361,6 @@ def write_database(folder: Path, records: int) -> None:
 
 def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "LEAST_CPU_S", 0.0)
-    pytest.importorskip("matplotlib")
     write_database(tmp_path / "data" / "mitdb", 2)
     monkeypatch.chdir(tmp_path)  # by default the tables go to where it is started, not over those of the checkout
     out, json_file = tmp_path / "bench", tmp_path / "figures.json"
@@ -387,4 +386,4 @@ def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch:
 def test_records_that_are_not_there_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     write_database(tmp_path / "mitdb", 1)
     with pytest.raises(RecordError, match="--databases"):
-        files.cases([tmp_path], "mitdb", ["999"], None)
+        records.cases([tmp_path], "mitdb", ["999"], None)

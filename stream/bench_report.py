@@ -1,4 +1,4 @@
-"""What `telebeat bench detector` measures on and what it writes: records, mixes with noise, tables, a chart."""
+"""What `telebeat bench detector` writes: tables, a chart, and on what machine they were made."""
 
 from __future__ import annotations
 
@@ -6,125 +6,14 @@ import csv
 import datetime as dt
 import os
 import platform
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from model import noise
-from model.bench import OURS, OURS_ALL, Case
-from model.ec57 import Annotations, read
-from model.ec57.annotations import CLASS_OF
-from model.strip import Strip
-from replay.records import Record, find_records, read_record
-from stream.errors import RecordError, SettingsError
-
-#: Records of mitdb that noise is added to: of those for development, the ones with the least noise of their own and an
-#: ordinary share of ectopic beats. 118 and 119 are not among them: with `em` they would be nstdb's own held-out mixes.
-CLEAN: Final = ("101", "112", "115", "122", "205", "209", "220", "230")
-CLEAN_DATABASE: Final = "mitdb"
-NOISE_DATABASE: Final = "nstdb"
-
-#: What is measured on when nobody says so.
-DATABASES: Final = ("mitdb", "svdb", "noise-em")
-
-#: `noise-em-6` is 6 dB, `noise-em_6` is -6 dB, as in the names of nstdb (118e06, 118e_6).
-_MIX: Final = re.compile(rf"noise(?:-({'|'.join(noise.KINDS)})(?:([-_])(\d+))?)?")
-
-
-def expand(names: Sequence[str]) -> list[str]:
-    """Databases with `noise` and `noise-em` written out as mixes at each level.
-
-    >>> expand(["svdb", "noise-bw"])
-    ['svdb', 'noise-bw-24', 'noise-bw-18', 'noise-bw-12', 'noise-bw-6', 'noise-bw-0', 'noise-bw_6']
-    """
-    written: list[str] = []
-    for name in names:
-        found = _MIX.fullmatch(name)
-        if name.startswith("noise") and not found:
-            raise SettingsError(
-                f"{name}: a mix is called noise-KIND-DB, or noise-KIND_DB below 0 dB: noise-em-12, noise-em_6; "
-                f"kinds are {', '.join(noise.KINDS)}"
-            )
-        if not found:
-            written.append(name)
-            continue
-        kinds = (found[1],) if found[1] else noise.KINDS
-        if found[3]:
-            written.append(name)
-        else:
-            written += [f"noise-{kind}{'-_'[db < 0]}{abs(db)}" for kind in kinds for db in noise.LEVELS_DB]
-    return list(dict.fromkeys(written))
-
-
-def mixed_db(database: str) -> int | None:
-    """Signal-to-noise ratio of a mix, None of a real database."""
-    found = _MIX.fullmatch(database)
-    return int(found[3]) * (-1 if found[2] == "_" else 1) if found and found[3] else None
-
-
-def noise_kind(database: str) -> str:
-    """Kind of noise of a mix."""
-    found = _MIX.fullmatch(database)
-    return found[1] if found and found[1] else ""
-
-
-def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, most: int | None) -> list[Case]:
-    """The annotated records of a database, or of a mix.
-
-    Parameters
-    ----------
-    folders : sequence of Path
-        Where databases are.
-    database : str
-        Its folder's name, or a mix such as ``noise-em-12``.
-    chosen : sequence of str, optional
-        Names of the records wanted.
-    most : int, optional
-        Take only so many.
-
-    Raises
-    ------
-    RecordError
-        None is there, or one cannot be read.
-    """
-    level = mixed_db(database)
-    if level is None:
-        paths = [path for path in find_records(folders, None, database) if path.with_suffix(".atr").is_file()]
-    else:
-        paths = find_records(folders, None if chosen else CLEAN, CLEAN_DATABASE)
-    if chosen:
-        wanted = {name.rsplit("/", 1)[-1] for name in chosen if "/" not in name or name.startswith(f"{database}/")}
-        paths = [path for path in paths if path.name in wanted]
-    if not paths:
-        named = f" called {', '.join(chosen)}" if chosen else ""
-        raise RecordError(
-            f"{database}: no records with beat annotations{named} in {', '.join(map(str, folders))}; "
-            "fetch it with `telebeat download`, or choose others with --databases and --records"
-        )
-    return [_case(path, database, level, folders) for path in paths[:most]]
-
-
-def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
-    record = read_record(path)
-    truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
-    strip = Strip.of(record) if level is None else _mixed(record, truth, noise_kind(database), level, folders)
-    return Case(database, path.name, strip, truth)
-
-
-def _mixed(record: Record, truth: Annotations, kind: str, level: int, folders: Sequence[Path]) -> Strip:
-    clean = Strip.of(record)
-    (path,) = find_records(folders, [kind], NOISE_DATABASE)
-    added = Strip.of(read_record(path))
-    normal = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if CLASS_OF.get(symbol) == "N"]
-    every = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if symbol in CLASS_OF]
-    try:
-        mv = noise.mix(clean.mv, normal or every, clean.rate_hz, added.mv[:, : added.leads], added.rate_hz, level)
-    except ValueError as error:
-        raise RecordError(f"record {record.name} cannot be mixed with {kind}: {error}; choose another") from error
-    return Strip.of_mv(mv, clean.rate_hz)
+from model.bench import OURS, OURS_ALL
+from model.cases import mixed_db, noise_kind
 
 
 def machine() -> dict[str, Any]:
@@ -172,7 +61,7 @@ def draw(file: Path, rows: Sequence[dict[str, Any]], speed: Sequence[dict[str, A
     speed : sequence of dict
         Of `model.bench.Speed.as_dict`; those with the most beds are drawn.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - the extra `bench`
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
