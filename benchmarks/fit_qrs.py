@@ -51,7 +51,7 @@ Floats = npt.NDArray[np.float64]
 ROUNDS: Final = 5  # of running and fitting
 REMEMBERED: Final = 3  # rounds whose candidates are fitted to: one alone swings
 STEPS: Final = 100  # of the optimizer a round; it goes on from the round before
-BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, behind it
+BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, after it
 PART: Final = 1 << 14  # candidates at once: they fit into the processor's cache
 STEADY: Final = 3e-5  # penalty on the units' squared weights: less forgets hearts not seen, more the noise
 #: Where fitting begins: height and shape alone.

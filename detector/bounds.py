@@ -22,17 +22,17 @@ from detector.jit import hot, kernel
 from detector.types import Array
 
 #: Ticks from the R peak between which a QRS may begin (-180 to 140 ms: where the "R peak" is a pacing spike or the P
-#: wave of a lead with hardly any QRS, the QRS begins behind it) and between which it may end (0 to 284 ms).
+#: wave of a lead with hardly any QRS, the QRS begins after it) and between which it may end (0 to 284 ms).
 ONSET_FROM, ONSET_TO = -45, 35
 END_FROM, END_TO = 0, 71
 NARROWEST: Final = 8  # ticks of the narrowest QRS (32 ms): no reader marks a narrower one
 UNTOLD: Final = 10.0  # ticks to both sides of the R peak when there is no slope at all: half a narrow QRS
 
 STEEP_BEFORE: Final = 25  # ticks before the R peak in which its steepest slope may lie (100 ms)
-STEEP_AFTER: Final = 40  # and behind it (160 ms): an R peak on a spike or on the first hump of a wide complex
+STEEP_AFTER: Final = 40  # and after it (160 ms): an R peak on a spike or on the first hump of a wide complex
 FLANK: Final = 0.5  # of the steepest slope: what is steeper belongs to the complex beyond doubt
 FLANK_BEFORE: Final = 30  # ticks before the R peak in which the first flank may lie (120 ms)
-FLANK_AFTER: Final = 44  # and behind it the last one (176 ms)
+FLANK_AFTER: Final = 44  # and after it the last one (176 ms)
 QUIET_BEFORE: Final = 45  # ticks before the first flank in which a quiet stretch is looked for (180 ms: the PR segment)
 QUIET: Final = 8  # ticks of a quiet stretch (32 ms)
 SHARE: Final = 0.1  # of the steepest slope: half steep where the signal is quiet (0.1 to 0.2 in the literature)
@@ -52,14 +52,14 @@ MEASURES: Final = (
     "from peak squared",
 )
 COUNT: Final = len(MEASURES)
-#: Steep behind and not before is an onset, the other way round an end; a stretch weighs by its length.
+#: Steep after and not before is an onset, the other way round an end; a stretch weighs by its length.
 ONSET_WEIGHTS: Final = np.array([-3.14, -4.79, -3.96, -3.17, -1.94, -0.81, 1.34, 6.37, 4.85, -0.2, -1.12, -0.12, -1.42])
 END_WEIGHTS: Final = np.array([4.0, 4.68, 2.82, 1.5, 1.01, -2.17, -4.5, -7.43, -6.23, 1.65, -2.05, 0.99, -1.98])
 
 SPIKE: Final = 6.0  # a spike is this many times larger than what the curve moves beside it
 SPIKE_SHARE: Final = 0.1  # and at least this share of the beat's extent,
 EXTENT_BEFORE: Final = 35  # which is told from these ticks before the R peak
-EXTENT_AFTER: Final = 50  # and behind it
+EXTENT_AFTER: Final = 50  # and after it
 SPIKE_HALF: Final = 3  # ticks from its middle at which the curve is back (12 ms; a pacing pulse lasts 0.5 to 2 ms)
 SPIKE_BESIDE: Final = 5  # and at which what is beside it ends (20 ms)
 
@@ -98,7 +98,7 @@ def remove_spikes(raw: Array, peak: int) -> int:
     Parameters
     ----------
     raw : float64, shape (n,)
-        A beat's curve in mV at `RATE`, at least `EXTENT_BEFORE` + 5 ticks before and `EXTENT_AFTER` behind the R peak.
+        A beat's curve in mV at `RATE`, at least `EXTENT_BEFORE` + 5 ticks before and `EXTENT_AFTER` after the R peak.
     peak : int
         Index of the R peak.
     """
@@ -121,7 +121,7 @@ def steepness(y: Array, peak: int, sums: Array) -> tuple[int, int]:
     ----------
     y : float32, shape (n,)
         A beat's curve as `detector.measure.window` makes it: at least `FLANK_BEFORE` + `QUIET_BEFORE` + 1 ticks before
-        the R peak and `END_TO` behind it. Beyond its ends it goes on as steep as it ends.
+        the R peak and `END_TO` after it. Beyond its ends it goes on as steep as it ends.
     peak : int
         Index of the R peak.
     sums : float64, shape (n + 2 * REACH + 1,), out

@@ -34,7 +34,7 @@ TRACK = np.dtype(
         ("mv", "f4", (room(CHUNK),)),  # the ticks of this call; NaN: no reading
         ("blank", "i8"),  # how many of them have none
         ("gone", "i8"),  # 1: it has had none for so long that only the last one is left, in the first tick of `uv`
-        ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts behind those of before, the last reading held
+        ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts after those of before, the last reading held
         ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
         ("rough", "f4", (EPOCHS,)),  # roughness and movement of each epoch of this call,

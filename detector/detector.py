@@ -121,7 +121,7 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
 
 @hot
 def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
-    """Put a lead's ticks into the ring, and as whole microvolts behind those of before."""
+    """Put a lead's ticks into the ring, and as whole microvolts after those of before."""
     ring, last = state.signal.mv[lead], state.last[lead]
     track.gone = track.blank == ticks and last.same <= -GONE
     if track.gone:

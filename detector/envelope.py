@@ -37,7 +37,7 @@ STEEPEST: Final = 8191.0  # its largest value
 LIMIT_UV: Final = 32767.0  # µV of a tick at most, so that everything stays whole; no ECG reaches it
 
 PER_SLOPE: Final = FINE / (4 * STRIDE * BASE)  # µV a step of one unit of the slope
-PER_SMOOTH: Final = 1.0 / (4 * STRIDE)  # µV of one unit of the signal behind the two boxcars
+PER_SMOOTH: Final = 1.0 / (4 * STRIDE)  # µV of one unit of the signal after the two boxcars
 PER_BAND: Final = 1.0 / (4 * STRIDE * BASE)  # µV of one unit of the signal without baseline
 SCALE: Final = PER_SLOPE / SPAN**0.5  # µV a step of the envelope, from the root of the sum of squares
 
@@ -117,7 +117,7 @@ def feed(front: Row, work: Row, first: int, end: int) -> None:
     front.run += end - first
 
 
-# In whole vectors: the last one's steps behind `end` are made anew when it is their turn.
+# Written in whole vectors: values past `end` are overwritten by the next call.
 
 
 @hot

@@ -65,7 +65,7 @@ EVERY: Final = 125  # ticks between two measurements (0.5 s)
 HALF: Final = EVERY // EPOCH  # epochs between them
 IN_HALF: Final = HALF * SAMPLES  # samples between them
 HALVES: Final = EPOCHS // HALF  # of the window
-LANES: Final = 64  # epochs whose movement is kept, whole vectors; those behind the window never rest
+LANES: Final = 64  # epochs whose movement is kept, whole vectors; those after the window never rest
 LOST_MOST: Final = 5  # epochs of the window a lead may have been without reading
 SMALLEST_UV: Final = 30  # mean deflection below which a lead is flat and says nothing
 REST_MOST: Final = 30  # epochs of rest in the window beyond which nothing fibrillates: no alert of the records is lost
@@ -166,7 +166,7 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
 
 @hot
 def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: int) -> None:
-    """Put a lead's samples behind those of this half second; `first` is the first one's first tick in this call."""
+    """Put a lead's samples after those of this half second; `first` is the first one's first tick in this call."""
     if filled == 0:
         track.good[:] = 0
     uv, x = lead.uv, track.x

@@ -105,7 +105,7 @@ def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
 
 
 def pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
-    """Lanes of two vectors by their numbers; those of `b` come behind those of `a`."""
+    """Lanes of two vectors by their numbers; those of `b` come after those of `a`."""
     whole = ir.IntType(32)
     chosen = ir.Constant(ir.VectorType(whole, len(lanes)), [whole(i) for i in lanes])
     return builder.shuffle_vector(a, b, chosen)

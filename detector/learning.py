@@ -1,4 +1,4 @@
-"""What the QRS detector learns: from a beat found, a peak refused, what comes right behind a beat, and from rest.
+"""What the QRS detector learns: from a beat found, a peak refused, what comes right after a beat, and from rest.
 
 Levels and sizes of each lead are in `detector.usual`, shapes in `detector.candidate`; here is when they change.
 """
@@ -18,7 +18,7 @@ from detector.jit import hot
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
-OUTDONE: Final = 1.5  # times the height of a beat: what comes right behind it and is so much higher is the QRS itself
+OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it and is so much higher is the QRS itself
 MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
@@ -87,7 +87,7 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
 
     If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
     the leads learn how high the QRS is. Once they have, the shapes learned so far are forgotten, and the next beats are
-    told only when nothing higher has come for a while: or the QRS would stay unseen behind that wave for good.
+    told only when nothing higher has come for a while: or the QRS would stay unseen after that wave for good.
 
     Returns True where a lead may have learned something.
     """

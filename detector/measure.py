@@ -1,6 +1,6 @@
 """What can be measured on one beat in one lead: QRS bounds, amplitudes, P and T waves, ST level.
 
-The measurements look at `BEFORE` ticks before the R peak and at most `AFTER` ticks behind it, never further, so they
+The measurements look at `BEFORE` ticks before the R peak and at most `AFTER` ticks after it, never further, so they
 are ready 300 ms after the R peak. QRS bounds are those of `detector.bounds`. What needs other beats or more time, P
 presence and T end, is in `detector.waves`. `docs/fiducials.md` says how well each agrees with readers.
 """
@@ -17,14 +17,14 @@ from detector.jit import kernel
 from detector.types import RATE, RING, TICK_MS, Row
 
 SPAN_BEFORE: Final = 80  # ticks of signal before the R peak that `window` copies: 320 ms, the P wave and its foot
-SPAN_AFTER: Final = 75  # and behind it: `detector.types.AFTER`, the moment the beat is read
+SPAN_AFTER: Final = 75  # and after it: `detector.types.AFTER`, the moment the beat is read
 SPAN: Final = SPAN_BEFORE + SPAN_AFTER
 CORE: Final = 30  # ticks either side of the R peak that must be readable (120 ms: a wide complex)
 MISSING: Final = 6  # ticks of the core that may be missing; they are bridged by the last reading before them
 
 FLAT_MV: Final = 0.01  # a complex smaller than this is a flat line, not a beat
-J60: Final = 15  # ticks of 60 ms behind the J point
-J80: Final = 20  # ticks of 80 ms behind the J point
+J60: Final = 15  # ticks of 60 ms after the J point
+J80: Final = 20  # ticks of 80 ms after the J point
 LEVEL: Final = 6  # ticks just before the QRS whose mean is the level that amplitudes are measured against (24 ms)
 P_TICKS: Final = 50  # ticks before the QRS in which its P wave is looked for (200 ms)
 FOOT: Final = 3  # ticks at both ends of those that the line under the P wave is drawn through
@@ -48,7 +48,7 @@ MEASURES = np.dtype(
         ("down", "f4"),  # steepest fall, mV/s, <= 0
         ("p_mv", "f4"),  # highest bulge of the 200 ms before the QRS over the line under it; negative when inverted
         ("p_tick", "i4"),  # where
-        ("t_mv", "f4"),  # largest deflection behind J + 60 ms that the window shows
+        ("t_mv", "f4"),  # largest deflection after J + 60 ms that the window shows
         ("st60_mv", "f4"),  # at J + 60 ms
         ("st80_mv", "f4"),  # at J + 80 ms
     ],
@@ -61,7 +61,7 @@ def window(signal: Row, peak_tick: int, lead: int, out: npt.NDArray[np.float32])
     """Copy a beat's window out of the ring, smoothed, without pacing spikes; returns 1 if it can be read.
 
     The filter is a triangle of 5 ticks: 3 dB at 40 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
-    reading. Nothing behind ``peak_tick + SPAN_AFTER - 1`` is used.
+    reading. Nothing after ``peak_tick + SPAN_AFTER - 1`` is used.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
-DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS behind a P wave shows by then
+DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
@@ -69,7 +69,7 @@ QRS = np.dtype(
         ("last_slope", "f8"),
         ("last_height", "f4"),  # its feature
         ("looked", "i1"),  # 1 when what came within its refractory period has been looked at
-        ("outdone", "i8"),  # the last beat that something much higher came behind, by its number
+        ("outdone", "i8"),  # the last beat that something much higher came after, by its number
         ("wary", "i8"),  # beats still to be waited for to the end
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
@@ -141,7 +141,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     steps : int
         How many, at most `detector.envelope.STEPS`.
     peaks : PEAK, shape (n,)
-        Queue that beats found are put into, behind the `count` that are there.
+        Queue that beats found are put into, after the `count` that are there.
     """
     if state.first < 0:
         state.first = first
@@ -180,7 +180,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
 def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
     """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
 
-    The feature is computed as far ahead as the gains will not change, and again behind each beat, which changes them.
+    The feature is computed as far ahead as the gains will not change, and again after each beat, which changes them.
     """
     tell_silent(state)
     gains(state, desk)
@@ -339,7 +339,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
                 learn_beat(
                     state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, searched
                 )
-                state.looked = 1  # what came behind it has been refused
+                state.looked = 1  # what came after it has been refused
             state.kept = UNLIKELY
     if found:
         peak.found = STRIDE * step + STRIDE - 1

@@ -114,7 +114,7 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
     ring : float32, shape (RING,)
         The last ticks in mV, NaN where there is no reading.
     tick : int
-        The one behind the epoch.
+        The one after the epoch.
     """
     rough, move, may_be_stuck = _count(track, at)
     _remember(quality, rough, move, _stuck(track, at, missing) if may_be_stuck else np.float32(0.0))

@@ -24,7 +24,7 @@ from detector.types import LEADS, RING, Array, Row, Single
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 BEFORE: Final = 16  # ticks of a stretch whose mean may be the level from which the curve deflects (64 ms): the last one
 STRETCHES: Final = 3  # before those ticks, or one of the two before it: a P wave takes up two at most ...
-CALMER: Final = 2.0  # ... that moves less than half as much and begins so many ticks behind the last R peak,
+CALMER: Final = 2.0  # ... that moves less than half as much and begins so many ticks after the last R peak,
 T_OVER: Final = 80  # when the T wave is over (320 ms)
 UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
 LOYAL: Final = 1.5  # or this many times as much where most of the last beats are placed on their R wave, or less if not
@@ -89,7 +89,7 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
 def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: int) -> bool:
     """How far `count` ticks from `first` on, and a vector of those before, lie from the level before them, in whole µV.
 
-    They are put into `window`, behind the `PAST` ticks that come before them. A tick without a reading lies on the
+    They are put into `window`, after the `PAST` ticks that come before them. A tick without a reading lies on the
     level; False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`.
     """
     at = (first - PAST) & (RING - 1)
@@ -145,7 +145,7 @@ def _level(window: Array, first: int, calm_from: int) -> Single:
 def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> int:
     """Where the largest of `count` deflections is, or an earlier one that is nearly as large.
 
-    Upward ones count `upright` times. Their `sizes` have zeros behind them, to be dealt with in whole vectors.
+    Upward ones count `upright` times. Their `sizes` have zeros after them, to be dealt with in whole vectors.
     """
     times, zero = lanes.spread(upright), lanes.spread(np.float32(0.0))
     for i in range(0, count, SINGLES):

@@ -39,7 +39,7 @@ PERIOD: Final = 264  # rows of a rate: whole hertz have a period of at most 250 
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
 PAST: Final = 8  # samples kept from one call to the next
 MOST: Final = 1024  # samples at once at most: those of 1 s
-AFTER: Final = 2 * PAIRS + BLOCK_SHORT  # and behind them: what lanes that are not wanted yet would take
+AFTER: Final = 2 * PAIRS + BLOCK_SHORT  # and after them: what lanes that are not wanted yet would take
 
 #: A bed's place in time and the resampler's memory.
 INPUT = np.dtype(
@@ -75,7 +75,7 @@ PHASES = np.dtype(
     align=True,
 )
 
-#: One lead's samples of a call, behind those of before, and how many of them are no reading.
+#: One lead's samples of a call, after those of before, and how many of them are no reading.
 SAMPLES = np.dtype(
     [
         ("value", "f8", (PAST + MOST + AFTER,)),
@@ -205,7 +205,7 @@ def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
 
 @hot
 def _load(track: Row, held: Array, samples: Array, invalid: int) -> None:
-    """Put a lead's samples behind those of before, each two times."""
+    """Put a lead's samples after those of before, each two times."""
     n = len(samples)
     old, new = track.twice[: 2 * PAST], track.twice[2 * PAST : 2 * (PAST + n)]
     none = np.int16(invalid)

@@ -6,7 +6,7 @@ while waves of fibrillation come as they like. Known when the beat is, 300 ms af
 
 **T end.** It lies later than 300 ms after the R peak in most adults, so it has a reading of its own `T_AFTER` ticks
 after the R peak (600 ms). The T wave is the largest deflection from the line under its window, weighted by how near
-it lies to where T waves lie at this heart rate; it ends where the slope behind its peak has fallen to a share of its
+it lies to where T waves lie at this heart rate; it ends where the slope after its peak has fallen to a share of its
 steepest (the threshold rule of Laguna, Jané and Caminal 1994).
 
 Both are pure functions of the `SIGNAL` ring and of R peaks. The constants are chosen on ludb, see `docs/fiducials.md`.
@@ -31,7 +31,7 @@ P_PRESENT: Final = 0.7  # mean correlation from which on there is a P wave
 
 T_AFTER: Final = 150  # ticks after the R peak at which the T wave is read (600 ms): 99 % of T waves have ended
 QRS_BEFORE: Final = 40  # ticks before the R peak that are looked at, for the size of the QRS
-T_BEGIN: Final = 15  # ticks behind the J point at which the T wave's window begins (60 ms)
+T_BEGIN: Final = 15  # ticks after the J point at which the T wave's window begins (60 ms)
 T_STOP: Final = 112.5  # ticks from R at which it ends at 60 beats a minute (450 ms)
 T_USUAL: Final = 77.5  # ticks from R at which T waves peak at 60 beats a minute (310 ms)
 T_RATE: Final = 0.4  # share by which both change with 1 s of RR: 154 ms of a QT of 400 ms (Sagie 1992, Framingham)
@@ -41,7 +41,7 @@ NEXT_QRS: Final = 0.4  # of the steepest slope: the next QRS is this steep
 NEXT_AFTER: Final = 50  # ticks after R from which on there may be one (200 ms, the refractory period)
 NEXT_CLEAR: Final = 30  # ticks before it that belong to its P wave (120 ms)
 HALF: Final = 3  # ticks to both sides for a T wave's slope: it has little above 10 Hz
-FALL: Final = 40  # ticks behind its peak in which a T wave falls steepest (160 ms)
+FALL: Final = 40  # ticks after its peak in which a T wave falls steepest (160 ms)
 FALLEN: Final = 0.2  # of the steepest so far: what is less steep is no longer the same fall
 END: Final = 0.3  # of the steepest: here readers see it end
 T_LEAST: Final = 0.02  # of the QRS's extent: a smaller T wave is not read
@@ -138,7 +138,7 @@ def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) 
     Parameters
     ----------
     signal : record of `detector.types.SIGNAL`
-        Nothing behind ``peak_tick + onset`` is used.
+        Nothing after ``peak_tick + onset`` is used.
     peak_tick : int
         The R peak.
     earlier : int64, shape (n,)

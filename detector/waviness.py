@@ -43,9 +43,9 @@ WAVE = np.dtype(
         ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
         ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
         ("y", "i4", (WINDOW,)),  # what is measured
-        ("exact", "f8", (PADDED + SHORTEST + LAGS,)),  # the same, for products; zeros behind it
+        ("exact", "f8", (PADDED + SHORTEST + LAGS,)),  # the same, for products; zeros after it
         ("short", "i2", (PADDED + SHORTEST + LAGS,)),  # the same once more
-        ("alike", "f8", (LAGS,)),  # products with those so many samples behind, `SHORTEST` and more
+        ("alike", "f8", (LAGS,)),  # products with those so many samples after, `SHORTEST` and more
         ("energy", "f8", (LAGS,)),  # of both parts of the window that are compared, multiplied
     ],
     align=True,
@@ -182,9 +182,9 @@ def _largest(y: Array) -> int:
 
 @hot
 def _multiply(wave: Row) -> float:
-    """Sums of the products of whole numbers with those each lag behind them: below 2**53, and so exact.
+    """Sums of the products of whole numbers with those each lag after them: below 2**53, and so exact.
 
-    Four lags at once, which share what they load; behind the window there are zeros. Returns the sum of squares.
+    Four lags at once, which share what they load; after the window there are zeros. Returns the sum of squares.
     """
     y, out = wave.exact, wave.alike
     for i in range(WINDOW):

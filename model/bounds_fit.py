@@ -2,7 +2,7 @@
 
 A beat's weights of its ticks are taken for probabilities. They shall be those of a reader who strays by `STRAYS` ticks
 about the mark (cross entropy), and their mean shall be the mark (squared error): the one says where a bound may lie,
-the other keeps it from lying far off. Both together are least by L-BFGS from a gradient told in closed form.
+the other keeps it from lying far off. Their sum is minimised by L-BFGS with an analytic gradient.
 """
 
 from __future__ import annotations

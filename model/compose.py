@@ -1,7 +1,7 @@
-"""Beats composed anew: a record's own sinus beats placed at other times, some behind another P wave, some broadened.
+"""Beats composed anew: a record's own sinus beats placed at other times, some after another P wave, some broadened.
 
 Premature supraventricular beats are many in few hearts, and so the network learns those hearts instead of the beats.
-But such a beat is mostly made of what every heart in sinus rhythm shows: a normal QRS, too early, behind a P wave that
+But such a beat is mostly made of what every heart in sinus rhythm shows: a normal QRS, too early, after a P wave that
 is not the sinus node's, before a pause that is not compensatory. So it can be composed from any of them. `compose`
 takes a new score of when the beats come (`model.rhythms`) and plays it with the record's own beats:
 
@@ -10,7 +10,7 @@ takes a new score of when the beats come (`model.rhythms`) and plays it with the
 * the P wave is taken out before, and put back at its distance from the next QRS: as it was before sinus beats, and
   changed before premature ones, on whatever lies there then, such as the T wave of the beat before;
 * a ventricular beat is an own beat slowed down, its leads turned into each other as by another axis, with a T wave
-  against its QRS, no P wave before it and a compensatory pause behind it.
+  against its QRS, no P wave before it and a compensatory pause after it.
 
 Stretches that are not in steady sinus rhythm, and all beats but normal ones, are played as they were.
 """
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 QRS_S: Final = 0.07  # before its annotation a QRS has begun by no more than this
 P_S: Final = 0.27  # and the P wave begins no earlier, unless the PR interval is long
 EDGE_S: Final = 0.02  # the level on either side of the P wave is taken over so long
-J_S: Final = 0.1  # behind its annotation a QRS is over by then
+J_S: Final = 0.1  # after its annotation a QRS is over by then
 QT: Final = 0.4  # s, of an interval of one second (Bazett)
 ROOM_S: Final = 0.03  # left between T wave and QRS at least
 LONGEST_S: Final = 2.2  # RR interval that is composed anew at most
@@ -80,7 +80,7 @@ def compose(
 
 
 def _fibrillating(reference: Annotations, beats: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Whether fibrillation, or a mark of it, lies before each beat, behind the one before; bool (n,)."""
+    """Whether fibrillation, or a mark of it, lies before each beat, after the one before; bool (n,)."""
     there = np.zeros(len(beats) + 1, bool)
     begin = -1
     for sample, symbol in zip(reference.samples, reference.symbols, strict=True):
@@ -94,7 +94,7 @@ def _fibrillating(reference: Annotations, beats: npt.NDArray[np.int64]) -> npt.N
 
 
 def _sinus(seconds: Floats, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
-    """Beats (n,) whose interval before them may be composed: normal ones in steady rhythm, behind a normal one."""
+    """Beats (n,) whose interval before them may be composed: normal ones in steady rhythm, after a normal one."""
     normal = np.isin(symbols, list(NORMAL))
     rr = np.diff(seconds, prepend=np.nan)
     paired = normal & np.roll(normal, 1)

@@ -94,7 +94,7 @@ def _describe(rows: Array, ends: Array, texts: Array, values: Array) -> None:
             first = place * HOP
             if first >= n:
                 break
-            for i in range(SPAN):  # before R and behind the end the beat stays where it is
+            for i in range(SPAN):  # before R and after the end the beat stays where it is
                 window[i] = beat[min(max(first + i - SPAN_BEFORE, 0), n - 1)]
             letters(window, QRS_LETTERS[0], texts[b, place])
             mean = 0.0

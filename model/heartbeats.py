@@ -93,7 +93,7 @@ class Heartbeats:
     ----------
     task : Task
     rows : float32 (n, SAMPLES)
-        0 ... 1; zeros behind the beat's end.
+        0 ... 1; zeros after the beat's end.
     labels : int64 (n,)
         Index into ``task.classes``.
     subjects : str (n,) or None

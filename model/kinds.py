@@ -195,7 +195,7 @@ def learn_beat(
 
 @kernel
 def learn_pause(state: Row, early: float) -> None:
-    """Learn how long the pause was behind the last beat's kind, once the next beat has come."""
+    """Learn how long the pause was after the last beat's kind, once the next beat has come."""
     if state.last_group > 0:
         kind = state.groups[state.last_group - 1]
         rate = max(1.0 / max(np.float64(kind.weight), 1.0), SLOWEST)

@@ -51,7 +51,7 @@ class Layers(NamedTuple):
     head : float32 (M, D, C)
     head_bias : float32 (M, C)
     again : float32 (M, H + 2 E, A)
-        Dense layer behind the last word: the state, this beat, the beat before; A is 0 where nothing is named twice.
+        Dense layer after the last word: the state, this beat, the beat before; A is 0 where nothing is named twice.
     again_bias : float32 (M, A)
     last : float32 (M, A, C)
     last_bias : float32 (M, C)

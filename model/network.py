@@ -3,7 +3,7 @@
 Training only; at the bedside `model.lstm` runs the same weights in numba.
 
 A beat is named twice. The first word falls when the beat is read and is what alarms act on. The last word falls when
-the next beat has been read, which knows the pause behind the beat: the first word's scores, corrected by a second dense
+the next beat has been read, which knows the pause after the beat: the first word's scores, corrected by a second dense
 layer that is given the state and the embeddings of both beats.
 
 Shapes: B sequences (beds), T beats, W words a beat, E embedding, H hidden, C classes.
@@ -33,7 +33,7 @@ class NetworkConfig:
     hidden : int
         H, units of the LSTM, and of the dense layer.
     dropout : float
-        Share of units dropped behind embedding, LSTM and dense layer.
+        Share of units dropped after embedding, LSTM and dense layer.
     classes : int
         C; the bedside's are `model.codes.CLASSES`.
     ordered : int
@@ -42,7 +42,7 @@ class NetworkConfig:
         How far, in levels, the embeddings of an ordered field are blended with their neighbours': what is said of one
         level then holds for those beside it, too.
     again : int
-        A, units of the dense layer behind the last word; 0: nothing is named twice.
+        A, units of the dense layer after the last word; 0: nothing is named twice.
     """
 
     sizes: tuple[int, ...]

@@ -135,7 +135,7 @@ def _say_minutes(state: Row, log_rr: float, values: Array) -> None:
 def _say_order(state: Row, log_rr: float, values: Array) -> None:
     """The words of how alike the last RR intervals are, and whether like ones follow like ones.
 
-    Those before and behind a gap are taken to follow each other: a gap is rare, and one of some 500 pairs.
+    Those before and after a gap are taken to follow each other: a gap is rare, and one of some 500 pairs.
     """
     n = min(state.intervals, MEMORY)
     if n < FEWEST:

@@ -37,7 +37,7 @@ def spell(
 ) -> None:
     """All words of a beat as the network takes them: a shape word per lead, then the measured words.
 
-    A lead that cannot be read has the shape word behind the last.
+    A lead that cannot be read has the shape word after the last.
     """
     for lead in range(LEADS):
         if texts[lead, FIRST_BAR] == BAR:
@@ -68,7 +68,7 @@ def read_beat(
         All zero for a bed's first beat.
     weights : Weights
     signal : record of `detector.types.SIGNAL`
-        Nothing behind ``peak_tick + AFTER - 1`` is looked at.
+        Nothing after ``peak_tick + AFTER - 1`` is looked at.
     peak_tick : int
         The R peak, at 250 Hz.
     strength : float
@@ -134,7 +134,7 @@ class BeatReader:
     >>> token, first, last = reader.update(signal, 100, 5.0, np.zeros(2, np.int8))
     """
 
-    #: Ticks behind the R peak at which `update` may be called at the earliest.
+    #: Ticks after the R peak at which `update` may be called at the earliest.
     delay: Final = AFTER
 
     def __init__(self, reader: Reader) -> None:

@@ -164,7 +164,7 @@ def _early(score: Score, i: int, rr: float, focus: _Focus, rng: np.random.Genera
 
 
 def _pause(own: float, rng: np.random.Generator) -> float:
-    """RR behind a premature beat: the sinus node begins anew, and takes a moment for the way."""
+    """RR after a premature beat: the sinus node begins anew, and takes a moment for the way."""
     return float(own * rng.uniform(1.0, 1.3))
 
 

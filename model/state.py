@@ -25,7 +25,7 @@ EARLIER: Final = (
 )
 USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.sentence`)
 
-# A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms behind it.
+# A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms after it.
 PICTURE: Final = 70
 PICTURE_START: Final = -72  # ticks from R of its first sample
 STEP: Final = 2  # ticks between its samples
@@ -40,7 +40,7 @@ GROUP = np.dtype(
         ("seen", "i4", (LEADS,)),  # beats averaged into each lead
         ("weight", "f4"),  # beats, those long past counting less
         ("early", "f4"),  # mean log2 of RR before it over the patient's own RR
-        ("pause", "f4"),  # mean log2 of RR behind it over the patient's own RR
+        ("pause", "f4"),  # mean log2 of RR after it over the patient's own RR
         ("breadth", "f4"),  # mean breadth of its QRS, ms
     ],
     align=True,

@@ -29,7 +29,7 @@ class Vocabulary(NamedTuple):
     Attributes
     ----------
     columns : int32 (TABLE,)
-        Term of every possible n-gram, -1 for those that were rare; an n-gram's place is its value in base 10 behind
+        Term of every possible n-gram, -1 for those that were rare; an n-gram's place is its value in base 10 after
         all shorter ones.
     idf : float64 (terms,)
         Inverse document frequencies.

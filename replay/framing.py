@@ -98,7 +98,7 @@ def frames(
 def held(record: Record) -> Record:
     """The record with its last reading held for `HELD_MS`, as an electrode that still lies there.
 
-    What is said of a beat is said some time behind it: without this the last beat of a recording would not be told.
+    What is said of a beat is said some time after it: without this the last beat of a recording would not be told.
     """
     samples = hold(record.samples, record.rate_mhz)
     return dataclasses.replace(record, samples=samples, held=record.held + len(samples) - len(record.samples))

@@ -1,4 +1,4 @@
-"""What a frame means for its bed: next in order, seen before, late, behind a gap, or from a device that began anew.
+"""What a frame means for its bed: next in order, seen before, late, after a gap, or from a device that began anew.
 
 Everything is decided from the frame and the bed's row, nothing from the clock, so that reading the log again decides
 the same. Nothing a frame says stops the bed: each case has its event, and the samples that can be used are used.
@@ -104,7 +104,7 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     instants = frame.instants
     if frame.device_time_us >= intake["latest_us"]:  # of all there were: its clock may have been set back
         return Verdict((Event.RESTART,), anew=True)
-    follows = intake["stale"] > 0 and first >= intake["stale_next"]  # also behind one that was lost
+    follows = intake["stale"] > 0 and first >= intake["stale_next"]  # also after one that was lost
     intake["stale"] = (intake["stale"] if follows else 0) + instants
     intake["stale_next"] = first + instants
     # A device that began anew counts its frames from 0; a gateway that sends old ones again does not.
@@ -129,7 +129,7 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
 
 
 def expect(intake: Any, frame: Frame) -> None:
-    """Note that a frame is the next one, and never came: what it held is missing before the one behind it."""
+    """Note that a frame is the next one, and never came: what it held is missing before the one after it."""
     intake["next_sample"] = frame.first_sample
     intake["seq"] = frame.seq - 1
     intake["device_us"] = intake["latest_us"] = frame.device_time_us

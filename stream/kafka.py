@@ -294,7 +294,7 @@ async def _within(ending: Any) -> bool:
 
 
 def _heeded(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """The same work; the error of a task that does it counts as seen.
+    """The same work, with the exception of a task that does it marked as retrieved.
 
     aiokafka lets a commit's request go on when whoever asked for it is cancelled, and nobody takes its error.
     """

@@ -2,7 +2,7 @@
 
 The producer is idempotent: it retries for as long as the error can pass, and keeps the order within a partition. What
 cannot pass (no permission, a message too large, a log that lost records) ends the monitor: everything that was not
-acknowledged lies behind the last checkpoint and is said again after the restart, with the same ids.
+acknowledged lies after the last checkpoint and is said again after the restart, with the same ids.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Publisher:
         """Wait for the acknowledgement.
 
         The producer tries for as long as it takes, in order. What it gives up all the same cannot be handed over again:
-        it would come behind what was sent after it, and an alert that has ended would stand.
+        it would come after what was sent after it, and an alert that has ended would stand.
         """
         try:
             metadata = await future

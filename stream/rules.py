@@ -22,7 +22,7 @@ from stream.wire import Rule
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
 SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
-IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: behind two most are
+IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: after two most are
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run; one alone does so too ...
 REGAINED: Final = 3  # ... if another was forgiven and not so many ventricular ones in a row have come since: bigeminy
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
@@ -167,7 +167,7 @@ def on_peak(
     ----------
     memory, limits : MEMORY, stream.limits.LIMITS
     signal : detector.types.SIGNAL
-        For the beat's height; nothing behind `found` is looked at.
+        For the beat's height; nothing after `found` is looked at.
     lead_state : int8, shape (LEADS,)
         GOOD ... OFF of each lead at the last epoch judged.
     tick, found : int
@@ -261,7 +261,7 @@ def on_beat(
     if memory.run >= limits.run_beats:
         rate = MINUTE * (memory.run - 1) / max(tick - memory.run_tick, 1)
         count = raise_(out, count, memory, VENTRICULAR_RUN, onset, now, beats, rate, limits.run_beats)
-    # The newest beats of the run alone: it may have begun slowly. One behind a beat that was forgiven may be the last.
+    # The newest beats of the run alone: it may have begun slowly. One after a beat that was forgiven may be the last.
     if memory.run >= limits.vt_beats and memory.streak >= SURELY:
         first = memory.run_r[(memory.run - limits.vt_beats) % RUN_KEPT]
         mean = max(tick - first, 1) / (limits.vt_beats - 1)

@@ -141,7 +141,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             try:
                 whole = await self._serve()
             except BaseException:
-                producer.give_up()  # whoever reads it again says it; coming behind that, it would be the last word
+                producer.give_up()  # whoever reads it again says it; coming after that, it would be the last word
                 raise
             log.info("monitor stopping")
             async with self._turn:

@@ -2,7 +2,7 @@
 
 A worker whose group has not heard from it for the length of a session is taken for dead, whether it is or was only
 suspended: a paused container, a laptop that slept. Nobody tells it when it goes on. What it was about to say would come
-behind what its successor has said, and an alert that has ended would stand again.
+after what its successor has said, and an alert that has ended would stand again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the monitor says on Kafka: beats, last words on them, marks and alerts, and how they are written.
 
-`ecg.beats` carries MessagePack behind a version byte (there are many), `ecg.alerts` JSON (people and other systems
+`ecg.beats` carries MessagePack after a version byte (there are many), `ecg.alerts` JSON (people and other systems
 read it). Neither holds anything but what the samples, the settings and the device's clock determine, so two runs over
 the same samples write the same bytes.
 """
@@ -72,7 +72,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True):
 class Revision(msgspec.Struct, frozen=True, array_like=True):
     """The last word on a beat, said once the next has been read: what annotation files hold.
 
-    Each beat has one at most, behind its `Beat`, and in the batch of the beat that followed it; a beat that none
+    Each beat has one at most, after its `Beat`, and in the batch of the beat that followed it; a beat that none
     followed within 4 s has none, and the first word stands.
 
     Attributes
@@ -190,7 +190,7 @@ def ended(message: bytes) -> Alert | None:
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The batch behind its version byte."""
+    """The batch after its version byte."""
     return bytes((VERSION,)) + _msgpack.encode(batch)
 
 

@@ -20,7 +20,7 @@ from model.train import Round, Trainer, TrainingConfig, texts_of, words_of
 from model.vocabulary import TABLE, Vocabulary, vectorizer_of
 from model.words import RR, RR_OWN, WORDS, level_of
 
-FUTURE: Final = 2  # words of the RR interval behind the beat: against the one before it, against the own
+FUTURE: Final = 2  # words of the RR interval after the beat: against the one before it, against the own
 SCALE: Final = WORDS[RR_OWN]  # on which both are said
 
 
@@ -67,7 +67,7 @@ class AblatedTrainer(Trainer):
 
 
 def future_words(passage: Passage) -> npt.NDArray[np.int64]:
-    """Levels (n, FUTURE) of the RR interval behind each beat, against the one before it and the patient's own."""
+    """Levels (n, FUTURE) of the RR interval after each beat, against the one before it and the patient's own."""
     said = np.full((len(passage.samples), FUTURE), SCALE.levels, np.int64)
     rr = np.diff(passage.samples) / passage.rate_hz
     known = (rr > 0) & (rr <= LONGEST)

@@ -47,7 +47,7 @@ class Ablation:
     again : bool
         The last word is corrected once the next beat has been read; else it is the first.
     future : bool
-        Words of the RR interval behind the beat, which no bedside can have in time.
+        Words of the RR interval after the beat, which no bedside can have in time.
     """
 
     text: bool = True
