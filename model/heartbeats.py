@@ -82,7 +82,6 @@ class Task:
 
 MITBIH: Final = Task("mitbih", "MIT-BIH, five classes", "mitdb", ("N", "S", "V", "F", "Q"), 93.4)
 PTB: Final = Task("ptb", "PTB Diagnostic, infarction", "ptbdb", ("normal", "infarction"), 95.9)
-TASKS: Final = {task.name: task for task in (MITBIH, PTB)}
 
 
 @dataclass(frozen=True, eq=False)

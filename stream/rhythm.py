@@ -35,13 +35,13 @@ FINEST: Final = 0.001 * RATE  # ticks added to the mean difference (1 ms)
 WHITE: Final = 1.732  # roughness of intervals without any order (the square root of 3); more says no more
 BEGINS: Final = 0.5  # score from which the rhythm is fibrillation ...
 ENDS: Final = -1.5  # ... and below which it no longer is
-PATTERN: Final = 6  # beats of N V N V N V, and nine of N N V, make a bigeminy and a trigeminy
+PATTERNS: Final = 3  # of N V in a row make a bigeminy, as many of N N V a trigeminy
 RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
 SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
 SUPRAVENTRICULAR: Final = CLASSES.index("S")
 
-#: Rhythms and their WFDB names, in `CODES`' order.
+#: Rhythms, and their WFDB names in the same order.
 NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, FIBRILLATION = range(8)
 AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", "(VFL")
 
@@ -112,8 +112,8 @@ def _run(state: Row, label: int) -> int:
 
 @kernel
 def _repeats(state: Row, period: int) -> bool:
-    """Whether the last beats are three times (period - 1) others and a ventricular one, in any phase."""
-    seen = 3 * period
+    """Whether the last beats are `PATTERNS` times (period - 1) others and a ventricular one, in any phase."""
+    seen = PATTERNS * period
     if state.n < seen:
         return False
     phase = -1
