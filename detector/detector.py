@@ -14,6 +14,7 @@ from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
 from detector.lanes import SINGLES
+from detector.qualify import qualify
 from detector.types import (
     BEATS,
     EPOCH,
@@ -173,7 +174,7 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
     begun = state.tick % EPOCH
     ending = (begun + ticks) // EPOCH
     for lead in range(LEADS):
-        _qualify(state, desk.lead[lead], lead, begun, ticks)
+        qualify(state, desk.lead[lead], lead, begun, ticks)
     for i in range(ending):
         epoch = state.epochs[state.n_epochs + i]
         epoch.tick = state.tick - begun + (i + 1) * EPOCH - 1
@@ -194,73 +195,6 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
     state.n_epochs += ending
     for lead in range(LEADS):
         _count_same(state.last[lead], desk.lead[lead], ticks)
-
-
-@hot
-def _qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
-    """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
-    lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
-    ending = (begun + ticks) // EPOCH
-    if track.gone:
-        _stay_gone(state, lead, ending)
-        return
-    if track.blank == 0 and same >= begun and lately.state <= NOISY:
-        _qualify_whole(state, track, lead, begun, ticks, ending)
-        return
-    if track.blank in (0, ticks):
-        valid[:ticks] = track.blank == 0
-        track.carries = track.blank == 0
-    else:
-        track.carries = 0
-        copy(track.there[PAST : PAST + ticks], valid)
-    ring = state.signal.mv[lead]
-    number = state.n_epochs
-    first = -begun
-    while first < ticks:
-        end = first + EPOCH
-        if lately.state > NOISY:
-            valid[max(first, 0) : min(end, ticks)] = 0
-            track.carries = 0
-        if end <= ticks:
-            missing = 0
-            if track.blank == ticks and end - min(same, 0) >= EPOCH:
-                missing = EPOCH
-            elif track.blank > 0 or end + max(same, 0) < EPOCH:
-                for i in range(PAST + first, PAST + end):
-                    missing += 1 - track.there[i]
-            if missing == EPOCH:
-                quality.lose(lately)
-            else:
-                quality.close(lately, track, PAST + first, missing, ring, state.tick + end)
-            state.epochs[number].lead[lead] = lately.state
-            number += 1
-        first = end
-
-
-@hot
-def _qualify_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, ending: int) -> None:
-    """The same for a lead that may carry beats and of which no reading is missing, nor was in the epoch that has begun:
-    nearly always.
-    """
-    lately, valid, states = state.quality[lead], track.valid, track.states
-    worst = quality.close_all(lately, track, PAST - begun, ending, state.signal.mv[lead], state.tick - begun + EPOCH)
-    for i in range(ending):
-        state.epochs[state.n_epochs + i].lead[lead] = states[i]
-    valid[:ticks] = 1
-    track.carries = worst <= NOISY
-    if worst > NOISY:
-        for i in range(ending):
-            if states[i] > NOISY:
-                first = (i + 1) * EPOCH - begun
-                valid[first : min(first + EPOCH, ticks)] = 0
-
-
-@hot
-def _stay_gone(state: Row, lead: int, epochs: int) -> None:
-    """So many epochs end in which a lead is still gone."""
-    quality.stay_lost(state.quality[lead], epochs)
-    for i in range(epochs):
-        state.epochs[state.n_epochs + i].lead[lead] = state.quality[lead].state
 
 
 @hot
