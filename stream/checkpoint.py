@@ -108,8 +108,11 @@ class Checkpoints:
     def admits(self, partition: int, bed: str, offset: int) -> bool:
         """Whether this frame of a bed is new to its state; from now on the bed is saved with the others."""
         self.homes[bed] = partition
-        self._ahead.pop(bed, None)
         return self.ledgers[partition].admits(bed, offset)
+
+    def heard(self, bed: str) -> None:
+        """The bed sent something new, so it is not silent; frames of old, sent again, would be no such sign."""
+        self._ahead.pop(bed, None)
 
     def lost(self, bed: str) -> None:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""

@@ -230,6 +230,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.DETECT, detected - began)
         self._timings.observe(Stage.CLASSIFY, judged - detected)
         for bed, sent_us in said.heard.items():
+            self._checkpoints.heard(bed)
             self._attendance.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
         await self._speaker.say(said, frames)
 

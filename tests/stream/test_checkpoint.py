@@ -221,6 +221,24 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
     assert declared == {"a": 778}
 
 
+@pytest.mark.parametrize("new", [False, True], ids=["sent again", "new"])
+async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool) -> None:
+    ward, producer = FakeWard(), Written()
+    checkpoints = Checkpoints(KafkaSettings(), 5.0, ward, Publisher(producer), None, Metrics())
+    checkpoints.ledgers[0] = Ledger(0)
+    ward.detect([frame("a", 0)])
+    checkpoints.ledgers[0].next(0)
+    checkpoints.admits(0, "a", 0)
+    checkpoints.write_ahead(["a"], 777)
+    checkpoints.ledgers[0].next(1)
+    assert checkpoints.admits(0, "a", 1)  # a frame comes before it is durable
+    if new:
+        checkpoints.heard("a")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert checkpoints.decided() == ([] if new else [("a", 777)])
+
+
 # on a real Kafka
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from stream import kafka as clients
 from stream import topics
 from stream.checkpoint import Checkpoints
 from stream.errors import KafkaError
@@ -291,9 +292,10 @@ async def test_a_bed_that_sends_nothing_new_is_silent(kafka: KafkaSettings) -> N
     async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
 
         async def again() -> None:
-            while True:
-                await send(kafka, frames[:2])
-                await asyncio.sleep(0.2)
+            async with clients.producer(kafka) as out:
+                while True:  # many in the time that it takes to make durable that the bed is silent
+                    for old in frames[:2]:
+                        await out.send_and_wait(clients.topic(kafka, topics.FRAMES), encode(old), key=b"a")
 
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(again())
