@@ -4,6 +4,8 @@ A candidate is a peak of the feature (`detector.qrs`). What speaks for a beat is
 beats before it, in the lead that rests most as well as in all of them; that it has their shape; that it comes when a
 beat is due. What speaks against is a signal that never rests, peaks refused that were as high, a height that is not
 steep (a T wave), a baseline that moves more than the peak, a peak that is long in coming (electrode motion).
+Electrodes that move make waves as high as a QRS complex and seldom as *sharp*: so the second differences of the signal
+(20 to 43 Hz) are set against those of the shape, in size and in likeness.
 
 Its *shape* is the signal without baseline around it, in all leads together, against two shapes learned from the beats
 found: of the usual beat and of the ectopic one. Likeness is the weighted mean of the leads' correlations at the best of
@@ -37,7 +39,10 @@ from detector.score import (
     M_NOISE,
     M_ON_TIME,
     M_ONE,
+    M_REFUSED_SHARPNESS,
     M_RESTLESS,
+    M_SHARP_LIKENESS,
+    M_SHARPNESS,
     M_SIZE,
     M_SIZE_IN_T,
     M_STEEPNESS,
@@ -81,6 +86,7 @@ TRUSTED: Final = 2.0  # beats of a shape that counts
 OFTEN: Final = 30.0  # beats of a shape remembered at most
 DRIFT: Final = 24  # steps up to the envelope's peak over which the unfiltered signal's way is taken (192 ms)
 DRIFT_UV: Final = 5.0  # µV below which neither that way nor a size says anything
+SHARP_UV: Final = 5.0  # µV below which a second difference says nothing
 NOISIEST: Final = 2.0  # envelope of refused peaks over that of a beat; more says no more
 WIDTH: Final = 19  # steps before the peak in which the feature may already be half as high (152 ms)
 WANE: Final = 0.98  # what the other shape keeps of its count at each beat
@@ -148,6 +154,11 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     likeness = candidate.likeness if known else UNKNOWN
     candidate.measures[M_LIKENESS] = likeness
     candidate.measures[M_LIKENESS_SQUARED] = likeness * abs(likeness)
+    candidate.measures[M_SHARPNESS] = candidate.measures[M_HEIGHT]
+    candidate.measures[M_SHARP_LIKENESS] = likeness
+    candidate.measures[M_REFUSED_SHARPNESS] = state.refused_sharpness
+    if known:
+        _sharpen(state, desk)
     begins = state.n < BEGIN and candidate.at - state.heard < BEGIN_STEPS
     candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
@@ -277,6 +288,34 @@ def _compare(state: Row, desk: Row) -> None:
             likest = likeness if trusted else likest
     candidate.fit, candidate.likeness = best, likest
     candidate.shape, candidate.shift = which, where
+
+
+@hot
+def _sharpen(state: Row, desk: Row) -> None:
+    """How sharp the signal is, and how alike in that, against the likest shape; as was set before where none is."""
+    candidate = state.candidate
+    weights = sharpness = likeness = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0:
+            _bend(state.shape.points[candidate.shape, lead], 0, desk.usual_bend)
+            usual = math.sqrt(_both(desk.usual_bend, 0, desk.usual_bend))
+            if usual > 0.0:
+                _bend(candidate.near[lead], candidate.shift, desk.bend)
+                size = math.sqrt(_both(desk.bend, 0, desk.bend))
+                weight = state.usual[lead].weight
+                weights += weight
+                sharpness += weight * math.log((size * PER_BAND + SHARP_UV) / (usual * PER_BAND + SHARP_UV))
+                likeness += weight * (_both(desk.bend, 0, desk.usual_bend) / (size * usual + 1e-9))
+    if weights > 0.0:
+        candidate.measures[M_SHARPNESS] = sharpness / weights
+        candidate.measures[M_SHARP_LIKENESS] = likeness / weights
+
+
+@hot
+def _bend(values: Array, first: int, out: Array) -> None:
+    """Second differences of the `POINTS` values from `first` on; the last two of `out` stay 0."""
+    for k in range(POINTS - 2):
+        out[k] = values[first + k] - 2.0 * values[first + k + 1] + values[first + k + 2]
 
 
 @hot

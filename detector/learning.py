@@ -15,6 +15,7 @@ from detector.candidate import begin as begin_shape
 from detector.envelope import SETTLE
 from detector.feature import LEARNED, is_heard
 from detector.jit import hot
+from detector.score import M_SHARPNESS
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
@@ -65,6 +66,9 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
+    state.refused[state.n_refused % KEPT] = candidate.measures[M_SHARPNESS]
+    state.n_refused += 1
+    state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
         if is_heard(state, lead):
             refuse(state.usual[lead], state.at_best[lead])

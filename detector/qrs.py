@@ -46,6 +46,7 @@ SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate i
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
+BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
 SOON: Final = 2 * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
 LATEST: Final = 2 * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
@@ -79,6 +80,9 @@ QRS = np.dtype(
         ("kept_slope", "f8"),
         ("kept_envelope", "f8", (LEADS,)),
         ("kept_size", "f8", (LEADS,)),
+        ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
+        ("n_refused", "i8"),
+        ("refused_sharpness", "f8"),  # its median
         ("n", "i8"),  # beats found
         ("first", "i8"),  # first step; -1 before it
         ("heard", "i8"),  # step of the first reading of any lead; -1 before it
@@ -123,6 +127,9 @@ def begin(state: Row) -> None:
     state.kept_slope = 0.0
     state.kept_envelope[:] = 0.0
     state.kept_size[:] = 0.0
+    state.refused[:] = 0.0
+    state.n_refused = 0
+    state.refused_sharpness = BLUNT
     state.n = 0
     state.first = -1
     state.heard = -1

@@ -28,12 +28,14 @@ from detector.types import Array
 MEASURES: Final = (
     "one", "height", "steepness", "least", "most", "on time", "due", "likeness", "likeness squared", "restless",
     "steepness in T", "size", "size in T", "height at rest", "noise", "drift", "width",
+    "sharpness", "sharp likeness", "refused sharpness",
 )  # fmt: skip
 COUNT: Final = len(MEASURES)
 # Where each of them lies.
 (
     M_ONE, M_HEIGHT, M_STEEPNESS, M_LEAST, M_MOST, M_ON_TIME, M_DUE, M_LIKENESS, M_LIKENESS_SQUARED, M_RESTLESS,
     M_STEEPNESS_IN_T, M_SIZE, M_SIZE_IN_T, M_HEIGHT_AT_REST, M_NOISE, M_DRIFT, M_WIDTH,
+    M_SHARPNESS, M_SHARP_LIKENESS, M_REFUSED_SHARPNESS,
 ) = range(COUNT)  # fmt: skip
 UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts not seen
 OUT: Final = "out"  # how the last row is called
