@@ -3,6 +3,7 @@
     python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
     python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
+    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # as many rounds again, from those
     python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
@@ -54,6 +55,8 @@ STEPS: Final = 100  # of the optimizer a round; it goes on from the round before
 BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, after it
 PART: Final = 1 << 14  # candidates at once: they fit into the processor's cache
 STEADY: Final = 3e-5  # penalty on the units' squared weights: less forgets hearts not seen, more the noise
+#: What speaks through the units alone: the straight sum grows without bound where no record has been.
+BOUNDED: Final = ("sharpness", "sharp likeness", "refused sharpness")
 #: Where fitting begins: height and shape alone.
 FIRST: Final = {"one": 2.5, "height": 1.5, "steepness": 1.5, "likeness": 0.5}
 
@@ -146,11 +149,13 @@ class _Score(torch.nn.Module):
         self.straight = torch.nn.Linear(COUNT, 1, bias=False)
         self.units = torch.nn.Linear(COUNT, UNITS, bias=False)
         self.out = torch.nn.Linear(UNITS, 1, bias=False)
+        self.unbounded = torch.tensor([[float(name not in BOUNDED) for name in MEASURES]])
 
     def forward(self, measures: torch.Tensor) -> torch.Tensor:
         """Log odds (n,) of measures (n, COUNT)."""
         bent = torch.nn.functional.softsign(self.units(measures))
-        odds: torch.Tensor = (self.straight(measures) + self.out(bent))[:, 0]
+        straight = torch.nn.functional.linear(measures, self.straight.weight * self.unbounded)
+        odds: torch.Tensor = (straight + self.out(bent))[:, 0]
         return odds
 
 
@@ -187,7 +192,7 @@ def fit_score(heard: Iterable[Heard], begin: Floats) -> Floats:
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     weights = np.zeros((COUNT + 1, UNITS + 1))
-    weights[:-1, :1] = network.straight.weight.detach().double().numpy().T
+    weights[:-1, :1] = (network.straight.weight * network.unbounded).detach().double().numpy().T
     weights[:-1, 1:] = network.units.weight.detach().double().numpy().T
     weights[:-1] /= spread[:, None]
     weights[0] -= middle[1:] @ weights[1:-1]
@@ -256,11 +261,12 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--begin", action="store_true", help="weights of first beats: with begins, from the package's")
+    parser.add_argument("--more", action="store_true", help="go on from the package's weights")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
-    begun = WEIGHTS[0] if given.begin else first_weights()
+    begun = WEIGHTS[0] if given.begin or given.more else first_weights()
     runs_there = _load(folders, given.begin)
     runs = list(_RUNS)
     subjects = sorted({run.case.record for run in runs})

@@ -30,7 +30,7 @@ from model.strip import Strip
 
 REAL: Final = ("mitdb", "svdb")
 MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
-CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
+CLEAN, ONE_LEAD, NOISY = 1.0, 0.6, 0.15  # what a candidate counts for: many devices have but one lead
 TACHYCARDIA: Final = "tachycardia"  # how the composed ones are called
 MINUTES: Final = 12.0  # of each record that are taken for them
 EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is

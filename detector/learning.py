@@ -23,6 +23,7 @@ OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it an
 MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
+BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
 

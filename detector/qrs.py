@@ -32,7 +32,7 @@ from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest,
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
 from detector.jit import hot
 from detector.lanes import SINGLES
-from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
+from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, PAST, locate
 from detector.types import LEADS, RATE, RING, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
@@ -41,12 +41,12 @@ DROP: Final = 0.6  # share of its height to which the feature must fall to close
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
 DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
+TALL: Final = 1.0  # feature from which on a peak is no P wave, and waits for no QRS behind it
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
-BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
 SOON: Final = 2 * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
 LATEST: Final = 2 * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
@@ -334,7 +334,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
         overdue = state.n >= WEIGHED and step - state.last > _patience(state)
         if overdue or (refused and state.kept > 0.0):
-            if state.kept > -SEARCHED:
+            if state.kept > -SEARCHED and step - state.kept_at <= SEARCH_LIMIT + DOUBTED:  # later, its signal is gone
                 found = True
                 searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:
@@ -369,7 +369,8 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
         candidate.score = UNLIKELY
         if state.best_at - state.last > REFRACTORY and is_peak(desk, index):
             weigh(state, desk, index)
-        state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
+        doubtful = 0.0 < candidate.score <= DOUBT and candidate.height < TALL
+        state.weighed = DOUBTFUL if doubtful else YES
 
 
 @hot

@@ -186,7 +186,8 @@ class QrsTwin:
 
     @property
     def _doubtful(self) -> bool:
-        return self.candidate is not None and 0.0 < self.candidate.score <= qrs.DOUBT
+        low = self.best < np.float32(qrs.TALL)
+        return self.candidate is not None and bool(low) and 0.0 < self.candidate.score <= qrs.DOUBT
 
     def _judge(self, one: Candidate, now: int, closed: bool) -> Peak | None:
         if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
@@ -270,7 +271,7 @@ class QrsTwin:
             "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
             "sharpness": one.sharpness,
             "sharp likeness": sharp_likeness,
-            "refused sharpness": _median(self.refused) if self.refused else qrs.BLUNT,
+            "refused sharpness": _median(self.refused) if self.refused else learning.BLUNT,
         }
         units = [0.0] * (UNITS + 1)
         *rows, out = self.weights[self.n < BEGIN and one.at - self.begun < BEGIN_STEPS]
@@ -291,7 +292,7 @@ class QrsTwin:
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
-        if one.score <= -candidate.SEARCHED:
+        if one.score <= -candidate.SEARCHED or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
