@@ -327,7 +327,7 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
         overdue = state.n >= WEIGHED and step - state.last > _patience(state)
         if overdue or (refused and state.kept > 0.0):
-            if state.kept > -SEARCHED:
+            if state.kept > -SEARCHED and step - state.kept_at <= SEARCH_LIMIT + DOUBTED:  # later, its signal is gone
                 found = True
                 searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:

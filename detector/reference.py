@@ -335,7 +335,7 @@ class QrsTwin:
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
-        if one.score <= -candidate.SEARCHED:
+        if one.score <= -candidate.SEARCHED or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
