@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector import desk as desks
@@ -329,6 +329,20 @@ def test_the_search_back_does_not_wait_for_ever(size: float) -> None:
     (late,) = small_last_beat(50, 0.01, 3600, size)
     assert late["strength"] < 0
     assert late["found"] - late["tick"] <= qrs.LATEST
+
+
+@given(hz=st.floats(1.0, 24.0), uv=st.integers(50, 3000))
+@example(hz=3.5, uv=3000)
+@example(hz=3.8, uv=650)
+@example(hz=16.0, uv=300)
+@example(hz=21.3, uv=1500)
+@settings(max_examples=25, deadline=None)
+def test_waves_that_swell_are_not_told_when_their_signal_is_gone(hz: float, uv: int) -> None:
+    """Each is doubtful and outdone by the next, before there are beats to say when one is overdue."""
+    time = np.arange(12 * RATE)
+    mv = 0.001 * np.linspace(1, uv, len(time)) * np.sin(2 * np.pi * hz / RATE * time)
+    _, found = detect(np.stack([mv, mv], axis=1))
+    assert (found["found"] - found["tick"] <= qrs.LATEST).all()
 
 
 @pytest.mark.parametrize("size", [0.22, 0.24, 0.26, 0.28])

@@ -203,13 +203,19 @@ async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
     assert declared.keys() == set(beds[20:])
 
 
-async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None:
-    ward, producer = FakeWard(), Written()
-    checkpoints = Checkpoints(KafkaSettings(), 0.2, ward, Publisher(producer), None, Metrics())
+def of_one_bed(period_s: float) -> Checkpoints:
+    """One bed, "a", of which one frame has come."""
+    ward = FakeWard()
+    checkpoints = Checkpoints(KafkaSettings(), period_s, ward, Publisher(Written()), None, Metrics())
     checkpoints.ledgers[0] = Ledger(0)
     ward.detect([frame("a", 0)])
     checkpoints.ledgers[0].next(0)
     checkpoints.admits(0, "a", 0)
+    return checkpoints
+
+
+async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None:
+    checkpoints = of_one_bed(0.2)
     declared: dict[str, int] = {}
     checkpoints.turn(-1.0)
     for second in range(2):  # its turn comes in the very moment in which it is asked for
@@ -223,12 +229,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
 
 @pytest.mark.parametrize("new", [False, True], ids=["sent again", "new"])
 async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool) -> None:
-    ward, producer = FakeWard(), Written()
-    checkpoints = Checkpoints(KafkaSettings(), 5.0, ward, Publisher(producer), None, Metrics())
-    checkpoints.ledgers[0] = Ledger(0)
-    ward.detect([frame("a", 0)])
-    checkpoints.ledgers[0].next(0)
-    checkpoints.admits(0, "a", 0)
+    checkpoints = of_one_bed(5.0)
     checkpoints.write_ahead(["a"], 777)
     checkpoints.ledgers[0].next(1)
     assert checkpoints.admits(0, "a", 1)  # a frame comes before it is durable

@@ -22,6 +22,7 @@ from stream.kafka import Consumer
 from stream.publisher import Publisher
 from stream.service import Service
 from stream.settings import KafkaSettings
+from stream.snapshots import Snapshot
 from stream.suspension import Pulse
 from stream.wire import Rule
 from tests.stream.fake import FakeWard
@@ -301,6 +302,36 @@ async def test_a_bed_that_sends_nothing_new_is_silent(kafka: KafkaSettings) -> N
             sending = tasks.create_task(again())
             await until(lambda: counter(service, "telebeat_beds_silent") == 1)
             sending.cancel()
+
+
+async def test_a_bed_heard_before_its_silence_is_durable_is_not_silent(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    write = Checkpoints._write_ahead
+
+    async def held_up(checkpoints: Checkpoints, copies: list[Snapshot]) -> None:
+        if begun.is_set():
+            return  # on a slow machine it is silent once more before all this is over
+        begun.set()
+        await go_on.wait()
+        await write(checkpoints, copies)
+        written.set()
+
+    monkeypatch.setattr(Checkpoints, "_write_ahead", held_up)
+    await topics.create(kafka)
+    frames = stream_of("a", 8)
+    await send(kafka, frames[:4])
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+        await asyncio.wait_for(begun.wait(), 30)
+        await send(kafka, frames[4:])
+        await until(read_all(service, len(frames)))
+        go_on.set()
+        await asyncio.wait_for(written.wait(), 30)
+        for _ in range(3):  # a turn later it would have been decided, and another later said
+            turn = service._last_turn
+            await until(lambda turn=turn: service._last_turn > turn)  # type: ignore[misc]
+        assert counter(service, "telebeat_alerts_raised_total", rule="bed_silent", priority="low") == 0
 
 
 async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSettings) -> None:
