@@ -67,9 +67,10 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
-    state.refused[state.n_refused % KEPT] = candidate.measures[M_SHARPNESS]
-    state.n_refused += 1
-    state.refused_sharpness = median(state.refused, state.n_refused)
+    if candidate.known:
+        state.refused[state.n_refused % KEPT] = candidate.measures[M_SHARPNESS]
+        state.n_refused += 1
+        state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
         if is_heard(state, lead):
             refuse(state.usual[lead], state.at_best[lead])

@@ -24,7 +24,7 @@ import numpy as np
 
 from detector import lanes
 from detector.arrays import copy_singles
-from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
+from detector.candidate import BACK, CANDIDATE, LOST, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
@@ -303,10 +303,7 @@ def _patience(state: Row) -> int:
 
 @hot
 def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
-    """Decide what `_scan` has stopped for, at step `index` of this call; True when `peak` is a beat found.
-
-    `since` are the steps that the filters have gone on since.
-    """
+    """Decide what `_scan` stopped for, at `index` of this call, `since` steps of the filters ago; is `peak` a beat?"""
     feature = desk.feature[BACK + index]
     found = refused = False
     begun, drop, wait = _terms(state.wary, state.weighed)
@@ -334,8 +331,9 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
         overdue = state.n >= WEIGHED and step - state.last > _patience(state)
         if overdue or (refused and state.kept > 0.0):
-            if state.kept > -SEARCHED and step - state.kept_at <= SEARCH_LIMIT + DOUBTED:  # later, its signal is gone
-                found = True
+            enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
+            found = state.kept > enough and step - state.kept_at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
+            if found:
                 searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:
                     take_back(desk, step, state.kept)

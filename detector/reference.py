@@ -201,7 +201,8 @@ class QrsTwin:
             self._accept(one, searched=False)
             return Peak(self.last_r, 2 * now + 1, one.score, chosen)
         self._keep(one)
-        self.refused.append(one.sharpness)
+        if one.known:
+            self.refused.append(one.sharpness)
         for lead in self.leads:
             if lead.heard:
                 lead.refused.append(lead.at_best)
@@ -211,6 +212,7 @@ class QrsTwin:
     def _weigh(self, one: Candidate, now: int) -> None:
         back = now - one.at
         since = one.at - self.last
+        lost = one.at - self.sure > candidate.LOST
         slope = size = weights = restless = at_rest = noise = drift = 0.0
         heard = []
         envelopes = []
@@ -226,7 +228,7 @@ class QrsTwin:
             level = max(lead.level, usual.FLOOR)
             envelopes.append(lead.at_best / level)
             slope += lead.weight * (lead.steepest(back) / level)
-            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else float(self.best))
+            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 and not lost else float(self.best))
             weights += lead.weight
             noise += lead.weight * min(lead.noise / level, candidate.NOISIEST)
             moved = lead.moved(back, candidate.DRIFT) + candidate.DRIFT_UV
@@ -244,13 +246,11 @@ class QrsTwin:
         before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
         weights_of = [lead.weight if gain > 0.0 else 0.0 for lead, gain in zip(self.leads, self.gains, strict=True)]
         likeness = self.shapes.compare(one, weights_of)
-        known = sum(self.shapes.seen) >= candidate.KNOWN and likeness > -2.0
+        known = one.known = sum(self.shapes.seen) >= candidate.KNOWN and likeness > -2.0 and not lost
         likeness = likeness if known else candidate.UNKNOWN
         height = math.log(float(self.best) + 0.02)
-        one.sharpness, sharp_likeness = (self.shapes.sharpness(one, weights_of) if known else None) or (
-            height,
-            likeness,
-        )
+        sharp = self.shapes.sharpness(one, weights_of) if known else None
+        one.sharpness, sharp_likeness = sharp or (0.0, likeness)
         measures = {
             "one": 1.0,
             "height": height,
@@ -292,7 +292,8 @@ class QrsTwin:
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
-        if one.score <= -candidate.SEARCHED or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
+        enough = -candidate.SEARCHED if now - self.last <= candidate.LOST else 0.0
+        if one.score <= enough or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))

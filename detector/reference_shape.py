@@ -23,6 +23,7 @@ class Candidate:
     sharpness: float = 0.0
     shift: int = 0
     fit: float = -2.0
+    known: bool = False
     envelopes: list[float] = field(default_factory=list)
 
 
@@ -63,18 +64,20 @@ class ShapesTwin:
         return counted
 
     def sharpness(self, one: Candidate, weights: Sequence[float]) -> tuple[float, float] | None:
-        """How sharp a candidate is against its shape, and how alike in that."""
+        """How sharp a candidate is for its size, against its shape, and how alike in that."""
         total = sharpness = likeness = 0.0
         for weight, near, points in zip(weights, one.near, self.points[one.shape], strict=True):
             usual_bend = _bend(points)
             known = math.sqrt(_both(usual_bend, usual_bend))
             if weight > 0.0 and known > 0.0:
-                bend = _bend(near[one.shift : one.shift + candidate.POINTS])
-                size = math.sqrt(_both(bend, bend))
-                uv, usual_uv = (value * PER_BAND + candidate.SHARP_UV for value in (size, known))
+                part = near[one.shift : one.shift + candidate.POINTS]
+                bend = _bend(part)
+                bent = math.sqrt(_both(bend, bend))
+                sizes = (bent, math.sqrt(_both(points, points) + 1e-9), known, math.sqrt(_both(part, part) + 1e-9))
+                sharp, whole, usual_sharp, usual_whole = (value * PER_BAND + candidate.SHARP_UV for value in sizes)
                 total += weight
-                sharpness += weight * math.log(uv / usual_uv)
-                likeness += weight * (_both(bend, usual_bend) / (size * known + 1e-9))
+                sharpness += weight * math.log(sharp * whole / (usual_sharp * usual_whole))
+                likeness += weight * (_both(bend, usual_bend) / (bent * known + 1e-9))
         return (sharpness / total, likeness / total) if total > 0.0 else None
 
     def learn(self, one: Candidate) -> None:

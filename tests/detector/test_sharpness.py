@@ -74,7 +74,7 @@ def test_beats_are_as_sharp_as_usual_and_a_round_wave_as_high_is_not(noise_mv: f
 
 def test_what_was_refused_last_is_remembered() -> None:
     found = candidates(ecg(60.0, 45.0, noise_mv=0.2, seed=3)[0])
-    measures, refused = found["measures"], found["score"] < 0.0
+    measures, refused = found["measures"], (found["score"] < 0.0) & (found["known"] == 1)
     assert refused.sum() > 20
     for k in np.flatnonzero(refused)[20:]:
         assert measures[k, M_REFUSED_SHARPNESS] == np.median(measures[:k][refused[:k], M_SHARPNESS][-8:])
@@ -84,7 +84,7 @@ def test_what_was_refused_last_is_remembered() -> None:
 def test_the_same_form_is_alike_at_any_size(width: float, times: float) -> None:
     found = measured(shapes_of(gaussian(width)), gaussian(width, MIDDLE, 1000.0 * times), weights=(1.0,))
     assert found is not None
-    assert found[0] == pytest.approx(np.log(times), abs=0.05)
+    assert found[0] == pytest.approx(0.0, abs=0.05)
     assert found[1] == pytest.approx(1.0, abs=1e-4)
 
 
