@@ -4,7 +4,7 @@
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
     python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
     python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # as many rounds again, from those
-    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # the same, going on from the package's
+    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # goes on from the package's
     python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
@@ -265,6 +265,8 @@ def main() -> None:
     parser.add_argument("--more", action="store_true", help="go on from the package's weights")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
+    if given.folds and (given.more or given.begin):
+        parser.error("weights that have seen all subjects cannot be cross-validated: --more and --begin need --folds 0")
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
     begun = WEIGHTS[0] if given.begin or given.more else first_weights()

@@ -82,7 +82,7 @@ SHAPES: Final = 2  # the usual beat and the ectopic one
 SAME: Final = 0.7  # likeness from which on a beat is of a known shape
 LEARN: Final = 0.15  # share of a new beat in its shape
 KNOWN: Final = 4.0  # beats that make the shapes count
-LOST: Final = 2250  # steps without a sure beat after which shapes and sizes no longer count (18 s)
+LOST: Final = 2250  # steps without a beat but by search back after which shapes and sizes do not count (18 s)
 TRUSTED: Final = 2.0  # beats of a shape that counts
 OFTEN: Final = 30.0  # beats of a shape remembered at most
 DRIFT: Final = 24  # steps up to the envelope's peak over which the unfiltered signal's way is taken (192 ms)
@@ -150,7 +150,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
         heard += desk.gain[lead] > 0.0
     if heard == 0:  # all leads were lost on the way down
         return
-    lost = candidate.at - state.sure > LOST  # what beats looked like says nothing any more
+    lost = candidate.at - state.sure > LOST  # what beats looked like says nothing until there is one again
     _measure(state, desk, index, state.best_at - state.last, lost)
     _compare(state, desk)
     known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0 and not lost
@@ -298,7 +298,7 @@ def _compare(state: Row, desk: Row) -> None:
 def _sharpen(state: Row, desk: Row) -> None:
     """How sharp the signal is for its size, and how alike in that, against the likest shape.
 
-    As was set before where none is known. For its size: so it is bounded, whatever the shape was learned from.
+    As was set before where none is known. Set against its size, it says nothing of how high the shape's beats were.
     """
     candidate = state.candidate
     weights = sharpness = likeness = 0.0

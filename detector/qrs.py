@@ -9,8 +9,8 @@ After Pan and Tompkins 1985 and Hamilton 2002 in its refractory period, T-wave s
 from them: the leads speak together, there is no threshold but one score of all that is known of a candidate, and a
 decision falls as soon as it is sure. A candidate that scores well is told when the feature has begun to fall, about
 150 ms after the R peak; one that scores less when it has fallen far or nothing higher has come for a while. A doubtful
-one waits nearly its whole refractory period, in which a P wave's own QRS shows and takes its place. The search back
-takes the one best candidate kept for it and never reads the signal again.
+one, unless as high as a usual beat, waits nearly its whole refractory period, in which a P wave's own QRS shows and
+takes its place. The search back takes the one best candidate kept for it and never reads the signal again.
 
 Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too; where a
 lead comes or goes, one look at the rest of the call.
@@ -41,7 +41,7 @@ DROP: Final = 0.6  # share of its height to which the feature must fall to close
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
 DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
-TALL: Final = 1.0  # feature from which on a peak is no P wave, and waits for no QRS behind it
+TALL: Final = 1.0  # feature from which on a peak is hardly a P wave, and waits for no QRS behind it
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s

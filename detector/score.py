@@ -7,8 +7,8 @@ straight sum can tell both. The sum is the log odds of a beat.
 The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
 straight, the others into the units; the last row from the units on. Those in `score_begin.csv` hold for a bed's first
-beats, while little is known of it: they went on from there with begins amid noise among the records, and are less sure
-of a swing.
+beats, while little is known of it: they went on from earlier ones with begins amid noise among the records, are less
+sure of a swing, and give sharpness no weight.
 """
 
 from __future__ import annotations
