@@ -155,7 +155,8 @@ def _without_beats(rng: np.random.Generator, kind: str, time: Floats, level: Flo
     if kind == "artefact":
         apart_s, high_mv = np.exp(rng.uniform(np.log((0.01, 5.0)), np.log((0.3, 30.0))))
         spikes = time % apart_s < (0.5 * apart_s if rng.random() < 0.5 else 2.0 / rate)
-        return level + high_mv * spikes[:, None] * rng.choice((-1.0, 0.0, 1.0), LEADS)
+        pulses: Floats = high_mv * spikes[:, None] * rng.choice((-1.0, 0.0, 1.0), LEADS)
+        return level + pulses
     wander = np.cumsum(rng.normal(0.0, rng.uniform(0.0, 0.03) / np.sqrt(rate), (len(time), LEADS)), axis=0)
     still = wander + rng.normal(0.0, rng.uniform(0.0, 0.02), (len(time), LEADS))
     still += rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.5) * time + rng.random()))[:, None]
