@@ -3,6 +3,8 @@
     python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
     python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
+    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # as many rounds again, from those
+    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # goes on from the package's
     python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
@@ -10,6 +12,9 @@ are labelled by the reference beats (the highest one within -100 and +200 ms of 
 score (`detector.score`) is fitted to the candidates of the last rounds, and it runs again. Records: mitdb and svdb, and
 mitdb mixed with electrode motion and muscle noise, all with both leads and with the first alone; a subject's mixes are
 in his fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
+
+Fitting from nothing ends in one hollow or another. The package's weights have come by several runs with ``--more`` as
+measures were added, and are the mean of those of the last two, which one test or another found wanting alone.
 
 What else it is fitted to, and why, says `benchmarks.qrs_runs`.
 """
@@ -150,7 +155,8 @@ class _Score(torch.nn.Module):
     def forward(self, measures: torch.Tensor) -> torch.Tensor:
         """Log odds (n,) of measures (n, COUNT)."""
         bent = torch.nn.functional.softsign(self.units(measures))
-        odds: torch.Tensor = (self.straight(measures) + self.out(bent))[:, 0]
+        straight = self.straight(measures)
+        odds: torch.Tensor = (straight + self.out(bent))[:, 0]
         return odds
 
 
@@ -256,11 +262,14 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--begin", action="store_true", help="weights of first beats: with begins, from the package's")
+    parser.add_argument("--more", action="store_true", help="go on from the package's weights")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
+    if given.folds and (given.more or given.begin):
+        parser.error("weights that have seen all subjects cannot be cross-validated: --more and --begin need --folds 0")
     console = Console(width=150)
     folders = data_dirs(given.data_dir)
-    begun = WEIGHTS[0] if given.begin else first_weights()
+    begun = WEIGHTS[0] if given.begin or given.more else first_weights()
     runs_there = _load(folders, given.begin)
     runs = list(_RUNS)
     subjects = sorted({run.case.record for run in runs})

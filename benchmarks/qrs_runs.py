@@ -1,4 +1,4 @@
-"""What the QRS detector's score is fitted to: records, mixes with noise, composed tachycardias, and begins.
+"""What the QRS detector's score is fitted to: records, mixes with noise, what they lack composed, and begins.
 
 Records of mitdb and svdb, and mitdb mixed with electrode motion and muscle noise, each with both leads and with the
 first alone. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
@@ -6,6 +6,10 @@ first alone. Noise counts less than clean signal, so that it decides only where 
 What those records lack are ventricular tachycardias that last, whose beats are as wide, early and restless as moving
 electrodes: without them the score learns to refuse every other of their beats. So they are composed into mitdb: runs
 of wide waves, 120 to 270 a minute, of any size, width and polarity, with T waves.
+
+Nor do they hold hearts that stand still, atria that beat alone, electrodes that come off and on, or something far
+higher than a heart: what is never seen may be taken for anything. They too are composed into mitdb, and what comes of
+them is the record's own rhythm again.
 
 Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So, for the weights of the
 first beats, pieces are cut out of them and heard as a bed's begin, many of them amid noise: a score that knows quiet
@@ -20,20 +24,31 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from detector.types import LEADS
 from model import noise
 from model.bench import Case
 from model.cases import cases, expand, mixed_db
 from model.ec57 import Annotations
+from model.ec57.annotations import CLASS_OF
 from model.strip import Strip
+
+Floats = npt.NDArray[np.float64]
 
 REAL: Final = ("mitdb", "svdb")
 MIXES: Final = ("noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6", "noise-ma-6", "noise-ma-0")
-CLEAN, ONE_LEAD, NOISY = 1.0, 0.3, 0.15  # what a candidate counts for
+CLEAN, ONE_LEAD, NOISY = 1.0, 0.6, 0.15  # what a candidate counts for: many devices have but one lead
+FAST: Final = 0.6  # ... and of a tachycardia: half an hour of it lies among 30 hours
+SELDOM: Final = 0.3  # and one of what hardly ever happens
 TACHYCARDIA: Final = "tachycardia"  # how the composed ones are called
 MINUTES: Final = 12.0  # of each record that are taken for them
+SPAN_OF_BEATS: Final = (0.5, 99.5)  # percentiles of a lead between which its beats lie
 EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is
+INTERRUPTED: Final = "interrupted"  # and those with what no heart makes
+STOPS_S: Final = (4.0, 25.0)  # how long: from 18 s on what beats looked like no longer counts
+HIGHEST_P_MV: Final = 0.25  # what is higher than a P wave may be a beat
+KINDS: Final = ("stands still", "atria alone", "off", "artefact")
 BEGIN: Final = "begin"  # how the pieces are called
 BEGIN_S: Final = 30.0  # length of a piece
 #: Of which records pieces are cut, how many of each, and what their candidates count for.
@@ -110,6 +125,51 @@ def with_tachycardias(case: Case, seed: int) -> Case:
     return Case(TACHYCARDIA, case.record, Strip.of_mv(mv, rate), truth)
 
 
+def with_interruptions(case: Case, seed: int) -> Case:
+    """A record's first minutes with no beats in every third stretch: asystole, P waves alone, leads off, artefacts."""
+    rng = np.random.default_rng(seed)
+    rate = case.strip.rate_hz
+    strip = case.strip.start(60.0 * MINUTES)
+    mv = strip.mv
+    span = np.ptp(np.nanpercentile(mv, SPAN_OF_BEATS, axis=0), axis=0)
+    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
+    at = np.array([s for s, y in beats.items() if y in CLASS_OF])
+    for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S)):
+        ends = np.array([start_s, start_s + rng.uniform(*STOPS_S)]) * rate
+        after = np.searchsorted(at, ends)
+        first, end = (at[after - 1] + at[after]) // 2  # no beat is cut in two
+        beats = {s: y for s, y in beats.items() if not first <= s < end or y not in CLASS_OF}
+        kind = KINDS[turn % len(KINDS)]
+        if kind == "artefact":  # what may well look like beats teaches nothing; what comes of it does
+            beats |= {first: "[", end - 1: "]"}
+        mv[first:end] = _without_beats(rng, kind, np.arange(end - first) / rate, mv[first], span)
+    truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
+    return Case(INTERRUPTED, case.record, Strip.of_mv(mv, rate), truth)
+
+
+def _without_beats(rng: np.random.Generator, kind: str, time: Floats, level: Floats, span: Floats) -> Floats:
+    """Millivolts (instants, LEADS) of one of `KINDS` at these seconds, from these levels on; beats have that span."""
+    rate = 1.0 / time[1]
+    if kind == "off":
+        return np.full((len(time), LEADS), rng.choice((np.nan, 0.0)))
+    if kind == "artefact":
+        apart_s, high_mv = np.exp(rng.uniform(np.log((0.01, 5.0)), np.log((0.3, 30.0))))
+        spikes = time % apart_s < (0.5 * apart_s if rng.random() < 0.5 else 2.0 / rate)
+        pulses: Floats = high_mv * spikes[:, None] * rng.choice((-1.0, 0.0, 1.0), LEADS)
+        return level + pulses
+    wander = np.cumsum(rng.normal(0.0, rng.uniform(0.0, 0.03) / np.sqrt(rate), (len(time), LEADS)), axis=0)
+    still = wander + rng.normal(0.0, rng.uniform(0.0, 0.02), (len(time), LEADS))
+    still += rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.5) * time + rng.random()))[:, None]
+    if kind == "atria alone":
+        interval = 60.0 / rng.uniform(50.0, 130.0)
+        width, size = rng.uniform(0.015, 0.03), np.minimum(rng.uniform(0.05, 0.2) * span, HIGHEST_P_MV)
+        size *= rng.choice((-1.0, 1.0), LEADS)
+        for p in np.arange(0.3, time[-1] - 0.2, interval):
+            still += size * np.exp(-0.5 * ((time - p) / width) ** 2)[:, None]
+    begun = level - still[0] if rng.random() < 0.5 else 0.0
+    return still + begun
+
+
 def begins(folders: Sequence[Path]) -> Iterator[Run]:
     """Pieces of records as the begins of beds; those of mixes lie in the noise."""
     rng = np.random.default_rng(3)
@@ -145,8 +205,13 @@ def runs_of(folders: Sequence[Path]) -> list[Run]:
         for leads in (1, 2)
     ]
     tachycardias = [
-        Run(with_tachycardias(case, seed), ONE_LEAD, leads)
+        Run(with_tachycardias(case, seed), FAST, leads)
         for seed, case in enumerate(cases(folders, REAL[0], None, None))
         for leads in (1, 2)
     ]
-    return [*found, *tachycardias]
+    interrupted = [
+        Run(with_interruptions(case, seed), SELDOM, leads)
+        for seed, case in enumerate(cases(folders, REAL[0], None, None))
+        for leads in (1, 2)
+    ]
+    return [*found, *tachycardias, *interrupted]

@@ -4,6 +4,8 @@ A candidate is a peak of the feature (`detector.qrs`). What speaks for a beat is
 beats before it, in the lead that rests most as well as in all of them; that it has their shape; that it comes when a
 beat is due. What speaks against is a signal that never rests, peaks refused that were as high, a height that is not
 steep (a T wave), a baseline that moves more than the peak, a peak that is long in coming (electrode motion).
+Electrodes that move make waves as high as a QRS complex and seldom as *sharp*: so the second differences of the signal
+(20 to 43 Hz), for its size, are set against those of the shape, and their likeness is taken.
 
 Its *shape* is the signal without baseline around it, in all leads together, against two shapes learned from the beats
 found: of the usual beat and of the ectopic one. Likeness is the weighted mean of the leads' correlations at the best of
@@ -37,7 +39,10 @@ from detector.score import (
     M_NOISE,
     M_ON_TIME,
     M_ONE,
+    M_REFUSED_SHARPNESS,
     M_RESTLESS,
+    M_SHARP_LIKENESS,
+    M_SHARPNESS,
     M_SIZE,
     M_SIZE_IN_T,
     M_STEEPNESS,
@@ -77,10 +82,12 @@ SHAPES: Final = 2  # the usual beat and the ectopic one
 SAME: Final = 0.7  # likeness from which on a beat is of a known shape
 LEARN: Final = 0.15  # share of a new beat in its shape
 KNOWN: Final = 4.0  # beats that make the shapes count
+LOST: Final = 2250  # steps without a beat but by search back after which shapes and sizes do not count (18 s)
 TRUSTED: Final = 2.0  # beats of a shape that counts
 OFTEN: Final = 30.0  # beats of a shape remembered at most
 DRIFT: Final = 24  # steps up to the envelope's peak over which the unfiltered signal's way is taken (192 ms)
 DRIFT_UV: Final = 5.0  # µV below which neither that way nor a size says anything
+SHARP_UV: Final = 5.0  # µV below which neither a second difference nor the size it is set against says anything
 NOISIEST: Final = 2.0  # envelope of refused peaks over that of a beat; more says no more
 WIDTH: Final = 19  # steps before the peak in which the feature may already be half as high (152 ms)
 WANE: Final = 0.98  # what the other shape keeps of its count at each beat
@@ -99,6 +106,7 @@ CANDIDATE = np.dtype(
         ("shift", "i8"),
         ("fit", "f8"),  # likeness to it
         ("likeness", "f8"),  # to the shapes that count
+        ("known", "i8"),  # shapes that count there are
     ],
     align=True,
 )
@@ -142,12 +150,19 @@ def weigh(state: Row, desk: Row, index: int) -> None:
         heard += desk.gain[lead] > 0.0
     if heard == 0:  # all leads were lost on the way down
         return
-    _measure(state, desk, index, state.best_at - state.last)
+    lost = candidate.at - state.sure > LOST  # what beats looked like says nothing until there is one again
+    _measure(state, desk, index, state.best_at - state.last, lost)
     _compare(state, desk)
-    known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0
+    known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0 and not lost
+    candidate.known = known
     likeness = candidate.likeness if known else UNKNOWN
     candidate.measures[M_LIKENESS] = likeness
     candidate.measures[M_LIKENESS_SQUARED] = likeness * abs(likeness)
+    candidate.measures[M_SHARPNESS] = 0.0
+    candidate.measures[M_SHARP_LIKENESS] = likeness
+    candidate.measures[M_REFUSED_SHARPNESS] = state.refused_sharpness
+    if known:
+        _sharpen(state, desk)
     begins = state.n < BEGIN and candidate.at - state.heard < BEGIN_STEPS
     candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
@@ -155,7 +170,7 @@ def weigh(state: Row, desk: Row, index: int) -> None:
 
 
 @hot
-def _measure(state: Row, desk: Row, index: int, since: int) -> None:
+def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
     """All measures but likeness; the signal around the candidate on the way."""
     candidate = state.candidate
     slope = 0.0
@@ -181,7 +196,7 @@ def _measure(state: Row, desk: Row, index: int, since: int) -> None:
         envelope = state.at_best[lead] / level
         weight = usual.weight
         slope += weight * (steepest(desk.lead[lead].work, index) / level)
-        size += weight * (size_uv / usual.size if usual.size > 0.0 else state.best)
+        size += weight * (size_uv / usual.size if usual.size > 0.0 and not lost else state.best)
         weights += weight
         noise += weight * min(usual.noise / level, NOISIEST)
         low, high = span_of(desk.lead[lead].work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
@@ -277,6 +292,39 @@ def _compare(state: Row, desk: Row) -> None:
             likest = likeness if trusted else likest
     candidate.fit, candidate.likeness = best, likest
     candidate.shape, candidate.shift = which, where
+
+
+@hot
+def _sharpen(state: Row, desk: Row) -> None:
+    """How sharp the signal is for its size, and how alike in that, against the likest shape.
+
+    As was set before where none is known. Set against its size, it says nothing of how high the shape's beats were.
+    """
+    candidate = state.candidate
+    weights = sharpness = likeness = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0:
+            _bend(state.shape.points[candidate.shape, lead], 0, desk.usual_bend)
+            usual = math.sqrt(_both(desk.usual_bend, 0, desk.usual_bend))
+            if usual > 0.0:
+                _bend(candidate.near[lead], candidate.shift, desk.bend)
+                bend, size = math.sqrt(_both(desk.bend, 0, desk.bend)), desk.size[lead, candidate.shift]
+                weight = state.usual[lead].weight
+                weights += weight
+                bent = (bend * PER_BAND + SHARP_UV) * (state.shape.size[candidate.shape, lead] * PER_BAND + SHARP_UV)
+                flat = (usual * PER_BAND + SHARP_UV) * (size * PER_BAND + SHARP_UV)
+                sharpness += weight * math.log(bent / flat)
+                likeness += weight * (_both(desk.bend, 0, desk.usual_bend) / (bend * usual + 1e-9))
+    if weights > 0.0:
+        candidate.measures[M_SHARPNESS] = sharpness / weights
+        candidate.measures[M_SHARP_LIKENESS] = likeness / weights
+
+
+@hot
+def _bend(values: Array, first: int, out: Array) -> None:
+    """Second differences of the `POINTS` values from `first` on; the last two of `out` stay 0."""
+    for k in range(POINTS - 2):
+        out[k] = values[first + k] - 2.0 * values[first + k + 1] + values[first + k + 2]
 
 
 @hot

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector.candidate import BACK, CANDIDATE, FADED, FADING, SHIFTS
+from detector.candidate import BACK, CANDIDATE, FADED, FADING, POINTS, SHIFTS
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
@@ -55,6 +55,8 @@ DESK = np.dtype(
         ("samples", SAMPLES),
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
+        ("bend", "f8", (POINTS,)),  # second differences of a candidate in a lead,
+        ("usual_bend", "f8", (POINTS,)),  # and of the likest shape
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
         ("sizes", "f4", (WINDOW,)),  # of its deflections
         ("wave", WAVE),

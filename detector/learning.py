@@ -15,6 +15,7 @@ from detector.candidate import begin as begin_shape
 from detector.envelope import SETTLE
 from detector.feature import LEARNED, is_heard
 from detector.jit import hot
+from detector.score import M_SHARPNESS
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
@@ -22,6 +23,7 @@ OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it an
 MOST: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
+BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
 
@@ -65,6 +67,10 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
 def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
+    if candidate.known:
+        state.refused[state.n_refused % KEPT] = candidate.measures[M_SHARPNESS]
+        state.n_refused += 1
+        state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
         if is_heard(state, lead):
             refuse(state.usual[lead], state.at_best[lead])

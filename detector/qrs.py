@@ -9,8 +9,8 @@ After Pan and Tompkins 1985 and Hamilton 2002 in its refractory period, T-wave s
 from them: the leads speak together, there is no threshold but one score of all that is known of a candidate, and a
 decision falls as soon as it is sure. A candidate that scores well is told when the feature has begun to fall, about
 150 ms after the R peak; one that scores less when it has fallen far or nothing higher has come for a while. A doubtful
-one waits nearly its whole refractory period, in which a P wave's own QRS shows and takes its place. The search back
-takes the one best candidate kept for it and never reads the signal again.
+one, unless as high as a usual beat, waits nearly its whole refractory period, in which a P wave's own QRS shows and
+takes its place. The search back takes the one best candidate kept for it and never reads the signal again.
 
 Bounded work: a fixed number of operations a step, plus at most one candidate a step, whose cost is fixed too; where a
 lead comes or goes, one look at the rest of the call.
@@ -24,7 +24,7 @@ import numpy as np
 
 from detector import lanes
 from detector.arrays import copy_singles
-from detector.candidate import BACK, CANDIDATE, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
+from detector.candidate import BACK, CANDIDATE, LOST, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
 from detector.candidate import begin as begin_shape
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
@@ -32,7 +32,7 @@ from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest,
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
 from detector.jit import hot
 from detector.lanes import SINGLES
-from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
+from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, PAST, locate
 from detector.types import LEADS, RATE, RING, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
@@ -41,6 +41,7 @@ DROP: Final = 0.6  # share of its height to which the feature must fall to close
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
 DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
 DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
+TALL: Final = 1.0  # feature from which on a peak is hardly a P wave, and waits for no QRS behind it
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
@@ -79,6 +80,9 @@ QRS = np.dtype(
         ("kept_slope", "f8"),
         ("kept_envelope", "f8", (LEADS,)),
         ("kept_size", "f8", (LEADS,)),
+        ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
+        ("n_refused", "i8"),
+        ("refused_sharpness", "f8"),  # its median
         ("n", "i8"),  # beats found
         ("first", "i8"),  # first step; -1 before it
         ("heard", "i8"),  # step of the first reading of any lead; -1 before it
@@ -123,6 +127,9 @@ def begin(state: Row) -> None:
     state.kept_slope = 0.0
     state.kept_envelope[:] = 0.0
     state.kept_size[:] = 0.0
+    state.refused[:] = 0.0
+    state.n_refused = 0
+    state.refused_sharpness = BLUNT
     state.n = 0
     state.first = -1
     state.heard = -1
@@ -296,10 +303,7 @@ def _patience(state: Row) -> int:
 
 @hot
 def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
-    """Decide what `_scan` has stopped for, at step `index` of this call; True when `peak` is a beat found.
-
-    `since` are the steps that the filters have gone on since.
-    """
+    """Decide what `_scan` stopped for, at `index` of this call, `since` steps of the filters ago; is `peak` a beat?"""
     feature = desk.feature[BACK + index]
     found = refused = False
     begun, drop, wait = _terms(state.wary, state.weighed)
@@ -327,8 +331,9 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
         overdue = state.n >= WEIGHED and step - state.last > _patience(state)
         if overdue or (refused and state.kept > 0.0):
-            if state.kept > -SEARCHED and step - state.kept_at <= SEARCH_LIMIT + DOUBTED:  # later, its signal is gone
-                found = True
+            enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
+            found = state.kept > enough and step - state.kept_at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
+            if found:
                 searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:
                     take_back(desk, step, state.kept)
@@ -362,7 +367,8 @@ def _weigh(state: Row, desk: Row, index: int) -> None:
         candidate.score = UNLIKELY
         if state.best_at - state.last > REFRACTORY and is_peak(desk, index):
             weigh(state, desk, index)
-        state.weighed = DOUBTFUL if 0.0 < candidate.score <= DOUBT else YES
+        doubtful = 0.0 < candidate.score <= DOUBT and candidate.height < TALL
+        state.weighed = DOUBTFUL if doubtful else YES
 
 
 @hot

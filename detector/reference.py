@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
 from detector.reference_r_peak import locate
+from detector.reference_shape import Candidate, ShapesTwin
 from detector.score import BEGIN, BEGIN_STEPS, MEASURES, UNITS
 
 
@@ -30,21 +31,6 @@ class Peak:
     found: int
     strength: float
     lead: int
-
-
-@dataclass
-class _Candidate:
-    """A peak of the feature and what is known of it."""
-
-    at: int
-    score: float = candidate.UNLIKELY
-    slope: float = 0.0
-    sizes: list[float] = field(default_factory=list)
-    near: list[list[int]] = field(default_factory=list)
-    shape: int = -1
-    shift: int = 0
-    fit: float = -2.0
-    envelopes: list[float] = field(default_factory=list)
 
 
 class QrsTwin:
@@ -67,7 +53,7 @@ class QrsTwin:
         self.gains = [np.float32(0.0)] * leads
         self.best = np.float32(0.0)
         self.best_at = 0
-        self.candidate: _Candidate | None = None
+        self.candidate: Candidate | None = None
         self.last = self.last_r = self.sure = -(10**9)
         self.last_slope = 1.0
         self.last_height = np.float32(0.0)
@@ -76,11 +62,12 @@ class QrsTwin:
         self.outdone = 0
         self.rr: list[float] = []
         self.expected = qrs.EXPECTED
-        self.kept: _Candidate | None = None
+        self.kept: Candidate | None = None
+        self.refused: list[float] = []
         self.n = 0
         self.begun = -1
         self.decisions: list[Decision] = []
-        self._forget_shapes()
+        self.shapes = ShapesTwin(leads)
 
     def step(self, mv: Sequence[float], valid: Sequence[bool] | None = None) -> Peak | None:
         """Take one tick.
@@ -137,7 +124,7 @@ class QrsTwin:
                     self._follow(now, feature)
         return peak or self._search_back(now, refused=refused)
 
-    def _keep(self, one: _Candidate | None) -> None:
+    def _keep(self, one: Candidate | None) -> None:
         if one is not None and (self.kept is None or one.score > self.kept.score):
             one.envelopes = [lead.at_best for lead in self.leads]
             self.kept = one
@@ -160,10 +147,6 @@ class QrsTwin:
             if lead.level > lowest:
                 lead.level = max(lead.level * usual.FADE, lowest)
 
-    def _forget_shapes(self) -> None:
-        self.shapes = [[[0.0] * candidate.POINTS for _ in self.leads] for _ in range(candidate.SHAPES)]
-        self.seen = [0.0] * candidate.SHAPES
-
     def _look_behind(self) -> None:
         """What was taken for a QRS may have been a P wave."""
         self.looked = True
@@ -182,7 +165,7 @@ class QrsTwin:
                     level, lead.level = lead.level, max(lead.level, _median(lead.beats))
                     raised = raised or lead.level > usual.RAISED * level
             if raised:
-                self._forget_shapes()
+                self.shapes.forget()
                 self.wary = learning.WARY
 
     def _follow(self, now: int, feature: np.float32) -> None:
@@ -192,8 +175,8 @@ class QrsTwin:
             for lead in self.leads:
                 lead.at_best = float(lead.envelope)
 
-    def _weigh_peak(self, now: int) -> _Candidate:
-        self.candidate = one = _Candidate(self.best_at)
+    def _weigh_peak(self, now: int) -> Candidate:
+        self.candidate = one = Candidate(self.best_at)
         before = self.feature[max(self.best_at - candidate.WAIT, 0) : self.best_at]
         is_peak = all(value <= self.best for value in before)
         apart = self.best_at - self.last > candidate.REFRACTORY
@@ -203,9 +186,10 @@ class QrsTwin:
 
     @property
     def _doubtful(self) -> bool:
-        return self.candidate is not None and 0.0 < self.candidate.score <= qrs.DOUBT
+        low = self.best < np.float32(qrs.TALL)
+        return self.candidate is not None and bool(low) and 0.0 < self.candidate.score <= qrs.DOUBT
 
-    def _judge(self, one: _Candidate, now: int, closed: bool) -> Peak | None:
+    def _judge(self, one: Candidate, now: int, closed: bool) -> Peak | None:
         if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
@@ -213,19 +197,22 @@ class QrsTwin:
         self.decisions.append(Decision(2 * now + 1, one.score, told))
         if told:
             self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
-            self._learn(one)
+            self.shapes.learn(one)
             self._accept(one, searched=False)
             return Peak(self.last_r, 2 * now + 1, one.score, chosen)
         self._keep(one)
+        if one.known:
+            self.refused.append(one.sharpness)
         for lead in self.leads:
             if lead.heard:
                 lead.refused.append(lead.at_best)
                 lead.noise = _median(lead.refused)
         return None
 
-    def _weigh(self, one: _Candidate, now: int) -> None:
+    def _weigh(self, one: Candidate, now: int) -> None:
         back = now - one.at
         since = one.at - self.last
+        lost = one.at - self.sure > candidate.LOST
         slope = size = weights = restless = at_rest = noise = drift = 0.0
         heard = []
         envelopes = []
@@ -241,7 +228,7 @@ class QrsTwin:
             level = max(lead.level, usual.FLOOR)
             envelopes.append(lead.at_best / level)
             slope += lead.weight * (lead.steepest(back) / level)
-            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 else float(self.best))
+            size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 and not lost else float(self.best))
             weights += lead.weight
             noise += lead.weight * min(lead.noise / level, candidate.NOISIEST)
             moved = lead.moved(back, candidate.DRIFT) + candidate.DRIFT_UV
@@ -257,12 +244,16 @@ class QrsTwin:
         tall = math.log(size + 0.05)
         steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
         before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
-        likeness = self._compare(one)
-        if self.seen[0] + self.seen[1] < candidate.KNOWN or likeness == -2.0:
-            likeness = candidate.UNKNOWN
+        weights_of = [lead.weight if gain > 0.0 else 0.0 for lead, gain in zip(self.leads, self.gains, strict=True)]
+        likeness = self.shapes.compare(one, weights_of)
+        known = one.known = sum(self.shapes.seen) >= candidate.KNOWN and likeness > -2.0 and not lost
+        likeness = likeness if known else candidate.UNKNOWN
+        height = math.log(float(self.best) + 0.02)
+        sharp = self.shapes.sharpness(one, weights_of) if known else None
+        one.sharpness, sharp_likeness = sharp or (0.0, likeness)
         measures = {
             "one": 1.0,
-            "height": math.log(float(self.best) + 0.02),
+            "height": height,
             "steepness": math.log(one.slope + 0.02),
             "least": math.log(min(envelopes) + 0.02),
             "most": math.log(max(0.0, *envelopes, 0.0) + 0.02),
@@ -278,6 +269,9 @@ class QrsTwin:
             "noise": math.log(noise / weights + 0.1),
             "drift": drift / weights,
             "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
+            "sharpness": one.sharpness,
+            "sharp likeness": sharp_likeness,
+            "refused sharpness": _median(self.refused) if self.refused else learning.BLUNT,
         }
         units = [0.0] * (UNITS + 1)
         *rows, out = self.weights[self.n < BEGIN and one.at - self.begun < BEGIN_STEPS]
@@ -287,45 +281,8 @@ class QrsTwin:
         one.score = units[0]
         for unit, weight in zip(units[1:], out[1:], strict=True):
             one.score += weight * (unit / (1.0 + abs(unit)))
-        known = self.seen[0] + self.seen[1] >= candidate.KNOWN
         if known and likeness > candidate.SELF and float(self.best) > candidate.ENOUGH:
             one.score = max(one.score, candidate.CLEAR)
-
-    def _compare(self, one: _Candidate) -> float:
-        counted = -2.0
-        for shape, seen in enumerate(self.seen):
-            if seen <= 0.0:
-                continue
-            for shift in range(candidate.SHIFTS):
-                total = weights = 0.0
-                for lead, gain, near, points in zip(self.leads, self.gains, one.near, self.shapes[shape], strict=True):
-                    if gain <= 0.0:
-                        continue
-                    part = near[shift : shift + candidate.POINTS]
-                    size = math.sqrt(sum(a * a for a in part) + 1e-9) * math.sqrt(_both(points, points) + 1e-9)
-                    total += lead.weight * (_both(part, points) / size)
-                    weights += lead.weight
-                likeness = total / weights
-                if likeness > one.fit:
-                    one.fit, one.shape, one.shift = likeness, shape, shift
-                if seen >= candidate.TRUSTED:
-                    counted = max(counted, likeness)
-        return counted
-
-    def _learn(self, one: _Candidate) -> None:
-        which, shift = one.shape, one.shift
-        fresh = which < 0 or one.fit < candidate.SAME
-        if fresh:
-            which, shift = 0 if self.seen[0] <= self.seen[1] else 1, candidate.SHIFT
-        share = 1.0 if fresh else max(candidate.LEARN, 1.0 / (self.seen[which] + 1.0))
-        for size, near, points in zip(one.sizes, one.near, self.shapes[which], strict=True):
-            for k in range(candidate.POINTS):
-                if size > 0.0:
-                    points[k] = (1.0 - share) * points[k] + share * near[k + shift]
-                elif fresh:
-                    points[k] = 0.0
-        self.seen[which] = 1.0 if fresh else min(self.seen[which] + 1.0, candidate.OFTEN)
-        self.seen[1 - which] *= candidate.WANE
 
     def _search_back(self, now: int, *, refused: bool) -> Peak | None:
         if self.kept is None or self._doubtful:
@@ -335,7 +292,8 @@ class QrsTwin:
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
-        if one.score <= -candidate.SEARCHED or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
+        enough = -candidate.SEARCHED if now - self.last <= candidate.LOST else 0.0
+        if one.score <= enough or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
@@ -344,7 +302,7 @@ class QrsTwin:
         self.looked = True
         return Peak(self.last_r, 2 * now + 1, one.score, chosen)
 
-    def _accept(self, one: _Candidate, *, searched: bool) -> None:
+    def _accept(self, one: Candidate, *, searched: bool) -> None:
         faded = not searched and one.at - self.sure > learning.FADE_AFTER
         if self.n:
             self.rr.append(min(float(one.at - self.last), learning.LONGEST))
@@ -369,14 +327,6 @@ class QrsTwin:
             if len(lead.beats) > usual.WEIGHED:
                 ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
                 lead.weight = ratio * ratio
-
-
-def _both(near: Sequence[float], points: Sequence[float]) -> float:
-    """Sum of products, in the kernel's order."""
-    sums = [0.0] * 4
-    for k in range(candidate.POINTS):
-        sums[k % 4 if k < candidate.POINTS // 4 * 4 else 0] += near[k] * points[k]
-    return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
 def _median(values: Sequence[float]) -> float:

@@ -7,8 +7,8 @@ straight sum can tell both. The sum is the log odds of a beat.
 The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
 straight, the others into the units; the last row from the units on. Those in `score_begin.csv` hold for a bed's first
-beats, while little is known of it: they went on from there with begins amid noise among the records, and are less sure
-of a swing.
+beats, while little is known of it: they went on from earlier ones with begins amid noise among the records, are less
+sure of a swing, and give sharpness no weight.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from detector.types import Array
 MEASURES: Final = (
     "one", "height", "steepness", "least", "most", "on time", "due", "likeness", "likeness squared", "restless",
     "steepness in T", "size", "size in T", "height at rest", "noise", "drift", "width",
+    "sharpness", "sharp likeness", "refused sharpness",
 )  # fmt: skip
 COUNT: Final = len(MEASURES)
 # Where each of them lies.
 (
     M_ONE, M_HEIGHT, M_STEEPNESS, M_LEAST, M_MOST, M_ON_TIME, M_DUE, M_LIKENESS, M_LIKENESS_SQUARED, M_RESTLESS,
     M_STEEPNESS_IN_T, M_SIZE, M_SIZE_IN_T, M_HEIGHT_AT_REST, M_NOISE, M_DRIFT, M_WIDTH,
+    M_SHARPNESS, M_SHARP_LIKENESS, M_REFUSED_SHARPNESS,
 ) = range(COUNT)  # fmt: skip
 UNITS: Final = 12  # more of them gain little in noise and lose beats of hearts not seen
 OUT: Final = "out"  # how the last row is called
