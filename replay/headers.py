@@ -133,7 +133,7 @@ def is_empty(path: Path, header: Any) -> bool:
 
 def _parsed(path: Path, place: Path, file: Path) -> Any:
     try:
-        return wfdb.rdheader(str(place), rd_segments=True)
+        header = wfdb.rdheader(str(place), rd_segments=True)
     except FileNotFoundError as error:
         missing = Path(error.filename).name if error.filename else "a header"
         raise RecordError(
@@ -146,6 +146,15 @@ def _parsed(path: Path, place: Path, file: Path) -> Any:
         raise RecordError(
             f"record {path.name}: {file} is not a header as WFDB's header(5) has it{line}; correct it or fetch it again"
         ) from error
+    if isinstance(header, wfdb.MultiRecord):
+        others = {s.fs for s in header.segments if s is not None and s.sig_len and s.fs != header.fs}
+        if others:  # wfdb would join them as if they were of one rate, and all that follows would be misplaced
+            raise RecordError(
+                f"record {path.name}: its header says {header.fs:g} Hz, those of its segments "
+                f"{', '.join(f'{rate:g}' for rate in sorted(others))} Hz; bring all segments to one rate and say it in "
+                "all headers"
+            )
+    return header
 
 
 def _texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:

@@ -28,7 +28,7 @@ from replay.records import find_records, read_record
 from stream import limits
 from stream.annotate import analyse
 from stream.annotations import ANNOTATOR, write_annotations
-from stream.errors import RecordError
+from stream.errors import RecordError, TelebeatError
 from stream.ward import Ward
 from stream.workers import over_records
 
@@ -150,10 +150,22 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
     )
 
 
-def hear_all(paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int) -> Iterator[Heard]:
-    """`hear` many records in order, in `jobs` processes."""
+def hear_all(
+    paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int
+) -> Iterator[tuple[Path, Heard | str]]:
+    """`hear` many records in order, in `jobs` processes; one that fails stops no other, and why comes in its place."""
     chosen = limits.load()  # here, where a wrong one can still be told
-    yield from over_records(partial(hear, out=out, annotator=annotator), paths, model, chosen, jobs)
+    heard = over_records(partial(_one, out=out, annotator=annotator), paths, model, chosen, jobs)
+    yield from zip(paths, heard, strict=True)
+
+
+def _one(path: Path, *, ward: Ward, out: Path, annotator: str) -> Heard | str:
+    try:
+        return hear(path, out, ward, annotator)
+    except TelebeatError as error:
+        return str(error)
+    except Exception as error:  # whatever one record does to the libraries below, the others are judged
+        return f"record {path}: {error!r}; please report it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +311,7 @@ def evaluate(
     start_s: float,
     about: Mapping[str, Any],
 ) -> Evaluation:
-    """Judge what `hear_all` has heard of `paths` and written to `out`; nothing is trained."""
+    """Judge what `hear` has heard of these `paths` and written to `out`; nothing is trained."""
     from model.train import read_passage, words_of  # noqa: PLC0415 - torch is only needed here
 
     weights = reader.weights

@@ -44,10 +44,12 @@ def sections(found: Evaluation) -> list[Section]:
 def lead(found: Evaluation) -> list[str]:
     """What stands below the title."""
     about = found.about
+    left_out = about.get("left_out", ())
     return [
         f"Model {about['model']} over {len(found.rows)} records ({about['hours']:.1f} h of ECG, "
         f"{int(found.score.gross.beats.counts[:5].sum()):,} reference beats scored from {about['from_s']:g} s on), "
         "on the beats that the detector found, by the code that runs at the bedside."
+        + (f" Left out, since they could not be read: {', '.join(left_out)}." if left_out else "")
     ]
 
 

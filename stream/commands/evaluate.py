@@ -98,7 +98,7 @@ def evaluate(
     loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
-        heard = _hear(loud, paths, kept, model, reference_annotator, jobs)
+        paths, heard, failed = _hear(loud, paths, kept, model, reference_annotator, jobs)
         _warn_of_short(loud, heard, start, start_s)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
@@ -107,6 +107,7 @@ def evaluate(
             "hours": round(sum(one.seconds for one in heard) / 3600, 3),
             "from_s": start_s,
             "reference_annotator": reference_annotator,
+            **({"left_out": sorted(failed)} if failed else {}),
         }
         found = evaluate(heard, paths, kept, reader, annotator=reference_annotator, start_s=start_s, about=about)
     if chosen:
@@ -116,6 +117,11 @@ def evaluate(
     console = wide_console()
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
+    if failed:
+        raise RecordError(
+            f"{len(failed)} of {len(failed) + len(heard)} records could not be read and are not in the report, the "
+            f"first: {next(iter(failed.values()))}"
+        )
 
 
 def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:
@@ -156,19 +162,27 @@ def _arms(names: list[str] | None) -> list[Arm]:
 
 def _hear(
     console: Console, paths: Sequence[Path], kept: Path, model: Path | None, annotator: str, jobs: int
-) -> list[Heard]:
-    """The records by the bedside's way and by training's, with a progress bar."""
+) -> tuple[list[Path], list[Heard], dict[str, str]]:
+    """What could be heard, by the bedside's way and by training's, with a progress bar; why the rest could not."""
     from stream.evaluate import hear_all
     from stream.warm import tell
 
-    heard = []
+    known, heard, failed = [], [], {}
     tell(console.print)
     with progress(console) as bar:
         task = bar.add_task("listening", total=len(paths))
-        for one in hear_all(paths, kept, model, annotator, jobs):
-            heard.append(one)
-            bar.update(task, advance=1, description=f"{one.passage.database}/{one.passage.record}")
-    return heard
+        for path, one in hear_all(paths, kept, model, annotator, jobs):
+            name = f"{path.parent.name}/{path.name}"
+            if isinstance(one, str):
+                failed[name] = one
+                bar.console.print(f"left out: {one}", style="yellow", soft_wrap=True)
+            else:
+                known.append(path)
+                heard.append(one)
+            bar.update(task, advance=1, description=name)
+    if not heard:
+        raise RecordError(f"none of {len(paths)} records could be read, the first: {next(iter(failed.values()))}")
+    return known, heard, failed
 
 
 def _warn_of_short(console: Console, heard: Sequence[Heard], start: str, start_s: float) -> None:

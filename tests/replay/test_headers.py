@@ -163,6 +163,13 @@ def test_units_written_out(tmp_path: Path, gain: str, unit: str) -> None:
     assert of(tmp_path, f"r.dat 16 {gain}/{unit} 16 0 0 0 0 II").units_per_bit == (0.005,)
 
 
+def test_segments_of_another_rate_are_refused(tmp_path: Path) -> None:
+    for name, rate in (("s1", 250), ("s2", 500)):
+        written(tmp_path, f"{name} 1 {rate} 300\n{name}.dat 16 200/mV 16 0 0 0 0 II\n", name)
+    with pytest.raises(RecordError, match=r"says 250 Hz, those of its segments 500 Hz; bring all"):
+        read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
+
+
 def test_segments_in_different_units_are_refused(tmp_path: Path) -> None:
     for name, gain in (("s1", "200/mV"), ("s2", "0.2/µV")):
         written(tmp_path, f"{name} 1 250 300\n{name}.dat 16 {gain} 16 0 0 0 0 II\n", name)

@@ -256,6 +256,29 @@ def test_a_record_without_beats_is_reported(tmp_path: Path) -> None:
     assert "No beat was found" in Page(out.read_text("utf-8")).text
 
 
+def test_a_record_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    folder, out, numbers = tmp_path / "data" / "some", tmp_path / "report.html", tmp_path / "j.json"
+    flat(folder)
+    for suffix in ("hea", "atr", "dat"):
+        whole = (folder / f"flat.{suffix}").read_bytes()
+        (folder / f"cut.{suffix}").write_bytes(whole.replace(b"flat", b"cut"))
+    (folder / "cut.dat").write_bytes(b"\0" * 100)
+    where = ("--data-dir", tmp_path / "data", "--out", out, "--json", numbers, "--from", "5", "--jobs", "1")
+    result = run("cut", "flat", *where)
+    assert isinstance(result.exception, RecordError)
+    assert "1 of 2 records" in str(result.exception)
+    assert "cut" in str(result.exception)
+    told = json.loads(numbers.read_text())
+    assert [row["record"] for row in told["records"]] == ["some/flat"]
+    assert told["about"]["left_out"] == ["some/cut"]
+    assert "some/cut" in Page(out.read_text("utf-8")).text
+    out.unlink()
+    alone = run("cut", *where)
+    assert isinstance(alone.exception, RecordError)
+    assert "none of 1 records" in str(alone.exception)
+    assert not out.exists()
+
+
 def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
     out, numbers, png, kept = (tmp_path / "new" / name for name in ("r.html", "r.json", "r.png", "kept"))
     result = run(
