@@ -4,7 +4,6 @@
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
     python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
     python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # as many rounds again, from those
-    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # goes on from the package's
     python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
@@ -155,8 +154,7 @@ class _Score(torch.nn.Module):
     def forward(self, measures: torch.Tensor) -> torch.Tensor:
         """Log odds (n,) of measures (n, COUNT)."""
         bent = torch.nn.functional.softsign(self.units(measures))
-        straight = self.straight(measures)
-        odds: torch.Tensor = (straight + self.out(bent))[:, 0]
+        odds: torch.Tensor = (self.straight(measures) + self.out(bent))[:, 0]
         return odds
 
 

@@ -126,7 +126,7 @@ def with_tachycardias(case: Case, seed: int) -> Case:
 
 
 def with_interruptions(case: Case, seed: int) -> Case:
-    """A record's first minutes with no beats in every third stretch: asystole, P waves alone, leads off, artefacts."""
+    """A record's first minutes, 4 to 25 s of every 40 s without beats: asystole, P waves alone, leads off, spikes."""
     rng = np.random.default_rng(seed)
     rate = case.strip.rate_hz
     strip = case.strip.start(60.0 * MINUTES)
@@ -136,7 +136,7 @@ def with_interruptions(case: Case, seed: int) -> Case:
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
     for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S)):
         ends = np.array([start_s, start_s + rng.uniform(*STOPS_S)]) * rate
-        after = np.searchsorted(at, ends)
+        after = np.clip(np.searchsorted(at, ends), 1, len(at) - 1)
         first, end = (at[after - 1] + at[after]) // 2  # no beat is cut in two
         beats = {s: y for s, y in beats.items() if not first <= s < end or y not in CLASS_OF}
         kind = KINDS[turn % len(KINDS)]

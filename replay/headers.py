@@ -147,12 +147,13 @@ def _parsed(path: Path, place: Path, file: Path) -> Any:
             f"record {path.name}: {file} is not a header as WFDB's header(5) has it{line}; correct it or fetch it again"
         ) from error
     if isinstance(header, wfdb.MultiRecord):
-        others = {s.fs for s in header.segments if s is not None and s.sig_len and s.fs != header.fs}
+        rates = {s.fs for s in header.segments if s is not None and s.sig_len}
+        others = {rate for rate in rates if round(1000 * rate) != round(1000 * header.fs)}
         if others:  # wfdb would join them as if they were of one rate, and all that follows would be misplaced
             raise RecordError(
-                f"record {path.name}: its header says {header.fs:g} Hz, those of its segments "
-                f"{', '.join(f'{rate:g}' for rate in sorted(others))} Hz; bring all segments to one rate and say it in "
-                "all headers"
+                f"record {path.name}: its header says {header.fs:.10g} Hz, those of its segments "
+                f"{', '.join(f'{rate:.10g}' for rate in sorted(others))} Hz; bring all segments to one rate and say it "
+                "in all headers"
             )
     return header
 

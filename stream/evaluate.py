@@ -27,7 +27,7 @@ from model.reader import Reader
 from replay.records import find_records, read_record
 from stream import limits
 from stream.annotate import analyse
-from stream.annotations import ANNOTATOR, write_annotations
+from stream.annotations import ANNOTATOR, remove, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.ward import Ward
 from stream.workers import over_records
@@ -133,13 +133,14 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
     record = read_record(path)
     said = analyse(record, ward)
     folder = out / path.parent.name
+    found, oracle = (passage(path.parent, path.name, annotator=annotator, oracle=beats) for beats in (False, True))
     folder.mkdir(parents=True, exist_ok=True)
     write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
     last = {revision.sample: revision for revision in said.revisions}
     words = [last.get(beat.sample, beat) for beat in said.beats]
     return Heard(
-        passage(path.parent, path.name, annotator=annotator),
-        passage(path.parent, path.name, annotator=annotator, oracle=True),
+        found,
+        oracle,
         np.array([beat.sample for beat in said.beats], np.int64),
         [(beat.label, beat.probability) for beat in said.beats],
         [(word.label, word.probability) for word in words],
@@ -160,6 +161,7 @@ def hear_all(
 
 
 def _one(path: Path, *, ward: Ward, out: Path, annotator: str) -> Heard | str:
+    remove(out / path.parent.name, path.name)
     try:
         return hear(path, out, ward, annotator)
     except TelebeatError as error:

@@ -49,7 +49,7 @@ def lead(found: Evaluation) -> list[str]:
         f"Model {about['model']} over {len(found.rows)} records ({about['hours']:.1f} h of ECG, "
         f"{int(found.score.gross.beats.counts[:5].sum()):,} reference beats scored from {about['from_s']:g} s on), "
         "on the beats that the detector found, by the code that runs at the bedside."
-        + (f" Left out, since they could not be read: {', '.join(left_out)}." if left_out else "")
+        + (f" Left out, since they could not be judged: {', '.join(left_out)}." if left_out else "")
     ]
 
 

@@ -11,7 +11,7 @@ from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
 
@@ -112,14 +112,14 @@ def evaluate(
         found = evaluate(heard, paths, kept, reader, annotator=reference_annotator, start_s=start_s, about=about)
     if chosen:
         named = paths if names or database else None
-        found = _ablate(loud, found, chosen, named, data_dir, config, folds, work, heard_dir, jobs)
+        found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, heard_dir, jobs)
     _write(found, out, json_file, csv_file, png)
     console = wide_console()
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
     if failed:
         raise RecordError(
-            f"{len(failed)} of {len(failed) + len(heard)} records could not be read and are not in the report, the "
+            f"{len(failed)} of {len(failed) + len(heard)} records could not be judged and are not in the report, the "
             f"first: {next(iter(failed.values()))}"
         )
 
@@ -181,7 +181,7 @@ def _hear(
                 heard.append(one)
             bar.update(task, advance=1, description=name)
     if not heard:
-        raise RecordError(f"none of {len(paths)} records could be read, the first: {next(iter(failed.values()))}")
+        raise RecordError(f"none of {len(paths)} records could be judged, the first: {next(iter(failed.values()))}")
     return known, heard, failed
 
 
@@ -199,6 +199,7 @@ def _ablate(
     found: Evaluation,
     arms: Sequence[Arm],
     paths: Sequence[Path] | None,
+    failed: Collection[str],
     data_dir: Path | None,
     config: Path | None,
     parts: int,
@@ -206,7 +207,7 @@ def _ablate(
     shelf: Path | None,
     jobs: int,
 ) -> Evaluation:
-    """Teach and judge the arms on what `telebeat train` would listen to, or on the records that were named."""
+    """Teach and judge the arms on what `telebeat train` would listen to but what failed, or on the records named."""
     import dataclasses
 
     from rich.progress import TextColumn
@@ -220,7 +221,7 @@ def _ablate(
     settings = configured(TrainingConfig(), config)
     if paths is None:
         data = folder_of(data_dir, settings)
-        paths = records_in(data, settings)
+        paths = [path for path in records_in(data, settings) if f"{path.parent.name}/{path.name}" not in failed]
     else:
         data = paths[0].parent.parent
         settings = dataclasses.replace(settings, unannotated=())  # none was named

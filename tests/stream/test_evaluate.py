@@ -263,8 +263,11 @@ def test_a_record_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
         whole = (folder / f"flat.{suffix}").read_bytes()
         (folder / f"cut.{suffix}").write_bytes(whole.replace(b"flat", b"cut"))
     (folder / "cut.dat").write_bytes(b"\0" * 100)
+    kept = tmp_path / "kept" / "some"
+    kept.mkdir(parents=True)
+    (kept / "cut.tb").write_bytes(b"of an earlier run")
     where = ("--data-dir", tmp_path / "data", "--out", out, "--json", numbers, "--from", "5", "--jobs", "1")
-    result = run("cut", "flat", *where)
+    result = run("cut", "flat", *where, "--annotations", tmp_path / "kept")
     assert isinstance(result.exception, RecordError)
     assert "1 of 2 records" in str(result.exception)
     assert "cut" in str(result.exception)
@@ -272,6 +275,7 @@ def test_a_record_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     assert [row["record"] for row in told["records"]] == ["some/flat"]
     assert told["about"]["left_out"] == ["some/cut"]
     assert "some/cut" in Page(out.read_text("utf-8")).text
+    assert [path.name for path in kept.iterdir()] == ["flat.tb"]
     out.unlink()
     alone = run("cut", *where)
     assert isinstance(alone.exception, RecordError)
