@@ -350,25 +350,6 @@ def test_a_last_beat_does_not_wait_for_ever(beats_per_min: float, noise_mv: floa
     assert (delay[~searched] <= qrs.SOON).all()
 
 
-@pytest.mark.parametrize("stands_s", [5.0, 17.0, 25.0])
-@pytest.mark.parametrize("after", [0.25, 1.0, -3.0])
-def test_a_heart_that_stood_still_is_heard_again_whatever_it_looks_like_now(stands_s: float, after: float) -> None:
-    """The twin agrees across the step from which what beats looked like no longer counts."""
-    mv, peaks = ecg(70, 75, noise_mv=0.01)
-    first, end = peaks[30] + RATE // 3, peaks[30] + RATE // 3 + round(stands_s * RATE)
-    mv[first:end] = np.random.default_rng(2).normal(0.0, 0.01, (end - first, LEADS))
-    mv[end:] *= after
-    ticks = mv.astype(np.float32)
-    found = run(ticks, np.full(999, 40))
-    twin = QrsTwin(LEADS)
-    expected = [peak for peak in map(twin.step, ticks.tolist()) if peak]
-    assert [(p["tick"], p["found"]) for p in found] == [(p.tick, p.found) for p in expected]
-    np.testing.assert_array_equal(found["strength"], np.array([p.strength for p in expected], np.float32))
-    assert not ((found["tick"] > first + RATE // 4) & (found["tick"] < end)).any()
-    heard = peaks[(peaks > end + 6 * RATE) & (peaks < len(mv) - RATE)]
-    assert (np.abs(found["tick"][:, None] - heard).min(axis=0) < NEAR * RATE).all()
-
-
 @given(hz=st.floats(1.0, 24.0), uv=st.integers(50, 3000))
 @example(hz=3.5, uv=3000)
 @example(hz=3.8, uv=650)
