@@ -351,6 +351,12 @@ def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
             raise RecordError(f"record {name} is in several databases ({places}); name one of these")
         if found:
             return found[0]
+    for folder in data_dirs:
+        if within := _all(folder, name):
+            raise RecordError(
+                f"{name} is a database, not a record; one of its records is "
+                f"{within[0].relative_to(folder).as_posix()}, and commands that take all of it have --database {name}"
+            )
     near = difflib.get_close_matches(wanted.name, {p.name for d in data_dirs for p in _all(d, database)}, n=5)
     hint = f"; similar are {', '.join(near)}" if near else ""
     raise RecordError(f"no record {name}{_in(data_dirs, database)}{hint}; {_advice(database)}")

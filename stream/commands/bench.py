@@ -36,7 +36,7 @@ def detector(
         list[str] | None,
         typer.Option(
             help="Databases, and mixes: noise, noise-em, noise-em-12, noise-em_6 for -6 dB; kinds bw, em, ma. "
-            "Default: mitdb svdb noise-em."
+            "Default: mitdb,svdb,noise-em."
         ),
     ] = None,
     records: Annotated[list[str] | None, typer.Option(help="Only these, such as 208 or mitdb/208.")] = None,

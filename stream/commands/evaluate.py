@@ -27,7 +27,8 @@ def evaluate(
     data_dir: DataDir = None,
     records: Annotated[list[str] | None, typer.Option(help="The same as naming records.")] = None,
     database: Annotated[
-        list[str] | None, typer.Option(help="Databases; default: DS1 of mitdb, and svdb.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Databases, such as mitdb,svdb; default: DS1 of mitdb, and svdb.", show_default=False),
     ] = None,
     model: ModelFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
@@ -44,7 +45,7 @@ def evaluate(
     ] = False,
     folds: Annotated[int, typer.Option(min=2, metavar="K", help="Parts of the subjects, with --ablations.")] = 4,
     arms: Annotated[
-        list[str] | None, typer.Option(help="Only these, such as whole no-rr boosting, with --ablations.")
+        list[str] | None, typer.Option(help="Only these, such as whole,no-rr,boosting, with --ablations.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with values of TrainingConfig to change, with --ablations.")

@@ -260,6 +260,8 @@ def test_find_by_name_path_and_database(tmp_path: Path) -> None:
         find_records(dirs, ["x"])
     with pytest.raises(RecordError, match=r"no record xx .*similar are x; .*telebeat download"):
         find_records(dirs, ["xx"])
+    with pytest.raises(RecordError, match=r"two is a database, not a record; .* two/deep/z, .*--database two"):
+        find_records(dirs, ["two"])
     with pytest.raises(RecordError, match="telebeat download mitdb"):
         find_records([other], database="mitdb")
     with pytest.raises(RecordError, match="any data folder"):
