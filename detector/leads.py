@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from detector.types import LEADS
@@ -11,14 +10,10 @@ from detector.types import LEADS
 PREFERRED: Final = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "MDC_ECG_LEAD_V1", "MDC_ECG_LEAD_V2", "MDC_ECG_LEAD_I")
 
 
-def choose(leads: tuple[str, ...], readable: Collection[int] = ()) -> tuple[int, ...]:
-    """Columns of the leads to analyse, best first; -1 fills up. A device with few leads keeps its own order.
-
-    Columns that are known to be `readable` go before all others.
-    """
+def choose(leads: tuple[str, ...]) -> tuple[int, ...]:
+    """Columns of the leads to analyse, best first; -1 fills up. A device with few leads keeps its own order."""
     if len(leads) <= LEADS:
         return tuple(range(len(leads))) + (-1,) * (LEADS - len(leads))
     ranked = [leads.index(name) for name in PREFERRED if name in leads]
     ranked += [column for column in range(len(leads)) if column not in ranked]
-    ranked.sort(key=lambda column: column not in readable)
     return tuple(ranked[:LEADS])

@@ -22,11 +22,11 @@ from model.pace import LONGEST
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE, SCORES
 from stream import conditions, rhythm, rules
-from stream.frames import INVALID, MAX_LEADS
+from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 14
+LAYOUT: Final = 13
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
@@ -50,10 +50,6 @@ INTAKE = np.dtype(
         ("leads", "S400"),  # the device's leads, comma separated
         ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none
         ("mv_per_bit", "f8", (LEADS,)),
-        ("failed", "i8"),  # instants since one of them last gave a reading, if the device has others
-        ("readings", "i8", (MAX_LEADS,)),  # of each of the device's leads meanwhile ...
-        ("lowest", "i2", (MAX_LEADS,)),  # ... between these
-        ("highest", "i2", (MAX_LEADS,)),
     ],
     align=True,
 )

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from detector.leads import choose
-from stream import other_leads
 from stream.frames import Frame
 
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
@@ -32,7 +31,6 @@ class Event(enum.StrEnum):
     RESTART = "restart"  #: the device began to count anew
     RATE_CHANGED = "rate_changed"  #: another sampling rate than before
     LEADS_CHANGED = "leads_changed"  #: other leads than before
-    LEADS_FAILED = "leads_failed"  #: no analysed lead could be read any more; others are analysed from it on
     FAULT = "fault"  #: it met a bug of ours; the bed learns anew
 
 
@@ -150,7 +148,6 @@ def adopt(intake: Any, frame: Frame) -> None:
     intake["stale"] = 0
     intake["latest_us"] = 0
     intake["column"] = choose(frame.leads)
-    other_leads.forget(intake)
     intake["mv_per_bit"] = units(intake, frame)
 
 

@@ -17,7 +17,7 @@ from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, other_leads
+from stream import catalogue, conditions, intake
 from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
@@ -225,11 +225,7 @@ class Ward:
         if not np.array_equal(units, place["mv_per_bit"], equal_nan=True):
             self._run()  # what is queued counts in the old steps
             place["mv_per_bit"] = units
-        for begin, end in other_leads.stretches(place, frame, verdict.skip):
-            if other_leads.due(place):
-                self._turn_to_others(row, frame, frame.first_sample + begin)
-            self._queue(row, frame.bed, self._columns(row, frame)[:, begin:end], frame.rate_mhz)
-            other_leads.watch(place, frame, begin, end)
+        self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
         intake.settle(place, frame, verdict.missing)
         self._failing.discard(frame.bed)
         return True
@@ -253,17 +249,6 @@ class Ward:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
-
-    def _turn_to_others(self, row: int, frame: Frame, first: int) -> None:
-        """Start the bed again at this sample with other leads of its device; alerts stand as they are."""
-        self._flush()
-        bed = self._table[row]
-        self._collector.output.events[intake.Event.LEADS_FAILED] += 1
-        other_leads.turn(bed["intake"], frame)
-        bed["intake"]["mv_per_bit"] = intake.units(bed["intake"], frame)
-        bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads
-        beds.restart(bed, frame.rate_mhz, first, LEADS)
-        self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
