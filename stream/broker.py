@@ -202,6 +202,7 @@ class Broker:
         home = self._data_dir or self._temporary
         assert home is not None
         logs = prepare_home(home, files.template)
+        cluster = cluster_of(logs)
         properties = home / "server.properties"
         text = PROPERTIES.format(host=HOST, port=port, controller_port=free_port(), logs=logs.as_posix())
         properties.write_text(text, encoding="utf-8")
@@ -225,15 +226,15 @@ class Broker:
         )
         self.bootstrap = f"{HOST}:{port}"
         try:
-            await self._await_ready(port)
+            await self._await_ready(port, cluster)
         except BaseException:
             await self.stop()
             raise
 
-    async def _await_ready(self, port: int) -> None:
-        """Wait until the broker says over Kafka's protocol that it serves."""
+    async def _await_ready(self, port: int, cluster: str) -> None:
+        """Wait until the broker says over Kafka's protocol that it serves; one of another cluster may have the port."""
         deadline = time.monotonic() + READY_S
-        while not await _answers(port):
+        while not await _answers(port, cluster):
             if not self.running:
                 raise self._failure()
             if time.monotonic() > deadline:
@@ -286,6 +287,12 @@ def prepare_home(home: Path, template: Path) -> Path:
     return logs
 
 
+def cluster_of(logs: Path) -> str:
+    """The cluster's id, as Kafka's storage folder has it."""
+    identity = (logs / "meta.properties").read_text(encoding="utf-8")
+    return dict(line.split("=", 1) for line in identity.splitlines() if "=" in line).get("cluster.id", "")
+
+
 def free_port() -> int:
     """A TCP port on loopback that nobody has at this moment."""
     with socket.socket() as probe:
@@ -330,8 +337,8 @@ async def _in_daemon_thread(function: Callable[[Notify], Installation], notify: 
     return await result
 
 
-async def _answers(port: int) -> bool:
-    """Whether a client gets the cluster's description, with a broker in it."""
+async def _answers(port: int, cluster: str) -> bool:
+    """Whether a client gets the description of this cluster, with a broker in it."""
     try:
         _, writer = await asyncio.open_connection(HOST, port)
     except OSError:
@@ -342,7 +349,8 @@ async def _answers(port: int) -> bool:
     try:
         settings = KafkaSettings(bootstrap=f"{HOST}:{port}", security_protocol="PLAINTEXT")
         async with kafka.admin(settings, request_timeout_ms=ANSWER_MS) as client:
-            return bool((await client.describe_cluster())["brokers"])
+            told = await client.describe_cluster()
+            return told["cluster_id"] == cluster and bool(told["brokers"])
     except KafkaError:
         return False
 

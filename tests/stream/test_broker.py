@@ -133,6 +133,17 @@ async def test_a_free_port_that_is_snatched_is_replaced(scratch: Path, monkeypat
     assert holds(scratch) == []
 
 
+@pytest.mark.kafka
+@pytest.mark.usefixtures("files")
+async def test_a_port_snatched_by_another_kafka_is_not_taken_for_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Broker() as other:
+        offered = [int(other.bootstrap.split(":")[1])]
+        monkeypatch.setattr(brokers, "free_port", lambda: offered.pop() if offered else free_port())
+        async with Broker() as broker:
+            assert broker.bootstrap != other.bootstrap
+            assert broker.running
+
+
 @pytest.mark.usefixtures("files")
 async def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
