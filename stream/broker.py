@@ -29,6 +29,9 @@ from stream.broker_install import Installation, Notify, install, random_id, sile
 from stream.errors import KafkaError, SettingsError
 from stream.settings import KafkaSettings
 
+if sys.platform != "win32":
+    import fcntl
+
 HOST: Final = "127.0.0.1"
 READY_S: Final = 60.0  # a start takes 1 to 4 s; a busy machine with two cores may need ten times that
 GRACE_S: Final = 15.0  # Kafka closes its logs within a second
@@ -53,6 +56,8 @@ JAVA_OPTIONS: Final = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 )
+
+IN_USE: Final = "another broker uses {}: stop it, or choose another --data-dir"
 
 #: A node alone has no replicas, and groups that start at once; buffers and threads for a ward, not for a data centre.
 PROPERTIES: Final = """\
@@ -202,6 +207,8 @@ class Broker:
         home = self._data_dir or self._temporary
         assert home is not None
         logs = prepare_home(home, files.template)
+        if is_held(logs):  # before its settings and its log are written over
+            raise KafkaError(IN_USE.format(home))
         cluster = cluster_of(logs)
         properties = home / "server.properties"
         text = PROPERTIES.format(host=HOST, port=port, controller_port=free_port(), logs=logs.as_posix())
@@ -247,7 +254,7 @@ class Broker:
         if "Address already in use" in text:
             return _PortTaken(self.bootstrap)
         if "Failed to acquire lock" in text:
-            return KafkaError(f"another broker uses {self._data_dir}: stop it, or choose another --data-dir")
+            return KafkaError(IN_USE.format(self._data_dir))
         return KafkaError(f"Kafka ended while starting; its log ends with:\n{self.log_tail or '(empty)'}")
 
 
@@ -291,6 +298,21 @@ def cluster_of(logs: Path) -> str:
     """The cluster's id, as Kafka's storage folder has it."""
     identity = (logs / "meta.properties").read_text(encoding="utf-8")
     return dict(line.split("=", 1) for line in identity.splitlines() if "=" in line).get("cluster.id", "")
+
+
+def is_held(logs: Path) -> bool:
+    """Whether a Kafka runs on this storage folder: it holds a lock there, which ends with it, however it ends.
+
+    Never on Windows, where Kafka itself refuses the folder, a little later.
+    """
+    if sys.platform == "win32" or not (logs / ".lock").exists():
+        return False
+    with (logs / ".lock").open("r+b") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kind of lock that Java takes; gone with `lock`
+        except OSError:
+            return True
+    return False
 
 
 def free_port() -> int:

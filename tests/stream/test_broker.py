@@ -100,14 +100,30 @@ async def test_a_kept_folder_keeps_topics_records_and_offsets(tmp_path: Path) ->
         async with clients.consumer(before, "ecg.frames", group="g") as reader:
             assert (await reader.getone()).value == b"0"
             await reader.commit()
+        kept = {name: (home / name).read_bytes() for name in ("server.properties", "broker.log")}
         with pytest.raises(KafkaError, match="another broker uses"):
             await Broker(data_dir=home).start()
         assert broker.running
+        assert {name: (home / name).read_bytes()[: len(kept[name])] for name in kept} == kept
     async with Broker(data_dir=home) as broker:  # on another port, too
         after = KafkaSettings(bootstrap=broker.bootstrap, partitions=2)
         assert not any(topic.made for topic in await topics.create(after))
         async with clients.consumer(after, "ecg.frames", group="g") as reader:
             assert [(await reader.getone()).value for _ in range(2)] == [b"1", b"2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_a_folder_is_held_as_long_as_the_process_lives(tmp_path: Path) -> None:
+    held = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    assert not brokers.is_held(tmp_path)
+    command = [sys.executable, "-c", held, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert brokers.is_held(tmp_path)
+        holder.kill()
+        holder.wait()
+        assert not brokers.is_held(tmp_path)
 
 
 @pytest.mark.usefixtures("files")
