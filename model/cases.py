@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from model import noise
 from model.bench import Case
-from model.ec57 import Annotations, read
+from model.ec57 import read
 from model.ec57.annotations import CLASS_OF
 from model.strip import Strip
-from replay.records import Record, find_records, read_record
+from replay.records import find_records, read_record
 from stream.errors import RecordError, SettingsError
 
 #: Records of mitdb that noise is added to: of those for development, the ones with the least noise of their own and an
@@ -104,18 +108,41 @@ def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, 
 def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
     record = read_record(path)
     truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
-    strip = Strip.of(record) if level is None else _mixed(record, truth, noise_kind(database), level, folders)
-    return Case(database, path.name, strip, truth)
+    clean = Case(database, path.name, Strip.of(record), truth)
+    return clean if level is None else mixed(clean, read_noise(folders, noise_kind(database)), level)
 
 
-def _mixed(record: Record, truth: Annotations, kind: str, level: int, folders: Sequence[Path]) -> Strip:
-    clean = Strip.of(record)
+def read_noise(folders: Sequence[Path], kind: str) -> Strip:
+    """The recording of one of `noise.KINDS`."""
     (path,) = find_records(folders, [kind], NOISE_DATABASE)
-    added = Strip.of(read_record(path))
+    return Strip.of(read_record(path))
+
+
+def mixed(clean: Case, added: Strip, level: int, on: npt.NDArray[np.bool_] | None = None) -> Case:
+    """A case with noise in every lead.
+
+    Parameters
+    ----------
+    clean : Case
+        The size of its normal beats, or of all where none is normal, is what the noise is measured against.
+    added : Strip
+        The noise.
+    level : int
+        Signal-to-noise ratio, dB.
+    on : bool, shape (instants,), optional
+        Where there is noise; as in the standard protocol otherwise.
+
+    Raises
+    ------
+    RecordError
+        It has no beats to be measured against.
+    """
+    strip, truth = clean.strip, clean.truth
     normal = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if CLASS_OF.get(symbol) == "N"]
     every = [s for s, symbol in zip(truth.samples, truth.symbols, strict=True) if symbol in CLASS_OF]
+    noise_mv = added.mv[:, : added.leads]
     try:
-        mv = noise.mix(clean.mv, normal or every, clean.rate_hz, added.mv[:, : added.leads], added.rate_hz, level)
+        mv = noise.mix(strip.mv, normal or every, strip.rate_hz, noise_mv, added.rate_hz, level, on)
     except ValueError as error:
-        raise RecordError(f"record {record.name} cannot be mixed with {kind}: {error}; choose another") from error
-    return Strip.of_mv(mv, clean.rate_hz)
+        raise RecordError(f"record {clean.record} cannot be mixed with noise: {error}; choose another") from error
+    return replace(clean, strip=Strip.of_mv(mv, strip.rate_hz))

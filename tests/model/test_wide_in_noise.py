@@ -43,6 +43,7 @@ def test_found_are_the_ventricular_beats_near_which_one_was_told(capsys: pytest.
     assert figures["V found %"] == pytest.approx(100 * 9 / 15)
     assert figures["Se %"] == pytest.approx(100 * 54 / 60)
     assert figures["+P %"] == pytest.approx(100 * 54 / 55)
+    assert figures["V found by record"] == {"min": 60.0, "median": 60.0, "max": 60.0}
     show({"rows": [{"kind": "ectopic", "db": 6, "detector": "ours", **figures}], "absent": ["theirs: not installed"]})
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("60.0", *(name.split()[0] for name in FIGURES), "theirs: not installed"))
