@@ -12,8 +12,6 @@ Our detector's weights were fitted to these records, and to tachycardias of othe
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,6 @@ from model.ec57 import Annotations
 from model.reader import Reader
 from model.strip import Strip
 from stream.annotate import analyse
-from stream.errors import TelebeatError
 from stream.settings import data_dirs
 from stream.ward import Ward
 
@@ -154,19 +151,7 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(
-        description="How long a tachycardia of round waves that begins in quiet is unheard."
-    )
-    parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--model", type=Path, help="folder of a trained model; the one that ships if it is not said")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    given = parser.parse_args()
-    try:
-        figures = measure(given.data_dir, given.model)
-    except TelebeatError as error:
-        sys.exit(f"error: {error}")
-    show(figures)
-    parts.write(given.json, figures)
+    parts.read_beats("How long a tachycardia of round waves that begins in quiet is unheard.", measure, show)
 
 
 if __name__ == "__main__":
