@@ -25,7 +25,7 @@ from stream.errors import ProcessError
 
 GRACE_S: Final = 8.0  # from SIGTERM to SIGKILL; the monitor drains within 5 s
 POLL_S: Final = 0.02
-TELEBEAT: Final = (sys.executable, "-c", "from stream.cli import main; main()")
+TELEBEAT: Final = (sys.executable, "-c", "from stream.__main__ import main; main()")
 TAIL_LINES: Final = 12  # of a log in an error: enough for the end of a traceback
 
 

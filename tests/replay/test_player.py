@@ -222,7 +222,7 @@ async def test_the_command_ends_cleanly_on_signals(kafka: KafkaSettings, tmp_pat
         "TELEBEAT_KAFKA_BOOTSTRAP": kafka.bootstrap,
         "TELEBEAT_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
     }
-    telebeat = ["-c", "from stream.cli import main; main()"]
+    telebeat = ["-c", "from stream.__main__ import main; main()"]
     arguments = [*telebeat, "replay", "--records", "one", "--data-dir", str(tmp_path), "--loop", "--speed", "20"]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

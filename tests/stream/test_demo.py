@@ -30,7 +30,7 @@ from stream.wire import Alert, Beat, Mark, Rule, alert_id
 from tests.stream.pipeline import until
 
 PYTHON = (sys.executable, "-c")
-TELEBEAT = [*PYTHON, "from stream.cli import main; main()"]
+TELEBEAT = [*PYTHON, "from stream.__main__ import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
 
 # the table
@@ -236,6 +236,23 @@ def test_ctrl_c_while_it_runs_ends_with_the_totals(bootstrap: str, tmp_path: Pat
     nothing_left(tmp_path)
 
 
+@pytest.mark.parametrize("where", ["weakref.ref(one, interrupt)", "weakref.finalize(one, interrupt, None)"])
+def test_an_interrupt_that_comes_where_python_drops_it_is_delivered_again(where: str) -> None:
+    """Seen as Ctrl-C in a callback of the import system, after which the demonstration went on."""
+    code = (
+        "import signal, sys, time, types, weakref\n"
+        "class One: pass\n"
+        "def interrupt(_): signal.raise_signal(signal.SIGINT)\n"
+        f"def run():\n    one = One(); kept = {where}; del one; time.sleep(600); print('it went on')\n"
+        "sys.modules['stream.cli'] = types.SimpleNamespace(main=run)\n"
+        "from stream.__main__ import main; main()"
+    )
+    done = subprocess.run([*PYTHON, code], capture_output=True, timeout=60, check=False, cwd=ROOT)
+    assert not done.stdout
+    assert done.returncode in (130, -signal.SIGINT)
+    assert b"KeyboardInterrupt" in done.stderr
+
+
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 4.0, 8.0])
@@ -250,7 +267,11 @@ def test_ctrl_c_at_any_moment_leaves_nothing_behind(number: signal.Signals, afte
     )
     time.sleep(after_s)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:  # a failure here is to fail no test after this one
+        process.kill()
+        process.communicate()
     # before typer runs, Python itself answers the signal
     assert process.returncode in (0, 130, -number), errors.decode()
     nothing_left(tmp_path)
