@@ -12,11 +12,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector.candidate import BACK, CANDIDATE, FADED, FADING, POINTS, SHIFTS
+from detector.candidate import BACK, CANDIDATE, FADED, FADING
 from detector.envelope import STEPS, WORK
 from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
+from detector.shape import POINTS, SHIFTS
 from detector.types import CHUNK, EPOCHS, LEADS
 from detector.usual import UNREST_EVERY
 from detector.waviness import WAVE
@@ -40,7 +41,8 @@ TRACK = np.dtype(
         ("rough", "f4", (EPOCHS,)),  # roughness and movement of each epoch of this call,
         ("move", "f4", (EPOCHS,)),
         ("states", "i1", (EPOCHS,)),  # and the lead's state after it
-        ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # how restless it is after each look of this call
+        ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # how restless it is after each look of this call,
+        ("sharp_unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # and how much so in what is sharp
         ("carries", "i8"),  # 1: it may in all ticks of this call
         ("alike", "i8"),  # 1: its steps are all valid, or none is
         ("work", WORK),

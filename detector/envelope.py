@@ -13,6 +13,7 @@ frames leaves no trace.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -167,6 +168,17 @@ def _envelope(work: Row, first: int, end: int) -> None:
 def steepest(work: Row, at: int) -> float:
     """Largest slope that went into the envelope at step `at` of this call, in units of the envelope."""
     return float(largest(work.d[SLOPES + at - SPAN + 1 : SLOPES + at + 1]) * PER_SLOPE)
+
+
+@hot
+def sharpest(work: Row, at: int) -> float:
+    """Root of the mean square of the differences of those slopes: what is left of 20 to 43 Hz, µV a step and step."""
+    d = work.d
+    total = 0.0
+    for i in range(SLOPES + at - SPAN + 2, SLOPES + at + 1):
+        difference = np.float64(d[i]) - np.float64(d[i - 1])
+        total += difference * difference  # whole, and exact
+    return math.sqrt(total / (SPAN - 1)) * PER_SLOPE
 
 
 @hot

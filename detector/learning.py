@@ -11,11 +11,12 @@ import numpy as np
 
 from detector.arrays import copy
 from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
-from detector.candidate import begin as begin_shape
-from detector.envelope import SETTLE
+from detector.envelope import PER_SLOPE, SETTLE, SLOPES
 from detector.feature import LEARNED, is_heard
 from detector.jit import hot
+from detector.memory import forget_shape
 from detector.score import M_SHARPNESS
+from detector.shape import begin as begin_shape
 from detector.types import LEADS, Array, Row
 from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
@@ -28,7 +29,9 @@ LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting st
 
 
 @hot
-def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, since: int, searched: bool) -> None:
+def learn_beat(
+    state: Row, at: int, slope: float, envelope: Array, size: Array, sharp: Array, since: int, searched: bool
+) -> None:
     """Learn from a beat whose feature peaked at step `at`.
 
     Parameters
@@ -37,7 +40,7 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
     at : int
     slope : float
         Its steepness.
-    envelope, size : float64, shape (LEADS,)
+    envelope, size, sharp : float64, shape (LEADS,)
         Of its leads.
     since : int
         Steps that the filters have gone on since this one.
@@ -60,7 +63,7 @@ def learn_beat(state: Row, at: int, slope: float, envelope: Array, size: Array, 
     for lead in range(LEADS):
         if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
-        accept(state.usual[lead], envelope[lead], size[lead], after_pause, searched)
+        accept(state.usual[lead], envelope[lead], size[lead], sharp[lead], after_pause, searched)
 
 
 @hot
@@ -73,7 +76,7 @@ def learn_refused(state: Row, candidate: Row) -> None:
         state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
         if is_heard(state, lead):
-            refuse(state.usual[lead], state.at_best[lead])
+            refuse(state.usual[lead], state.at_best[lead], candidate.sharp[lead])
 
 
 @hot
@@ -85,6 +88,7 @@ def keep(state: Row, candidate: Row) -> None:
         state.kept_slope = candidate.slope
         copy(state.at_best, state.kept_envelope)
         copy(candidate.size, state.kept_size)
+        copy(candidate.sharp, state.kept_sharp)
 
 
 @hot
@@ -113,6 +117,7 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
                 raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
         if raised:
             begin_shape(state.shape)
+            forget_shape(state.memory)
             state.wary = WARY
         return True
     return False
@@ -135,6 +140,12 @@ def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> No
             for i in range(looks):
                 restless = (1.0 - UNREST) * restless + unrest[i]
                 unrest[i] = restless
+            slopes, sharp_unrest = desk.lead[lead].work.d[SLOPES + first - 1 :], desk.lead[lead].sharp_unrest
+            sharp = state.usual[lead].sharp_unrest
+            for i in range(looks):
+                difference = abs(slopes[UNREST_EVERY * i + 1] - slopes[UNREST_EVERY * i])  # whole
+                sharp = (1.0 - UNREST) * sharp + UNREST * (PER_SLOPE * difference)
+                sharp_unrest[i] = sharp
 
 
 @hot
@@ -148,6 +159,7 @@ def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
         for lead in range(LEADS):
             if state.lead[lead].run > 0:
                 state.usual[lead].restless = desk.lead[lead].unrest[latest]
+                state.usual[lead].sharp_unrest = desk.lead[lead].sharp_unrest[latest]
 
 
 assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"

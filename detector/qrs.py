@@ -22,10 +22,9 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import lanes, memory
 from detector.arrays import copy_singles
-from detector.candidate import BACK, CANDIDATE, LOST, REFRACTORY, SEARCHED, SHAPE, SURE, UNLIKELY, WAIT, learn, weigh
-from detector.candidate import begin as begin_shape
+from detector.candidate import BACK, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
@@ -34,6 +33,8 @@ from detector.jit import hot
 from detector.lanes import SINGLES
 from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, PAST, locate
+from detector.shape import SHAPE, learn
+from detector.shape import begin as begin_shape
 from detector.types import LEADS, RATE, RING, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 
@@ -57,6 +58,7 @@ QRS = np.dtype(
         ("loud", "i8", (LEADS,)),  # last step looked at in which a lead was loud
         ("silent", "u1", (LEADS,)),  # whether it has been silent too long, while another was loud
         ("shape", SHAPE),
+        ("memory", memory.MEMORY),
         ("feature", "f4", (BACK,)),  # of the last steps, newest last
         ("best", "f4"),  # highest feature of the peak being followed; 0: none
         ("best_at", "i8"),
@@ -80,6 +82,7 @@ QRS = np.dtype(
         ("kept_slope", "f8"),
         ("kept_envelope", "f8", (LEADS,)),
         ("kept_size", "f8", (LEADS,)),
+        ("kept_sharp", "f8", (LEADS,)),
         ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
         ("n_refused", "i8"),
         ("refused_sharpness", "f8"),  # its median
@@ -104,6 +107,7 @@ def begin(state: Row) -> None:
     state.loud[:] = 0
     state.silent[:] = 0
     begin_shape(state.shape)
+    memory.begin(state.memory)
     state.feature[:] = 0.0
     state.best = 0.0
     state.best_at = 0
@@ -127,6 +131,7 @@ def begin(state: Row) -> None:
     state.kept_slope = 0.0
     state.kept_envelope[:] = 0.0
     state.kept_size[:] = 0.0
+    state.kept_sharp[:] = 0.0
     state.refused[:] = 0.0
     state.n_refused = 0
     state.refused_sharpness = BLUNT
@@ -168,6 +173,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
             if work.valid[start]:
                 if usual.hold > FORGET:
                     forget(usual)
+                    state.memory.size[lead] = 0.0
                     state.upright[lead] = 1.0
                 usual.hold = 0
                 feed(front, work, start, end)
@@ -321,7 +327,9 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             peak.strength = candidate.score
             locate(state, desk, signal, candidate.at, peak, False)
             learn(state.shape, candidate)
-            learn_beat(state, candidate.at, candidate.slope, state.at_best, candidate.size, since, False)
+            memory.learn(state.memory, candidate)
+            size, sharp = candidate.size, candidate.sharp
+            learn_beat(state, candidate.at, candidate.slope, state.at_best, size, sharp, since, False)
         refused = closed and not found
         if found or closed:
             follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
@@ -341,9 +349,8 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
                     tell(desk, step, state.kept)
                 peak.strength = state.kept
                 locate(state, desk, signal, state.kept_at, peak, searched)
-                learn_beat(
-                    state, state.kept_at, state.kept_slope, state.kept_envelope, state.kept_size, since, searched
-                )
+                envelope, size, sharp = state.kept_envelope, state.kept_size, state.kept_sharp
+                learn_beat(state, state.kept_at, state.kept_slope, envelope, size, sharp, since, searched)
                 state.looked = 1  # what came after it has been refused
             state.kept = UNLIKELY
     if found:

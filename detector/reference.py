@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector import candidate, learning, qrs, usual
+from detector import candidate, learning, qrs, shape, usual
 from detector.desk import WEIGHTS
-from detector.envelope import PER_BAND, SETTLE
+from detector.envelope import PER_BAND, PER_SLOPE, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
+from detector.reference_memory import MemoryTwin
 from detector.reference_r_peak import locate
 from detector.reference_shape import Candidate, ShapesTwin
 from detector.score import BEGIN, BEGIN_STEPS, MEASURES, UNITS
@@ -68,6 +69,7 @@ class QrsTwin:
         self.begun = -1
         self.decisions: list[Decision] = []
         self.shapes = ShapesTwin(leads)
+        self.memory = MemoryTwin(leads)
 
     def step(self, mv: Sequence[float], valid: Sequence[bool] | None = None) -> Peak | None:
         """Take one tick.
@@ -87,6 +89,8 @@ class QrsTwin:
         if self.begun < 0 and any(one and other for one, other in zip(*self.valid[-2:], strict=True)):
             self.begun = now
         for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
+            if one and other and lead.hold > qrs.FORGET:
+                self.memory.forget_lead(self.leads.index(lead))
             lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
         for lead in self.leads:
             lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
@@ -105,6 +109,8 @@ class QrsTwin:
             for lead in self.leads:
                 if lead.run:
                     lead.restless = (1.0 - usual.UNREST) * lead.restless + usual.UNREST * float(lead.envelope)
+                    bent = PER_SLOPE * abs(lead.d[-1] - lead.d[-2])
+                    lead.sharp_unrest = (1.0 - usual.UNREST) * lead.sharp_unrest + usual.UNREST * bent
         peak, refused = None, False
         late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best
@@ -161,11 +167,14 @@ class QrsTwin:
                 if lead.heard and lead.beats:
                     lead.beats[-1] *= times
                     lead.sizes[-1] *= times
+                    lead.sharps[-1] *= times
                     lead.size = _median(lead.sizes)
+                    lead.sharp = _median(lead.sharps)
                     level, lead.level = lead.level, max(lead.level, _median(lead.beats))
                     raised = raised or lead.level > usual.RAISED * level
             if raised:
                 self.shapes.forget()
+                self.memory.forget_shape()
                 self.wary = learning.WARY
 
     def _follow(self, now: int, feature: np.float32) -> None:
@@ -198,31 +207,35 @@ class QrsTwin:
         if told:
             self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
             self.shapes.learn(one)
+            self.memory.learn(one)
             self._accept(one, searched=False)
             return Peak(self.last_r, 2 * now + 1, one.score, chosen)
         self._keep(one)
         if one.known:
             self.refused.append(one.sharpness)
-        for lead in self.leads:
+        for lead, sharp in zip(self.leads, one.sharps, strict=True):
             if lead.heard:
                 lead.refused.append(lead.at_best)
+                lead.refused_sharp.append(sharp)
                 lead.noise = _median(lead.refused)
+                lead.sharp_noise = _median(lead.refused_sharp)
         return None
 
     def _weigh(self, one: Candidate, now: int) -> None:
         back = now - one.at
         since = one.at - self.last
         lost = one.at - self.sure > candidate.LOST
-        slope = size = weights = restless = at_rest = noise = drift = 0.0
+        slope = size = weights = restless = at_rest = noise = drift = sharp = sharp_noise = sharp_unrest = 0.0
         heard = []
         envelopes = []
         for lead, gain in zip(self.leads, self.gains, strict=True):
+            one.sharps.append(lead.sharpest(back) if lead.run else 0.0)
             if gain <= 0.0:
                 one.sizes.append(0.0)
-                one.near.append([0] * candidate.NEAR)
+                one.near.append([0] * shape.NEAR)
                 continue
-            middle = back + candidate.CENTRE_BACK
-            near = [lead.band(middle + candidate.NEAR // 2 - k) for k in range(candidate.NEAR)]
+            middle = back + shape.CENTRE_BACK
+            near = [lead.band(middle + shape.NEAR // 2 - k) for k in range(shape.NEAR)]
             one.near.append(near)
             one.sizes.append(max(abs(value) for value in near) * PER_BAND)
             level = max(lead.level, usual.FLOOR)
@@ -237,6 +250,10 @@ class QrsTwin:
             restless += unrest
             at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
             heard.append(lead)
+            sharp_level = max(lead.sharp, usual.SHARP_FLOOR)
+            sharp += lead.weight * (one.sharps[-1] / sharp_level)
+            sharp_noise += lead.weight * min(lead.sharp_noise / sharp_level, candidate.NOISIEST)
+            sharp_unrest += lead.weight * min(lead.sharp_unrest / sharp_level, candidate.NOISIEST)
         one.slope = slope / weights
         size = size / weights
         rr = since / self.expected if len(self.rr) >= 4 else 1.0
@@ -246,11 +263,11 @@ class QrsTwin:
         before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
         weights_of = [lead.weight if gain > 0.0 else 0.0 for lead, gain in zip(self.leads, self.gains, strict=True)]
         likeness = self.shapes.compare(one, weights_of)
-        known = one.known = sum(self.shapes.seen) >= candidate.KNOWN and likeness > -2.0 and not lost
-        likeness = likeness if known else candidate.UNKNOWN
+        known = one.known = sum(self.shapes.seen) >= shape.KNOWN and likeness > -2.0 and not lost
+        likeness = likeness if known else shape.UNKNOWN
         height = math.log(float(self.best) + 0.02)
-        sharp = self.shapes.sharpness(one, weights_of) if known else None
-        one.sharpness, sharp_likeness = sharp or (0.0, likeness)
+        sharpness = self.shapes.sharpness(one, weights_of) if known else None
+        one.sharpness, sharp_likeness = sharpness or (0.0, likeness)
         measures = {
             "one": 1.0,
             "height": height,
@@ -272,6 +289,10 @@ class QrsTwin:
             "sharpness": one.sharpness,
             "sharp likeness": sharp_likeness,
             "refused sharpness": _median(self.refused) if self.refused else learning.BLUNT,
+            "sharp height": math.log(sharp / weights + 0.02),
+            "sharp noise": math.log(sharp_noise / weights + 0.1),
+            "sharp unrest": sharp_unrest / weights,
+            **self.memory.recall(one, weights_of, lost=lost),
         }
         units = [0.0] * (UNITS + 1)
         *rows, out = self.weights[self.n < BEGIN and one.at - self.begun < BEGIN_STEPS]
@@ -313,17 +334,20 @@ class QrsTwin:
         self.sure = self.sure if searched else one.at
         self.kept = None
         self.n += 1
-        for lead, envelope, size in zip(self.leads, one.envelopes, one.sizes, strict=True):
+        for lead, envelope, size, sharp in zip(self.leads, one.envelopes, one.sizes, one.sharps, strict=True):
             if lead.silent or lead.run <= (SETTLE if self.n > LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
                 lead.beats = [envelope] * usual.KEPT
                 lead.sizes = [size] * usual.KEPT
+                lead.sharps = [sharp] * usual.KEPT
             lead.beats.append(envelope)
             lead.sizes.append(size)
+            lead.sharps.append(sharp)
             level = _median(lead.beats)
             lead.level = min(lead.level, level) if searched else level
             lead.size = _median(lead.sizes)
+            lead.sharp = _median(lead.sharps)
             if len(lead.beats) > usual.WEIGHED:
                 ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
                 lead.weight = ratio * ratio

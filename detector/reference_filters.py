@@ -6,6 +6,7 @@ last values, and sums windows where the kernel keeps running sums. Both must agr
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -78,9 +79,14 @@ class LeadTwin:
     weight: float = 1.0
     size: float = 0.0
     restless: float = usual.UNREST_START * usual.START
+    sharp: float = usual.SHARP_START
+    sharp_noise: float = 0.0
+    sharp_unrest: float = usual.SHARP_UNREST * usual.SHARP_START
     beats: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
+    sharps: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    refused_sharp: list[float] = field(default_factory=list)
     at_best: float = 0.0
     upright: np.float32 = np.float32(1.0)  # noqa: RUF009 - immutable
     loud: int = 0
@@ -90,7 +96,9 @@ class LeadTwin:
         """Forget the lead's beats."""
         self.level, self.noise, self.weight, self.size = usual.START, 0.0, 1.0, 0.0
         self.restless = usual.UNREST_START * usual.START
-        self.beats, self.sizes, self.refused = [], [], []
+        self.sharp, self.sharp_noise = usual.SHARP_START, 0.0
+        self.sharp_unrest = usual.SHARP_UNREST * usual.SHARP_START
+        self.beats, self.sizes, self.sharps, self.refused, self.refused_sharp = [], [], [], [], []
         self.upright = np.float32(1.0)
 
     def feed(self, step: int, x: int, valid: bool) -> None:
@@ -143,3 +151,10 @@ class LeadTwin:
         """Largest slope of the envelope so many steps ago."""
         end = len(self.d) - back
         return max(abs(d) for d in self.d[end - SPAN : end]) * PER_SLOPE
+
+    def sharpest(self, back: int) -> float:
+        """Root of the mean square of the differences of those slopes."""
+        end = len(self.d) - back
+        part = self.d[end - SPAN : end]
+        squares = [(b - a) * (b - a) for a, b in itertools.pairwise(part)]
+        return math.sqrt(sum(squares) / len(squares)) * PER_SLOPE

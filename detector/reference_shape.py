@@ -1,4 +1,4 @@
-"""The shapes of `detector.candidate` once more, in plain Python, as the kernel's oracle."""
+"""The shapes of `detector.shape` once more, in plain Python, as the kernel's oracle."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from detector import candidate
+from detector import candidate, shape
 from detector.envelope import PER_BAND
+from detector.shape import SHIFT
 
 
 @dataclass
@@ -25,6 +26,9 @@ class Candidate:
     fit: float = -2.0
     known: bool = False
     envelopes: list[float] = field(default_factory=list)
+    sharps: list[float] = field(default_factory=list)
+    recalled: float = -2.0
+    recalled_shift: int = SHIFT
 
 
 class ShapesTwin:
@@ -41,25 +45,25 @@ class ShapesTwin:
 
     def forget(self) -> None:
         """No shape is known."""
-        self.points = [[[0.0] * candidate.POINTS for _ in range(self.leads)] for _ in range(candidate.SHAPES)]
-        self.seen = [0.0] * candidate.SHAPES
+        self.points = [[[0.0] * shape.POINTS for _ in range(self.leads)] for _ in range(shape.SHAPES)]
+        self.seen = [0.0] * shape.SHAPES
 
     def compare(self, one: Candidate, weights: Sequence[float]) -> float:
         """Likeness to the shapes that count; which one fits best at which shift is noted."""
         counted = -2.0
-        for shape, seen in enumerate(self.seen):
+        for which, seen in enumerate(self.seen):
             if seen <= 0.0:
                 continue
-            for shift in range(candidate.SHIFTS):
+            for shift in range(shape.SHIFTS):
                 total = 0.0
-                for weight, near, points in zip(weights, one.near, self.points[shape], strict=True):
-                    part = near[shift : shift + candidate.POINTS]
-                    size = math.sqrt(sum(a * a for a in part) + 1e-9) * math.sqrt(_both(points, points) + 1e-9)
-                    total += weight * (_both(part, points) / size)
+                for weight, near, points in zip(weights, one.near, self.points[which], strict=True):
+                    part = near[shift : shift + shape.POINTS]
+                    size = math.sqrt(sum(a * a for a in part) + 1e-9) * math.sqrt(both(points, points) + 1e-9)
+                    total += weight * (both(part, points) / size)
                 likeness = total / sum(weights)
                 if likeness > one.fit:
-                    one.fit, one.shape, one.shift = likeness, shape, shift
-                if seen >= candidate.TRUSTED:
+                    one.fit, one.shape, one.shift = likeness, which, shift
+                if seen >= shape.TRUSTED:
                     counted = max(counted, likeness)
         return counted
 
@@ -67,44 +71,44 @@ class ShapesTwin:
         """How sharp a candidate is for its size, against its shape, and how alike in that."""
         total = sharpness = likeness = 0.0
         for weight, near, points in zip(weights, one.near, self.points[one.shape], strict=True):
-            usual_bend = _bend(points)
-            known = math.sqrt(_both(usual_bend, usual_bend))
+            usual_bend = bend(points)
+            known = math.sqrt(both(usual_bend, usual_bend))
             if weight > 0.0 and known > 0.0:
-                part = near[one.shift : one.shift + candidate.POINTS]
-                bend = _bend(part)
-                bent = math.sqrt(_both(bend, bend))
-                sizes = (bent, math.sqrt(_both(points, points) + 1e-9), known, math.sqrt(_both(part, part) + 1e-9))
-                sharp, whole, usual_sharp, usual_whole = (value * PER_BAND + candidate.SHARP_UV for value in sizes)
+                part = near[one.shift : one.shift + shape.POINTS]
+                bends = bend(part)
+                bent = math.sqrt(both(bends, bends))
+                sizes = (bent, math.sqrt(both(points, points) + 1e-9), known, math.sqrt(both(part, part) + 1e-9))
+                sharp, whole, usual_sharp, usual_whole = (value * PER_BAND + shape.SHARP_UV for value in sizes)
                 total += weight
                 sharpness += weight * math.log(sharp * whole / (usual_sharp * usual_whole))
-                likeness += weight * (_both(bend, usual_bend) / (bent * known + 1e-9))
+                likeness += weight * (both(bends, usual_bend) / (bent * known + 1e-9))
         return (sharpness / total, likeness / total) if total > 0.0 else None
 
     def learn(self, one: Candidate) -> None:
         """Learn the shape of a candidate that is a beat, in the leads that were heard."""
         which, shift = one.shape, one.shift
-        fresh = which < 0 or one.fit < candidate.SAME
+        fresh = which < 0 or one.fit < shape.SAME
         if fresh:
-            which, shift = 0 if self.seen[0] <= self.seen[1] else 1, candidate.SHIFT
-        share = 1.0 if fresh else max(candidate.LEARN, 1.0 / (self.seen[which] + 1.0))
+            which, shift = 0 if self.seen[0] <= self.seen[1] else 1, shape.SHIFT
+        share = 1.0 if fresh else max(shape.LEARN, 1.0 / (self.seen[which] + 1.0))
         for size, near, points in zip(one.sizes, one.near, self.points[which], strict=True):
-            for k in range(candidate.POINTS):
+            for k in range(shape.POINTS):
                 if size > 0.0:
                     points[k] = (1.0 - share) * points[k] + share * near[k + shift]
                 elif fresh:
                     points[k] = 0.0
-        self.seen[which] = 1.0 if fresh else min(self.seen[which] + 1.0, candidate.OFTEN)
-        self.seen[1 - which] *= candidate.WANE
+        self.seen[which] = 1.0 if fresh else min(self.seen[which] + 1.0, shape.OFTEN)
+        self.seen[1 - which] *= shape.WANE
 
 
-def _both(near: Sequence[float], points: Sequence[float]) -> float:
+def both(near: Sequence[float], points: Sequence[float]) -> float:
     """Sum of products, in the kernel's order."""
     sums = [0.0] * 4
-    for k in range(candidate.POINTS):
-        sums[k % 4 if k < candidate.POINTS // 4 * 4 else 0] += near[k] * points[k]
+    for k in range(shape.POINTS):
+        sums[k % 4 if k < shape.POINTS // 4 * 4 else 0] += near[k] * points[k]
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
-def _bend(values: Sequence[float]) -> list[float]:
+def bend(values: Sequence[float]) -> list[float]:
     """Second differences, as many as values: the last two are 0."""
     return [a - 2.0 * b + c for a, b, c in zip(values, values[1:], values[2:], strict=False)] + [0.0, 0.0]

@@ -25,6 +25,9 @@ CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at leas
 UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
 UNREST: Final = 0.04  # share of a look: half in 0.5 s
 UNREST_START: Final = 0.3  # of `START`: as in an ECG at rest
+SHARP_START: Final = 100.0  # µV a step and step: how sharp a beat is taken to be before one has been seen
+SHARP_FLOOR: Final = 8.0  # ... and at least
+SHARP_UNREST: Final = 0.1  # of `SHARP_START`: as in an ECG at rest
 
 #: What is usual in a lead: its beats, and what was refused.
 USUAL = np.dtype(
@@ -34,10 +37,15 @@ USUAL = np.dtype(
         ("weight", "f8"),
         ("size", "f8"),  # usual greatest deflection of a beat, µV; 0: unknown
         ("restless", "f8"),  # mean envelope of the last second
+        ("sharp", "f8"),  # usual sharpness of a beat (`detector.envelope.sharpest`)
+        ("sharp_noise", "f8"),  # and of a refused candidate
+        ("sharp_unrest", "f8"),  # mean difference of slopes of the last second
         ("beats", "f8", (KEPT,)),
         ("sizes", "f8", (KEPT,)),
+        ("sharps", "f8", (KEPT,)),
         ("n_beats", "i8"),
         ("refused", "f8", (KEPT,)),
+        ("refused_sharp", "f8", (KEPT,)),
         ("n_refused", "i8"),
         ("hold", "i8"),  # steps without a reading
     ],
@@ -53,10 +61,15 @@ def forget(usual: Row) -> None:
     usual.weight = 1.0
     usual.size = 0.0
     usual.restless = UNREST_START * START
+    usual.sharp = SHARP_START
+    usual.sharp_noise = 0.0
+    usual.sharp_unrest = SHARP_UNREST * SHARP_START
     usual.beats[:] = 0.0
     usual.sizes[:] = 0.0
+    usual.sharps[:] = 0.0
     usual.n_beats = 0
     usual.refused[:] = 0.0
+    usual.refused_sharp[:] = 0.0
     usual.n_refused = 0
 
 
@@ -102,15 +115,17 @@ def _median_of_eight(v: Array) -> float:
 
 
 @hot
-def refuse(usual: Row, envelope: float) -> None:
+def refuse(usual: Row, envelope: float, sharp: float) -> None:
     """Learn from a candidate that was no beat."""
     usual.refused[usual.n_refused % KEPT] = envelope
+    usual.refused_sharp[usual.n_refused % KEPT] = sharp
     usual.n_refused += 1
     usual.noise = median(usual.refused, usual.n_refused)
+    usual.sharp_noise = median(usual.refused_sharp, usual.n_refused)
 
 
 @hot
-def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched: bool) -> None:
+def accept(usual: Row, envelope: float, size: float, sharp: float, after_pause: bool, searched: bool) -> None:
     """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual.
 
     One that was `searched` for does not raise the level again: it fades on until beats are found without.
@@ -118,13 +133,16 @@ def accept(usual: Row, envelope: float, size: float, after_pause: bool, searched
     if after_pause and envelope < 0.5 * median(usual.beats, usual.n_beats):
         usual.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
         usual.sizes[:] = size
+        usual.sharps[:] = sharp
         usual.n_beats = max(usual.n_beats, KEPT)
     usual.beats[usual.n_beats % KEPT] = envelope
     usual.sizes[usual.n_beats % KEPT] = size
+    usual.sharps[usual.n_beats % KEPT] = sharp
     usual.n_beats += 1
     level = median(usual.beats, usual.n_beats)
     usual.level = min(usual.level, level) if searched else level
     usual.size = median(usual.sizes, usual.n_beats)
+    usual.sharp = median(usual.sharps, usual.n_beats)
     if usual.n_beats > WEIGHED:
         ratio = usual.level / (usual.noise + CLEAN * usual.level + 1e-9)
         usual.weight = ratio * ratio
@@ -138,7 +156,9 @@ def raise_last(usual: Row, times: float) -> bool:
     last = (usual.n_beats - 1) % KEPT
     usual.beats[last] *= times
     usual.sizes[last] *= times
+    usual.sharps[last] *= times
     usual.size = median(usual.sizes, usual.n_beats)
+    usual.sharp = median(usual.sharps, usual.n_beats)
     before = usual.level
     usual.level = max(before, median(usual.beats, usual.n_beats))
     return bool(usual.level > RAISED * before)

@@ -1,0 +1,189 @@
+"""What is remembered of beats that were sure: their shape, their size and their rhythm.
+
+Levels, sizes and shapes are of the last few beats told, whatever speaks for them. Amid noise they come to be those of
+the noise, since some of it is told as beats, and then the next of it looks the more like one. So this is learned from
+*sure* beats alone, which noise hardly makes: it stays through minutes in which there are none.
+
+A candidate is set against it in its likeness, in its size along that shape, and in both once more for the second
+differences, in which moving electrodes are weak. Its time is set against the rhythm of the sure beats, counted on from
+the last one: a beat missed or found too much in between does not matter.
+
+What sure beats look like may change for good. When so many in a row are unlike it, it begins anew with the last of
+them; nor is it asked where the shapes do not count (`detector.candidate.LOST`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from detector import lanes
+from detector.jit import hot
+from detector.lanes import DOUBLES
+from detector.score import (
+    M_APART,
+    M_IN_STEP,
+    M_REMEMBERED,
+    M_REMEMBERED_SHARP,
+    M_REMEMBERED_SHARP_SIZE,
+    M_REMEMBERED_SIZE,
+    M_UNSURE,
+)
+from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, bend, both
+from detector.types import LEADS, Row
+from detector.usual import KEPT, median
+
+SURELY: Final = 4.0  # score above which a beat is sure: 55 to 1
+FEW: Final = 4  # sure beats, and intervals between them, before either is remembered
+MIX: Final = 0.1  # share of a new beat in what is remembered
+CHANGED: Final = 8  # sure beats in a row unlike what is remembered, after which it begins anew
+SMALLEST: Final = 0.1  # times the size remembered: what is smaller says no more
+LONG: Final = 250  # steps: what lies further apart is no interval between beats (2 s)
+STRAYS: Final = 0.12  # of the interval: how far a beat strays from the rhythm
+FORGETS: Final = 1250.0  # steps since the last sure beat in which the rhythm's saying fades to 1/e (10 s)
+MANY: Final = 2.0  # intervals since the last sure beat; more says no more
+
+MEMORY = np.dtype(
+    [
+        ("points", "f8", (LEADS, POINTS)),  # the shape, in `PER_BAND` µV
+        ("size", "f8", (LEADS,)),  # root of the sum of their squares; 0: none of this lead
+        ("beats", "i8"),  # sure beats it was learned from
+        ("unlike", "i8"),  # sure beats in a row that were unlike it
+        ("last", "i8"),  # step of the last sure beat
+        ("rr", "f8", (KEPT,)),  # steps from one to the next
+        ("n_rr", "i8"),
+        ("usual_rr", "f8"),  # their median
+    ],
+    align=True,
+)
+
+
+@hot
+def begin(memory: Row) -> None:
+    """Nothing is remembered."""
+    forget_shape(memory)
+    memory.last = -(10**9)
+    memory.rr[:] = 0.0
+    memory.n_rr = 0
+    memory.usual_rr = 1.0
+
+
+@hot
+def forget_shape(memory: Row) -> None:
+    """Beats may look like anything."""
+    memory.points[:] = 0.0
+    memory.size[:] = 0.0
+    memory.beats = 0
+    memory.unlike = 0
+
+
+@hot
+def recall(state: Row, desk: Row, lost: bool) -> None:
+    """Set `state.candidate` against what is remembered; `detector.shape.compare` has been there before.
+
+    Parameters
+    ----------
+    state : detector.qrs.QRS
+    desk : detector.desk.DESK
+    lost : bool
+        What beats looked like does not count.
+    """
+    _recall_rhythm(state.memory, state.candidate)
+    _find(state, desk)
+    memory, candidate, measures = state.memory, state.candidate, state.candidate.measures
+    measures[M_REMEMBERED] = UNKNOWN
+    measures[M_REMEMBERED_SHARP] = UNKNOWN
+    measures[M_REMEMBERED_SIZE] = 0.0
+    measures[M_REMEMBERED_SHARP_SIZE] = 0.0
+    if lost or memory.beats < FEW or candidate.recalled < -1.0:
+        return
+    weights = size = sharp = sharp_size = 0.0
+    shift = candidate.recalled_shift
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+            weight = state.usual[lead].weight
+            points = memory.points[lead]
+            bend(points, 0, desk.usual_bend)
+            bend(candidate.near[lead], shift, desk.bend)
+            squares = both(desk.usual_bend, 0, desk.usual_bend)
+            product = both(desk.bend, 0, desk.usual_bend)
+            bent = math.sqrt(both(desk.bend, 0, desk.bend)) * math.sqrt(squares)
+            weights += weight
+            size += weight * (both(candidate.near[lead], shift, points) / (memory.size[lead] * memory.size[lead]))
+            sharp += weight * (product / (bent + 1e-9))
+            sharp_size += weight * (product / (squares + 1e-9))
+    measures[M_REMEMBERED] = candidate.recalled
+    measures[M_REMEMBERED_SHARP] = sharp / weights
+    measures[M_REMEMBERED_SIZE] = math.log(max(size / weights, 0.0) + SMALLEST)
+    measures[M_REMEMBERED_SHARP_SIZE] = math.log(max(sharp_size / weights, 0.0) + SMALLEST)
+
+
+@hot
+def _find(state: Row, desk: Row) -> None:
+    """Likeness to the shape remembered at the best shift; below -1 where there is none."""
+    memory, candidate = state.memory, state.candidate
+    best, where = -2.0, SHIFT
+    weights = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+            weights += state.usual[lead].weight
+    if weights > 0.0:
+        for shift in range(SHIFTS):
+            total = 0.0
+            for lead in range(LEADS):
+                if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+                    product = both(candidate.near[lead], shift, memory.points[lead])
+                    total += state.usual[lead].weight * (product / (desk.size[lead, shift] * memory.size[lead]))
+            likeness = total / weights
+            better = likeness > best
+            best, where = likeness if better else best, shift if better else where
+    candidate.recalled, candidate.recalled_shift = best, where
+
+
+@hot
+def _recall_rhythm(memory: Row, candidate: Row) -> None:
+    """Does it come a whole number of usual intervals after the last sure beat, and how long ago was that?"""
+    measures = candidate.measures
+    measures[M_IN_STEP] = 0.0
+    measures[M_UNSURE] = 0.0
+    measures[M_APART] = 0.0
+    if memory.n_rr >= FEW:
+        since = float(candidate.at - memory.last)
+        apart = since / memory.usual_rr
+        off = (apart - max(math.floor(apart + 0.5), 1.0)) / STRAYS
+        measures[M_IN_STEP] = math.exp(-0.5 * off * off - since / FORGETS)
+        measures[M_UNSURE] = min(since / FORGETS, 1.0)
+        measures[M_APART] = min(apart, MANY)
+
+
+@hot
+def learn(memory: Row, candidate: Row) -> None:
+    """Learn from a candidate that is told as a beat, if it is sure."""
+    if candidate.score <= SURELY:
+        return
+    if candidate.at - memory.last < LONG:
+        memory.rr[memory.n_rr % KEPT] = float(candidate.at - memory.last)
+        memory.n_rr += 1
+        memory.usual_rr = median(memory.rr, memory.n_rr)
+    memory.last = candidate.at
+    if memory.beats >= FEW and candidate.recalled <= SAME:
+        memory.unlike += 1
+        if memory.unlike < CHANGED:
+            return
+        forget_shape(memory)
+    memory.unlike = 0
+    memory.beats += 1
+    for lead in range(LEADS):
+        if candidate.size[lead] > 0.0:
+            points, near = memory.points[lead], candidate.near[lead]
+            fresh = memory.size[lead] == 0.0
+            shift = SHIFT if memory.beats == 1 else candidate.recalled_shift
+            share = 1.0 if fresh else max(1.0 / memory.beats, MIX)
+            kept, new = lanes.spread(1.0 - share), lanes.spread(share)
+            for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
+                lanes.store(points, k, kept * lanes.load(points, k) + new * lanes.load(near, shift + k))
+            for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+                points[k] = (1.0 - share) * points[k] + share * near[shift + k]
+            memory.size[lead] = math.sqrt(both(points, 0, points) + 1e-9)

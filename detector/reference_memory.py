@@ -1,0 +1,108 @@
+"""What `detector.memory` remembers once more, in plain Python, as the kernel's oracle."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from detector import memory
+from detector.reference_shape import Candidate, bend, both
+from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN
+from detector.usual import KEPT
+
+
+class MemoryTwin:
+    """The shape and the rhythm of beats that were sure, in all leads.
+
+    Parameters
+    ----------
+    leads : int
+    """
+
+    def __init__(self, leads: int) -> None:
+        self.leads = leads
+        self.last = -(10**9)
+        self.rr: list[float] = []
+        self.forget_shape()
+
+    def forget_shape(self) -> None:
+        """Beats may look like anything."""
+        self.points: list[list[float] | None] = [None] * self.leads
+        self.beats = self.unlike = 0
+
+    def forget_lead(self, lead: int) -> None:
+        """Nor does the lead's own past count."""
+        self.points[lead] = None
+
+    def recall(self, one: Candidate, weights: Sequence[float], *, lost: bool) -> dict[str, float]:
+        """Measures of a candidate against what is remembered."""
+        parts = [
+            (weight, near, points)
+            for weight, near, points in zip(weights, one.near, self.points, strict=True)
+            if weight > 0.0 and points is not None
+        ]
+        total = sum(weight for weight, _, _ in parts)
+        for shift in range(SHIFTS if parts else 0):
+            likeness = 0.0
+            for weight, near, points in parts:
+                part = near[shift : shift + POINTS]
+                size = math.sqrt(sum(a * a for a in part) + 1e-9) * _size(points)
+                likeness += weight * (both(part, points) / size)
+            if likeness / total > one.recalled:
+                one.recalled, one.recalled_shift = likeness / total, shift
+        shape = {"remembered": UNKNOWN, "remembered size": 0.0, "remembered sharp": UNKNOWN}
+        shape["remembered sharp size"] = 0.0
+        if parts and self.beats >= memory.FEW and not lost:
+            size = sharp = sharp_size = 0.0
+            for weight, near, points in parts:
+                part = near[one.recalled_shift : one.recalled_shift + POINTS]
+                bent, usual = bend(part), bend(points)
+                squares, product = both(usual, usual), both(bent, usual)
+                size += weight * (both(part, points) / (_size(points) * _size(points)))
+                sharp += weight * (product / (math.sqrt(both(bent, bent)) * math.sqrt(squares) + 1e-9))
+                sharp_size += weight * (product / (squares + 1e-9))
+            shape["remembered"] = one.recalled
+            shape["remembered size"] = math.log(max(size / total, 0.0) + memory.SMALLEST)
+            shape["remembered sharp"] = sharp / total
+            shape["remembered sharp size"] = math.log(max(sharp_size / total, 0.0) + memory.SMALLEST)
+        return shape | self._rhythm(one.at)
+
+    def _rhythm(self, at: int) -> dict[str, float]:
+        if len(self.rr) < memory.FEW:
+            return {"in step": 0.0, "unsure": 0.0, "apart": 0.0}
+        since = float(at - self.last)
+        apart = since / statistics.median(self.rr[-KEPT:])
+        off = (apart - max(math.floor(apart + 0.5), 1.0)) / memory.STRAYS
+        return {
+            "in step": math.exp(-0.5 * off * off - since / memory.FORGETS),
+            "unsure": min(since / memory.FORGETS, 1.0),
+            "apart": min(apart, memory.MANY),
+        }
+
+    def learn(self, one: Candidate) -> None:
+        """Learn from a beat, if it is sure."""
+        if one.score <= memory.SURELY:
+            return
+        if one.at - self.last < memory.LONG:
+            self.rr.append(float(one.at - self.last))
+        self.last = one.at
+        if self.beats >= memory.FEW and one.recalled <= SAME:
+            self.unlike += 1
+            if self.unlike < memory.CHANGED:
+                return
+            self.forget_shape()
+        self.unlike = 0
+        self.beats += 1
+        shift = SHIFT if self.beats == 1 else one.recalled_shift
+        for lead, (size, near) in enumerate(zip(one.sizes, one.near, strict=True)):
+            if size > 0.0:
+                part = [float(value) for value in near[shift : shift + POINTS]]
+                points = self.points[lead]
+                share = 1.0 if points is None else max(1.0 / self.beats, memory.MIX)
+                old = points or [0.0] * POINTS
+                self.points[lead] = [(1.0 - share) * a + share * b for a, b in zip(old, part, strict=True)]
+
+
+def _size(points: Sequence[float]) -> float:
+    return math.sqrt(both(points, points) + 1e-9)

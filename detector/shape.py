@@ -1,0 +1,176 @@
+"""The shape of a candidate, against two shapes learned from the beats found: of the usual beat and of the ectopic one.
+
+A shape is the signal without baseline around the middle of the QRS complex, in all leads together. Likeness is the
+weighted mean of the leads' correlations at the best of a few shifts. Electrodes that move make waves as high as a QRS
+complex and seldom as *sharp*: so the second differences of the signal (20 to 43 Hz), for its size, are set against
+those of the likest shape, and their likeness is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from detector import lanes
+from detector.envelope import PER_BAND, SPAN
+from detector.jit import hot
+from detector.lanes import DOUBLES
+from detector.score import M_SHARP_LIKENESS, M_SHARPNESS
+from detector.types import LEADS, Array, Row
+
+HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
+POINTS: Final = 2 * HALF + 1
+SHIFT: Final = 1  # steps by which a beat may lie beside the centre of its envelope
+SHIFTS: Final = 2 * SHIFT + 1
+NEAR: Final = POINTS + SHIFTS - 1
+CENTRE_BACK: Final = SPAN // 2 + 1  # steps from the envelope's peak back to the middle of the filtered QRS
+SHAPES: Final = 2  # the usual beat and the ectopic one
+SAME: Final = 0.7  # likeness from which on a beat is of a known shape
+LEARN: Final = 0.15  # share of a new beat in its shape
+KNOWN: Final = 4.0  # beats that make the shapes count
+TRUSTED: Final = 2.0  # beats of a shape that counts
+OFTEN: Final = 30.0  # beats of a shape remembered at most
+UNKNOWN: Final = 0.7  # likeness while no shape is known: as of a common beat
+WANE: Final = 0.98  # what the other shape keeps of its count at each beat
+SHARP_UV: Final = 5.0  # µV below which neither a second difference nor the size it is set against says anything
+
+SHAPE = np.dtype(
+    [
+        ("points", "f8", (SHAPES, LEADS, POINTS)),  # in `PER_BAND` µV
+        ("size", "f8", (SHAPES, LEADS)),  # root of the sum of their squares
+        ("beats", "f8", (SHAPES,)),
+    ],
+    align=True,
+)
+
+
+@hot
+def begin(shape: Row) -> None:
+    """No shape is known."""
+    shape.points[:] = 0.0
+    shape.size[:] = 1.0
+    shape.beats[:] = 0.0
+
+
+@hot
+def _sizes(near: Array, out: Array) -> None:
+    """Roots of the sums of squares at each shift: the squares are of whole numbers, and their sums exact in float64."""
+    part = lanes.load(near, 0)
+    sums = part * part
+    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
+        part = lanes.load(near, k)
+        sums = lanes.multiply_add(part, part, sums)
+    total = lanes.total(sums)
+    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+        total += near[k] * near[k]
+    out[0] = math.sqrt(total + 1e-9)
+    for shift in range(1, SHIFTS):
+        total += near[shift + POINTS - 1] * near[shift + POINTS - 1] - near[shift - 1] * near[shift - 1]
+        out[shift] = math.sqrt(total + 1e-9)
+
+
+@hot
+def compare(state: Row, desk: Row) -> None:
+    """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
+    candidate = state.candidate
+    best = likest = -2.0
+    which, where = candidate.shape, candidate.shift
+    weights = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0:
+            weights += state.usual[lead].weight
+            _sizes(candidate.near[lead], desk.size[lead])
+    for shape in range(SHAPES):
+        if state.shape.beats[shape] <= 0.0:
+            continue
+        for shift in range(SHIFTS):
+            total = 0.0
+            for lead in range(LEADS):
+                if desk.gain[lead] > 0.0:
+                    product = both(candidate.near[lead], shift, state.shape.points[shape, lead])
+                    size = desk.size[lead, shift] * state.shape.size[shape, lead]
+                    total += state.usual[lead].weight * (product / size)
+            likeness = total / weights
+            better = likeness > best  # no branches here: they would be gambles
+            which, where = shape if better else which, shift if better else where
+            best = likeness if better else best
+            trusted = state.shape.beats[shape] >= TRUSTED and likeness > likest
+            likest = likeness if trusted else likest
+    candidate.fit, candidate.likeness = best, likest
+    candidate.shape, candidate.shift = which, where
+
+
+@hot
+def sharpen(state: Row, desk: Row) -> None:
+    """How sharp the signal is for its size, and how alike in that, against the likest shape.
+
+    As was set before where none is known. Set against its size, it says nothing of how high the shape's beats were.
+    """
+    candidate = state.candidate
+    weights = sharpness = likeness = 0.0
+    for lead in range(LEADS):
+        if desk.gain[lead] > 0.0:
+            bend(state.shape.points[candidate.shape, lead], 0, desk.usual_bend)
+            usual = math.sqrt(both(desk.usual_bend, 0, desk.usual_bend))
+            if usual > 0.0:
+                bend(candidate.near[lead], candidate.shift, desk.bend)
+                bent, size = math.sqrt(both(desk.bend, 0, desk.bend)), desk.size[lead, candidate.shift]
+                weight = state.usual[lead].weight
+                weights += weight
+                sharp = (bent * PER_BAND + SHARP_UV) * (state.shape.size[candidate.shape, lead] * PER_BAND + SHARP_UV)
+                flat = (usual * PER_BAND + SHARP_UV) * (size * PER_BAND + SHARP_UV)
+                sharpness += weight * math.log(sharp / flat)
+                likeness += weight * (both(desk.bend, 0, desk.usual_bend) / (bent * usual + 1e-9))
+    if weights > 0.0:
+        candidate.measures[M_SHARPNESS] = sharpness / weights
+        candidate.measures[M_SHARP_LIKENESS] = likeness / weights
+
+
+@hot
+def bend(values: Array, first: int, out: Array) -> None:
+    """Second differences of the `POINTS` values from `first` on; the last two of `out` stay 0."""
+    for k in range(POINTS - 2):
+        out[k] = values[first + k] - 2.0 * values[first + k + 1] + values[first + k + 2]
+
+
+@hot
+def both(near: Array, shift: int, points: Array) -> float:
+    """Sum of products, in four sums side by side that need not wait for one another."""
+    sums = lanes.load(near, shift) * lanes.load(points, 0)
+    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
+        sums = sums + lanes.load(near, shift + k) * lanes.load(points, k)
+    first = lanes.lane(sums, 0)
+    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+        first += near[np.uint64(shift + k)] * points[np.uint64(k)]
+    return float((first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3)))
+
+
+@hot
+def learn(shape: Row, candidate: Row) -> None:
+    """Learn the shape of a candidate that is a beat, in the leads that were heard."""
+    which = candidate.shape
+    fresh = which < 0 or candidate.fit < SAME
+    if fresh:
+        which = 0 if shape.beats[0] <= shape.beats[1] else 1
+    share = 1.0 if fresh else max(LEARN, 1.0 / (shape.beats[which] + 1.0))
+    shift = SHIFT if fresh else candidate.shift
+    for lead in range(LEADS):
+        if candidate.size[lead] > 0.0:
+            points, near = shape.points[which, lead], candidate.near[lead]
+            kept, new = lanes.spread(1.0 - share), lanes.spread(share)
+            for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
+                mixed = kept * lanes.load(points, k) + new * lanes.load(near, shift + k)
+                lanes.store(points, k, mixed)
+            for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+                points[k] = (1.0 - share) * points[k] + share * near[shift + k]
+            shape.size[which, lead] = math.sqrt(both(points, 0, points) + 1e-9)
+        elif fresh:
+            shape.points[which, lead, :] = 0.0
+            shape.size[which, lead] = 1.0
+    shape.beats[which] = 1.0 if fresh else min(shape.beats[which] + 1.0, OFTEN)
+    shape.beats[1 - which] *= WANE
+
+
+assert HALF + SHIFT - CENTRE_BACK <= 1, "a candidate would look ahead"
