@@ -77,6 +77,19 @@ DRIFT_UV: Final = 5.0  # µV below which neither that way nor a size says anythi
 NOISIEST: Final = 2.0  # envelope of refused peaks over that of a beat; more says no more
 WIDTH: Final = 19  # steps before the peak in which the feature may already be half as high (152 ms)
 
+#: What is learned from a beat: part of a candidate, and what is kept of the best one refused.
+BEAT = np.dtype(
+    [
+        ("at", "i8"),
+        ("score", "f8"),
+        ("slope", "f8"),
+        ("envelope", "f8", (LEADS,)),
+        ("size", "f8", (LEADS,)),
+        ("sharp", "f8", (LEADS,)),
+    ],
+    align=True,
+)
+
 #: A candidate and all that is known of it.
 CANDIDATE = np.dtype(
     [
@@ -84,6 +97,7 @@ CANDIDATE = np.dtype(
         ("height", "f8"),  # its feature
         ("score", "f8"),  # log odds of a beat
         ("slope", "f8"),  # its steepest slope against the leads' envelopes
+        ("envelope", "f8", (LEADS,)),
         ("size", "f8", (LEADS,)),  # µV, greatest deflection
         ("sharp", "f8", (LEADS,)),  # `detector.envelope.sharpest`
         ("measures", "f8", (COUNT,)),
@@ -157,6 +171,7 @@ def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
     leads = 0
     sharp = sharp_noise = sharp_unrest = 0.0
     for lead in range(LEADS):
+        candidate.envelope[lead] = state.at_best[lead]
         candidate.sharp[lead] = sharpest(desk.lead[lead].work, index) if state.lead[lead].run > 0 else 0.0
         if desk.gain[lead] <= 0.0:
             candidate.size[lead] = 0.0

@@ -17,7 +17,7 @@ from detector.jit import hot
 from detector.memory import forget_shape
 from detector.score import M_SHARPNESS
 from detector.shape import begin as begin_shape
-from detector.types import LEADS, Array, Row
+from detector.types import LEADS, Row
 from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it and is so much higher is the QRS itself
@@ -29,24 +29,19 @@ LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting st
 
 
 @hot
-def learn_beat(
-    state: Row, at: int, slope: float, envelope: Array, size: Array, sharp: Array, since: int, searched: bool
-) -> None:
-    """Learn from a beat whose feature peaked at step `at`.
+def learn_beat(state: Row, beat: Row, since: int, searched: bool) -> None:
+    """Learn from a beat.
 
     Parameters
     ----------
     state : QRS
-    at : int
-    slope : float
-        Its steepness.
-    envelope, size, sharp : float64, shape (LEADS,)
-        Of its leads.
+    beat : CANDIDATE or BEAT
     since : int
         Steps that the filters have gone on since this one.
     searched : bool
         Found by the search back.
     """
+    at = beat.at
     after_pause = not searched and at - state.sure > FADE_AFTER
     if state.n > 0:
         state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
@@ -54,16 +49,16 @@ def learn_beat(
         state.expected = median(state.rr, state.n_rr)
     state.last = at
     state.sure = state.sure if searched else at
-    state.last_slope = slope
+    state.last_slope = beat.slope
     state.last_height = state.best
     state.looked = searched
     state.wary = max(state.wary - 1, 0)
-    state.kept = UNLIKELY
+    state.kept.score = UNLIKELY
     state.n += 1
     for lead in range(LEADS):
         if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
-        accept(state.usual[lead], envelope[lead], size[lead], sharp[lead], after_pause, searched)
+        accept(state.usual[lead], beat.envelope[lead], beat.size[lead], beat.sharp[lead], after_pause, searched)
 
 
 @hot
@@ -76,19 +71,20 @@ def learn_refused(state: Row, candidate: Row) -> None:
         state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
         if is_heard(state, lead):
-            refuse(state.usual[lead], state.at_best[lead], candidate.sharp[lead])
+            refuse(state.usual[lead], candidate.envelope[lead], candidate.sharp[lead])
 
 
 @hot
 def keep(state: Row, candidate: Row) -> None:
     """Keep a candidate for the search back, if it is the best since the last beat."""
-    if candidate.score > state.kept:
-        state.kept = candidate.score
-        state.kept_at = candidate.at
-        state.kept_slope = candidate.slope
-        copy(state.at_best, state.kept_envelope)
-        copy(candidate.size, state.kept_size)
-        copy(candidate.sharp, state.kept_sharp)
+    kept = state.kept
+    if candidate.score > kept.score:
+        kept.at = candidate.at
+        kept.score = candidate.score
+        kept.slope = candidate.slope
+        copy(candidate.envelope, kept.envelope)
+        copy(candidate.size, kept.size)
+        copy(candidate.sharp, kept.sharp)
 
 
 @hot

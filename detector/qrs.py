@@ -24,7 +24,7 @@ import numpy as np
 
 from detector import lanes, memory
 from detector.arrays import copy_singles
-from detector.candidate import BACK, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
+from detector.candidate import BACK, BEAT, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
@@ -77,12 +77,7 @@ QRS = np.dtype(
         ("rr", "f8", (KEPT,)),
         ("n_rr", "i8"),
         ("expected", "f8"),  # median RR in steps
-        ("kept", "f8"),  # best score refused since the last beat, for the search back
-        ("kept_at", "i8"),
-        ("kept_slope", "f8"),
-        ("kept_envelope", "f8", (LEADS,)),
-        ("kept_size", "f8", (LEADS,)),
-        ("kept_sharp", "f8", (LEADS,)),
+        ("kept", BEAT),  # the best candidate refused since the last beat, for the search back
         ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
         ("n_refused", "i8"),
         ("refused_sharpness", "f8"),  # its median
@@ -126,12 +121,7 @@ def begin(state: Row) -> None:
     state.rr[:] = 0.0
     state.n_rr = 0
     state.expected = EXPECTED
-    state.kept = UNLIKELY
-    state.kept_at = 0
-    state.kept_slope = 0.0
-    state.kept_envelope[:] = 0.0
-    state.kept_size[:] = 0.0
-    state.kept_sharp[:] = 0.0
+    state.kept.score = UNLIKELY
     state.refused[:] = 0.0
     state.n_refused = 0
     state.refused_sharpness = BLUNT
@@ -247,7 +237,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     feature = desk.feature[BACK + start : BACK + stop]
     n = len(feature)
     overdue = n
-    if state.kept > UNLIKELY and state.n >= WEIGHED:
+    if state.kept.score > UNLIKELY and state.n >= WEIGHED:
         overdue = max(state.last + _patience(state) + 1 - origin - start, 0)
     limit = min(overdue + 1, n)
     lowest = np.float32(LOWEST)
@@ -328,31 +318,30 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             locate(state, desk, signal, candidate.at, peak, False)
             learn(state.shape, candidate)
             memory.learn(state.memory, candidate)
-            size, sharp = candidate.size, candidate.sharp
-            learn_beat(state, candidate.at, candidate.slope, state.at_best, size, sharp, since, False)
+            learn_beat(state, candidate, since, False)
         refused = closed and not found
         if found or closed:
             follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
             state.best = feature if follows else np.float32(0.0)
             state.best_at = step
             state.weighed = NO
-    if not found and state.kept > UNLIKELY and state.weighed != DOUBTFUL:
+    kept = state.kept
+    if not found and kept.score > UNLIKELY and state.weighed != DOUBTFUL:
         overdue = state.n >= WEIGHED and step - state.last > _patience(state)
-        if overdue or (refused and state.kept > 0.0):
+        if overdue or (refused and kept.score > 0.0):
             enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
-            found = state.kept > enough and step - state.kept_at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
+            found = kept.score > enough and step - kept.at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
             if found:
-                searched = state.kept <= 0.0  # else it was a beat all along, and is learned like one
+                searched = kept.score <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:
-                    take_back(desk, step, state.kept)
+                    take_back(desk, step, kept.score)
                 else:
-                    tell(desk, step, state.kept)
-                peak.strength = state.kept
-                locate(state, desk, signal, state.kept_at, peak, searched)
-                envelope, size, sharp = state.kept_envelope, state.kept_size, state.kept_sharp
-                learn_beat(state, state.kept_at, state.kept_slope, envelope, size, sharp, since, searched)
+                    tell(desk, step, kept.score)
+                peak.strength = kept.score
+                locate(state, desk, signal, kept.at, peak, searched)
+                learn_beat(state, kept, since, searched)
                 state.looked = 1  # what came after it has been refused
-            state.kept = UNLIKELY
+            kept.score = UNLIKELY
     if found:
         peak.found = STRIDE * step + STRIDE - 1
     return found
