@@ -9,7 +9,7 @@ of wide waves, 120 to 270 a minute, of any size, width and polarity, with T wave
 
 Nor do they hold hearts that stand still, atria that beat alone, electrodes that come off and on, or something far
 higher than a heart: what is never seen may be taken for anything. They too are composed into mitdb, and what comes of
-them is the record's own rhythm again.
+them is the record's own rhythm again, now and then of another size and upside down: what is remembered may be outdated.
 
 Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So, for the weights of the
 first beats, pieces are cut out of them and heard as a bed's begin, many of them amid noise: a score that knows quiet
@@ -47,6 +47,8 @@ SPAN_OF_BEATS: Final = (0.5, 99.5)  # percentiles of a lead between which its be
 EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is
 INTERRUPTED: Final = "interrupted"  # and those with what no heart makes
 STOPS_S: Final = (4.0, 25.0)  # how long: from 18 s on what beats looked like no longer counts
+ELSEWHERE: Final = 0.3  # share of them after which the electrodes lie elsewhere: ...
+RESIZED: Final = (0.3, 2.0)  # ... beats so many times as high, either way up
 HIGHEST_P_MV: Final = 0.25  # what is higher than a P wave may be a beat
 KINDS: Final = ("stands still", "atria alone", "off", "artefact")
 BEGIN: Final = "begin"  # how the pieces are called
@@ -131,6 +133,7 @@ def with_interruptions(case: Case, seed: int) -> Case:
     rate = case.strip.rate_hz
     strip = case.strip.start(60.0 * MINUTES)
     mv = strip.mv
+    worn = mv.copy()
     span = np.ptp(np.nanpercentile(mv, SPAN_OF_BEATS, axis=0), axis=0)
     beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
@@ -143,6 +146,8 @@ def with_interruptions(case: Case, seed: int) -> Case:
         if kind == "artefact":  # what may well look like beats teaches nothing; what comes of it does
             beats |= {first: "[", end - 1: "]"}
         mv[first:end] = _without_beats(rng, kind, np.arange(end - first) / rate, mv[first], span)
+        if rng.random() < ELSEWHERE:
+            mv[end:] = worn[end:] * np.exp(rng.uniform(*np.log(RESIZED), LEADS)) * rng.choice((-1.0, 1.0), LEADS)
     truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
     return Case(INTERRUPTED, case.record, Strip.of_mv(mv, rate), truth)
 

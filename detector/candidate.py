@@ -51,7 +51,7 @@ from detector.score import (
 )
 from detector.shape import CENTRE_BACK, KNOWN, NEAR, UNKNOWN, compare, sharpen
 from detector.types import LEADS, Array, Row, Single
-from detector.usual import FLOOR, SHARP_FLOOR
+from detector.usual import FLOOR, SHARP_FLOOR, SHARP_USUAL
 
 WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
@@ -196,7 +196,7 @@ def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
         restless += unrest
         at_rest = max(at_rest, min(envelope, 1.2) * min(max(1.0 - unrest / RESTLESS, 0.0), 1.0))
         leads += 1
-        sharp_level = max(usual.sharp, SHARP_FLOOR)
+        sharp_level = max(usual.sharp if not lost else SHARP_USUAL * level, SHARP_FLOOR)
         sharp += weight * (candidate.sharp[lead] / sharp_level)
         sharp_noise += weight * min(usual.sharp_noise / sharp_level, NOISIEST)
         sharp_unrest += weight * min(usual.sharp_unrest / sharp_level, NOISIEST)

@@ -250,7 +250,7 @@ class QrsTwin:
             restless += unrest
             at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
             heard.append(lead)
-            sharp_level = max(lead.sharp, usual.SHARP_FLOOR)
+            sharp_level = max(lead.sharp if not lost else usual.SHARP_USUAL * level, usual.SHARP_FLOOR)
             sharp += lead.weight * (one.sharps[-1] / sharp_level)
             sharp_noise += lead.weight * min(lead.sharp_noise / sharp_level, candidate.NOISIEST)
             sharp_unrest += lead.weight * min(lead.sharp_unrest / sharp_level, candidate.NOISIEST)

@@ -8,7 +8,7 @@ The weights are fitted to the detector's own candidates over the development rec
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column
 straight, the others into the units; the last row from the units on. Those in `score_begin.csv` hold for a bed's first
 beats, while little is known of it: they went on from earlier ones with begins amid noise among the records, are less
-sure of a swing, and give sharpness no weight.
+sure of a swing, and give no weight to sharpness or to what is remembered.
 """
 
 from __future__ import annotations

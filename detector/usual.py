@@ -25,9 +25,10 @@ CLEAN: Final = 0.1  # share of a beat that a lead's noise is taken to be at leas
 UNREST_EVERY: Final = 4  # steps between two looks at how restless a lead is
 UNREST: Final = 0.04  # share of a look: half in 0.5 s
 UNREST_START: Final = 0.3  # of `START`: as in an ECG at rest
-SHARP_START: Final = 100.0  # µV a step and step: how sharp a beat is taken to be before one has been seen
-SHARP_FLOOR: Final = 8.0  # ... and at least
-SHARP_UNREST: Final = 0.1  # of `SHARP_START`: as in an ECG at rest
+SHARP_USUAL: Final = 1.4  # times its envelope: how sharp a beat is taken to be before one has been seen
+SHARP_START: Final = SHARP_USUAL * START
+SHARP_FLOOR: Final = 8.0  # µV a step and step: what is less sharp says nothing
+SHARP_UNREST: Final = 0.1  # of a beat's sharpness: as in an ECG at rest
 
 #: What is usual in a lead: its beats, and what was refused.
 USUAL = np.dtype(
