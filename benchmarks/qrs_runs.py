@@ -7,6 +7,10 @@ What those records lack are ventricular tachycardias that last, whose beats are 
 electrodes: without them the score learns to refuse every other of their beats. So they are composed into mitdb: runs
 of wide waves, 120 to 270 a minute, of any size, width and polarity, with T waves.
 
+Nor have the mixes with noise many wide beats: a score that knows no others refuses them where electrodes move. So the
+noise of moving electrodes, played backwards, is added to those tachycardias and to records of svdb rich in ventricular
+beats.
+
 Nor do they hold hearts that stand still, atria that beat alone, electrodes that come off and on, or something far
 higher than a heart: what is never seen may be taken for anything. They too are composed into mitdb, and what comes of
 them is the record's own rhythm again, now and then of another size and upside down: what is remembered may be outdated.
@@ -29,7 +33,7 @@ import numpy.typing as npt
 from detector.types import LEADS
 from model import noise
 from model.bench import Case
-from model.cases import cases, expand, mixed_db
+from model.cases import cases, expand, mixed, mixed_db, read_noise
 from model.ec57 import Annotations
 from model.ec57.annotations import CLASS_OF
 from model.strip import Strip
@@ -45,10 +49,14 @@ TACHYCARDIA: Final = "tachycardia"  # how the composed ones are called
 MINUTES: Final = 12.0  # of each record that are taken for them
 SPAN_OF_BEATS: Final = (0.5, 99.5)  # percentiles of a lead between which its beats lie
 EVERY_S, LASTS_S = 40.0, 15.0  # from one run to the next, and how long each is
+MOVED: Final = "moved"  # and those, and ectopic beats, amid moving electrodes
+MOVED_DB: Final = (12, 6, 0)  # how far, record by record in turn
+MOVED_SEEDS: Final = 200  # other tachycardias than those without noise
+RICH: Final = 90  # ventricular beats from which on a record is rich in them
 INTERRUPTED: Final = "interrupted"  # and those with what no heart makes
 STOPS_S: Final = (4.0, 25.0)  # how long: from 18 s on what beats looked like no longer counts
 ELSEWHERE: Final = 0.3  # share of them after which the electrodes lie elsewhere: ...
-RESIZED: Final = (0.3, 2.0)  # ... beats so many times as high, either way up
+LOG_RESIZED: Final = (-1.2, 0.7)  # ... log of how many times as high beats are then, either way up
 HIGHEST_P_MV: Final = 0.25  # what is higher than a P wave may be a beat
 KINDS: Final = ("stands still", "atria alone", "off", "artefact")
 BEGIN: Final = "begin"  # how the pieces are called
@@ -127,6 +135,28 @@ def with_tachycardias(case: Case, seed: int) -> Case:
     return Case(TACHYCARDIA, case.record, Strip.of_mv(mv, rate), truth)
 
 
+def ectopic(case: Case) -> int:
+    """How many ventricular beats a record has."""
+    return sum(CLASS_OF.get(symbol) == "V" for symbol in case.truth.symbols)
+
+
+def amid_noise(case: Case, added: Strip, db: int) -> Case:
+    """The case with this noise in every lead from 5:00 on, at this signal-to-noise ratio."""
+    return mixed(case, added, db, np.arange(len(case.strip.samples)) >= noise.CLEAN_S * case.strip.rate_hz)
+
+
+def moved(folders: Sequence[Path]) -> Iterator[Run]:
+    """Wide beats amid moving electrodes: composed tachycardias, and records rich in ventricular beats."""
+    forward = read_noise(folders, "em")
+    added = Strip(forward.rate_hz, forward.samples[::-1].copy(), forward.mv_per_bit)
+    hearts = [with_tachycardias(case, MOVED_SEEDS + i) for i, case in enumerate(cases(folders, REAL[0], None, None))]
+    hearts += [case for case in cases(folders, REAL[1], None, None) if ectopic(case) >= RICH]
+    for turn, heart in enumerate(hearts):
+        noisy = amid_noise(heart, added, MOVED_DB[turn % len(MOVED_DB)])
+        case = Case(f"{MOVED} {heart.database}", heart.record, noisy.strip, noisy.truth)
+        yield from (Run(case, NOISY, leads) for leads in (1, 2))
+
+
 def with_interruptions(case: Case, seed: int) -> Case:
     """A record's first minutes, 4 to 25 s of every 40 s without beats: asystole, P waves alone, leads off, spikes."""
     rng = np.random.default_rng(seed)
@@ -147,7 +177,7 @@ def with_interruptions(case: Case, seed: int) -> Case:
             beats |= {first: "[", end - 1: "]"}
         mv[first:end] = _without_beats(rng, kind, np.arange(end - first) / rate, mv[first], span)
         if rng.random() < ELSEWHERE:
-            mv[end:] = worn[end:] * np.exp(rng.uniform(*np.log(RESIZED), LEADS)) * rng.choice((-1.0, 1.0), LEADS)
+            mv[end:] = worn[end:] * np.exp(rng.uniform(*LOG_RESIZED, LEADS)) * rng.choice((-1.0, 1.0), LEADS)
     truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
     return Case(INTERRUPTED, case.record, Strip.of_mv(mv, rate), truth)
 
@@ -219,4 +249,4 @@ def runs_of(folders: Sequence[Path]) -> list[Run]:
         for seed, case in enumerate(cases(folders, REAL[0], None, None))
         for leads in (1, 2)
     ]
-    return [*found, *tachycardias, *interrupted]
+    return [*found, *tachycardias, *moved(folders), *interrupted]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.wide_in_noise import FIGURES, PERIOD, amid_noise, figures_of, show
+from benchmarks.qrs_runs import amid_noise
+from benchmarks.wide_in_noise import FIGURES, PERIOD, figures_of, show
 from model.bench import Case, judge
 from model.ec57 import Annotations
 from model.strip import Strip
