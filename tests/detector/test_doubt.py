@@ -167,6 +167,6 @@ def test_what_moves_like_beats_is_and_the_rhythm_after_it_is_not(seed: int) -> N
     begin, end = 30, 60
     mv[begin * RATE : end * RATE] += (swings / swings.std())[begin * RATE : end * RATE, None]
     told = doubted(counts(mv))
-    assert told[(begin + 3) * SECOND : end * SECOND].mean() > 0.9
+    assert told[(begin + 3) * SECOND : end * SECOND].mean() > 0.85
     assert not told[2 * SECOND : begin * SECOND].any()
     assert not told[(end + RECOVERED_S) * SECOND :].any()
