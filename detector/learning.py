@@ -1,6 +1,7 @@
 """What the QRS detector learns: from a beat found, a peak refused, what comes right after a beat, and from rest.
 
-Levels and sizes of each lead are in `detector.usual`, shapes in `detector.candidate`; here is when they change.
+Levels and sizes of each lead are in `detector.usual`, shapes in `detector.shape`, what is remembered of sure beats in
+`detector.memory`; here is when they change.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from typing import Final
 
 import numpy as np
 
+from detector import memory
 from detector.arrays import copy
 from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
 from detector.envelope import PER_SLOPE, SETTLE, SLOPES
 from detector.feature import LEARNED, is_heard
 from detector.jit import hot
-from detector.memory import forget_shape
 from detector.score import M_SHARPNESS
 from detector.shape import begin as begin_shape
 from detector.types import LEADS, Row
@@ -113,7 +114,7 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
                 raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
         if raised:
             begin_shape(state.shape)
-            forget_shape(state.memory)
+            memory.forget_shape(state.memory)
             state.wary = WARY
         return True
     return False
@@ -151,7 +152,14 @@ def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
     They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
     """
     if start // UNREST_EVERY < end // UNREST_EVERY:
+        first = start // UNREST_EVERY - begun // UNREST_EVERY
         latest = end // UNREST_EVERY - begun // UNREST_EVERY - 1
+        for look in range(first, latest + 1):
+            least = np.inf
+            for lead in range(LEADS):
+                if state.lead[lead].run > 0:
+                    least = min(least, desk.lead[lead].unrest[look])
+            memory.look_at_rest(state.memory, least)
         for lead in range(LEADS):
             if state.lead[lead].run > 0:
                 state.usual[lead].restless = desk.lead[lead].unrest[latest]

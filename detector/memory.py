@@ -8,8 +8,10 @@ A candidate is set against it in its likeness, in its size along that shape, and
 differences, in which moving electrodes are weak. Its time is set against the rhythm of the sure beats, counted on from
 the last one: a beat missed or found too much in between does not matter.
 
-What sure beats look like may change for good. When so many in a row are unlike it, it begins anew with the last of
-them; nor is it asked where the shapes do not count (`detector.candidate.LOST`).
+What beats look like may change for good. When so many sure ones in a row are unlike it, it begins anew with the last
+of them. But it may itself be why none is sure. So all of it is forgotten once no beat has been sure through so many
+seconds of a lead *at rest*, in which beats would have been: time in which all leads are moved does not count. Nor is
+it asked where the shapes do not count (`detector.candidate.LOST`).
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ FEW: Final = 4  # sure beats, and intervals between them, before either is remem
 MIX: Final = 0.1  # share of a new beat in what is remembered
 CHANGED: Final = 8  # sure beats in a row unlike what is remembered, after which it begins anew
 SMALLEST: Final = 0.1  # times the size remembered: what is smaller says no more
+AT_REST: Final = 15.0  # µV a step, half of `FLOOR`: restlessness below which a lead is at rest
+UNSURE_AT_REST: Final = 375  # looks at rest without a sure beat (12 s) after which all is forgotten
 LONG: Final = 250  # steps: what lies further apart is no interval between beats (2 s)
 STRAYS: Final = 0.12  # of the interval: how far a beat strays from the rhythm
 FORGETS: Final = 1250.0  # steps since the last sure beat in which the rhythm's saying fades to 1/e (10 s)
@@ -51,6 +55,7 @@ MEMORY = np.dtype(
         ("size", "f8", (LEADS,)),  # root of the sum of their squares; 0: none of this lead
         ("beats", "i8"),  # sure beats it was learned from
         ("unlike", "i8"),  # sure beats in a row that were unlike it
+        ("rested", "i8"),  # looks at rest since the last sure beat
         ("last", "i8"),  # step of the last sure beat
         ("rr", "f8", (KEPT,)),  # steps from one to the next
         ("n_rr", "i8"),
@@ -64,6 +69,7 @@ MEMORY = np.dtype(
 def begin(memory: Row) -> None:
     """Nothing is remembered."""
     forget_shape(memory)
+    memory.rested = 0
     memory.last = -(10**9)
     memory.rr[:] = 0.0
     memory.n_rr = 0
@@ -80,6 +86,26 @@ def forget_shape(memory: Row) -> None:
 
 
 @hot
+def forget_lead(memory: Row, lead: int) -> None:
+    """A lead's electrode may have been moved; once that is so of all, nothing is remembered."""
+    memory.size[lead] = 0.0
+    left = 0
+    for other in range(LEADS):
+        left += memory.size[other] > 0.0
+    if left == 0:
+        begin(memory)
+
+
+@hot
+def look_at_rest(memory: Row, unrest: float) -> None:
+    """Take how restless the lead is that rests most, one look after the other (`detector.usual.UNREST_EVERY`)."""
+    if unrest < AT_REST:
+        memory.rested += 1
+        if memory.rested >= UNSURE_AT_REST:
+            begin(memory)
+
+
+@hot
 def recall(state: Row, desk: Row, lost: bool) -> None:
     """Set `state.candidate` against what is remembered; `detector.shape.compare` has been there before.
 
@@ -90,7 +116,7 @@ def recall(state: Row, desk: Row, lost: bool) -> None:
     lost : bool
         What beats looked like does not count.
     """
-    _recall_rhythm(state.memory, state.candidate)
+    _recall_rhythm(state.memory, state.candidate, lost)
     _find(state, desk)
     memory, candidate, measures = state.memory, state.candidate, state.candidate.measures
     measures[M_REMEMBERED] = UNKNOWN
@@ -143,13 +169,13 @@ def _find(state: Row, desk: Row) -> None:
 
 
 @hot
-def _recall_rhythm(memory: Row, candidate: Row) -> None:
+def _recall_rhythm(memory: Row, candidate: Row, lost: bool) -> None:
     """Does it come a whole number of usual intervals after the last sure beat, and how long ago was that?"""
     measures = candidate.measures
     measures[M_IN_STEP] = 0.0
     measures[M_UNSURE] = 0.0
     measures[M_APART] = 0.0
-    if memory.n_rr >= FEW:
+    if memory.n_rr >= FEW and not lost:
         since = float(candidate.at - memory.last)
         apart = since / memory.usual_rr
         off = (apart - max(math.floor(apart + 0.5), 1.0)) / STRAYS
@@ -161,14 +187,15 @@ def _recall_rhythm(memory: Row, candidate: Row) -> None:
 @hot
 def learn(memory: Row, candidate: Row) -> None:
     """Learn from a candidate that is told as a beat, if it is sure."""
-    if candidate.score <= SURELY:
+    if not candidate.score > SURELY:
         return
+    memory.rested = 0
     if candidate.at - memory.last < LONG:
         memory.rr[memory.n_rr % KEPT] = float(candidate.at - memory.last)
         memory.n_rr += 1
         memory.usual_rr = median(memory.rr, memory.n_rr)
     memory.last = candidate.at
-    if memory.beats >= FEW and candidate.recalled <= SAME:
+    if memory.beats >= FEW and -1.0 <= candidate.recalled <= SAME:
         memory.unlike += 1
         if memory.unlike < CHANGED:
             return

@@ -163,7 +163,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
             if work.valid[start]:
                 if usual.hold > FORGET:
                     forget(usual)
-                    state.memory.size[lead] = 0.0
+                    memory.forget_lead(state.memory, lead)
                     state.upright[lead] = 1.0
                 usual.hold = 0
                 feed(front, work, start, end)

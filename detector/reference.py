@@ -88,9 +88,10 @@ class QrsTwin:
         now = len(self.mv) // 2 - 1
         if self.begun < 0 and any(one and other for one, other in zip(*self.valid[-2:], strict=True)):
             self.begun = now
-        for lead, *pair, one, other in zip(self.leads, self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True):
+        ticks = zip(self.mv[-2], mv, self.valid[-2], self.valid[-1], strict=True)
+        for number, (lead, (*pair, one, other)) in enumerate(zip(self.leads, ticks, strict=True)):
             if one and other and lead.hold > qrs.FORGET:
-                self.memory.forget_lead(self.leads.index(lead))
+                self.memory.forget_lead(number)
             lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
         for lead in self.leads:
             lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
@@ -111,6 +112,7 @@ class QrsTwin:
                     lead.restless = (1.0 - usual.UNREST) * lead.restless + usual.UNREST * float(lead.envelope)
                     bent = PER_SLOPE * abs(lead.d[-1] - lead.d[-2])
                     lead.sharp_unrest = (1.0 - usual.UNREST) * lead.sharp_unrest + usual.UNREST * bent
+            self.memory.look_at_rest(min((lead.restless for lead in self.leads if lead.run), default=math.inf))
         peak, refused = None, False
         late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best

@@ -22,7 +22,11 @@ class MemoryTwin:
 
     def __init__(self, leads: int) -> None:
         self.leads = leads
-        self.last = -(10**9)
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+        self.last, self.rested = -(10**9), 0
         self.rr: list[float] = []
         self.forget_shape()
 
@@ -34,6 +38,14 @@ class MemoryTwin:
     def forget_lead(self, lead: int) -> None:
         """Nor does the lead's own past count."""
         self.points[lead] = None
+        if not any(self.points):
+            self.forget()
+
+    def look_at_rest(self, unrest: float) -> None:
+        """Take how restless the lead is that rests most."""
+        self.rested += unrest < memory.AT_REST
+        if self.rested >= memory.UNSURE_AT_REST:
+            self.forget()
 
     def recall(self, one: Candidate, weights: Sequence[float], *, lost: bool) -> dict[str, float]:
         """Measures of a candidate against what is remembered."""
@@ -66,10 +78,10 @@ class MemoryTwin:
             shape["remembered size"] = math.log(max(size / total, 0.0) + memory.SMALLEST)
             shape["remembered sharp"] = sharp / total
             shape["remembered sharp size"] = math.log(max(sharp_size / total, 0.0) + memory.SMALLEST)
-        return shape | self._rhythm(one.at)
+        return shape | self._rhythm(one.at, lost=lost)
 
-    def _rhythm(self, at: int) -> dict[str, float]:
-        if len(self.rr) < memory.FEW:
+    def _rhythm(self, at: int, *, lost: bool) -> dict[str, float]:
+        if len(self.rr) < memory.FEW or lost:
             return {"in step": 0.0, "unsure": 0.0, "apart": 0.0}
         since = float(at - self.last)
         apart = since / statistics.median(self.rr[-KEPT:])
@@ -84,10 +96,11 @@ class MemoryTwin:
         """Learn from a beat, if it is sure."""
         if one.score <= memory.SURELY:
             return
+        self.rested = 0
         if one.at - self.last < memory.LONG:
             self.rr.append(float(one.at - self.last))
         self.last = one.at
-        if self.beats >= memory.FEW and one.recalled <= SAME:
+        if self.beats >= memory.FEW and -1.0 <= one.recalled <= SAME:
             self.unlike += 1
             if self.unlike < memory.CHANGED:
                 return

@@ -130,9 +130,10 @@ def sharpen(state: Row, desk: Row) -> None:
 
 @hot
 def bend(values: Array, first: int, out: Array) -> None:
-    """Second differences of the `POINTS` values from `first` on; the last two of `out` stay 0."""
+    """Second differences of the `POINTS` values from `first` on; the last two of `out` are 0."""
     for k in range(POINTS - 2):
         out[k] = values[first + k] - 2.0 * values[first + k + 1] + values[first + k + 2]
+    out[POINTS - 2 :] = 0.0
 
 
 @hot

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import memory
+from detector.detector import Detector
 from detector.reference_memory import MemoryTwin
 from detector.reference_shape import Candidate
 from detector.score import M_IN_STEP, M_REMEMBERED, M_REMEMBERED_SHARP, M_REMEMBERED_SIZE, M_UNSURE
 from detector.shape import UNKNOWN
 from detector.types import RATE
-from tests.detector.hearts import ecg
+from tests.detector.hearts import counts, ecg
 from tests.detector.test_sharpness import candidates, gaussian
 
 RR = 100  # steps between the beats made here
@@ -106,9 +107,39 @@ def test_nothing_is_remembered_of_a_heart_just_met_or_long_lost() -> None:
     assert (measures[first, M_IN_STEP] == 0.0).all()
     back = found[(found["at"] > 55.2 * RATE) & (found["at"] < 56.0 * RATE)][0]["measures"]
     assert back[M_REMEMBERED] == UNKNOWN
-    assert back[M_UNSURE] == 1.0
+    assert (back[[M_UNSURE, M_IN_STEP]] == 0.0).all()
     late = measures[found["at"] > 65.0 * RATE]
     assert np.median(late[:, M_REMEMBERED]) > 0.9
+
+
+def wide(
+    seconds: float, bpm: float, high_mv: float, width_s: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """An escape rhythm: one wide wave a beat, in both leads, and 20 µV of noise; with its R peaks."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    at = np.arange(0.8, seconds - 0.5, 60.0 / bpm)
+    wave = np.exp(-0.5 * ((time[:, None] - at) / width_s) ** 2).sum(axis=1)
+    noise = np.random.default_rng(5).normal(0.0, 0.02, (len(time), 2))
+    return high_mv * wave[:, None] * [1.0, 0.8] + noise, np.rint(at * RATE).astype(np.int64)
+
+
+@pytest.mark.parametrize("stands_s", [0.0, 25.0])
+@pytest.mark.parametrize(
+    ("bpm", "high_mv", "width_s"),
+    [(75, 0.35, 0.035), (75, -0.3, 0.04), (40, 0.35, 0.035), (40, -0.5, 0.05), (75, 0.5, 0.05), (30, -0.4, 0.04)],
+)
+def test_a_heart_unlike_all_that_is_remembered_is_heard(
+    bpm: float, high_mv: float, width_s: float, stands_s: float
+) -> None:
+    """None of its beats is sure, so none changes what they are held against: that is forgotten all the same."""
+    before, _ = ecg(60.0, noise_mv=0.02, seed=6)
+    still = np.random.default_rng(8).normal(0.0, 0.02, (round(stands_s * RATE), 2))
+    after, peaks = wide(70.0, bpm, high_mv, width_s)
+    begins = len(before) + len(still)
+    found = Detector(RATE, (0.005, 0.005)).update(counts(np.concatenate([before, still, after])))[0]["tick"]
+    heard = peaks[peaks > 25 * RATE] + begins
+    assert (np.abs(found[:, None] - heard).min(axis=0) < 0.15 * RATE).all()
+    assert (found > heard[0] - 0.2 * RATE).sum() <= len(heard) + 2
 
 
 def _waves(length: int, begins_s: float, ends_s: float, high_mv: float) -> npt.NDArray[np.float64]:
