@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from detector import desk as desks
 from detector import fibrillation, waviness
 from detector.desk import PAST
+from detector.detector import Detector
 from detector.jit import kernel
 from detector.types import EPOCH, LEADS, RATE
+from tests.detector.hearts import counts
 
 Signal = npt.NDArray[np.int64]
 SECONDS = 20
@@ -101,10 +103,10 @@ def test_fibrillation_is_seen_in_one_lead_or_two(seed: int, size: float) -> None
     assert likelihood(one, -one // 2)[8 * RATE :].mean() > 0.8
 
 
-#: Rate and width in ms of beats that are no fibrillation for themselves. Slower broad ones may look so for seconds, and
+#: Rate and width in ms of beats that are no fibrillation for themselves. Slower ones may look so for seconds, and
 #: faster broad ones are waves: there the beats found have to speak.
 ORGANISED = st.one_of(
-    st.tuples(st.floats(36.0, 105.0), st.floats(60.0, 130.0)),
+    st.tuples(st.floats(46.0, 105.0), st.floats(60.0, 130.0)),
     st.tuples(st.floats(105.0, 140.0), st.floats(60.0, 100.0)),
 )
 
@@ -113,6 +115,13 @@ ORGANISED = st.one_of(
 @given(beats=ORGANISED, height=st.floats(200.0, 3000.0))
 def test_organised_beats_are_not_fibrillation(beats: tuple[float, float], height: float) -> None:
     assert likelihood(beating(*beats, height)).max() < 0.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(bpm=st.floats(36.0, 46.0), width_ms=st.floats(60.0, 130.0), height=st.floats(500.0, 3000.0))
+def test_slow_beats_are_not_fibrillation_once_they_speak(bpm: float, width_ms: float, height: float) -> None:
+    slow = beating(bpm, width_ms, height)[:, None] / 1000.0
+    assert Detector(RATE, (0.005, 0.005)).update(counts(slow * [1.0, 1.0]))[1]["vf"].max() < 0.5
 
 
 @settings(max_examples=20, deadline=None)
