@@ -21,9 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
 from detector.jit import hot
-from detector.lanes import DOUBLES
 from detector.score import (
     M_APART,
     M_IN_STEP,
@@ -33,7 +31,7 @@ from detector.score import (
     M_REMEMBERED_SIZE,
     M_UNSURE,
 )
-from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, bend, both
+from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, bend, both, mix
 from detector.types import LEADS, Row
 from detector.usual import KEPT, median
 
@@ -202,15 +200,8 @@ def learn(memory: Row, candidate: Row) -> None:
         forget_shape(memory)
     memory.unlike = 0
     memory.beats += 1
+    shift = SHIFT if memory.beats == 1 else candidate.recalled_shift
     for lead in range(LEADS):
         if candidate.size[lead] > 0.0:
-            points, near = memory.points[lead], candidate.near[lead]
-            fresh = memory.size[lead] == 0.0
-            shift = SHIFT if memory.beats == 1 else candidate.recalled_shift
-            share = 1.0 if fresh else max(1.0 / memory.beats, MIX)
-            kept, new = lanes.spread(1.0 - share), lanes.spread(share)
-            for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
-                lanes.store(points, k, kept * lanes.load(points, k) + new * lanes.load(near, shift + k))
-            for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
-                points[k] = (1.0 - share) * points[k] + share * near[shift + k]
-            memory.size[lead] = math.sqrt(both(points, 0, points) + 1e-9)
+            share = 1.0 if memory.size[lead] == 0.0 else max(1.0 / memory.beats, MIX)
+            memory.size[lead] = mix(memory.points[lead], candidate.near[lead], shift, share)

@@ -149,6 +149,17 @@ def both(near: Array, shift: int, points: Array) -> float:
 
 
 @hot
+def mix(points: Array, near: Array, shift: int, share: float) -> float:
+    """Mix a share of what lies in `near` into a shape; returns its size then, the root of the sum of its squares."""
+    kept, new = lanes.spread(1.0 - share), lanes.spread(share)
+    for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
+        lanes.store(points, k, kept * lanes.load(points, k) + new * lanes.load(near, shift + k))
+    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+        points[k] = (1.0 - share) * points[k] + share * near[shift + k]
+    return math.sqrt(both(points, 0, points) + 1e-9)
+
+
+@hot
 def learn(shape: Row, candidate: Row) -> None:
     """Learn the shape of a candidate that is a beat, in the leads that were heard."""
     which = candidate.shape
@@ -159,14 +170,7 @@ def learn(shape: Row, candidate: Row) -> None:
     shift = SHIFT if fresh else candidate.shift
     for lead in range(LEADS):
         if candidate.size[lead] > 0.0:
-            points, near = shape.points[which, lead], candidate.near[lead]
-            kept, new = lanes.spread(1.0 - share), lanes.spread(share)
-            for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
-                mixed = kept * lanes.load(points, k) + new * lanes.load(near, shift + k)
-                lanes.store(points, k, mixed)
-            for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
-                points[k] = (1.0 - share) * points[k] + share * near[shift + k]
-            shape.size[which, lead] = math.sqrt(both(points, 0, points) + 1e-9)
+            shape.size[which, lead] = mix(shape.points[which, lead], candidate.near[lead], shift, share)
         elif fresh:
             shape.points[which, lead, :] = 0.0
             shape.size[which, lead] = 1.0
