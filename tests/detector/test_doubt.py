@@ -157,16 +157,19 @@ def test_a_clean_rhythm_is_not_doubted(bpm: float) -> None:
     assert not doubted(counts(ecg(60, bpm, noise_mv=0.02)[0]))[20:].any()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_what_moves_like_beats_is_and_the_rhythm_after_it_is_not(seed: int) -> None:
+def test_what_moves_like_beats_is_and_the_rhythm_after_it_is_not() -> None:
     """Noise of a beat's own frequencies and size, as of an electrode that is being moved: neither hum nor flat."""
-    mv, _ = ecg(120, 75, noise_mv=0.02)
-    swings = sosfilt(
-        butter(2, (2.0, 12.0), "bandpass", fs=RATE, output="sos"), np.random.default_rng(seed).normal(size=len(mv))
-    )
+    clean, _ = ecg(120, 75, noise_mv=0.02)
+    swinging = butter(2, (2.0, 12.0), "bandpass", fs=RATE, output="sos")
     begin, end = 30, 60
-    mv[begin * RATE : end * RATE] += (swings / swings.std())[begin * RATE : end * RATE, None]
-    told = doubted(counts(mv))
-    assert told[(begin + 3) * SECOND : end * SECOND].mean() > 0.85
-    assert not told[2 * SECOND : begin * SECOND].any()
-    assert not told[(end + RECOVERED_S) * SECOND :].any()
+    shares = []
+    for seed in range(12):
+        swings = sosfilt(swinging, np.random.default_rng(seed).normal(size=len(clean)))
+        mv = clean.copy()
+        mv[begin * RATE : end * RATE] += (swings / swings.std())[begin * RATE : end * RATE, None]
+        told = doubted(counts(mv))
+        shares.append(told[(begin + 3) * SECOND : end * SECOND].mean())
+        assert not told[2 * SECOND : begin * SECOND].any(), seed
+        assert not told[(end + RECOVERED_S) * SECOND :].any(), seed
+    assert min(shares) > 0.8
+    assert np.mean(shares) > 0.9
