@@ -19,6 +19,7 @@ from tests.detector.hearts import counts, ecg
 from tests.detector.test_sharpness import candidates, gaussian
 
 RR = 100  # steps between the beats made here
+UNHEARD_S = 12.0  # of another rhythm that follows at once: then what was remembered is forgotten
 
 
 def beat(number: int, wave: list[int], score: float = 9.0) -> Candidate:
@@ -140,6 +141,8 @@ def test_a_heart_unlike_all_that_is_remembered_is_heard(
     heard = peaks[peaks > 25 * RATE] + begins
     assert (np.abs(found[:, None] - heard).min(axis=0) < 0.15 * RATE).all()
     assert (found > heard[0] - 0.2 * RATE).sum() <= len(heard) + 2
+    silent = np.diff([begins, *found[(found > begins) & (found < heard[0])], heard[0]]).max()
+    assert stands_s or silent < UNHEARD_S * RATE
 
 
 def _waves(length: int, begins_s: float, ends_s: float, high_mv: float) -> npt.NDArray[np.float64]:
