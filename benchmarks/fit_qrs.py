@@ -3,7 +3,7 @@
     python -m benchmarks.fit_qrs              # weights of five folds, and those in the package, judged
     python -m benchmarks.fit_qrs --folds 0    # only those in the package
     python -m benchmarks.fit_qrs --folds 0 --out detector/score.csv    # fits the package's weights to all records
-    python -m benchmarks.fit_qrs --more --folds 0 --out detector/score.csv    # as many rounds again, from those
+    python -m benchmarks.fit_qrs --more 1 --folds 0 --out detector/score.csv    # as many rounds again, from those
     python -m benchmarks.fit_qrs --begin --folds 0 --out detector/score_begin.csv    # goes on to those of the begin
 
 The detector decides with the weights it has, and what it decides makes the next candidates. So it runs, its candidates
@@ -13,8 +13,9 @@ mitdb mixed with electrode motion and muscle noise, all with both leads and with
 in his fold. Noise counts less than clean signal, so that it decides only where clean signal leaves the choice.
 
 Fitting from nothing ends in one hollow or another. The package's weights have come by several runs with ``--more`` as
-measures, units and records were added: the last three from what was remembered on, then with electrodes placed anew,
-then with wide beats amid moving electrodes.
+measures, units and records were added: the last ones from what was remembered on, then with electrodes placed anew,
+then with wide beats amid moving electrodes, and then, as `--more 2`, with beats that are others from one to the next.
+What `--more` writes lies between the weights it began with and those it came to: that errs less in noise than either.
 
 What else it is fitted to, and why, says `benchmarks.qrs_runs`.
 """
@@ -56,6 +57,7 @@ Floats = npt.NDArray[np.float64]
 ROUNDS: Final = 5  # of running and fitting
 REMEMBERED: Final = 3  # rounds whose candidates are fitted to: one alone swings
 STEPS: Final = 100  # of the optimizer a round; it goes on from the round before
+SHARE: Final = 0.55  # of the new weights in what `--more` writes: near the middle, where all tests of the detector hold
 BEFORE_S, AFTER_S = 0.1, 0.2  # where a beat's candidate lies around its annotation: of a wide complex, after it
 PART: Final = 1 << 14  # candidates at once: they fit into the processor's cache
 STEADY: Final = 3e-5  # penalty on the units' squared weights: less forgets hearts not seen, more the noise
@@ -235,6 +237,14 @@ def fit(pool: ProcessPoolExecutor, chosen: Sequence[int], weights: Floats, tick:
     return weights
 
 
+def fit_all(pool: ProcessPoolExecutor, chosen: Sequence[int], begun: Floats, more: int, tick: Any) -> Floats:
+    """Weights fitted once; or, in as many runs as that, to go on part of the way from those it began with."""
+    weights = begun
+    for _ in range(max(more, 1)):
+        weights = fit(pool, chosen, weights, tick)
+    return (1.0 - SHARE) * begun + SHARE * weights if more else weights
+
+
 def tables(runs: Sequence[Run], heard: dict[int, Heard]) -> dict[str, dict[str, Any]]:
     """Gross figures by database."""
     out = {}
@@ -261,9 +271,11 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--begin", action="store_true", help="weights of first beats: with begins, from the package's")
-    parser.add_argument("--more", action="store_true", help="go on from the package's weights")
+    parser.add_argument("--more", type=int, default=0, metavar="RUNS", help="go on from the package's weights")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")
     given = parser.parse_args()
+    if given.more and not given.out:
+        parser.error("--more fits weights: name the file for them with --out")
     if given.folds and (given.more or given.begin):
         parser.error("weights that have seen all subjects cannot be cross-validated: --more and --begin need --folds 0")
     console = Console(width=150)
@@ -281,7 +293,7 @@ def main() -> None:
         ProcessPoolExecutor(os.cpu_count(), initializer=_load, initargs=(folders, given.begin)) as pool,
         Progress() as bar,
     ):
-        task = bar.add_task("fitting", total=(given.folds + (given.out is not None)) * ROUNDS)
+        task = bar.add_task("fitting", total=(given.folds + max(given.more, given.out is not None)) * ROUNDS)
 
         def tick() -> None:
             bar.advance(task)
@@ -294,7 +306,7 @@ def main() -> None:
             heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
         if heard:
             result["cross-validated"] = tables(runs, heard)
-        weights = fit(pool, everything, begun, tick) if given.out else WEIGHTS
+        weights = fit_all(pool, everything, begun, given.more, tick) if given.out else WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)
     wrong = {i: (one.table.false_negatives, one.table.false_positives) for i, one in final.items() if one.table}

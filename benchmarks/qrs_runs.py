@@ -15,6 +15,10 @@ Nor do they hold hearts that stand still, atria that beat alone, electrodes that
 higher than a heart: what is never seen may be taken for anything. They too are composed into mitdb, and what comes of
 them is the record's own rhythm again, now and then of another size and upside down: what is remembered may be outdated.
 
+Nor do they hold what changes for good from one beat to the next, and so makes all that is remembered wrong at once: a
+slow rhythm of wide beats of another focus, or electrodes moved while the heart beats on. These are composed too, and
+heard in quiet and amid moving electrodes.
+
 Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So, for the weights of the
 first beats, pieces are cut out of them and heard as a bed's begin, many of them amid noise: a score that knows quiet
 begins alone is sure of every swing.
@@ -58,6 +62,13 @@ STOPS_S: Final = (4.0, 25.0)  # how long: from 18 s on what beats looked like no
 ELSEWHERE: Final = 0.3  # share of them after which the electrodes lie elsewhere: ...
 LOG_RESIZED: Final = (-1.2, 0.7)  # ... log of how many times as high beats are then, either way up
 HIGHEST_P_MV: Final = 0.25  # what is higher than a P wave may be a beat
+CHANGED: Final = "changed"  # and those whose beats are others from one to the next
+CHANGED_SEEDS: Final = 400
+FOCUS_BPM: Final = (25.0, 130.0)  # rates of another focus, ...
+FOCUS_MV: Final = (0.2, 1.2)  # its heights in one lead or the other, ...
+FOCUS_S: Final = (0.025, 0.06)  # how wide its waves are, standard deviation, ...
+FOCUS_LASTS_S: Final = (15.0, 30.0)  # and how long it leads
+RESIZED: Final = (-1.5, 0.7)  # log of how many times as high beats are when the electrodes move meanwhile
 KINDS: Final = ("stands still", "atria alone", "off", "artefact")
 BEGIN: Final = "begin"  # how the pieces are called
 BEGIN_S: Final = 30.0  # length of a piece
@@ -205,6 +216,61 @@ def _without_beats(rng: np.random.Generator, kind: str, time: Floats, level: Flo
     return still + begun
 
 
+def with_changes(case: Case, seed: int) -> Case:
+    """A record's first minutes, every 40 s and from one beat to the next of another focus, or seen by other leads."""
+    rng = np.random.default_rng(seed)
+    rate = case.strip.rate_hz
+    strip = case.strip.start(60.0 * MINUTES)
+    mv = strip.mv
+    worn = mv.copy()
+    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
+    at = np.array([s for s, y in beats.items() if y in CLASS_OF])
+    for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - EVERY_S, EVERY_S)):
+        ends = np.array([start_s, start_s + rng.uniform(*FOCUS_LASTS_S)]) * rate
+        after = np.clip(np.searchsorted(at, ends), 1, len(at) - 1)
+        first, end = (at[after - 1] + at[after]) // 2  # no beat is cut in two
+        if turn % 2:
+            mv[first:] = worn[first:] * np.exp(rng.uniform(*RESIZED, LEADS)) * rng.choice((-1.0, 1.0), LEADS)
+        else:
+            tops, waves = _other_focus(rng, (end - first) / rate, rate)
+            mv[first:end] = np.median(mv[first:end], axis=0) + waves[: end - first]
+            beats = {s: y for s, y in beats.items() if not first <= s < end}
+            beats |= {first + top: "V" for top in tops}
+    truth = Annotations.of(np.array(sorted(beats), np.int64), [beats[s] for s in sorted(beats)])
+    return Case(CHANGED, case.record, Strip.of_mv(mv, rate), truth)
+
+
+def _other_focus(rng: np.random.Generator, lasts_s: float, rate: float) -> tuple[list[int], Floats]:
+    """Samples of the tops, and millivolts (instants, LEADS), of a slow rhythm of wide beats."""
+    interval = 60.0 / np.exp(rng.uniform(*np.log(FOCUS_BPM)))
+    time = np.arange(round(lasts_s * rate)) / rate
+    tops = np.cumsum(interval * rng.normal(1.0, 0.03, int(lasts_s / interval) + 1)) - 0.3 * interval
+    tops = tops[tops < lasts_s - 0.2]
+    width, late = rng.uniform(*FOCUS_S), rng.uniform(0.06, 0.12)
+    second, recovery = rng.uniform(-1.0, 0.3), rng.uniform(-0.4, 0.0)
+    shape = np.zeros(len(time))
+    for top in tops:
+        t = time - top
+        shape += np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
+        shape += recovery * np.exp(-0.5 * ((t - 0.1 - 0.25 * min(interval, 1.0)) / 0.07) ** 2)
+    size = np.exp(rng.uniform(*np.log(FOCUS_MV))) * rng.choice((-1.0, 1.0), LEADS) * rng.uniform(0.5, 1.0, LEADS)
+    muscle = rng.normal(0.0, rng.uniform(0.003, 0.03), (len(time), LEADS))
+    breath = rng.uniform(0.0, 0.1) * np.sin(2 * np.pi * (0.3 * time + rng.random()))
+    return [round(float(top) * rate) for top in tops], shape[:, None] * size + muscle + breath[:, None]
+
+
+def changed(folders: Sequence[Path]) -> Iterator[Run]:
+    """Beats that are others from one to the next: in quiet, and amid moving electrodes."""
+    forward = read_noise(folders, "em")
+    added = Strip(forward.rate_hz, forward.samples[::-1].copy(), forward.mv_per_bit)
+    for turn, case in enumerate(cases(folders, REAL[0], None, None)):
+        quiet = with_changes(case, CHANGED_SEEDS + turn)
+        noisy = amid_noise(with_changes(case, 2 * CHANGED_SEEDS + turn), added, MOVED_DB[turn % len(MOVED_DB)])
+        amid = Case(f"{MOVED} {CHANGED}", case.record, noisy.strip, noisy.truth)
+        yield from (Run(quiet, SELDOM, leads) for leads in (1, 2))
+        yield from (Run(amid, NOISY, leads) for leads in (1, 2))
+
+
 def begins(folders: Sequence[Path]) -> Iterator[Run]:
     """Pieces of records as the begins of beds; those of mixes lie in the noise."""
     rng = np.random.default_rng(3)
@@ -249,4 +315,4 @@ def runs_of(folders: Sequence[Path]) -> list[Run]:
         for seed, case in enumerate(cases(folders, REAL[0], None, None))
         for leads in (1, 2)
     ]
-    return [*found, *tachycardias, *moved(folders), *interrupted]
+    return [*found, *tachycardias, *moved(folders), *interrupted, *changed(folders)]

@@ -22,7 +22,7 @@ from tests.detector.test_fibrillation import fibrillating
 
 EPOCHS = 40
 SECOND = RATE // EPOCH  # epochs
-RECOVERED_S = 10  # behind noise: the levels are learned anew, and what was doubted fades
+RECOVERED_S = 11  # behind noise: the levels are learned anew, and what was doubted fades
 LAST_STEP = EPOCHS * EPOCH // STRIDE - 1
 
 decision = st.tuples(st.integers(0, LAST_STEP), st.floats(-30.0, 30.0), st.sampled_from(["told", "refused", "back"]))
