@@ -156,16 +156,28 @@ def amid_noise(case: Case, added: Strip, db: int) -> Case:
     return mixed(case, added, db, np.arange(len(case.strip.samples)) >= noise.CLEAN_S * case.strip.rate_hz)
 
 
+def backwards(folders: Sequence[Path]) -> Strip:
+    """The noise of moving electrodes played backwards: other than that of the mixes."""
+    forward = read_noise(folders, "em")
+    return Strip(forward.rate_hz, forward.samples[::-1].copy(), forward.mv_per_bit)
+
+
 def moved(folders: Sequence[Path]) -> Iterator[Run]:
     """Wide beats amid moving electrodes: composed tachycardias, and records rich in ventricular beats."""
-    forward = read_noise(folders, "em")
-    added = Strip(forward.rate_hz, forward.samples[::-1].copy(), forward.mv_per_bit)
+    added = backwards(folders)
     hearts = [with_tachycardias(case, MOVED_SEEDS + i) for i, case in enumerate(cases(folders, REAL[0], None, None))]
     hearts += [case for case in cases(folders, REAL[1], None, None) if ectopic(case) >= RICH]
     for turn, heart in enumerate(hearts):
         noisy = amid_noise(heart, added, MOVED_DB[turn % len(MOVED_DB)])
         case = Case(f"{MOVED} {heart.database}", heart.record, noisy.strip, noisy.truth)
         yield from (Run(case, NOISY, leads) for leads in (1, 2))
+
+
+def between_beats(at: npt.NDArray[np.int64], first: float, end: float) -> npt.NDArray[np.int64]:
+    """These two samples, each moved to the middle between two beats: none is cut in two."""
+    after = np.clip(np.searchsorted(at, (first, end)), 1, len(at) - 1)
+    middles: npt.NDArray[np.int64] = (at[after - 1] + at[after]) // 2
+    return middles
 
 
 def with_interruptions(case: Case, seed: int) -> Case:
@@ -179,9 +191,7 @@ def with_interruptions(case: Case, seed: int) -> Case:
     beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
     for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S)):
-        ends = np.array([start_s, start_s + rng.uniform(*STOPS_S)]) * rate
-        after = np.clip(np.searchsorted(at, ends), 1, len(at) - 1)
-        first, end = (at[after - 1] + at[after]) // 2  # no beat is cut in two
+        first, end = between_beats(at, start_s * rate, (start_s + rng.uniform(*STOPS_S)) * rate)
         beats = {s: y for s, y in beats.items() if not first <= s < end or y not in CLASS_OF}
         kind = KINDS[turn % len(KINDS)]
         if kind == "artefact":  # what may well look like beats teaches nothing; what comes of it does
@@ -226,9 +236,7 @@ def with_changes(case: Case, seed: int) -> Case:
     beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
     for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - EVERY_S, EVERY_S)):
-        ends = np.array([start_s, start_s + rng.uniform(*FOCUS_LASTS_S)]) * rate
-        after = np.clip(np.searchsorted(at, ends), 1, len(at) - 1)
-        first, end = (at[after - 1] + at[after]) // 2  # no beat is cut in two
+        first, end = between_beats(at, start_s * rate, (start_s + rng.uniform(*FOCUS_LASTS_S)) * rate)
         if turn % 2:
             mv[first:] = worn[first:] * np.exp(rng.uniform(*RESIZED, LEADS)) * rng.choice((-1.0, 1.0), LEADS)
         else:
@@ -261,8 +269,7 @@ def _other_focus(rng: np.random.Generator, lasts_s: float, rate: float) -> tuple
 
 def changed(folders: Sequence[Path]) -> Iterator[Run]:
     """Beats that are others from one to the next: in quiet, and amid moving electrodes."""
-    forward = read_noise(folders, "em")
-    added = Strip(forward.rate_hz, forward.samples[::-1].copy(), forward.mv_per_bit)
+    added = backwards(folders)
     for turn, case in enumerate(cases(folders, REAL[0], None, None)):
         quiet = with_changes(case, CHANGED_SEEDS + turn)
         noisy = amid_noise(with_changes(case, 2 * CHANGED_SEEDS + turn), added, MOVED_DB[turn % len(MOVED_DB)])
