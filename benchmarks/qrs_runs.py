@@ -116,13 +116,23 @@ class Run:
         return f"{self.case.database}, lead 0" if self.leads == 1 else self.case.database
 
 
+def first_minutes(case: Case) -> tuple[Floats, dict[int, str]]:
+    """A record's first minutes: millivolts (instants, LEADS), and symbols of its annotations by sample."""
+    mv = case.strip.start(60.0 * MINUTES).mv
+    return mv, {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
+
+
+def wide_wave(t: Floats, width: float, second: float, late: float) -> Floats:
+    """A wide QRS complex of height 1 at these seconds from its top: one wave, and another of this height behind it."""
+    wave: Floats = np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
+    return wave
+
+
 def with_tachycardias(case: Case, seed: int) -> Case:
     """A record's first minutes with a ventricular tachycardia in place of every third stretch of its own rhythm."""
     rng = np.random.default_rng(seed)
     rate = case.strip.rate_hz
-    strip = case.strip.start(60.0 * MINUTES)
-    mv = strip.mv
-    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
+    mv, beats = first_minutes(case)
     for start_s in np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S):
         first, end = int(start_s * rate), int((start_s + LASTS_S) * rate)
         beats = {s: y for s, y in beats.items() if not first <= s < end}
@@ -136,7 +146,7 @@ def with_tachycardias(case: Case, seed: int) -> Case:
         shape = np.zeros(len(time))
         for r in at:
             t = time - r
-            shape += np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
+            shape += wide_wave(t, width, second, late)
             shape += recovery * np.exp(-0.5 * ((t - 0.1 - 0.45 * interval) / (0.25 * interval)) ** 2)
         muscle = rng.normal(0.0, rng.uniform(0.005, 0.04), (len(time), LEADS))
         breath = rng.uniform(0.0, 0.15) * np.sin(2 * np.pi * (0.3 * time + rng.random()))
@@ -184,11 +194,9 @@ def with_interruptions(case: Case, seed: int) -> Case:
     """A record's first minutes, 4 to 25 s of every 40 s without beats: asystole, P waves alone, leads off, spikes."""
     rng = np.random.default_rng(seed)
     rate = case.strip.rate_hz
-    strip = case.strip.start(60.0 * MINUTES)
-    mv = strip.mv
+    mv, beats = first_minutes(case)
     worn = mv.copy()
     span = np.ptp(np.nanpercentile(mv, SPAN_OF_BEATS, axis=0), axis=0)
-    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
     for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - LASTS_S - 5.0, EVERY_S)):
         first, end = between_beats(at, start_s * rate, (start_s + rng.uniform(*STOPS_S)) * rate)
@@ -230,10 +238,8 @@ def with_changes(case: Case, seed: int) -> Case:
     """A record's first minutes, every 40 s and from one beat to the next of another focus, or seen by other leads."""
     rng = np.random.default_rng(seed)
     rate = case.strip.rate_hz
-    strip = case.strip.start(60.0 * MINUTES)
-    mv = strip.mv
+    mv, beats = first_minutes(case)
     worn = mv.copy()
-    beats = {int(s): y for s, y in zip(case.truth.samples, case.truth.symbols, strict=True) if s < len(mv)}
     at = np.array([s for s, y in beats.items() if y in CLASS_OF])
     for turn, start_s in enumerate(np.arange(20.0, 60.0 * MINUTES - EVERY_S, EVERY_S)):
         first, end = between_beats(at, start_s * rate, (start_s + rng.uniform(*FOCUS_LASTS_S)) * rate)
@@ -259,7 +265,7 @@ def _other_focus(rng: np.random.Generator, lasts_s: float, rate: float) -> tuple
     shape = np.zeros(len(time))
     for top in tops:
         t = time - top
-        shape += np.exp(-0.5 * (t / width) ** 2) + second * np.exp(-0.5 * ((t - late) / (1.2 * width)) ** 2)
+        shape += wide_wave(t, width, second, late)
         shape += recovery * np.exp(-0.5 * ((t - 0.1 - 0.25 * min(interval, 1.0)) / 0.07) ** 2)
     size = np.exp(rng.uniform(*np.log(FOCUS_MV))) * rng.choice((-1.0, 1.0), LEADS) * rng.uniform(0.5, 1.0, LEADS)
     muscle = rng.normal(0.0, rng.uniform(0.003, 0.03), (len(time), LEADS))
