@@ -14,7 +14,7 @@ import numpy as np
 
 from model.dataset import Passage, is_annotated, passage, without_annotation
 from model.ec57 import Annotations
-from model.variants import WITH_NOISE
+from model.variants import CERTAIN, WITH_NOISE
 
 #: Packages whose code decides what is heard in a record and how it is said.
 HEARS: Final = ("detector", "model", "replay")
@@ -50,7 +50,8 @@ def kept_passage(
     if shelf is None:
         return _made(folder, record, kind, noise_folder, seed, oracle)
     added = _files(noise_folder, "") if kind in WITH_NOISE else ""
-    stamp = f"{program()} {_files(folder, record)} {added} {seed}"
+    lot = "" if kind in CERTAIN else str(seed)
+    stamp = f"{program()} {_files(folder, record)} {added} {lot}"
     path = shelf / f"{folder.name}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
     if (found := _take(path, stamp)) is not None:
         return found

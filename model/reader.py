@@ -17,7 +17,7 @@ from detector.jit import kernel
 from detector.types import AFTER, LEADS
 from model.codes import CLASSES
 from model.letters import BAR, FIRST_BAR, TEXT
-from model.lstm import Layers, step
+from model.lstm import F32, Layers, step
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.vocabulary import Vocabulary, shape_word
@@ -45,6 +45,12 @@ def spell(
         else:
             words[lead] = vocabulary.norms.shape[0]
     words[LEADS:] = levels
+
+
+@kernel
+def _of(units: F32, members: int, width: int) -> F32:
+    """A view of the first `units` of a bed's row as (members, width)."""
+    return units[: members * width].reshape(members, width)
 
 
 @kernel
@@ -91,7 +97,10 @@ def read_beat(
     words = np.empty(LEADS + FIELDS, np.int64)
     best = describe(state, signal, peak_tick, strength, lead_states, texts, values, levels)
     spell(weights.vocabulary, texts, levels, words)
-    step(weights.layers, words, state.h, state.c, state.before, state.scores, first, last)
+    layers = weights.layers
+    members, width = layers.bias.shape[0], max(layers.bias.shape[1], layers.recurrent.shape[1])
+    h, c, before = _of(state.h, members, width), _of(state.c, members, width), _of(state.before, members, width)
+    step(layers, words, h, c, before, state.scores, first, last)
     if state.last_rr <= 0.0:
         last[:] = 0.0
     return int(words[best]) if best >= 0 else weights.vocabulary.norms.shape[0]

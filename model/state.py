@@ -13,8 +13,7 @@ from detector.types import LEADS
 from detector.waves import P_SPAN
 from model.codes import CLASSES
 
-MEMBERS: Final = 3  # room for the networks of a model
-HIDDEN: Final = 64  # room for the LSTM's units, and for a beat's embedding; the shipped model may use fewer
+UNITS: Final = 192  # room for the LSTM's units, or for a beat's embedding, of all networks of a model together
 SCORES: Final = len(CLASSES)  # probabilities of a beat
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
 MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
@@ -78,10 +77,10 @@ LANGUAGE = np.dtype(
         ("sure", "f4"),  # mean log odds of the beats by the detector's score, over about 8 beats
         ("usual_beats", "i4"),  # beats in them
         ("groups", GROUP, (GROUPS,)),
-        ("before", "f4", (MEMBERS, HIDDEN)),  # the last beat's words, as each network embeds them
+        ("before", "f4", (UNITS,)),  # the last beat's words, as each network embeds them, one after the other
         ("scores", "f4", (SCORES,)),  # its first word, as scores of the classes
-        ("h", "f4", (MEMBERS, HIDDEN)),
-        ("c", "f4", (MEMBERS, HIDDEN)),
+        ("h", "f4", (UNITS,)),
+        ("c", "f4", (UNITS,)),
     ],
     align=True,
 )

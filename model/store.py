@@ -23,7 +23,7 @@ from model.codes import CLASSES
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS
 from model.lstm import Layers
 from model.reader import Weights
-from model.state import HIDDEN, MEMBERS
+from model.state import UNITS
 from model.vocabulary import SYMBOLS, TABLE, Vocabulary
 from model.words import WORDS
 from stream.errors import ModelError
@@ -123,10 +123,8 @@ def _unfit(weights: Weights) -> str | None:
         return "the layers are not those of several networks"
     members, hidden = n.recurrent.shape[:2]
     embedding, dense, again = n.bias.shape[1], n.dense_bias.shape[1], n.again_bias.shape[1]
-    if not 0 < members <= MEMBERS:
-        return f"{members} networks, the bed's row has room for {MEMBERS}"
-    if not 0 < max(hidden, embedding) <= HIDDEN:
-        return f"{hidden} hidden units and {embedding} of embedding, the bed's row has room for {HIDDEN}"
+    if not 0 < members * max(hidden, embedding) <= UNITS:
+        return f"{members} networks of {max(hidden, embedding)} units, the bed's row has room for {UNITS} in all"
     if n.offsets.tolist() != [sum(sizes[:i]) for i in range(len(sizes))]:
         return "the fields of a sentence are not those of the language"
     shapes = {

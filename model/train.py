@@ -28,7 +28,7 @@ from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import BothWords, Layers, read_words
 from model.network import Network
 from model.reader import Weights
-from model.state import HIDDEN, MEMBERS
+from model.state import UNITS
 from model.store import sizes_of
 from model.training_loop import Course
 from model.variants import VARIANTS
@@ -98,7 +98,7 @@ class TrainingConfig:
     decay: float = 0.02
     epochs: int = 12
     patience: int = 12
-    members: int = 3
+    members: int = 6
     memory: float = 0.995
     held_out: float = 0.0
 
@@ -117,10 +117,11 @@ class TrainingConfig:
             raise ValueError(f"unannotated: {', '.join(wrong)} is not database/pattern, such as afpdb/p*")
         if len(self.sure) != len(CLASSES):
             raise ValueError(f"sure must be {len(CLASSES)} numbers, one for each of {' '.join(CLASSES)}")
-        if not 1 <= self.members <= MEMBERS:
-            raise ValueError(f"members must be 1 to {MEMBERS}, not {self.members}: a bed's row has no room for more")
-        if not 1 <= min(self.embedding, self.hidden) <= max(self.embedding, self.hidden) <= HIDDEN:
-            raise ValueError(f"embedding and hidden must be 1 to {HIDDEN}, not {self.embedding} and {self.hidden}")
+        if min(self.members, self.embedding, self.hidden) < 1:
+            raise ValueError("members, embedding and hidden must be at least 1")
+        if self.members * max(self.embedding, self.hidden) > UNITS:
+            wide = max(self.embedding, self.hidden)
+            raise ValueError(f"{self.members} members of {wide} units: a bed's row has room for {UNITS} in all")
 
 
 @dataclass(frozen=True)

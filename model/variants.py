@@ -26,8 +26,10 @@ MOVED_DB: Final = (-3.0, 14.0)  # range of it where electrodes are moved now and
 MOVED_S: Final = (15.0, 150.0)  # range of the lengths of stretches with noise and without
 ELECTRODES: Final = 0.75  # share of records whose electrodes are moved; in the others it is muscles
 COMPOSED: Final = ("composed", "composed-2", "composed-3")  # variants with other beats, each by another lot
-CHANGED: Final = ("plain", "swap", "noise", "pace", "single", "moved")
-WITH_NOISE: Final = ("noise", "moved")
+MOVED: Final = ("moved", "moved-2", "moved-3")  # variants with electrodes moved now and then, each by another lot
+CHANGED: Final = ("plain", "swap", "noise", "pace", "single", *MOVED)
+WITH_NOISE: Final = ("noise", *MOVED)
+CERTAIN: Final = ("plain", "swap")  # variants in which nothing is left to a lot
 VARIANTS: Final = (*CHANGED, *COMPOSED)
 COMPOSED_SWAP, COMPOSED_PACE = 0.4, 0.3  # share of them that have their leads exchanged, their pace changed besides
 PACE: Final = (0.88, 1.14)  # range of the factor on the heart's pace of variants with a changed rate
@@ -89,7 +91,7 @@ def changed(strip: Strip, kind: str, reference: Annotations, noise: Noise | None
         return strip if np.isnan(units).all() else Strip(strip.rate_hz, strip.samples, units)
     if kind == "noise" and noise is not None:
         return Strip.of_mv(_noisy(strip.mv, noise, rng), strip.rate_hz)
-    if kind == "moved" and noise is not None:
+    if kind in MOVED and noise is not None:
         return Strip.of_mv(_moved(strip.mv, strip.rate_hz, reference, noise, rng), strip.rate_hz)
     return strip
 

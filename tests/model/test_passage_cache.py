@@ -11,7 +11,10 @@ import wfdb
 
 from detector.types import LEADS
 from model import passage_cache
+from model.ec57 import Annotations
 from model.passage_cache import kept_passage
+from model.strip import Strip
+from model.variants import CERTAIN, VARIANTS, changed
 from tests.model.hearts import heart
 
 RATE = 250.0
@@ -40,6 +43,32 @@ def test_a_passage_is_kept_until_its_record_changes(tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == written
     wfdb.wrann("a", "atr", peaks[:-1], ["N"] * (len(peaks) - 1), fs=RATE, write_dir=str(folder))
     assert len(take().reference) == len(made.reference) - 1
+
+
+def test_another_seed_leaves_alone_what_is_not_left_to_a_lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def listen(_folder: Path, _record: str, kind: str, *_: object) -> None:
+        made.append(kind)
+
+    monkeypatch.setattr(passage_cache, "_made", listen)
+    monkeypatch.setattr(passage_cache, "_put", lambda path, stamp, _: stamps.__setitem__(path, stamp))
+    monkeypatch.setattr(passage_cache, "_take", lambda path, stamp: True if stamps.get(path) == stamp else None)
+    stamps: dict[Path, str] = {}
+    for seed in (1, 2):
+        for kind in VARIANTS:
+            kept_passage(tmp_path, "a", kind, shelf=tmp_path, noise_folder=tmp_path, seed=seed, oracle=False)
+    assert made == [*VARIANTS, *(kind for kind in VARIANTS if kind not in CERTAIN)]
+
+
+@pytest.mark.parametrize("kind", CERTAIN)
+def test_nothing_is_left_to_a_lot_in_a_record_as_it_is_or_with_its_leads_exchanged(kind: str) -> None:
+    mv, peaks = heart("NV" * 20, 200)
+    strips = [
+        changed(Strip.of_mv(mv.astype(np.float64), RATE), kind, Annotations.of(peaks, "NV" * 20), None, lot)
+        for lot in (np.random.default_rng(0), np.random.default_rng(1))
+    ]
+    assert np.array_equal(strips[0].samples, strips[1].samples)
 
 
 def test_the_stamp_knows_the_detectors_table_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

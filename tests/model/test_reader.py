@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from detector.types import AFTER, LEADS, OFF, RATE, RING, SIGNAL
 from model.codes import CLASSES
 from model.letters import TEXT
+from model.lstm import Layers, read_words
 from model.pace import LONGEST
-from model.reader import BeatReader, Reader
+from model.reader import BeatReader, Reader, Weights, spell
 from model.sentence import describe
 from model.state import LANGUAGE
 from model.store import sizes_of
@@ -53,6 +54,42 @@ def _size(dtype: np.dtype[Any]) -> int:
     if dtype.subdtype is not None:
         return int(np.prod(dtype.shape)) * _size(dtype.base)
     return sum(_size(field[0]) for field in dtype.fields.values()) if dtype.fields else dtype.itemsize
+
+
+@pytest.mark.parametrize(("members", "embedding", "hidden"), [(1, 192, 20), (2, 24, 96), (3, 64, 64), (6, 32, 32)])
+def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: int) -> None:
+    """Beat by beat in a bed's row a model says what it says of the sentence: no network treads on another's state."""
+    random = np.random.default_rng(0)
+    fields = sizes_of(READER.shapes)
+    shapes = {
+        "embed": (sum(fields), embedding),
+        "bias": (embedding,),
+        "inputs": (embedding, 4 * hidden),
+        "recurrent": (hidden, 4 * hidden),
+        "gates": (4 * hidden,),
+        "dense": (hidden + embedding, 8),
+        "dense_bias": (8,),
+        "head": (8, len(CLASSES)),
+        "head_bias": (len(CLASSES),),
+        "again": (hidden + 2 * embedding, 4),
+        "again_bias": (4,),
+        "last": (4, len(CLASSES)),
+        "last_bias": (len(CLASSES),),
+    }
+    made = {name: random.normal(0, 0.3, (members, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    weights = Weights(READER.weights.vocabulary, Layers(READER.weights.layers.offsets, **made))
+    state, reader = np.zeros(1, LANGUAGE)[0], BeatReader(Reader(weights, {}))
+    words, said = [], []
+    for signal, peak in play(*heart("NNVNS" * 5, 200)):
+        texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
+        levels, all_words = np.empty(FIELDS, np.int64), np.empty(LEADS + FIELDS, np.int64)
+        describe(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
+        spell(weights.vocabulary, texts, levels, all_words)
+        words.append(all_words)
+        said.append(reader.update(signal, peak, SURE, GOOD_LEADS)[1])
+    whole = read_words(weights.layers, np.array(words), np.ones(len(words), np.bool_))
+    assert np.array_equal(np.array(said), whole.first)
+    assert len(np.unique(whole.first.argmax(axis=1))) > 1
 
 
 @settings(max_examples=25, deadline=None)

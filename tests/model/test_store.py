@@ -97,7 +97,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Weights(v, n._replace(embed=n.embed[:-1])),
         Weights(v, n._replace(embed=n.embed[:, :-1])),
         Weights(v, n._replace(bias=n.bias[0])),
-        Weights(v, type(n)(n.offsets, *(np.concatenate([part, part]) for part in n[1:]))),
+        Weights(v, type(n)(n.offsets, *(np.concatenate([part] * 7) for part in n[1:]))),
         Weights(v, n._replace(bias=n.bias * np.float32(np.nan))),
     ]
     for number, weights in enumerate(unfit):
