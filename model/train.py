@@ -121,7 +121,9 @@ class TrainingConfig:
             raise ValueError("members, embedding and hidden must be at least 1")
         if self.members * max(self.embedding, self.hidden) > UNITS:
             wide = max(self.embedding, self.hidden)
-            raise ValueError(f"{self.members} members of {wide} units: a bed's row has room for {UNITS} in all")
+            raise ValueError(
+                f"members times hidden or embedding is {self.members} x {wide}: a bed's row has room for {UNITS} units"
+            )
 
 
 @dataclass(frozen=True)
