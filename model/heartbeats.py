@@ -37,6 +37,7 @@ from detector.types import LEADS
 from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
 from model.strip import Strip
+from replay import folders
 from stream.errors import RecordError
 
 SAMPLES: Final = 187  # of a beat
@@ -301,7 +302,7 @@ def from_ptb(folder: Path, paths: Sequence[Path], *, report: Callable[[str], Non
 
 def ptb_records(folder: Path) -> list[Path]:
     """All records of a PTB folder, flat or in folders of patients, as paths without extension."""
-    return sorted(header.with_suffix("") for header in folder.rglob("*.hea"))
+    return [header.with_suffix("") for header in folders.files(folder, ".hea")]
 
 
 def detect(record: Any) -> npt.NDArray[np.int64]:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from numpy.polynomial import Polynomial
 
 from detector import lanes
-from detector.jit import kernel
-from detector.lanes import SINGLES
+from detector.jit import hot, kernel
+from detector.lanes import SINGLES, fused
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -97,13 +97,13 @@ def tanh(x: np.float32) -> np.float32:
     square = x * x
     above, below = _ABOVE[0], _BELOW[0]
     for factor in _ABOVE[1:]:
-        above = above * square + factor
+        above = fused(above, square, factor)
     for factor in _BELOW[1:]:
-        below = below * square + factor
+        below = fused(below, square, factor)
     return x * above / below
 
 
-@kernel
+@hot
 def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
     """Add to `out` columns, counted from `first` on, each times its number, in their order."""
     count, end = which.shape[0], out.shape[0]
@@ -113,10 +113,10 @@ def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
         c, d = lanes.load(out, at + 2 * SINGLES), lanes.load(out, at + 3 * SINGLES)
         for i in range(count):
             times, column = lanes.spread(by[i]), columns[first + which[i]]
-            a = a + times * lanes.load(column, at)
-            b = b + times * lanes.load(column, at + SINGLES)
-            c = c + times * lanes.load(column, at + 2 * SINGLES)
-            d = d + times * lanes.load(column, at + 3 * SINGLES)
+            a = fused(times, lanes.load(column, at), a)
+            b = fused(times, lanes.load(column, at + SINGLES), b)
+            c = fused(times, lanes.load(column, at + 2 * SINGLES), c)
+            d = fused(times, lanes.load(column, at + 3 * SINGLES), d)
         lanes.store(out, at, a)
         lanes.store(out, at + SINGLES, b)
         lanes.store(out, at + 2 * SINGLES, c)
@@ -125,16 +125,24 @@ def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
     while at + SINGLES <= end:
         a = lanes.load(out, at)
         for i in range(count):
-            a = a + lanes.spread(by[i]) * lanes.load(columns[first + which[i]], at)
+            a = fused(lanes.spread(by[i]), lanes.load(columns[first + which[i]], at), a)
         lanes.store(out, at, a)
         at += SINGLES
-    if at < end:
+    for k in range(at, end):
+        total = out[k]
         for i in range(count):
-            for k in range(at, end):
-                out[k] += by[i] * columns[first + which[i], k]
+            total = fused(by[i], columns[first + which[i], k], total)
+        out[k] = total
 
 
-@kernel
+@hot
+def _put(x: F32, out: F32) -> None:
+    """Copy `x` into `out`; an assignment to a whole array would count its holders."""
+    for j in range(out.shape[0]):
+        out[j] = x[j]
+
+
+@hot
 def _positive(x: F32, which: I64, by: F32) -> int:
     """Put the numbers of `x` above 0 and their places, in order, into the room of `by` and `which`; how many."""
     count = 0
@@ -145,12 +153,12 @@ def _positive(x: F32, which: I64, by: F32) -> int:
     return count
 
 
-@kernel
+@hot
 def _remember(gates: F32, h: F32, c: F32) -> None:
     """The next state of the LSTM; `gates` are used up."""
     hidden = h.shape[0]
     for j in range(3 * hidden):
-        gates[j] = _HALF * tanh(_HALF * gates[j]) + _HALF  # the logistic function
+        gates[j] = fused(_HALF, tanh(_HALF * gates[j]), _HALF)  # the logistic function
     for j in range(3 * hidden, 4 * hidden):
         gates[j] = tanh(gates[j])
     for j in range(hidden):
@@ -159,14 +167,62 @@ def _remember(gates: F32, h: F32, c: F32) -> None:
         h[j] = gates[2 * hidden + j] * tanh(c[j])
 
 
-@kernel
+@hot
 def _softmax(scores: F32, out: F32) -> None:
-    top = scores.max()
+    top = scores[0]
+    for k in range(1, scores.shape[0]):
+        top = max(top, scores[k])
     total = 0.0
     for k in range(scores.shape[0]):
         total += np.exp(np.float64(scores[k] - top))
     for k in range(scores.shape[0]):
         out[k] = np.exp(np.float64(scores[k] - top)) / total
+
+
+@hot
+def _read(
+    layers: Layers,
+    m: int,
+    rows: I64,
+    once: F32,
+    units: I64,
+    h: F32,
+    c: F32,
+    before: F32,
+    room: F32,
+    which: I64,
+    by: F32,
+    said: F32,
+    corrected: F32,
+) -> None:
+    """Let one member read a beat and add its scores to both words; `room`, `which` and `by` are to work in."""
+    embedding, hidden = layers.bias.shape[1], units.shape[0]
+    x, gates = room[0, :embedding], room[1, : layers.gates.shape[1]]
+    dense, again = room[2, : layers.dense_bias.shape[1]], room[3, : layers.again_bias.shape[1]]
+    _put(layers.bias[m], x)
+    _add(layers.embed[m], 0, rows, once, x)
+    _put(layers.again_bias[m], again)
+    n = _positive(before[:embedding], which, by)
+    _add(layers.again[m], hidden + embedding, which[:n], by[:n], again)
+    n = _positive(x, which, by)
+    for k in range(embedding):
+        before[k] = max(x[k], np.float32(0.0))
+    _put(layers.gates[m], gates)
+    _add(layers.inputs[m], 0, which[:n], by[:n], gates)
+    _add(layers.recurrent[m], 0, units, h, gates)
+    _remember(gates, h[:hidden], c[:hidden])
+    _put(layers.dense_bias[m], dense)
+    _add(layers.dense[m], 0, units, h, dense)
+    _add(layers.dense[m], hidden, which[:n], by[:n], dense)
+    _add(layers.again[m], 0, units, h, again)
+    _add(layers.again[m], hidden, which[:n], by[:n], again)
+    for k in range(said.shape[0]):
+        said[k] += layers.head_bias[m, k]
+        corrected[k] += layers.last_bias[m, k]
+    n = _positive(dense, which, by)
+    _add(layers.head[m], 0, which[:n], by[:n], said)
+    n = _positive(again, which, by)
+    _add(layers.last[m], 0, which[:n], by[:n], corrected)
 
 
 @kernel
@@ -190,37 +246,14 @@ def step(layers: Layers, words: I64, h: F32, c: F32, before: F32, scores: F32, f
         The last word on the beat before; of no meaning where there is none.
     """
     members, embedding = layers.bias.shape
-    hidden, classes = layers.recurrent.shape[1], layers.head_bias.shape[1]
+    classes = layers.head_bias.shape[1]
     said, corrected = np.zeros(classes, np.float32), np.zeros(classes, np.float32)
-    x = np.empty(embedding, np.float32)
-    rows, once = layers.offsets + words, np.ones(words.shape[0], np.float32)
-    units = np.arange(hidden)
-    room = max(embedding, layers.dense_bias.shape[1], layers.again_bias.shape[1]) + 1
-    which, by = np.empty(room, np.int64), np.empty(room, np.float32)
+    rows = layers.offsets + words
+    wide = max(layers.gates.shape[1], layers.dense_bias.shape[1], layers.again_bias.shape[1], embedding) + 1
+    room, which, by = np.empty((4, wide), np.float32), np.empty(wide, np.int64), np.empty(wide, np.float32)
+    everything, once = np.arange(layers.recurrent.shape[1]), np.ones(words.shape[0], np.float32)
     for m in range(members):
-        x[:] = layers.bias[m]
-        _add(layers.embed[m], 0, rows, once, x)
-        again = layers.again_bias[m].copy()
-        n = _positive(before[m, :embedding], which, by)
-        _add(layers.again[m], hidden + embedding, which[:n], by[:n], again)
-        n = _positive(x, which, by)
-        for k in range(embedding):
-            before[m, k] = max(x[k], np.float32(0.0))
-        gates = layers.gates[m].copy()
-        _add(layers.inputs[m], 0, which[:n], by[:n], gates)
-        _add(layers.recurrent[m], 0, units, h[m], gates)
-        _remember(gates, h[m, :hidden], c[m, :hidden])
-        dense = layers.dense_bias[m].copy()
-        _add(layers.dense[m], 0, units, h[m], dense)
-        _add(layers.dense[m], hidden, which[:n], by[:n], dense)
-        _add(layers.again[m], 0, units, h[m], again)
-        _add(layers.again[m], hidden, which[:n], by[:n], again)
-        said += layers.head_bias[m]
-        n = _positive(dense, which, by)
-        _add(layers.head[m], 0, which[:n], by[:n], said)
-        corrected += layers.last_bias[m]
-        n = _positive(again, which, by)
-        _add(layers.last[m], 0, which[:n], by[:n], corrected)
+        _read(layers, m, rows, once, everything, h[m], c[m], before[m], room, which, by, said, corrected)
     share = _ONE / np.float32(members)
     for k in range(classes):
         corrected[k] = scores[k] + corrected[k] * share

@@ -108,8 +108,8 @@ class TrainingConfig:
         Raises
         ------
         ValueError
-            The bed's row has no room for so many networks or units, there is no such variant or pattern, or a class is
-            left out.
+            The bed's row has no room for so many networks or units, there is no such variant or pattern, a class is
+            left out, or the seed is negative.
         """
         if unknown := set(self.variants) - set(VARIANTS):
             raise ValueError(f"no variant {' or '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
@@ -117,6 +117,8 @@ class TrainingConfig:
             raise ValueError(f"unannotated: {', '.join(wrong)} is not database/pattern, such as afpdb/p*")
         if len(self.sure) != len(CLASSES):
             raise ValueError(f"sure must be {len(CLASSES)} numbers, one for each of {' '.join(CLASSES)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
         if min(self.members, self.embedding, self.hidden) < 1:
             raise ValueError("members, embedding and hidden must be at least 1")
         if self.members * max(self.embedding, self.hidden) > UNITS:

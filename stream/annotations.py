@@ -6,6 +6,7 @@ bytes, because both put events into one order here.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
 #: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order.
 _ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
 _BEAT: Final = 4
+_PLAIN: Final = "bed"  # what a file is called until it is whole
 
 
 def remove(folder: Path, bed: str) -> None:
@@ -51,7 +53,7 @@ def write_annotations(
     folder : Path
         Must exist.
     bed : str
-        Letters, digits, ``_`` and ``-``.
+        Of the record, or of the bed.
     rate_hz : float
         Sampling rate in which the samples count; it is written into the file.
     beats, revisions, marks : iterable of Beat, Revision, Mark
@@ -69,27 +71,40 @@ def write_annotations(
         path.write_bytes(files.END)
         return path
     try:
-        wfdb.wrann(
-            bed,
-            ANNOTATOR,
-            np.array([max(row.sample, 0) for row in rows]),
-            symbol=[row.symbol for row in rows],
-            aux_note=[row.aux for row in rows],
-            subtype=np.array([row.subtype for row in rows]),
-            fs=rate_hz,
-            write_dir=str(folder),
-        )
+        with tempfile.TemporaryDirectory(dir=folder) as aside:
+            wfdb.wrann(
+                _PLAIN,  # the library wants letters and digits alone, a record may be called otherwise
+                ANNOTATOR,
+                np.array([max(row.sample, 0) for row in rows]),
+                symbol=[row.symbol for row in rows],
+                aux_note=[row.aux for row in rows],
+                subtype=np.array([row.subtype for row in rows]),
+                fs=rate_hz,
+                write_dir=aside,
+            )
+            (Path(aside) / f"{_PLAIN}.{ANNOTATOR}").replace(path)
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot write {path}: {error}") from error
     return path
 
 
 def marks_of(beats: Iterable[Beat], revisions: Iterable[Revision], marks: Iterable[Mark]) -> list[Mark]:
-    """All of it as annotations in the file's order: beats by the last word on each."""
+    """All of it as annotations in the file's order: beats by the last word on each.
+
+    Fibrillation is told some seconds after its begin. A rhythm that was told of these seconds before that was known is
+    left out: it would end the fibrillation.
+    """
     last = {revision.sample: revision.label for revision in revisions}
     rows = [(beat.sample, _BEAT, last.get(beat.sample, beat.label), "", 0) for beat in beats]
     rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
-    return [Mark(sample, symbol, aux, subtype) for sample, _, symbol, aux, subtype in sorted(rows)]
+    told: list[Mark] = []
+    fibrillating = False
+    for sample, _, symbol, aux, subtype in sorted(rows):
+        if symbol in ("[", "]"):
+            fibrillating = symbol == "["
+        if symbol != "+" or not fibrillating:
+            told.append(Mark(sample, symbol, aux, subtype))
+    return told
 
 
 def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat], list[Mark]]:

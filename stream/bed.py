@@ -222,9 +222,9 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         counts[MOVED] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[MOVED])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
             if fibrillating:
-                counts[MARKED] = rhythm.mark(marks, counts[MARKED], rhythm.VF_ENDS, now, 0)
+                counts[MARKED] = rhythm.recovers(bed.rhythm, now, marks, counts[MARKED])
             else:
-                counts[MARKED] = rhythm.mark(marks, counts[MARKED], rhythm.VF_BEGINS, bed.rules.vf_sample, 0)
+                counts[MARKED] = rhythm.fibrillates(bed.rhythm, bed.rules.vf_sample, marks, counts[MARKED])
         counts[MARKED] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[MARKED])
         for lead in range(LEADS):
             bed.lead_state[lead] = epoch.lead[lead]
@@ -329,4 +329,4 @@ def room(rows: int) -> tuple[int, int, int, int]:
     """Upper bounds of the beats, revisions, marks and transitions that one `judge` of so many beds can write."""
     read = 2 * BEATS * rows  # what was pending and what is queued
     epochs = EPOCHS * rows
-    return read, read, 2 * (read + epochs), 2 * conditions.RULES * (BEATS * rows + read + epochs)
+    return read, read, read + 3 * epochs, 2 * conditions.RULES * (BEATS * rows + read + epochs)

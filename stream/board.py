@@ -62,7 +62,7 @@ RHYTHMS: Final = {
     "(AFL": "atrial flutter",
     "(SVTA": "supraventricular tachycardia",
     "(VT": "ventricular tachycardia",
-    "(VFL": "ventricular flutter",
+    "(VFL": "ventricular flutter or fibrillation",
     "(B": "bigeminy",
     "(T": "trigeminy",
 }

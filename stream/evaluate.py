@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from model.codes import CLASSES
 from model.dataset import DS1, Passage, passage, subject_of
-from model.ec57 import RecordScore, Score, score_files
+from model.ec57 import LEARNING_S, RecordScore, Score, score_files
 from model.evaluation import baselines
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
@@ -54,6 +54,8 @@ class Heard:
     found_ms, known_ms, last_ms : float64 (n,)
         From the R peak to its detection, to the first word and to the last; NaN where there is no last.
     seconds : float
+    score : RecordScore
+        EC57 of the ward's annotations, as `telebeat score` has it.
     """
 
     passage: Passage
@@ -65,6 +67,7 @@ class Heard:
     known_ms: npt.NDArray[np.float64]
     last_ms: npt.NDArray[np.float64]
     seconds: float
+    score: RecordScore
 
     def differences(self, read: BothWords) -> int:
         """Beats whose place, or a word on them as it was published, is not that of a reading of the passage."""
@@ -122,8 +125,10 @@ def choose(
     return paths
 
 
-def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
+def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: float = LEARNING_S) -> Heard:
     """Hear one record both ways; the ward's annotations are written below `out`, in a folder of its database.
+
+    They are scored from `start_s` on, here and at once: what cannot be scored must cost no other record.
 
     Raises
     ------
@@ -136,6 +141,9 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
     found, oracle = (passage(path.parent, path.name, annotator=annotator, oracle=beats) for beats in (False, True))
     folder.mkdir(parents=True, exist_ok=True)
     write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
+    score = score_files(
+        path.parent, folder, path.name, annotator=ANNOTATOR, reference_annotator=annotator, start_s=start_s
+    )
     last = {revision.sample: revision for revision in said.revisions}
     words = [last.get(beat.sample, beat) for beat in said.beats]
     return Heard(
@@ -148,22 +156,23 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr") -> Heard:
         np.array([beat.known_ms for beat in said.beats]),
         np.array([last[beat.sample].known_ms if beat.sample in last else np.nan for beat in said.beats]),
         record.seconds,
+        score,
     )
 
 
 def hear_all(
-    paths: Sequence[Path], out: Path, model: Path | None, annotator: str, jobs: int
+    paths: Sequence[Path], out: Path, model: Path | None, annotator: str, start_s: float, jobs: int
 ) -> Iterator[tuple[Path, Heard | str]]:
     """`hear` many records in order, in `jobs` processes; one that fails stops no other, and why comes in its place."""
     chosen = limits.load()  # here, where a wrong one can still be told
-    heard = over_records(partial(_one, out=out, annotator=annotator), paths, model, chosen, jobs)
+    heard = over_records(partial(_one, out=out, annotator=annotator, start_s=start_s), paths, model, chosen, jobs)
     yield from zip(paths, heard, strict=True)
 
 
-def _one(path: Path, *, ward: Ward, out: Path, annotator: str) -> Heard | str:
+def _one(path: Path, *, ward: Ward, out: Path, annotator: str, start_s: float) -> Heard | str:
     remove(out / path.parent.name, path.name)
     try:
-        return hear(path, out, ward, annotator)
+        return hear(path, out, ward, annotator, start_s)
     except TelebeatError as error:
         return str(error)
     except Exception as error:  # whatever one record does to the libraries below, the others are judged
@@ -303,17 +312,8 @@ def _unseen(judged: Judged) -> dict[str, Any]:
     }
 
 
-def evaluate(
-    heard: Sequence[Heard],
-    paths: Sequence[Path],
-    out: Path,
-    reader: Reader,
-    *,
-    annotator: str = "atr",
-    start_s: float,
-    about: Mapping[str, Any],
-) -> Evaluation:
-    """Judge what `hear` has heard of these `paths` and written to `out`; nothing is trained."""
+def evaluate(heard: Sequence[Heard], reader: Reader, *, start_s: float, about: Mapping[str, Any]) -> Evaluation:
+    """Judge what `hear` has heard, and has scored from `start_s` on, too; nothing is trained."""
     from model.train import read_passage, words_of  # noqa: PLC0415 - torch is only needed here
 
     weights = reader.weights
@@ -321,19 +321,11 @@ def evaluate(
     both = {key(p): read_passage(p, weights) for p in plain}
     readings = {name: words.last for name, words in both.items()}
     rows = []
-    for one, path in zip(heard, paths, strict=True):
+    for one in heard:
         p = one.passage
         name = key(p)
-        score = score_files(
-            path.parent,
-            out / path.parent.name,
-            path.name,
-            annotator=ANNOTATOR,
-            reference_annotator=annotator,
-            start_s=start_s,
-        )
         accuracy = judge([p], readings, start_s).figures.accuracy
-        rows.append(Row(name, standing(p, reader.card), score, accuracy, one.differences(both[name])))
+        rows.append(Row(name, standing(p, reader.card), one.score, accuracy, one.differences(both[name])))
     judged = judge(plain, readings, start_s)
 
     def line(name: str, meaning: str, read: Callable[[Passage], Probabilities], passages: Sequence[Passage]) -> Line:

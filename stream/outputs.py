@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from stream.errors import RecordError
+
+PICTURES: Final = (".png", ".svg", ".pdf")  # what every installation of the plotting library can write
 
 
 def folder(path: Path) -> Path:
@@ -43,6 +46,19 @@ def file(path: Path) -> Path:
     except OSError as error:
         raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
     return path
+
+
+def picture(path: Path) -> Path:
+    """The same of a picture, whose kind its suffix names.
+
+    Raises
+    ------
+    RecordError
+        If no picture of that kind can be drawn, or it cannot be written.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise RecordError(f"{path} is no picture; name a file that ends in {', '.join(PICTURES)}")
+    return file(path)
 
 
 def _reason(error: OSError) -> str:

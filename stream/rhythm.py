@@ -2,7 +2,7 @@
 
 Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
 supraventricular run, bigeminy, trigeminy, atrial fibrillation by the irregularity of RR intervals, else the basic
-rhythm.
+rhythm. While ventricular fibrillation is told, it is the rhythm, between `[` and `]`.
 
 Atrial fibrillation is judged at every beat over the last 32, by a logistic score of two measures of the RR
 intervals that touch no ventricular beat:
@@ -84,6 +84,31 @@ def restart(state: Row) -> None:
     state.irregular = 0
     state.next = state.quality
     state.next_for = 0
+
+
+@kernel
+def fibrillates(state: Row, sample: int, out: Row, count: int) -> int:
+    """Ventricular fibrillation has been told to begin at `sample`; the new count of `out`.
+
+    It is the rhythm until it ends, whatever the detector takes for beats meanwhile.
+    """
+    state.code = FIBRILLATION
+    state.told = max(state.told, sample)
+    count = mark(out, count, RHYTHM_MARK, sample, FIBRILLATION)
+    return mark(out, count, VF_BEGINS, sample, 0)
+
+
+@kernel
+def recovers(state: Row, sample: int, out: Row, count: int) -> int:
+    """Ventricular fibrillation has ended at `sample`; the new count of `out`.
+
+    What the rhythm is now the beats that come after say, and no beat before.
+    """
+    state.code = NONE
+    state.told = sample
+    state.n = 0
+    state.irregular = 0
+    return mark(out, count, VF_ENDS, sample, 0)
 
 
 @kernel
@@ -176,6 +201,8 @@ def _fibrillation(state: Row) -> float:
 @kernel
 def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int) -> int:
     """A beat was classed; writes a mark when the rhythm has changed; the new count of `out`."""
+    if state.code == FIBRILLATION or (state.code == NONE and sample <= state.told):
+        return count
     here = state.n % BEATS
     state.rr[here] = -1.0
     if state.n >= 1:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import wfdb
 
 from model.ec57.annotations import Annotations
+from replay import headers
 from stream.errors import RecordError
 
 END: Final = b"\0\0"  # mark of two bytes, as all of a file's annotations begin with two
+STATED: Final = b"## time resolution: "  # what the rate follows by which a file counts, where it says it
+
+#: Rates that differ by no more are one: frames, and so our files, tell them in whole millihertz. The rest is rounding.
+SAME_HZ: Final = 0.0005 + 1e-9
+SAME: Final = 1e-6  # the same as a share of the rate
 
 
 def header(folder: Path, record: str) -> tuple[float, int | None]:
@@ -24,14 +31,20 @@ def header(folder: Path, record: str) -> tuple[float, int | None]:
     path = folder / f"{record}.hea"
     if not path.is_file():  # the library takes a name with * or :// for more than a name
         raise RecordError(f"{path}: no readable WFDB header (no such file); put it beside the annotations")
-    try:
-        head = wfdb.rdheader(str(folder / record))
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise RecordError(f"{path}: no readable WFDB header ({error}); put it beside the annotations") from error
-    rate_hz = float(head.fs or 0.0)
-    if rate_hz <= 0.0:
-        raise RecordError(f"{path}: sampled at {rate_hz:g} Hz; correct the rate in its first line")
-    return rate_hz, int(head.sig_len) if head.sig_len else None
+    with headers.opened(folder / record, segments=False) as (_, head):
+        rate_hz = float(head.fs or 0.0)
+        if rate_hz <= 0.0:
+            raise RecordError(f"{path}: sampled at {rate_hz:g} Hz; correct the rate in its first line")
+        return rate_hz, int(head.sig_len) if head.sig_len else None
+
+
+def found_as(folder: Path, record: str, annotator: str) -> str | None:
+    """The name below `folder` by which it has a record's annotations, None if it has none.
+
+    That of ``set_1/100`` is ``set_1/100``, or ``100`` where there is no such file: so `telebeat annotate` writes it.
+    """
+    names = (record, Path(record).name)
+    return next((name for name in names if (folder / f"{name}.{annotator}").is_file()), None)
 
 
 def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotations:
@@ -56,11 +69,21 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
         file = wfdb.rdann(str(folder / record), annotator)
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise RecordError(f"{path}: not a WFDB annotation file ({error})") from error
-    if file.fs is not None and abs(file.fs - rate_hz) > 1e-6 * rate_hz:
+    told_hz = _rate(folder, record, content, file)
+    if told_hz is not None and abs(told_hz - rate_hz) > max(SAME_HZ, SAME * rate_hz):
         raise RecordError(
-            f"{path}: written at {file.fs:g} Hz, the record has {rate_hz:g} Hz; write samples of the record"
+            f"{path}: written at {told_hz:.10g} Hz, the record has {rate_hz:.10g} Hz; write samples of the record"
         )
     try:
         return Annotations.of(file.sample, file.symbol, file.subtype.tolist(), file.aux_note)
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
+
+
+def _rate(folder: Path, record: str, content: bytes, file: Any) -> float | None:
+    """Hz by which a file counts: what it says itself, or else the header beside it, which the library misreads."""
+    if STATED in content:
+        return None if file.fs is None else float(file.fs)
+    with contextlib.suppress(RecordError):  # without a header it is not known
+        return header(folder, record)[0]
+    return None

@@ -10,7 +10,7 @@ from typing import Any, Final
 from model.ec57.annotations import Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Period, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
-from model.ec57.files import header, read
+from model.ec57.files import found_as, header, read
 from model.ec57.ratio import Ratio, average
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
 from model.ec57.table import LABELS, BeatTable, gross
@@ -150,8 +150,8 @@ def score_files(
     length_s = length / rate_hz if length is not None else None
     end_s = length_s if end_s is None else end_s if length_s is None else min(end_s, length_s)
     truth = read(reference, record, reference_annotator, rate_hz)
-    places = [name for name in (record, Path(record).name) if (test / f"{name}.{annotator}").is_file()]
-    found = read(test, places[0], annotator, rate_hz) if places else None
+    place = found_as(test, record, annotator)
+    found = read(test, place, annotator, rate_hz) if place is not None else None
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)

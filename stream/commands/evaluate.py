@@ -90,16 +90,18 @@ def evaluate(
     paths = choose(folders, names, wanted(database), reference_annotator)
     model = model or load().model_dir
     reader = Reader.load(model)
-    for file in (out, json_file, csv_file, png):
+    for file in (out, json_file, csv_file):
         if file is not None:
             outputs.file(file)
+    if png is not None:
+        outputs.picture(png)
     for folder in (annotations, work, heard_dir):
         if folder is not None:
             outputs.folder(folder)
     loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
-        paths, heard, failed = _hear(loud, paths, kept, model, reference_annotator, jobs)
+        paths, heard, failed = _hear(loud, paths, kept, model, reference_annotator, start_s, jobs)
         _warn_of_short(loud, heard, start, start_s)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
@@ -110,7 +112,7 @@ def evaluate(
             "reference_annotator": reference_annotator,
             **({"left_out": sorted(failed)} if failed else {}),
         }
-        found = evaluate(heard, paths, kept, reader, annotator=reference_annotator, start_s=start_s, about=about)
+        found = evaluate(heard, reader, start_s=start_s, about=about)
     if chosen:
         named = paths if names or database else None
         found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, heard_dir, jobs)
@@ -162,7 +164,13 @@ def _arms(names: list[str] | None) -> list[Arm]:
 
 
 def _hear(
-    console: Console, paths: Sequence[Path], kept: Path, model: Path | None, annotator: str, jobs: int
+    console: Console,
+    paths: Sequence[Path],
+    kept: Path,
+    model: Path | None,
+    annotator: str,
+    start_s: float,
+    jobs: int,
 ) -> tuple[list[Path], list[Heard], dict[str, str]]:
     """What could be heard, by the bedside's way and by training's, with a progress bar; why the rest could not."""
     from stream.evaluate import hear_all
@@ -172,7 +180,7 @@ def _hear(
     tell(console.print)
     with progress(console) as bar:
         task = bar.add_task("listening", total=len(paths))
-        for path, one in hear_all(paths, kept, model, annotator, jobs):
+        for path, one in hear_all(paths, kept, model, annotator, start_s, jobs):
             name = f"{path.parent.name}/{path.name}"
             if isinstance(one, str):
                 failed[name] = one

@@ -71,7 +71,7 @@ def heartbeats(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="boosted trees on the 187 samples beside it; takes as long again")
     ] = False,
-    seed: Annotated[int, typer.Option(help="of everything drawn by lot")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="of everything drawn by lot")] = 7,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write all figures here")] = None,
     out: Annotated[Path | None, typer.Option(help="write the HTML report here")] = None,

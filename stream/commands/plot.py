@@ -32,17 +32,14 @@ def plot(
     from replay.records import find_records
     from stream import limits, outputs, times
     from stream import plot as strips
-    from stream.errors import SettingsError
     from stream.settings import data_dirs, load
     from stream.ward import Ward
     from stream.warm import tell
 
-    if not out.suffix:
-        raise SettingsError(f"--out {out}: name a .png, .svg or .pdf file")
     alarms = limits.load()
     begin_s = times.seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
-    outputs.file(out)
+    outputs.picture(out)
     tell(Console(stderr=True).print)
     ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,35 +122,46 @@ def _print_tables(result: Score, console: Console) -> None:
 
 def _known(reference: Path, annotator: str) -> list[str]:
     """Names of the records that have reference annotations, with their folders below that of the reference."""
-    found = sorted(reference.rglob(f"*.{glob.escape(annotator)}"))
+    from replay import folders
+
+    ending = f".{annotator}"
+    found = folders.files(reference, ending)
     if not found:
         raise RecordError(f"{reference}: no *.{annotator} here; choose another --reference-annotator")
-    return [path.relative_to(reference).with_suffix("").as_posix() for path in found]
+    return [path.relative_to(reference).as_posix().removesuffix(ending) for path in found]
 
 
 def _names(
     known: list[str], reference: Path, test: Path, chosen: list[str] | None, *, every: bool, annotator: str
 ) -> list[str]:
-    """Names of the records to score."""
+    """Names of the records to score, each with a test file of its own or none."""
+    from model.ec57.files import found_as
     from replay.records import wanted
 
     if chosen:
-        return [_place(name, known) for name in dict.fromkeys(wanted(chosen))]
-    names = known if every else [name for name in known if _is_judged(test, name, annotator)]
+        names = list(dict.fromkeys(_place(name, known) for name in wanted(chosen)))
+    else:
+        names = known if every else [name for name in known if found_as(test, name, annotator) is not None]
     if not names:
         raise RecordError(f"{test}: no *.{annotator} of a record in {reference}; choose another folder or --annotator")
+    taken: dict[str, str] = {}
+    for name in names:
+        file = found_as(test, name, annotator)
+        if file is not None and (other := taken.setdefault(file, name)) != name:
+            raise RecordError(
+                f"{test / file}.{annotator} would be judged as {other} and as {name}, and can be of one only; say of "
+                f"which, such as --records {other}, or name the folder of its database instead of {reference}"
+            )
     return names
 
 
 def _place(name: str, known: list[str]) -> str:
     """The record of this name, in whatever folder it is, if there is only one."""
-    if name not in known and len(found := [place for place in known if place.endswith(f"/{name}")]) == 1:
-        return found[0]
-    return name
-
-
-def _is_judged(test: Path, name: str, annotator: str) -> bool:
-    return any((test / f"{place}.{annotator}").is_file() for place in (name, Path(name).name))
+    name = Path(name.removesuffix(".hea")).as_posix()
+    found = [name] if name in known else [place for place in known if place.endswith(f"/{name}")]
+    if len(found) > 1:
+        raise RecordError(f"record {name} is in several folders ({', '.join(found)}); name one of these")
+    return found[0] if found else name
 
 
 def _print_left_out(known: int, annotator: str, taken: int, loud: Console) -> None:

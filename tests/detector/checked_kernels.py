@@ -169,6 +169,7 @@ CHECKED: dict[Any, dict[str, Any]] = {
         "floor": np.floor,
         "root": np.sqrt,
         "multiply_add": lambda a, b, c: a * b + c,
+        "fused": lambda a, b, c: (np.float64(a) * b + c).astype(np.float32),
         "larger": lambda a, b: np.where(a > b, a, b),
         "smaller": lambda a, b: np.where(a < b, a, b),
         "most": np.max,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,34 @@ def test_a_vector_lies_anywhere_and_nothing_beside_it_is_touched(kind: Any, coun
     x, both = a[at : at + count], a[at : at + 2 * count]
     np.testing.assert_array_equal(out[:, 1:-1], [x, both[::2] + both[1::2], x * x + x])
     assert (out[:, [0, -1]] == 0.5).all()
+
+
+@kernel
+def fused(a: Array, b: Array, c: Array, out: Array) -> None:
+    lanes.store(out[0], 0, lanes.fused(lanes.load(a, 0), lanes.load(b, 0), lanes.load(c, 0)))
+    for i in range(out.shape[1]):
+        out[1, i] = lanes.fused(a[i], b[i], c[i])
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_a_fused_product_and_sum_is_rounded_once(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a, b = random.normal(0.0, 1.0, (2, lanes.SINGLES)).astype(np.float32)
+    c = (-a * b * random.choice([1.0, 1.001, 3.0], lanes.SINGLES)).astype(np.float32)  # what is left is small
+    out = np.empty((2, lanes.SINGLES), np.float32)
+    fused(a, b, c, out)
+    exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
+    once = np.array([float(value) for value in exact]).astype(np.float32)  # exact in a double, or all but surely so
+    np.testing.assert_array_equal(out, [once, once])
+
+
+def test_twice_rounded_would_be_nothing() -> None:
+    near, less = np.float32(1.0 + 2.0**-12), np.float32(-(1.0 + 2.0**-11))
+    out = np.empty((2, lanes.SINGLES), np.float32)
+    fused(np.full(8, near), np.full(8, near), np.full(8, less), out)
+    assert near * near + less == 0.0
+    assert (out == np.float32(2.0**-24)).all()
 
 
 def test_singles_are_widened_to_an_array_of_doubles() -> None:

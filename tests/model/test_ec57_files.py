@@ -107,6 +107,51 @@ def test_a_file_that_was_cut_is_not_read_as_far_as_it_goes(tmp_path: Path) -> No
                 read(tmp_path, "x", "tb", RATE)
 
 
+@pytest.mark.parametrize("rate", [166.6667, 360.0004, 360.0005, 128.0005, 999.9996])
+def test_a_rate_that_is_no_whole_number_of_millihertz_is_that_of_its_file(tmp_path: Path, rate: float) -> None:
+    """Our annotation files, as frames, tell a rate to the millihertz."""
+    (tmp_path / "x.hea").write_text(f"x 1 {rate} 40000\nx.dat 212 200\n")
+    write(tmp_path, "x", "atr", "1000N 2000V", rate=rate)
+    write(tmp_path, "x", "tb", "1000N 2000V", rate=round(rate * 1000) / 1000)
+    assert score_files(tmp_path, tmp_path, "x", start_s=0.0).beats.qrs_se == (2, 2)
+    other = round(rate + 0.002, 4)
+    write(tmp_path, "x", "tb", "1000N 2000V", rate=other)
+    with pytest.raises(RecordError, match=rf"at {other} Hz, the record has {rate} Hz"):
+        read(tmp_path, "x", "tb", rate)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"x 1 3.6e2 {LENGTH}",
+        f"x 1 +360 {LENGTH}",
+        f"x 1 360 {LENGTH} 24:00:00",
+        f"x 1 360 {LENGTH} 12:00:00 31/02/2004",
+        f"x 1 360 {LENGTH} 12:00:00.1234567 28/02/2004",
+    ],
+)
+@pytest.mark.parametrize("stated", [RATE, None])
+def test_headers_are_read_as_by_all_other_commands(tmp_path: Path, head: str, stated: int | None) -> None:
+    """Also where an annotation file says no rate, so that the header beside it is asked."""
+    (tmp_path / "x.hea").write_text(f"{head}\nx.dat 212 200\n")
+    assert header(tmp_path, "x") == (RATE, LENGTH)
+    write(tmp_path, "x", "atr", late("NVN"), rate=stated)
+    assert score_files(tmp_path, tmp_path, "x", annotator="atr").beats.qrs_se == (3, 3)
+
+
+def test_what_no_annotation_file_says_is_asked_of_the_header_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, "x", "tb", "100N", rate=None)
+    assert len(read(tmp_path, "x", "tb", RATE)) == 1
+    (tmp_path / "x.hea").write_text("x 1 2.5e2 40000\nx.dat 212 200\n")
+    with pytest.raises(RecordError, match="at 250 Hz, the record has 360 Hz"):
+        read(tmp_path, "x", "tb", RATE)
+
+
+def test_a_record_of_segments_is_scored_by_its_first_header(tmp_path: Path) -> None:
+    (tmp_path / "x.hea").write_text(f"x/2 1 3.6e2 {LENGTH}\ns1 {LENGTH // 2}\ns2 {LENGTH // 2}\n")
+    assert header(tmp_path, "x") == (RATE, LENGTH)
+
+
 def test_gross_and_average(folders: tuple[Path, Path]) -> None:
     result = Score.of([score_files(*folders, record) for record in "ab"])
     # a: 3 of 4, b: 2 of 2. Gross 5/6, average (75 + 100) / 2.
@@ -162,6 +207,46 @@ def test_records_in_folders_are_found_where_annotate_puts_theirs(folders: tuple[
         rows = {row["record"]: row for row in csv.DictReader(io.StringIO(out))}
         assert list(rows) == [*names, "gross", "average"]
         assert rows["gross"]["tp"] == "5"
+
+
+def rows_of(*arguments: str | Path) -> dict[str, dict[str, str]]:
+    return {row["record"]: row for row in csv.DictReader(io.StringIO(run(*arguments, "--csv")[0]))}
+
+
+def test_a_record_may_be_named_by_its_header_and_is_scored_once(folders: tuple[Path, Path]) -> None:
+    for names in ("b.hea", "./b.hea b b.hea"):
+        rows = rows_of(*folders, "--records", names)
+        assert list(rows) == ["b", "gross", "average"]
+        assert rows["gross"]["tp"] == "2"
+
+
+def test_a_database_that_is_a_link_is_scored(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "linked").symlink_to(folders[0], target_is_directory=True)
+    (folders[0] / "round").symlink_to(tmp_path / "all", target_is_directory=True)
+    assert list(rows_of(tmp_path / "all", folders[1])) == ["linked/a", "linked/b", "gross", "average"]
+
+
+def test_one_file_is_not_judged_as_two_records(folders: tuple[Path, Path]) -> None:
+    """`telebeat annotate` writes a.tb, of whichever a it was given."""
+    ref, test = folders
+    for part in ("one", "two"):
+        (ref / part).mkdir()
+        for suffix in ("hea", "atr"):
+            (ref / part / f"a.{suffix}").write_bytes((ref / f"a.{suffix}").read_bytes())
+    for suffix in ("hea", "atr"):
+        (ref / f"a.{suffix}").unlink()
+    for options in ([], ["--all"], ["--records", "one/a two/a"]):
+        with pytest.raises(RecordError, match=r"a\.tb would be judged as one/a and as two/a.*--records one/a, or"):
+            run(*folders, *options)
+    with pytest.raises(RecordError, match=r"a is in several folders \(one/a, two/a\); name one"):
+        run(*folders, "--records", "a")
+    assert list(rows_of(*folders, "--records", "two/a")) == ["two/a", "gross", "average"]
+    assert list(rows_of(ref / "one", test)) == ["a", "gross", "average"]
+    (test / "two").mkdir()
+    (test / "a.tb").rename(test / "two" / "a.tb")
+    rows = rows_of(*folders, "--all")
+    assert [rows[name]["tp"] for name in ("b", "one/a", "two/a")] == ["2", "0", "3"]
 
 
 def test_the_command_goes_on_after_a_bad_file(folders: tuple[Path, Path]) -> None:

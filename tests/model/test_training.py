@@ -175,7 +175,8 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "line", ["members = 0", "members = 7", "hidden = 193", "embedding = 0", 'variants = ["swop"]', "sure = [0.9]"]
+    "line",
+    ["seed = -1", "members = 0", "members = 7", "hidden = 193", "embedding = 0", 'variants = ["swop"]', "sure = [0.9]"],
 )
 def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:
     from model.train import TrainingConfig

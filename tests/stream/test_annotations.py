@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import wfdb
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from model.ec57 import Annotations, Period, pair, read, tabulate
 from model.ec57.annotations import beats as beats_of
 from model.reader import Reader
 from stream.annotate import annotate
-from stream.annotations import marks_of, shut_down
+from stream.annotations import marks_of, shut_down, write_annotations
 from stream.limits import Limits
 from stream.ward import Ward
 from stream.wire import Beat, Mark
@@ -39,6 +40,34 @@ def test_a_noisy_lead_beside_a_good_one_is_no_doubt() -> None:
     heard, told = shut_down([beat(300), beat(500)], marks)
     assert len(heard) == 2
     assert told == marks
+
+
+def test_no_rhythm_stands_within_fibrillation() -> None:
+    """One told of the seconds before fibrillation was known would end it, by EC57's rules."""
+    inside = [Mark(300, "+", "(VT"), Mark(350, "~", "", 1), Mark(390, "+", "(N")]
+    told = marks_of(
+        [beat(250), beat(310)],
+        [],
+        [
+            Mark(100, "+", "(N"),
+            *inside,
+            Mark(200, "+", "(VFL"),
+            Mark(200, "[", ""),
+            Mark(400, "]", ""),
+            Mark(400, "+", "(N"),
+        ],
+    )
+    assert [(mark.sample, mark.symbol) for mark in told] == [
+        *((100, "+"), (200, "+"), (200, "["), (250, "N"), (310, "N"), (350, "~"), (400, "]"), (400, "+")),
+    ]
+
+
+@pytest.mark.parametrize("name", ["my rec", "rec.v2", "rec(1)", "x$y", "réc", "心電図", "a-b_c"])
+def test_a_record_may_be_called_anything(name: str, tmp_path: Path) -> None:
+    path = write_annotations(tmp_path, name, 250.0, [beat(100), beat(300)], [], [Mark(100, "+", "(N")])
+    assert path == tmp_path / f"{name}.tb"
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert read(tmp_path, name, "tb", 250.0).symbols == ("+", "N", "N")
 
 
 def test_a_rhythm_that_begins_in_it_begins_with_its_end() -> None:

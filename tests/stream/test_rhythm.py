@@ -108,6 +108,31 @@ def test_marks_are_in_order_and_change_the_rhythm(labels: str, seed: int) -> Non
     assert samples == sorted(set(samples))
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.text("NSV", min_size=1, max_size=60), st.text("NSV", min_size=1, max_size=60), st.integers(0, 200))
+def test_fibrillation_is_the_rhythm_until_it_ends(within: str, after: str, late: int) -> None:
+    """Neither what passes for beats in it nor what is read after its end but lies in it says anything."""
+    bed = Bed().beats("N" * 10 + "NV" * 5, 0.5)
+    before = len(bed.told)
+    begin = bed.tick - late  # it is known some time after it began
+    assert rhythm.fibrillates(bed.state, begin, bed.out, 0) == 2
+    assert [(int(mark["kind"]), int(mark["sample"])) for mark in bed.out[:2]] == [
+        (rhythm.RHYTHM_MARK, begin),
+        (rhythm.VF_BEGINS, begin),
+    ]
+    assert rhythm.AUX[int(bed.out[0]["code"])] == "(VFL"
+    bed.beats(within, 0.3)
+    end = bed.tick + RATE
+    assert rhythm.recovers(bed.state, end, bed.out, 0) == 1
+    assert int(bed.out[0]["kind"]) == rhythm.VF_ENDS
+    bed.beats("V", 0.5)
+    assert len(bed.told) == before
+    bed.tick = end
+    first = bed.tick + round(0.8 * RATE)
+    bed.beats(after, 0.8)
+    assert bed.told[before] == ("(N", first)
+
+
 def test_a_restart_forgets_the_beats() -> None:
     bed = Bed().beats("N" * 10 + "NV" * 3, 0.7)
     assert bed.rhythms[-1] == "(B"
