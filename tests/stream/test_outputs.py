@@ -1,13 +1,95 @@
-"""Places to write to are tried before the work."""
+"""What cannot be written is told before the work, in one line; what an earlier run wrote does not outlive it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from stream import outputs
+from stream import annotate, outputs
+from stream.annotations import write_alerts, write_annotations
+from stream.cli import app
 from stream.errors import RecordError
+from stream.limits import DEFAULTS
+
+COMMANDS = [
+    ["annotate", "r", "--data-dir", "d", "--out", "{}"],
+    ["annotate", "r", "--data-dir", "d", "--out", "o", "--json", "{}/x.json"],
+    ["score", "d", "t", "--json", "{}/x.json"],
+    ["plot", "r", "--data-dir", "d", "--out", "{}/x.png"],
+]
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/no"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: f"{command[0]} {command[-2]}")
+def test_it_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    Path("d/r.hea").write_text("r 1 250 300\nr.dat 16 200/mV 16 0 0 0 0 II\n", encoding="utf-8")
+    write_annotations(Path("d"), "r", 250.0, [], [], [])
+    Path("d/r.tb").rename("d/r.atr")
+    Path("t").mkdir()
+    write_annotations(Path("t"), "r", 250.0, [], [], [])
+    Path("a file").touch()
+    ended = CliRunner().invoke(app, [part.format(place) for part in command])
+    assert isinstance(ended.exception, RecordError)
+    assert "written" in str(ended.exception)
+
+
+def test_folders_are_made_and_files_kept(tmp_path: Path) -> None:
+    file = outputs.file(tmp_path / "new" / "deep" / "x.json")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "new", tmp_path / "new" / "deep"]
+    file.write_text("kept", encoding="utf-8")
+    assert outputs.file(file).read_text("utf-8") == "kept"
+    with pytest.raises(RecordError, match="another file"):
+        outputs.file(tmp_path / ("x" * 300))
+    with pytest.raises(RecordError, match="another file"):
+        outputs.file(tmp_path / "new")
+    assert outputs.file(Path("/dev/null")) == Path("/dev/null")
+
+
+def test_a_record_that_fails_leaves_nothing_of_an_earlier_run(tmp_path: Path) -> None:
+    for bed in ("a", "b"):
+        write_annotations(tmp_path, bed, 250.0, [], [], [])
+        write_alerts(tmp_path, bed, [])
+    (done,) = annotate.annotate_all([Path("nowhere/a")], tmp_path, None, DEFAULTS, 1)
+    assert done.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.alerts.jsonl", "b.tb"]
+
+
+def test_a_record_named_twice_is_annotated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r.hea").touch()
+    asked: list[Path] = []
+
+    def annotate_all(paths: list[Path], *_: object, **__: object) -> Iterator[annotate.Annotated]:
+        asked.extend(paths)
+        return iter(())
+
+    monkeypatch.setattr(annotate, "annotate_all", annotate_all)
+    arguments = ["annotate", "r", str(tmp_path / "r"), "--data-dir", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert asked == [tmp_path / "r"]
+
+
+def test_brackets_in_names_and_reasons_are_printed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not taken for markup, which would eat them or break off at the end of all the work."""
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    Path("d/r.hea").touch()
+    good = annotate.Annotated("r[b]", 10.0, 1.0, 3, Counter())
+    bad = annotate.Annotated("s", 0.0, 0.0, 0, Counter(), "no ECG (RESP [mV], PLETH [/mV])")
+    monkeypatch.setattr(annotate, "annotate_all", lambda *_, **__: iter([good, bad]))
+    ended = CliRunner().invoke(app, ["annotate", "--data-dir", "d", "--out", "o[/b]x"])
+    assert isinstance(ended.exception, RecordError)
+    shown = " ".join(ended.stderr.replace("│", " ").split())
+    assert "Written to o[/b]x." in shown
+    assert "r[b] " in shown
+    assert "RESP [mV], PLETH [/mV]" in shown
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.SVG", "new/folder/a.pdf"])
