@@ -35,20 +35,22 @@ _MICRO: Final = re.compile("[µμ]")  # MICRO SIGN (also byte 0xB5 of latin-1) a
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[Path, Any]]:
+def opened(path: Path, *, segments: bool = True) -> Iterator[tuple[Path, Any]]:
     """Where `wfdb` reads a record right, and its header.
 
     Parameters
     ----------
     path : Path
         The record without extension.
+    segments : bool
+        Read those of its segments, too; without, they need not be there.
 
     Yields
     ------
     place : Path
         The record itself, or a copy of its headers with links to its signal files, gone when the context ends.
     header : wfdb.Record or wfdb.MultiRecord
-        With the headers of all segments.
+        With the headers of all segments, unless they are not wanted.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def opened(path: Path) -> Iterator[tuple[Path, Any]]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telebeat-")))
             _copy(texts, file.parent, folder)
             place = folder / path.name
-        yield place, _parsed(path, place, file)
+        yield place, _parsed(path, place, file, segments=segments)
 
 
 def start(header: Any) -> dt.datetime | None:
@@ -131,9 +133,9 @@ def is_empty(path: Path, header: Any) -> bool:
     return all(file.is_file() and file.stat().st_size == 0 for file in files)
 
 
-def _parsed(path: Path, place: Path, file: Path) -> Any:
+def _parsed(path: Path, place: Path, file: Path, *, segments: bool) -> Any:
     try:
-        header = wfdb.rdheader(str(place), rd_segments=True)
+        header = wfdb.rdheader(str(place), rd_segments=segments)
     except FileNotFoundError as error:
         missing = Path(error.filename).name if error.filename else "a header"
         raise RecordError(
@@ -146,7 +148,7 @@ def _parsed(path: Path, place: Path, file: Path) -> Any:
         raise RecordError(
             f"record {path.name}: {file} is not a header as WFDB's header(5) has it{line}; correct it or fetch it again"
         ) from error
-    if isinstance(header, wfdb.MultiRecord):
+    if segments and isinstance(header, wfdb.MultiRecord):
         rates = {s.fs for s in header.segments if s is not None and s.sig_len}
         others = {rate for rate in rates if round(1000 * rate) != round(1000 * header.fs)}
         if others:  # wfdb would join them as if they were of one rate, and all that follows would be misplaced

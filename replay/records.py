@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import headers, leads
+from replay import folders, headers, leads
 from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID, MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
 
@@ -101,7 +102,7 @@ def read_record(path: Path | str) -> Record:
         rate_mhz = round(float(header.fs or 0) * 1000)
         if not MIN_RATE_MHZ <= rate_mhz <= MAX_RATE_MHZ:
             raise RecordError(
-                f"record {path.name}: sampled at {rate_mhz / 1000:g} Hz, but 100 to 1000 Hz are read; "
+                f"record {path.name}: sampled at {float(header.fs or 0):.10g} Hz, but 100 to 1000 Hz are read; "
                 f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
             )
         names, chosen = _chosen(path, header)
@@ -289,7 +290,8 @@ def find_records(
         Folders of databases, or databases themselves, best first (see `stream.settings.data_dirs`).
     names : sequence of str, optional
         Records wanted, in this order: ``208``, ``mitdb/208``, or a path. Without: all records of the first
-        folder that has any, in the order of their names.
+        folder that has any, in the order of their names. What begins with ``/``, ``./`` or ``../`` is a path and
+        nothing else; ``own/208``, ``own/208.hea`` and ``208.hea`` are paths if they are there, a bare ``208`` is none.
     database : str, optional
         Look only in folders of this name, such as ``mitdb``.
 
@@ -300,7 +302,7 @@ def find_records(
     """
     if not names:
         for folder in data_dirs:
-            if found := _all(folder, database):
+            if found := folders.records(folder, database):
                 return found
         raise RecordError(f"no WFDB records{_in(data_dirs, database)}; {_advice(database)}")
     return [_find(name, data_dirs, database) for name in names]
@@ -337,54 +339,43 @@ def _is_path(text: str) -> bool:
         return False
 
 
+def _begins_as_path(text: str) -> bool:
+    """Whether a text can be nothing but a path; `Path` itself leaves ``./`` out."""
+    return Path(text).is_absolute() or text.replace(os.sep, "/").startswith(("./", "../"))
+
+
 def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
     wanted = Path(name.removesuffix(".hea"))
-    if wanted.parent != Path() and (wanted.parent / f"{wanted.name}.hea").is_file():
-        return wanted
+    only_path = _begins_as_path(name)
+    if (only_path or wanted.parent != Path() or name.endswith(".hea")) and _is_path(name):
+        # Where the folder has no name of its own, it gets it: reports name a record with its folder.
+        return wanted if wanted.parent.name not in {"", ".."} else wanted.parent.resolve() / wanted.name
+    if only_path:
+        advice = f"all that is in this folder is --data-dir {name}" if Path(name).is_dir() else "correct the path"
+        raise RecordError(
+            f"no record {name}: there is no file {name.removesuffix('.hea')}.hea; {advice}, or name a record of a data "
+            "folder as 208 or mitdb/208"
+        )
     for folder in data_dirs:
         direct = folder / (database or "") / wanted
         if (direct.parent / f"{direct.name}.hea").is_file():
             return direct
-        found = [p for p in _all(folder, database) if p.parts[-len(wanted.parts) :] == wanted.parts]
+        found = [p for p in folders.records(folder, database) if p.parts[-len(wanted.parts) :] == wanted.parts]
         if len(found) > 1:
             places = ", ".join(p.relative_to(folder).as_posix() for p in found)
             raise RecordError(f"record {name} is in several databases ({places}); name one of these")
         if found:
             return found[0]
     for folder in data_dirs:
-        if within := _all(folder, name):
+        if within := folders.records(folder, name):
             raise RecordError(
                 f"{name} is a database, not a record; one of its records is "
                 f"{within[0].relative_to(folder).as_posix()}, and commands that take all of it have --database {name}"
             )
-    near = difflib.get_close_matches(wanted.name, {p.name for d in data_dirs for p in _all(d, database)}, n=5)
+    known = {path.name for folder in data_dirs for path in folders.records(folder, database)}
+    near = difflib.get_close_matches(wanted.name, known, n=5)
     hint = f"; similar are {', '.join(near)}" if near else ""
     raise RecordError(f"no record {name}{_in(data_dirs, database)}{hint}; {_advice(database)}")
-
-
-def _all(folder: Path, database: str | None) -> list[Path]:
-    """Records below a folder; segments and layouts of multi-segment records are parts of theirs, not listed."""
-    headers = sorted(folder.rglob("*.hea"), key=_natural)
-    if database is not None:
-        headers = [h for h in headers if database in (folder.name, *h.relative_to(folder).parts[:-1])]
-    parts = {part for header in headers for part in _segments(header)}
-    return [h.with_suffix("") for h in headers if h.with_suffix("") not in parts]
-
-
-def _segments(header: Path) -> list[Path]:
-    try:
-        lines = [s for line in header.read_text("latin-1").splitlines() if (s := line.strip()) and s[0] != "#"]
-    except OSError:
-        return []
-    if not lines or "/" not in lines[0].split()[0]:
-        return []
-    return [header.parent / line.split()[0] for line in lines[1:] if line.split()[0] != "~"]
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Order in which people count: 2 before 10."""
-    pieces = re.findall(r"\d+|\D+", path.with_suffix("").as_posix())
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces]
 
 
 def _in(data_dirs: Sequence[Path], database: str | None) -> str:

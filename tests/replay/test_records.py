@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replay import folders
 from replay.records import FARTHEST_MV, OFFSET_MV, Record, find_records, read_record, wanted
 from stream import frames
 from stream.errors import RecordError, SettingsError
@@ -176,9 +178,9 @@ def test_start_of_the_header(tmp_path: Path, when: str, expected: dt.datetime | 
     assert record.start == expected
 
 
-@pytest.mark.parametrize("rate", [50, 99.9, 1000.5, 4000])
+@pytest.mark.parametrize("rate", [50, 99.9, 99.9994, 1000.001, 1000.5, 4000])
 def test_rates_out_of_range(tmp_path: Path, rate: float) -> None:
-    with pytest.raises(RecordError, match=r"100 to 1000 Hz.*resample"):
+    with pytest.raises(RecordError, match=rf"at {rate} Hz, but 100 to 1000 Hz.*resample"):
         read_record(write(tmp_path, "r", np.zeros((10, 1), dtype=np.int64), fs=rate))
 
 
@@ -268,6 +270,45 @@ def test_find_by_name_path_and_database(tmp_path: Path) -> None:
         find_records([])
 
 
+def bare(folder: Path, *names: str) -> Path:
+    """A folder of records of which nothing but the headers is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        header(folder, name, f"{name} 1 250 300\n{name}.dat 16 200/mV 16 0 0 0 0 II\n")
+    return folder
+
+
+def test_a_path_is_told_by_how_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own records have the names of others: 208 is that of a data folder, ./208 the one that lies here."""
+    data = bare(tmp_path / "data/mitdb", "208", "100").parent
+    own = bare(tmp_path / "own", "208")
+    (own / "deep").mkdir()
+    monkeypatch.chdir(own)
+    for name in ("./208", "./208.hea", "208.hea", "../own/208", "deep/../208", f"{own}/208"):
+        (path,) = find_records([data], [name])
+        assert path.resolve() == own / "208", name
+        assert path.parent.name == "own", name  # by which reports call it, and "." and ".." are no names
+    monkeypatch.chdir(own / "deep")
+    assert find_records([data], ["../208.hea"]) == [own / "208"]
+    for name in ("208", "208.hea", "mitdb/208", "mitdb/208.hea"):
+        assert find_records([data], [name]) == [data / "mitdb/208"], name
+
+
+@pytest.mark.parametrize("name", ["./100", "./100.hea", "../100", "./mitdb/208"])
+def test_a_path_that_is_not_there_is_no_other_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    data = bare(tmp_path / "data/mitdb", "208", "100").parent
+    monkeypatch.chdir(bare(tmp_path / "own", "208"))
+    missing_file = f"there is no file {name.removesuffix('.hea')}.hea; correct the path"
+    with pytest.raises(RecordError, match=re.escape(missing_file)):
+        find_records([data], [name])
+    with pytest.raises(RecordError, match=re.escape(f"no record {tmp_path}/100: there is no file {tmp_path}/100.hea")):
+        find_records([data], [f"{tmp_path}/100"])
+    with pytest.raises(RecordError, match=re.escape("--data-dir ../data/mitdb")):
+        find_records([data], ["../data/mitdb"])
+
+
 def test_names_from_a_command_line() -> None:
     assert wanted(["208,201", "a b"], ["mitdb/100 "]) == ["208", "201", "a", "b", "mitdb/100"]
     assert wanted(None, []) == []
@@ -325,10 +366,10 @@ def test_a_data_folder_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.data
 def test_records_of_every_database() -> None:
     """The first two of each database that is there: they load, fit into frames, and agree with WFDB."""
-    folders = [d for place in data_dirs() for d in sorted(place.iterdir()) if d.is_dir() and any(d.rglob("*.hea"))]
-    if not folders:
+    databases = [d for place in data_dirs() for d in sorted(place.iterdir()) if d.is_dir() and folders.records(d)]
+    if not databases:
         missing("a folder of databases", "telebeat download mitdb")
-    for folder in folders:
+    for folder in databases:
         for path in find_records([folder])[:2]:
             record = read_record(path)
             frames.check(as_frame(record))

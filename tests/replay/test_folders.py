@@ -1,0 +1,64 @@
+"""Databases are seen where they are and where links lead to them, each once, in one order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replay import folders
+from replay.records import find_records
+
+
+def made(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.hea").write_text(f"{name} 1 250 300\n{name}.dat 16 200/mV 16 0 0 0 0 II\n")
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with a database of its own and a link to one that lies elsewhere."""
+    made(tmp_path / "data/svdb", "801", "800")
+    made(tmp_path / "large/mitdb-1.0.0/x_mitdb", "10")
+    made(tmp_path / "large/mitdb-1.0.0", "208", "9")
+    (tmp_path / "data/mitdb").symlink_to(tmp_path / "large/mitdb-1.0.0", target_is_directory=True)
+    return tmp_path / "data"
+
+
+def test_a_database_that_is_a_link_is_seen(data: Path) -> None:
+    mitdb = [data / "mitdb" / name for name in ("9", "208", "x_mitdb/10")]
+    assert find_records([data]) == [*mitdb, data / "svdb/800", data / "svdb/801"]
+    assert find_records([data], database="mitdb") == mitdb
+    assert find_records([data], ["208", "10"]) == [mitdb[1], mitdb[2]]
+    link = data.parent / "link"
+    link.symlink_to(data, target_is_directory=True)
+    assert folders.files(link, "8.hea") == [link / "mitdb/208.hea"]
+
+
+def test_links_that_go_round_have_an_end(data: Path) -> None:
+    (data / "svdb/up").symlink_to(data, target_is_directory=True)
+    (data / "mitdb/self").symlink_to(data / "mitdb", target_is_directory=True)
+    (data / "nowhere").symlink_to(data / "none", target_is_directory=True)
+    (data / "round").symlink_to(data / "round")
+    assert [path.name for path in find_records([data])] == ["9", "208", "10", "800", "801"]
+
+
+def test_a_record_is_not_two_for_a_link(data: Path) -> None:
+    """A folder goes by its own name, not by that of a link, whichever comes first in the alphabet."""
+    (data / "a").symlink_to(data / "svdb", target_is_directory=True)
+    assert find_records([data], ["800"]) == [data / "svdb/800"]
+    assert find_records([data], database="svdb") == [data / "svdb/800", data / "svdb/801"]
+    (data / "also").symlink_to(data / "mitdb", target_is_directory=True)
+    assert folders.files(data, "08.hea") == [data / "also/208.hea"]
+    for name in ("a", "also", "mitdb"):  # each can be asked for
+        assert {path.parent for path in find_records([data], database=name)} >= {data / name}
+
+
+def test_only_what_has_the_ending_is_a_file_of_it(data: Path) -> None:
+    (data / "svdb/.hea").touch()
+    (data / "svdb/folder.hea").mkdir()
+    (data / "svdb/800.head").touch()
+    assert [path.name for path in folders.files(data / "svdb", ".hea")] == ["800.hea", "801.hea"]
+    assert folders.files(data / "none", ".hea") == []
