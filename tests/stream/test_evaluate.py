@@ -165,8 +165,8 @@ def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path)
 
 def test_the_score_is_that_of_telebeat_score(data: Path, ward: Ward, tmp_path: Path) -> None:
     paths = choose([data], [], ["scripted"])
-    heard = [hear(path, tmp_path, ward) for path in paths]
-    found = evaluate(heard, paths, tmp_path, READER, start_s=10.0, about={})
+    heard = [hear(path, tmp_path, ward, start_s=10.0) for path in paths]
+    found = evaluate(heard, READER, start_s=10.0, about={})
     files = [score_files(data / "scripted", tmp_path / "scripted", path.name, start_s=10.0) for path in paths]
     assert found.score.as_dict() == Score.of(files).as_dict()
     # the beats alone, as the files have them: the same table as that of the probabilities
@@ -281,6 +281,39 @@ def test_a_record_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     assert isinstance(alone.exception, RecordError)
     assert "none of 1 records" in str(alone.exception)
     assert not out.exists()
+
+
+def test_a_record_that_cannot_be_scored_stops_no_other(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def but_one(reference: Path, test: Path, record: str, **how: Any) -> Any:
+        if record == "p2":
+            raise RecordError(f"{reference / record}.hea: no header")
+        return score_files(reference, test, record, **how)
+
+    monkeypatch.setattr("stream.evaluate.score_files", but_one)
+    numbers = tmp_path / "j.json"
+    result = run(
+        "p1", "p2", "--data-dir", data, "--out", tmp_path / "r.html", "--json", numbers, "--from", "10", "--jobs", "1"
+    )  # fmt: skip
+    assert isinstance(result.exception, RecordError)
+    assert "1 of 2 records could not be judged" in str(result.exception)
+    assert "p2.hea: no header" in str(result.exception)
+    told = json.loads(numbers.read_text())
+    assert [row["record"] for row in told["records"]] == ["scripted/p1"]
+    assert told["about"]["left_out"] == ["scripted/p2"]
+
+
+@pytest.mark.parametrize("head", ["p1 2 2.5e2 {}", "p1 2 +250 {} 24:00:00"])
+def test_a_header_that_was_mended_to_be_heard_is_mended_to_be_scored(
+    data: Path, ward: Ward, tmp_path: Path, head: str
+) -> None:
+    for suffix in ("dat", "atr"):
+        (tmp_path / f"p1.{suffix}").write_bytes((data / f"scripted/p1.{suffix}").read_bytes())
+    first, *lines = (data / "scripted/p1.hea").read_text().splitlines()
+    (tmp_path / "p1.hea").write_text("\n".join([head.format(first.split()[3]), *lines, ""]))
+    said = [hear(folder / "p1", tmp_path / "out", ward, start_s=10.0) for folder in (data / "scripted", tmp_path)]
+    assert said[0].score.as_dict() == said[1].score.as_dict()
 
 
 def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
