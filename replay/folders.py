@@ -11,8 +11,8 @@ def files(folder: Path, ending: str) -> list[Path]:
     """Files below a folder whose names end so, in the order of their paths; none if there is no such folder.
 
     Links to folders are followed, and each folder is walked once: a link to a folder above it would have no end, and a
-    record under two names would be two records. One that is there without a link goes by that name, another by its
-    first link.
+    record under two names would be two records. One that is there without a link goes by that name, another by the
+    link that leads to it most directly, the first of equals.
     """
     found: list[Path] = []
     walked: set[Path] = set()
@@ -28,7 +28,9 @@ def files(folder: Path, ending: str) -> list[Path]:
                 walked.add(real)
                 found += [here / name for name in names if name.endswith(ending) and name != ending]
                 links += [here / name for name in inner if (here / name).is_symlink()]
-        places = sorted(links)  # after all that is there without them
+        # After all that is there without them, and the deepest target first: a link to a database names it better
+        # than one to where all of them are kept.
+        places = sorted(links, key=lambda link: (-len(link.resolve().parts), link))
     return sorted(found)
 
 

@@ -18,7 +18,7 @@ import wfdb
 from model.codes import DOUBTED, UNREADABLE
 from model.ec57 import files
 from stream.errors import RecordError
-from stream.wire import Alert, Beat, Mark, Revision, encode_alert
+from stream.wire import VF_RHYTHM, Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
 ALERTS: Final = "alerts.jsonl"
@@ -26,10 +26,12 @@ ALERTS: Final = "alerts.jsonl"
 #: WFDB's symbols that stand at no beat: rhythm, quality, ST and T changes, comments, measurements, links.
 NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
 
-#: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order.
-_ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 3}
-_BEAT: Final = 4
-_PLAIN: Final = "bed"  # what a file is called until it is whole
+#: A rhythm begins with its beat and fibrillation ends before the next: marks of one sample stand in this order. Of two
+#: rhythms fibrillation is the last.
+_ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 4}
+_OF_FIBRILLATION: Final = 3
+_BEAT: Final = 5
+_PLAIN: Final = "bed"  # what a file is called until it is in its place
 
 
 def remove(folder: Path, bed: str) -> None:
@@ -66,12 +68,12 @@ def write_annotations(
     """
     rows = marks_of(beats, revisions, marks)
     path = folder / f"{bed}.{ANNOTATOR}"
-    if not rows:
-        # An annotation file that says nothing: its end mark alone, which the library refuses to write.
-        path.write_bytes(files.END)
-        return path
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as aside:
+        if not rows:
+            # An annotation file that says nothing: its end mark alone, which the library refuses to write.
+            path.write_bytes(files.END)
+            return path
+        with tempfile.TemporaryDirectory() as aside:
             wfdb.wrann(
                 _PLAIN,  # the library wants letters and digits alone, a record may be called otherwise
                 ANNOTATOR,
@@ -82,7 +84,7 @@ def write_annotations(
                 fs=rate_hz,
                 write_dir=aside,
             )
-            (Path(aside) / f"{_PLAIN}.{ANNOTATOR}").replace(path)
+            path.write_bytes((Path(aside) / f"{_PLAIN}.{ANNOTATOR}").read_bytes())
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot write {path}: {error}") from error
     return path
@@ -96,7 +98,7 @@ def marks_of(beats: Iterable[Beat], revisions: Iterable[Revision], marks: Iterab
     """
     last = {revision.sample: revision.label for revision in revisions}
     rows = [(beat.sample, _BEAT, last.get(beat.sample, beat.label), "", 0) for beat in beats]
-    rows += [(mark.sample, _ORDER[mark.symbol], mark.symbol, mark.aux, mark.subtype) for mark in marks]
+    rows += [(mark.sample, _place(mark), mark.symbol, mark.aux, mark.subtype) for mark in marks]
     told: list[Mark] = []
     fibrillating = False
     for sample, _, symbol, aux, subtype in sorted(rows):
@@ -105,6 +107,13 @@ def marks_of(beats: Iterable[Beat], revisions: Iterable[Revision], marks: Iterab
         if symbol != "+" or not fibrillating:
             told.append(Mark(sample, symbol, aux, subtype))
     return told
+
+
+def _place(what: Beat | Mark) -> int:
+    """Where it stands among what is told of one sample."""
+    if isinstance(what, Beat):
+        return _BEAT
+    return _OF_FIBRILLATION if what.aux == VF_RHYTHM else _ORDER[what.symbol]
 
 
 def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat], list[Mark]]:
@@ -129,7 +138,7 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
     shut = fibrillating = False
     begun: Mark | None = None  # a rhythm, in between
     everything: list[Beat | Mark] = [*beats, *marks]
-    everything.sort(key=lambda one: (one.sample, _ORDER.get(one.symbol, _BEAT) if isinstance(one, Mark) else _BEAT))
+    everything.sort(key=lambda one: (one.sample, _place(one)))
     for one in everything:
         if isinstance(one, Mark) and one.symbol == "~":
             was, shut = shut, any(one.subtype & bits == bits for bits in (DOUBTED, UNREADABLE))
@@ -139,10 +148,11 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
                 told.append(msgspec.structs.replace(begun, sample=one.sample))
                 begun = None
         elif isinstance(one, Mark):
-            if shut and one.symbol == "+":
+            if shut and one.symbol == "+" and one.aux != VF_RHYTHM:
                 begun = one
             elif one.symbol in "[]":
                 fibrillating = one.symbol == "["
+                begun = None  # what was said of another rhythm up to here is over
                 edge = [Mark(one.sample, "~", "", 0 if fibrillating else UNREADABLE)] if shut else []
                 told += [*edge, one] if fibrillating else [one, *edge]
             else:

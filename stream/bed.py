@@ -136,7 +136,7 @@ def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     """A new bed whose first sample is `sample`."""
     detector.begin(bed.detector, rate_mhz, sample)
     conditions.begin(bed.rules, bed.detector.tick, sample)
-    rhythm.begin(bed.rhythm)
+    rhythm.begin(bed.rhythm, sample)
     _await(bed, leads)
 
 
@@ -148,7 +148,7 @@ def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
     """
     detector.begin(bed.detector, rate_mhz, sample)
     conditions.restart(bed.rules, bed.detector.tick, sample)
-    rhythm.restart(bed.rhythm)
+    rhythm.restart(bed.rhythm, sample)
     bed.language.peak = bed.detector.tick - BROKEN
     _await(bed, leads)
 

@@ -33,13 +33,15 @@ class Collector:
 
     def __init__(self) -> None:
         self.output = Output()
-        self._beats: dict[tuple[str, int], list[Beat]] = {}
-        self._revisions: dict[tuple[str, int], list[Revision]] = {}
-        self._marks: dict[tuple[str, int], list[Mark]] = {}
+        #: Beats, revisions and marks of each bed at each rate, in the order in which they were first spoken of.
+        self._said: dict[tuple[str, int], tuple[list[Beat], list[Revision], list[Mark]]] = {}
+
+    def _of(self, bed: str, rate_mhz: int) -> tuple[list[Beat], list[Revision], list[Mark]]:
+        return self._said.setdefault((bed, rate_mhz), ([], [], []))
 
     def beat(self, bed: str, rate_mhz: int, beat: Any) -> None:
         """Add a `bed.BEAT`."""
-        self._beats.setdefault((bed, rate_mhz), []).append(
+        self._of(bed, rate_mhz)[0].append(
             Beat(
                 sample=int(beat["sample"]),
                 label=CLASSES[int(beat["label"])],
@@ -53,7 +55,7 @@ class Collector:
 
     def revise(self, bed: str, rate_mhz: int, revision: Any) -> None:
         """Add a `bed.REVISION`."""
-        self._revisions.setdefault((bed, rate_mhz), []).append(
+        self._of(bed, rate_mhz)[1].append(
             Revision(
                 sample=int(revision["sample"]),
                 label=CLASSES[int(revision["label"])],
@@ -68,11 +70,7 @@ class Collector:
         code = int(mark["code"])
         aux = rhythm.AUX[code] if symbol == "+" else ""
         subtype = code if symbol == "~" else 0
-        self._marks.setdefault((bed, rate_mhz), []).append(Mark(int(mark["sample"]), symbol, aux, subtype))
-
-    def ends_fibrillation(self, bed: str, rate_mhz: int, sample: int) -> None:
-        """Add the end of a fibrillation whose signal ended before it did."""
-        self._marks.setdefault((bed, rate_mhz), []).append(Mark(sample, "]"))
+        self._of(bed, rate_mhz)[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
 
     def fault(self, bed: str, error: Exception) -> None:
         """Add that a bed met a bug."""
@@ -81,11 +79,9 @@ class Collector:
 
     def take(self) -> Output:
         """Everything gathered since the last call."""
-        for key in dict.fromkeys([*self._beats, *self._marks]):  # a revision comes with the beat that gave rise to it
-            beats_, revisions = self._beats.get(key, []), self._revisions.get(key, [])
-            batch = Batch(key[0], key[1], tuple(beats_), tuple(revisions), tuple(self._marks.get(key, [])))
-            self.output.batches.append(batch)
+        for (bed, rate_mhz), (beats_, revisions, marks) in self._said.items():
+            self.output.batches.append(Batch(bed, rate_mhz, tuple(beats_), tuple(revisions), tuple(marks)))
         output = self.output
         self.output = Output()
-        self._beats, self._revisions, self._marks = {}, {}, {}
+        self._said = {}
         return output

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from replay.records import Record, read_record
 from stream.annotate import Said, analyse
-from stream.annotations import read_labels
+from stream.annotations import marks_of, read_labels
 from stream.board import RHYTHMS
 from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID
@@ -300,9 +300,12 @@ def _labels(axes: Axes, strip: Strip, begin: float, end: float, height: float) -
 
 def _bars(axes: Axes, strip: Strip, begin: float, end: float, base: float, lanes: dict[str, int]) -> None:
     """The rhythm, and above it each alert from its onset to its end: pale until it was told, then full."""
-    changes = [(m.sample / strip.rate_hz, m.aux) for m in strip.said.marks if m.symbol == "+"]
+    told = [m for m in marks_of([], [], strip.said.marks) if m.symbol in "+]"]  # as in the annotation file
+    changes = [(m.sample / strip.rate_hz, m.aux) for m in told]
     ends = [at for at, _ in changes[1:]] + [float("inf")]
     for (onset, aux), until in zip(changes, ends, strict=False):  # no rhythm may have been told at all
+        if not aux:
+            continue  # fibrillation has ended, and what came after it nobody has told yet
         span = max(onset, begin), min(until, end)
         _bar(axes, (span[0], span[1] - GAP_S / 3), base, RHYTHM_COLOUR)
         name = RHYTHMS.get(aux, aux.removeprefix("("))

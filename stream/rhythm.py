@@ -25,6 +25,7 @@ from detector.jit import kernel
 from detector.types import GOOD, LEADS, NOISY, RATE, Row
 from model.codes import ALL_NOISY, CLASSES, DOUBTED, UNREADABLE
 from stream.rules import VENTRICULAR
+from stream.wire import VF_RHYTHM
 
 BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
 FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
@@ -43,7 +44,7 @@ SUPRAVENTRICULAR: Final = CLASSES.index("S")
 
 #: Rhythms, and their WFDB names in the same order.
 NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, FIBRILLATION = range(8)
-AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", "(VFL")
+AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM)
 
 RHYTHM = np.dtype(
     [
@@ -54,7 +55,7 @@ RHYTHM = np.dtype(
         ("rr", "f8", (BEATS,)),  # ticks before each beat; -1 where a ventricular beat or a gap makes it mean nothing
         ("n", "i8"),
         ("irregular", "i1"),
-        ("told", "i8"),  # sample of the last rhythm mark
+        ("told", "i8"),  # sample up to which rhythms have been told
         ("quality", "i8"),  # subtype last told
         ("next", "i8"),  # subtype that wants to be told
         ("next_for", "i8"),  # epochs it has lasted
@@ -69,17 +70,17 @@ MARK = np.dtype([("row", "i8"), ("kind", "i8"), ("sample", "i8"), ("code", "i8")
 
 
 @kernel
-def begin(state: Row) -> None:
-    """No beat yet."""
+def begin(state: Row, sample: int) -> None:
+    """No beat yet; the first sample is `sample`."""
     state.code = NONE
-    state.told = -1
     state.quality = 0
-    restart(state)
+    restart(state, sample)
 
 
 @kernel
-def restart(state: Row) -> None:
-    """Forget the beats, keep what was told."""
+def restart(state: Row, sample: int) -> None:
+    """Forget the beats, keep what was told; `sample` is the next, and may count anew."""
+    state.told = sample - 1
     state.n = 0
     state.irregular = 0
     state.next = state.quality
@@ -102,7 +103,8 @@ def fibrillates(state: Row, sample: int, out: Row, count: int) -> int:
 def recovers(state: Row, sample: int, out: Row, count: int) -> int:
     """Ventricular fibrillation has ended at `sample`; the new count of `out`.
 
-    What the rhythm is now the beats that come after say, and no beat before.
+    What the rhythm is now the beats that come after say, and no beat before. Also when its signal ends before it does:
+    a rhythm that no epoch can end would be the last.
     """
     state.code = NONE
     state.told = sample

@@ -17,7 +17,7 @@ from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake
+from stream import catalogue, conditions, intake, rhythm
 from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
@@ -187,8 +187,11 @@ class Ward:
     def _end_alerts(self, name: str, row: int) -> None:
         """Clear every alert where samples that can be counted end; one that meets a bug does not keep the others."""
         end = int(self._table[row]["intake"]["next_sample"])
-        if self._table[row]["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
-            self._collector.ends_fibrillation(name, self._rate(row), end)
+        bed = self._table[row]
+        if bed["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
+            mark = np.zeros(1, rhythm.MARK)
+            rhythm.recovers(bed["rhythm"], end, mark, 0)
+            self._collector.mark(name, self._rate(row), mark[0])
         for rule in Rule:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)

@@ -93,8 +93,15 @@ class Revision(msgspec.Struct, frozen=True, array_like=True):
     known_ms: float
 
 
+#: Auxiliary text of the rhythm that ventricular fibrillation is.
+VF_RHYTHM: Final = "(VFL"
+
+
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """An annotation that is no beat: WFDB symbol, sample and auxiliary text (`+` rhythm, `~` quality, `[` `]` VF).
+
+    Fibrillation is told some seconds after its begin: its `[`, and the `+` of its rhythm (`VF_RHYTHM`), may stand
+    before a `+` that was said already, which is no longer true. It ends with its `]`, without another `+`.
 
     The subtype of a `~` has bit i set for a noisy signal i, bit i + 4 for an unreadable one; see
     `model.codes`.

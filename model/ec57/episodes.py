@@ -87,20 +87,23 @@ def atrial(
 def ventricular(
     reference: Annotations, test: Annotations, rate_hz: float, period: Period, rhythms: Sequence[str] = ()
 ) -> EpisodeTable:
-    """Compare ventricular fibrillation: `[` to `]`, and rhythms whose names begin as those given: ``(VF``, ``(VT``."""
-    ours, theirs = (_bracketed(a, period) + _under(a, rhythms, period) for a in (reference, test))
+    """Compare ventricular fibrillation: `[` to `]`, and rhythms whose names begin as those given: ``(VF``, ``(VT``.
+
+    A `]` ends such a rhythm too: there fibrillation is over, whatever comes next.
+    """
+    ours, theirs = (_bracketed(a, period) + _under(a, rhythms, period, "]") for a in (reference, test))
     return _compare(ours, theirs, [], rate_hz, period)
 
 
-def _under(of: Annotations, rhythms: Sequence[str], period: Period) -> list[tuple[int, int]]:
-    """Stretches from a `+` whose note begins with one of the rhythms to the next `+` whose note does not."""
+def _under(of: Annotations, rhythms: Sequence[str], period: Period, ends: str = "") -> list[tuple[int, int]]:
+    """Stretches from a `+` whose note begins with one of the rhythms to the next `+` whose note does not, or `ends`."""
     wanted = tuple(rhythms)
     begin: int | None = None
     found: list[tuple[int, int]] = []
     for sample, symbol, note in zip(of.samples.tolist(), of.symbols, of.notes, strict=True):
-        if symbol != "+":
+        if symbol not in ("+", ends):
             continue
-        if note.startswith(wanted) and wanted:
+        if symbol == "+" and note.startswith(wanted) and wanted:
             begin = sample if begin is None else begin
         elif begin is not None:
             found.append((begin, sample))

@@ -56,6 +56,14 @@ def test_a_record_is_not_two_for_a_link(data: Path) -> None:
         assert {path.parent for path in find_records([data], database=name)} >= {data / name}
 
 
+def test_a_link_to_a_database_names_it_and_not_one_to_where_all_are_kept(data: Path) -> None:
+    (data / "archive").symlink_to(data.parent / "large", target_is_directory=True)
+    (data / "physio").mkdir()
+    (data / "physio/cudb").symlink_to(made(data.parent / "large/cudb-1.0.0", "cu01"), target_is_directory=True)
+    assert find_records([data], ["208", "cu01"]) == [data / "mitdb/208", data / "physio/cudb/cu01"]
+    assert find_records([data], database="cudb") == [data / "physio/cudb/cu01"]
+
+
 def test_only_what_has_the_ending_is_a_file_of_it(data: Path) -> None:
     (data / "svdb/.hea").touch()
     (data / "svdb/folder.hea").mkdir()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.reader import Reader
-from stream import annotate, bed, conditions
+from stream import annotate, bed, conditions, rhythm
 from stream.annotations import write_alerts
 from stream.collector import Output
 from stream.errors import FrameError, RecordError
@@ -273,6 +274,34 @@ def test_fibrillation_that_ends_with_its_device_has_its_mark() -> None:
     conditions.raise_(out, 0, row["rules"], int(Rule.VENTRICULAR_FIBRILLATION), 100, 500, 1.0, 3.0, 3.0)
     output = said(ward, [frame(0, time_us=START_US + 10**9)])
     assert [(m.sample, m.symbol) for batch in output.batches for m in batch.marks if m.symbol == "]"] == [(1240, "]")]
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["in fibrillation", "before the next beat"])
+@pytest.mark.parametrize("then", ["it counts anew", "other leads", "another rate", "its clock jumps"])
+def test_after_fibrillation_that_was_cut_short_the_rhythm_is_told_again(then: str, ended: bool) -> None:
+    """Of a device swapped after a shock, or of pads put on: nothing but the next beat tells that there is a rhythm."""
+    ward = Ward(reader())
+    said(ward, train(0, 20))
+    row = ward._table[ward._rows["bed"]]
+    end = int(row["intake"]["next_sample"])
+    transitions, marks = np.zeros(2, conditions.TRANSITION), np.zeros(3, rhythm.MARK)
+    fibrillation = int(Rule.VENTRICULAR_FIBRILLATION)
+    conditions.raise_(transitions, 0, row["rules"], fibrillation, end - 1000, end - 250, 1.0, 3.0, 3.0)
+    rhythm.fibrillates(row["rhythm"], end - 1000, marks, 0)
+    if ended:
+        conditions.clear(transitions, 1, row["rules"], fibrillation, end)
+        rhythm.recovers(row["rhythm"], end, marks, 2)
+    first = 0 if then == "it counts anew" else end
+    late_us = (end - first) * 4000 + (60_000_000 if then in ("it counts anew", "its clock jumps") else 0)
+    changed: dict[str, Any] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mhz": 250_001}}.get(
+        then, {}
+    )
+    frames = [frame(at, time_us=START_US + at * 4000 + late_us, **changed) for at in range(first, first + 62 * 60, 62)]
+    output = said(ward, frames)
+    told = [(m.sample, m.symbol, m.aux) for batch in output.batches for m in batch.marks if m.symbol in "+]"]
+    beats = [beat.sample for batch in output.batches for beat in batch.beats if beat.sample >= first]
+    assert [mark[1:] for mark in told] == ([] if ended else [("]", "")]) + [("+", "(N")]
+    assert first <= told[-1][0] <= beats[2]
 
 
 def test_todays_limits_hold_after_a_restart() -> None:

@@ -75,20 +75,27 @@ def test_a_rhythm_that_begins_in_it_begins_with_its_end() -> None:
         Mark(100, "~", "", DOUBTED),
         Mark(150, "+", "(AFIB"),
         Mark(200, "+", "(N"),
+        Mark(210, "+", "(VFL"),
         Mark(210, "[", ""),
+        Mark(230, "+", "(VT"),
         Mark(260, "]", ""),
+        Mark(270, "+", "(T"),
+        Mark(280, "+", "(B"),
         Mark(300, "~", "", 0),
     ]
     _, told = shut_down([], marks)
     assert [(mark.sample, mark.symbol, mark.aux) for mark in told] == [
         (100, "~", ""),
+        (210, "+", "(VFL"),
         (210, "~", ""),
         (210, "[", ""),
         (260, "]", ""),
         (260, "~", ""),
         (300, "~", ""),
-        (300, "+", "(N"),
+        (300, "+", "(B"),
     ]
+    doubtful = [mark for mark in marks if mark.sample not in (270, 280)]
+    assert [mark.aux for mark in shut_down([], doubtful)[1] if mark.symbol == "+"] == ["(VFL"]
 
 
 def test_doubt_that_does_not_end_keeps_silent_to_the_end() -> None:

@@ -16,7 +16,7 @@ from stream import rhythm
 class Bed:
     def __init__(self) -> None:
         self.state = np.zeros(1, rhythm.RHYTHM)[0]
-        rhythm.begin(self.state)
+        rhythm.begin(self.state, 0)
         self.out = np.zeros(4, rhythm.MARK)
         self.told: list[tuple[str, int]] = []
         self.tick = 0
@@ -136,13 +136,13 @@ def test_fibrillation_is_the_rhythm_until_it_ends(within: str, after: str, late:
 def test_a_restart_forgets_the_beats() -> None:
     bed = Bed().beats("N" * 10 + "NV" * 3, 0.7)
     assert bed.rhythms[-1] == "(B"
-    rhythm.restart(bed.state)
+    rhythm.restart(bed.state, bed.tick)
     assert bed.beats("N", 0.7).rhythms[-1] == "(N"
 
 
 def test_readability_is_told_once_it_has_lasted() -> None:
     state = np.zeros(1, rhythm.RHYTHM)[0]
-    rhythm.begin(state)
+    rhythm.begin(state, 0)
     out = np.zeros(2, rhythm.MARK)
     told = []
     for i, lead in enumerate([(GOOD, GOOD)] * 20 + [(NOISY, GOOD)] * 5 + [(GOOD, GOOD)] * 20 + [(OFF, OFF)] * 30):
@@ -169,7 +169,7 @@ def test_readability_is_told_once_it_has_lasted() -> None:
 def test_noise_of_all_there_is_counts_as_noise(leads: int, states: tuple[int, int], code: int) -> None:
     """EC57's noise is that of two signals, also where there is one."""
     state = np.zeros(1, rhythm.RHYTHM)[0]
-    rhythm.begin(state)
+    rhythm.begin(state, 0)
     out = np.zeros(2, rhythm.MARK)
     epoch = np.zeros(1, EPOCH_STATE)[0]
     epoch["lead"], epoch["readable"] = states, 1
@@ -182,7 +182,7 @@ def test_noise_of_all_there_is_counts_as_noise(leads: int, states: tuple[int, in
 
 def test_doubt_is_told_of_all_signals() -> None:
     state = np.zeros(1, rhythm.RHYTHM)[0]
-    rhythm.begin(state)
+    rhythm.begin(state, 0)
     out = np.zeros(2, rhythm.MARK)
     told = []
     for i, (doubtful, lead) in enumerate([(0, GOOD)] * 20 + [(1, GOOD)] * 20 + [(0, GOOD)] * 20 + [(1, OFF)] * 20):
