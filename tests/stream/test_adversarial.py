@@ -293,9 +293,8 @@ def test_after_fibrillation_that_was_cut_short_the_rhythm_is_told_again(then: st
         rhythm.recovers(row["rhythm"], end, marks, 2)
     first = 0 if then == "it counts anew" else end
     late_us = (end - first) * 4000 + (60_000_000 if then in ("it counts anew", "its clock jumps") else 0)
-    changed: dict[str, Any] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mhz": 250_001}}.get(
-        then, {}
-    )
+    options: dict[str, dict[str, Any]] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mhz": 250_001}}
+    changed = options.get(then, {})
     frames = [frame(at, time_us=START_US + at * 4000 + late_us, **changed) for at in range(first, first + 62 * 60, 62)]
     output = said(ward, frames)
     told = [(m.sample, m.symbol, m.aux) for batch in output.batches for m in batch.marks if m.symbol in "+]"]
