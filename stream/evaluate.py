@@ -110,7 +110,7 @@ def choose(
                     f"record {path.name} has no reference annotations {path}.{annotator}, so nothing can be judged; "
                     "name records that an expert has annotated, or another suffix with --reference-annotator"
                 )
-        return paths
+        return _each_once(paths)
     paths = []
     for database in databases or DATABASES:
         found = [p for p in find_records(folders, None, database) if p.with_name(f"{p.name}.{annotator}").is_file()]
@@ -122,7 +122,25 @@ def choose(
                 f"another suffix with --reference-annotator"
             )
         paths += found
-    return paths
+    return _each_once(paths)
+
+
+def _each_once(paths: Sequence[Path]) -> list[Path]:
+    """The same, none twice.
+
+    Raises
+    ------
+    RecordError
+        Two of them go by one name: they would be judged by one annotation file.
+    """
+    known: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        other = known.setdefault((path.parent.name, path.name), path)
+        if other.resolve() != path.resolve():
+            raise RecordError(
+                f"{other} and {path} are both called {path.parent.name}/{path.name}; evaluate them one after the other"
+            )
+    return list(known.values())
 
 
 def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: float = LEARNING_S) -> Heard:

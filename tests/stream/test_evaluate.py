@@ -206,6 +206,16 @@ def test_records_without_a_reference_are_refused(data: Path, tmp_path: Path) -> 
         choose([data], [], [])
 
 
+def test_no_record_is_judged_by_the_annotations_of_another(data: Path, tmp_path: Path) -> None:
+    for folder in ("one/own", "two/own"):
+        flat(tmp_path / folder)
+    both = [str(tmp_path / folder / "flat") for folder in ("one/own", "two/own")]
+    with pytest.raises(RecordError, match="both called own/flat; evaluate them one after the other"):
+        choose([data], both, [])
+    twice = choose([data], [both[0], f"{both[0]}.hea", str(tmp_path / "two/../one/own/flat")], [])
+    assert twice == [Path(both[0])]
+
+
 def test_of_mitdb_only_ds1_is_judged_unasked(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mitdb"
     folder.mkdir()
