@@ -37,7 +37,7 @@ from detector.types import LEADS
 from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
 from model.strip import Strip
-from replay import folders
+from replay import folders, headers
 from stream.errors import RecordError
 
 SAMPLES: Final = 187  # of a beat
@@ -345,14 +345,13 @@ def _lead(record: Any) -> npt.NDArray[np.float64]:
 
 
 def _header(path: Path) -> Any:
-    try:
-        return wfdb.rdheader(str(path))
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise RecordError(f"{path}: no readable WFDB header ({error}); fetch it with `telebeat download`") from error
+    with headers.opened(path) as (_, header):
+        return header
 
 
 def _record(path: Path) -> Any:
     try:
-        return wfdb.rdrecord(str(path))
+        with headers.opened(path) as (place, _):
+            return wfdb.rdrecord(str(place))
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise RecordError(f"{path}: no readable WFDB record ({error}); fetch it with `telebeat download`") from error

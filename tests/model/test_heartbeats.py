@@ -163,6 +163,10 @@ def test_ptb_by_the_header(tmp_path: Path) -> None:
     }
     assert min(beats.counts().values()) > 20
     assert beats.notes == ()
+    odd = tmp_path / "patient001" / "s1.hea"  # a rate that only the mended header tells
+    odd.write_text(odd.read_text().replace("s1 2 250 ", "s1 2 2.5e2 ", 1))
+    assert "2.5e2" in odd.read_text()
+    assert np.array_equal(from_ptb(tmp_path, ptb_records(tmp_path)).rows, beats.rows)
     write(tmp_path / "else", "s4", mv, ["i", "ii"], healthy)
     assert "a patient of its own: 1" in from_ptb(tmp_path, ptb_records(tmp_path)).notes[0]
     with pytest.raises(RecordError, match="telebeat download ptbdb"):
