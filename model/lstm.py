@@ -18,6 +18,7 @@ import numpy.typing as npt
 from numpy.polynomial import Polynomial
 
 from detector import lanes
+from detector.arrays import copy
 from detector.jit import hot, kernel
 from detector.lanes import SINGLES, fused
 
@@ -136,13 +137,6 @@ def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
 
 
 @hot
-def _put(x: F32, out: F32) -> None:
-    """Copy `x` into `out`; an assignment to a whole array would count its holders."""
-    for j in range(out.shape[0]):
-        out[j] = x[j]
-
-
-@hot
 def _positive(x: F32, which: I64, by: F32) -> int:
     """Put the numbers of `x` above 0 and their places, in order, into the room of `by` and `which`; how many."""
     count = 0
@@ -199,19 +193,19 @@ def _read(
     embedding, hidden = layers.bias.shape[1], units.shape[0]
     x, gates = room[0, :embedding], room[1, : layers.gates.shape[1]]
     dense, again = room[2, : layers.dense_bias.shape[1]], room[3, : layers.again_bias.shape[1]]
-    _put(layers.bias[m], x)
+    copy(layers.bias[m], x)
     _add(layers.embed[m], 0, rows, once, x)
-    _put(layers.again_bias[m], again)
+    copy(layers.again_bias[m], again)
     n = _positive(before[:embedding], which, by)
     _add(layers.again[m], hidden + embedding, which[:n], by[:n], again)
     n = _positive(x, which, by)
     for k in range(embedding):
         before[k] = max(x[k], np.float32(0.0))
-    _put(layers.gates[m], gates)
+    copy(layers.gates[m], gates)
     _add(layers.inputs[m], 0, which[:n], by[:n], gates)
     _add(layers.recurrent[m], 0, units, h, gates)
     _remember(gates, h[:hidden], c[:hidden])
-    _put(layers.dense_bias[m], dense)
+    copy(layers.dense_bias[m], dense)
     _add(layers.dense[m], 0, units, h, dense)
     _add(layers.dense[m], hidden, which[:n], by[:n], dense)
     _add(layers.again[m], 0, units, h, again)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from model.evaluation.arms import Arm
-    from stream.evaluate import Evaluation, Heard, Line
+    from stream.evaluate import Evaluation, Line
+    from stream.heard import Heard
 
 
 def evaluate(
@@ -77,7 +78,8 @@ def evaluate(
     from model.reader import Reader
     from replay.records import wanted
     from stream import outputs
-    from stream.evaluate import choose, evaluate
+    from stream.evaluate import evaluate
+    from stream.heard import choose
     from stream.settings import data_dirs, load
     from stream.times import seconds
 
@@ -173,7 +175,7 @@ def _hear(
     jobs: int,
 ) -> tuple[list[Path], list[Heard], dict[str, str]]:
     """What could be heard, by the bedside's way and by training's, with a progress bar; why the rest could not."""
-    from stream.evaluate import hear_all
+    from stream.heard import hear_all
     from stream.warm import tell
 
     known, heard, failed = [], [], {}

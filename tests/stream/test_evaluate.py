@@ -33,7 +33,8 @@ from stream.annotate import analyse, annotate
 from stream.cli import app
 from stream.collector import Collector
 from stream.errors import RecordError, SettingsError
-from stream.evaluate import NEW, STOPPED, TAUGHT, UNSCORED, choose, evaluate, hear, standing
+from stream.evaluate import NEW, STOPPED, TAUGHT, UNSCORED, evaluate, standing
+from stream.heard import choose, hear
 from stream.settings import data_dirs
 from stream.ward import Ward
 from tests.conftest import missing
@@ -301,7 +302,7 @@ def test_a_record_that_cannot_be_scored_stops_no_other(
             raise RecordError(f"{reference / record}.hea: no header")
         return score_files(reference, test, record, **how)
 
-    monkeypatch.setattr("stream.evaluate.score_files", but_one)
+    monkeypatch.setattr("stream.heard.score_files", but_one)
     numbers = tmp_path / "j.json"
     result = run(
         "p1", "p2", "--data-dir", data, "--out", tmp_path / "r.html", "--json", numbers, "--from", "10", "--jobs", "1"
