@@ -11,6 +11,7 @@ Shapes: B sequences (beds), T beats, W words a beat, E embedding, H hidden, C cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +77,16 @@ class Memory(NamedTuple):
     def cut(self) -> Memory:
         """The same, without a way back for the gradient."""
         return Memory(*(part.detach() for part in self))
+
+    def of(self, sequences: Sequence[int]) -> Memory:
+        """That of some of its sequences."""
+        some = torch.tensor(sequences, dtype=torch.long)
+        return Memory(self.h[:, some], self.c[:, some], self.x[some], self.scores[some])
+
+    def beside(self, other: Memory) -> Memory:
+        """That of its sequences, then of another's."""
+        h, c = (torch.cat(parts, dim=1) for parts in ((self.h, other.h), (self.c, other.c)))
+        return Memory(h, c, torch.cat([self.x, other.x]), torch.cat([self.scores, other.scores]))
 
 
 class Network(nn.Module):

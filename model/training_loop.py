@@ -5,7 +5,9 @@ bed's whole life, `model.heartbeat_train.HeartbeatTrainer` for single beats. A c
 curve and a checkpoint, and goes on from there under the same configuration.
 
 A sequence is read from its first word. Many run side by side in lanes; after each chunk the gradient is cut but the
-state goes on (truncated back-propagation). Lanes that have ended are padded and masked.
+state goes on (truncated back-propagation). Where a sequence has ended, the next begins in its lane with an empty state:
+records of five minutes and of thirty are read together, and a step hears some beds that have just been connected and
+some that have been there for long. The last chunk of a sequence is padded and masked.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence, Sized
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
@@ -28,7 +31,7 @@ from torch.nn import functional
 
 from detector.types import LEADS
 from model.dataset import UNTAUGHT
-from model.network import Network, NetworkConfig
+from model.network import Memory, Network, NetworkConfig
 
 if TYPE_CHECKING:
     from model.reader import Weights
@@ -62,6 +65,39 @@ class Member(NamedTuple):
         memory = min(most, (1 + steps) / (10 + steps))
         for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(now, 1 - memory)
+
+
+@dataclass(eq=False)
+class Lane:
+    """A sequence that is being read.
+
+    Attributes
+    ----------
+    words : int64 (T, W)
+    labels : integer (T, 2)
+    read : int
+        Words of it that have been read.
+    """
+
+    words: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
+    read: int = 0
+
+    @property
+    def left(self) -> int:
+        """Words of it still to be read."""
+        return len(self.words) - self.read
+
+    def next(self, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """Its next words, at most so many, and their labels."""
+        part = slice(self.read, self.read + most)
+        return self.words[part], self.labels[part]
+
+    def advance(self, most: int) -> int:
+        """Go on by at most so many words; by how many."""
+        by = min(most, self.left)
+        self.read += by
+        return by
 
 
 class Course(ABC):
@@ -160,52 +196,64 @@ class Course(ABC):
 
     def _epoch(self, epoch: int) -> float:
         """One round of each member; the mean loss of a taught step."""
-        total = weight = 0.0
-        for member in self.members:
-            order = self.order()
-            for first in range(0, len(order), self.config.lanes):
-                lanes = order[first : first + self.config.lanes]
-                done = (epoch + first / len(order)) / self.config.epochs
-                for group in member.optimizer.param_groups:
-                    warm = min(1.0, (epoch + first / len(order) + 0.2) / 2.0)
-                    group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
-                loss, beats = self._read_lanes(member, lanes)
-                total += loss
-                weight += beats
-        return total / max(weight, 1.0)
+        rounds = [self._round(member, epoch) for member in self.members]
+        return sum(loss for loss, _ in rounds) / max(sum(taught for _, taught in rounds), 1.0)
 
-    def _read_lanes(self, member: Member, lanes: list[int]) -> tuple[float, float]:
-        """Gradient steps over some sequences side by side; summed loss and weight of their beats."""
-        longest = max(len(self.words[i]) for i in lanes)
+    def _round(self, member: Member, epoch: int) -> tuple[float, float]:
+        """Gradient steps over every sequence of a round; summed loss and number of their taught steps."""
+        order = [i for i in self.order() if len(self.words[i])]
+        words_in_all = sum(len(self.words[i]) for i in order)
+        waiting = iter(order)
+        lanes: list[Lane] = []
+        memory = member.network.start(0)
+        member.network.train()
+        loss = taught = words_read = 0.0
+        while True:
+            going_on = [n for n, lane in enumerate(lanes) if lane.left]
+            free = self.config.lanes - len(going_on)
+            begun = [Lane(self.blur(self.words[i]), self.labels[i]) for i in islice(waiting, free)]
+            lanes = [lanes[n] for n in going_on] + begun
+            if not lanes:
+                return loss, taught
+            memory = memory.of(going_on).beside(member.network.start(len(begun)))
+            self._pace(member, epoch + words_read / words_in_all)
+            memory, step_loss, step_taught = self._step(member, lanes, memory)
+            loss += step_loss
+            taught += step_taught
+            words_read += sum(lane.advance(self.config.chunk) for lane in lanes)
+
+    def _pace(self, member: Member, rounds: float) -> None:
+        """Set the learning rate by the rounds that have been read: two to warm up, then a cosine."""
+        warm = min(1.0, (rounds + 0.2) / 2.0)
+        done = min(rounds / self.config.epochs, 1.0)
+        for group in member.optimizer.param_groups:
+            group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * done))
+
+    def _step(self, member: Member, lanes: Sequence[Lane], memory: Memory) -> tuple[Memory, float, float]:
+        """One gradient step over the lanes' next chunks; memory after them, summed loss and number of taught steps."""
+        longest = min(max(lane.left for lane in lanes), self.config.chunk)
         words = np.zeros((len(lanes), longest, len(self.sizes)), np.int64)
         labels = np.full((len(lanes), longest, 2), UNTAUGHT, np.int64)
-        for lane, i in enumerate(lanes):
-            words[lane, : len(self.words[i])] = self.blur(self.words[i])
-            labels[lane, : len(self.words[i])] = self.labels[i]
-        class_weights = torch.tensor(self.config.class_weights)
+        for lane, (said, told) in enumerate(one.next(longest) for one in lanes):
+            words[lane, : len(said)] = said
+            labels[lane, : len(told)] = told
         network = member.network
-        memory = network.start(len(lanes))
-        network.train()
-        total = beats = 0.0
-        for start in range(0, longest, self.config.chunk):
-            part = torch.from_numpy(labels[:, start : start + self.config.chunk])
-            first, last, memory = network(torch.from_numpy(words[:, start : start + self.config.chunk]), memory)
-            memory = memory.cut()
-            count = float((part != UNTAUGHT).sum())
-            if not count:
-                continue
-            scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
-            loss = functional.cross_entropy(
-                scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
-            )
-            member.optimizer.zero_grad()
-            torch.autograd.backward(loss / (len(lanes) * self.config.chunk))
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            member.optimizer.step()
-            member.average(self.config.memory)
-            total += float(loss.detach())
-            beats += count
-        return total, beats
+        first, last, memory = network(torch.from_numpy(words), memory)
+        part = torch.from_numpy(labels)
+        count = float((part != UNTAUGHT).sum())
+        if not count:
+            return memory.cut(), 0.0, 0.0
+        scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
+        class_weights = torch.tensor(self.config.class_weights)
+        loss = functional.cross_entropy(
+            scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
+        )
+        member.optimizer.zero_grad()
+        torch.autograd.backward(loss / (self.config.lanes * self.config.chunk))
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        member.optimizer.step()
+        member.average(self.config.memory)
+        return memory.cut(), float(loss.detach()), count
 
     def _close(self, loss: float) -> None:
         """Judge the mean weights and keep the round."""

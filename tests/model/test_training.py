@@ -140,6 +140,28 @@ def test_chunks_go_on_where_the_last_ended() -> None:
         torch.testing.assert_close(torch.cat([one[k], other[k]], dim=1), whole[k])
 
 
+@pytest.mark.parametrize(("lanes", "chunk"), [(1, 16), (2, 16), (4, 7), (9, 200)])
+def test_a_sequence_is_read_side_by_side_with_others_as_it_is_alone(
+    passages: list[Passage], lanes: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model.train import Trainer
+
+    still: dict[str, Any] = dict.fromkeys(("dropout", "slip", "hush", "mute", "rate", "held_out"), 0.0)
+    trainer = Trainer(passages, config(lanes=lanes, chunk=chunk, members=1, **still))
+    lengths = (5, 90, 33, 1, 64, 0)
+    trainer.words = [words[:length] for words, length in zip(trainer.words, lengths, strict=True)]
+    trainer.labels = [labels[:length] for labels, length in zip(trainer.labels, lengths, strict=True)]
+
+    def read(*sequences: int) -> tuple[float, float]:
+        monkeypatch.setattr(trainer, "order", lambda: list(sequences))
+        return trainer._round(trainer.members[0], 0)
+
+    alone = [read(i) for i in range(6)]
+    loss, taught = read(3, 1, 5, 0, 2, 4)
+    assert taught == sum(count for _, count in alone) == sum(int((part != UNTAUGHT).sum()) for part in trainer.labels)
+    assert loss == pytest.approx(sum(each for each, _ in alone), rel=1e-5)
+
+
 def test_the_last_word_is_taught_by_the_beat_that_follows(passages: list[Passage]) -> None:
     from model.train import taught_labels
 
