@@ -60,6 +60,7 @@ MEMORY = np.dtype(
         ("run_sample", "i8"),
         ("run_last", "i8"),  # R peak of the last of them
         ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
+        ("run_chance", "f4", (RUN_KEPT,)),  # how likely each of these is ventricular
         ("others", "i8"),  # beats in a row that are not ventricular
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation

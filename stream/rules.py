@@ -25,6 +25,7 @@ SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
 IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: after two most are
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run; one alone does so too ...
 REGAINED: Final = 3  # ... if another was forgiven and not so many ventricular ones in a row have come since: bigeminy
+TOGETHER: Final = 0.5  # mean probability of being ventricular of a tachycardia's beats
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
@@ -250,6 +251,7 @@ def on_beat(
         memory.run_tick = tick
         memory.run_sample = sample
     memory.run_r[memory.run % RUN_KEPT] = tick
+    memory.run_chance[memory.run % RUN_KEPT] = chance
     memory.run += 1
     memory.run_last = tick
     memory.others = 0
@@ -262,13 +264,25 @@ def on_beat(
         rate = MINUTE * (memory.run - 1) / max(tick - memory.run_tick, 1)
         count = raise_(out, count, memory, VENTRICULAR_RUN, onset, now, beats, rate, limits.run_beats)
     # The newest beats of the run alone: it may have begun slowly. One after a beat that was forgiven may be the last.
-    if memory.run >= limits.vt_beats and memory.streak >= SURELY:
+    if memory.run >= limits.vt_beats and memory.streak >= SURELY and _likely_together(memory, limits.vt_beats):
         first = memory.run_r[(memory.run - limits.vt_beats) % RUN_KEPT]
         mean = max(tick - first, 1) / (limits.vt_beats - 1)
         if mean < limits.vt_rr:
             limit = MINUTE / limits.vt_rr
             count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, MINUTE / mean, limit)
     return count
+
+
+@kernel
+def _likely_together(memory: Row, beats: int) -> bool:
+    """Whether the last beats of a run are ventricular, taken together.
+
+    In a tachycardia nearly all are so surely; in noise there are many whose likeliest class is ventricular, but hardly.
+    """
+    total = 0.0
+    for back in range(1, beats + 1):
+        total += memory.run_chance[(memory.run - back) % RUN_KEPT]
+    return total >= TOGETHER * beats
 
 
 @kernel

@@ -50,6 +50,7 @@ class Bed:
         self.vf = 0.0
         self.vf_alone = 0.0
         self.doubtful = False
+        self.chance = 1.0  # of a ventricular beat's being one
         self.waiting: list[tuple[int, str, float]] = []
         self.due: list[tuple[int, str]] = []
 
@@ -82,7 +83,7 @@ class Bed:
 
     def _beat(self, tick: int, label: str) -> None:
         number = CLASSES.index(label.upper())
-        chance = 1.0 if label == "V" else rules.IN_RUN if label.islower() else 0.0
+        chance = self.chance if label == "V" else rules.IN_RUN if label.islower() else 0.0
         self._keep(rules.on_beat(self.memory, self.limits, number, chance, tick, tick, self.tick, self.out, 0))
 
     def _epoch(self) -> None:
@@ -394,6 +395,28 @@ def test_a_doubtful_beat_goes_on_with_a_run_and_begins_none(labels: str, run: in
     assert len(bed.raised(Rule.VENTRICULAR_RUN)) == run
     assert len(bed.raised(Rule.VENTRICULAR_TACHYCARDIA)) == tachycardia
     assert not bed.active(Rule.VENTRICULAR_RUN)
+
+
+@pytest.mark.parametrize(("chance", "told"), [(0.35, False), (0.49, False), (0.51, True), (0.9, True)])
+def test_a_tachycardia_is_of_beats_that_are_ventricular_taken_together(chance: float, told: bool) -> None:
+    bed = Bed()
+    bed.chance = chance
+    bed.play(rhythm(70, 0.5, 9.8) + labelled("V" * 20, 10.0, 0.4), 18.0)
+    assert bed.active(Rule.VENTRICULAR_RUN)
+    assert bed.active(Rule.VENTRICULAR_TACHYCARDIA) == told
+    bed.chance = 1.0  # what is told does not end because its next beats are less sure, and begins once they are surer
+    bed.play(labelled("V" * 6, 18.0, 0.4), 20.3)
+    bed.chance = 0.4
+    bed.play(labelled("V" * 10, 20.4, 0.4), 24.6)
+    assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
+    assert len(bed.of(Rule.VENTRICULAR_TACHYCARDIA)) == 1
+
+
+def test_beats_of_an_earlier_run_say_nothing_of_this_one() -> None:
+    bed = Bed().play(rhythm(70, 0.5, 9.8) + labelled("VVVV", 10.0, 0.4) + rhythm(70, 12.2, 20), 20.0)
+    bed.chance = 0.45
+    bed.play(labelled("V" * 9, 20.5, 0.4), 25.0)
+    assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
 
 
 def labelled(labels: str, first: float, rr: float) -> list[tuple[float, str, float]]:
