@@ -4,43 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from model.codes import CLASSES
 from model.dataset import Passage
-from model.ec57 import BeatTable
-from model.selftaught import teach
+from model.ec57 import BeatTable, Ratio
+from model.selftaught import TACHYCARDIA, rhythms, teach
 from model.train import TrainingConfig, judge, split
+
+T = TypeVar("T")
 
 
 def folds(
     passages: Sequence[Passage], config: TrainingConfig, parts: int
 ) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
-    """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold."""
-    subjects = sorted({p.subject for p in passages if p.scored})
+    """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold.
+
+    Subjects of whom a reader has told the rhythms only are dealt, too; nothing in them is judged beat by beat.
+    """
+    subjects = sorted({p.subject for p in passages if p.scored or p.rhythm_only})
     for number, part in enumerate(split(subjects, parts, config.seed)):
         away = set(part)
         taught = [p for p in passages if p.subject not in away]
-        judged = [p for p in passages if p.subject in away and p.kind == "plain"]
+        judged = [p for p in passages if p.subject in away and p.scored and p.kind == "plain"]
         yield taught, judged, replace(config, seed=config.seed + number)
 
 
 class Tables(NamedTuple):
     """EC57's table of each record, keyed ``database/record``: by the first words, by the last, by the last amid noise.
 
-    `moved` are the records with electrodes moved now and then, where that variant has been heard.
+    `moved` are the records with electrodes moved now and then, where that variant has been heard. `tachycardia` are
+    those of which a reader has told the rhythms only: beats in ventricular tachycardia that are called ventricular.
     """
 
     first: dict[str, BeatTable]
     last: dict[str, BeatTable]
     moved: dict[str, BeatTable]
+    tachycardia: dict[str, Ratio]
 
     @classmethod
     def empty(cls) -> Tables:
         """No record yet."""
-        return cls({}, {}, {})
+        return cls({}, {}, {}, {})
+
+    def add(self, other: Tables) -> None:
+        """Take in the tables of other records."""
+        self.first.update(other.first)
+        self.last.update(other.last)
+        self.moved.update(other.moved)
+        self.tachycardia.update(other.tachycardia)
+
+    def of(self, database: str) -> Tables:
+        """The tables of a database's records."""
+        return Tables(
+            first=_some(self.first, database),
+            last=_some(self.last, database),
+            moved=_some(self.moved, database),
+            tachycardia=_some(self.tachycardia, database),
+        )
+
+
+def _some(records: dict[str, T], database: str) -> dict[str, T]:
+    return {name: told for name, told in records.items() if name.startswith(f"{database}/")}
+
+
+def called_ventricular(passage: Passage, probabilities: npt.NDArray[np.float32]) -> Ratio:
+    """How many of the beats in what a reader has marked as ventricular tachycardia are called ventricular."""
+    marked = np.array([rhythm == TACHYCARDIA for rhythm in rhythms(passage)], np.bool_)
+    called = probabilities.argmax(axis=1) == CLASSES.index("V")
+    return Ratio(int(np.count_nonzero(called & marked)), int(np.count_nonzero(marked)))
 
 
 def cross_validate(
@@ -69,10 +104,12 @@ def cross_validate(
             words[f"{p.database}/{p.record}"] = both.last
             tables.first[f"{p.database}/{p.record}"] = judge(p, both.first)
             tables.last[f"{p.database}/{p.record}"] = judge(p, both.last)
-        away = {p.subject for p in judged}
+        known = {p.subject for p in taught}
         for p in passages:
-            if p.kind == "moved" and p.subject in away:
+            if p.kind == "moved" and p.scored and p.subject not in known:
                 tables.moved[f"{p.database}/{p.record}"] = judge(p, trainer.read(p).last)
+            elif p.kind == "plain" and p.rhythm_only and p.subject not in known:
+                tables.tachycardia[f"{p.database}/{p.record}"] = called_ventricular(p, trainer.read(p).last)
         results.append(tables)
         keep(number, chosen, words)
         report(number, tables)

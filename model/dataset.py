@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import wfdb
 
 from detector.detector import Detector
 from detector.types import AFTER, LEADS, RATE
@@ -56,6 +57,7 @@ PACED: Final = frozenset({"102", "104", "107", "217"})
 #: an early beat is no premature one.
 ONLY_TAUGHT: Final = frozenset({"cpsc2021"})
 UNTAUGHT: Final = -1
+REFERENCE: Final = "atr"  # annotator of reference annotations, by custom
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: nothing is taught
 
@@ -126,7 +128,12 @@ class Passage:
     @property
     def annotated(self) -> bool:
         """Whether a reader has told its beats."""
-        return len(self.reference.samples) > 0
+        return any(symbol in CLASS_OF for symbol in self.reference.symbols)
+
+    @property
+    def rhythm_only(self) -> bool:
+        """Whether a reader has told its rhythms, but none of its beats."""
+        return "+" in self.reference.symbols and not self.annotated
 
     @property
     def scored(self) -> bool:
@@ -189,7 +196,7 @@ def passage(
     *,
     noise_folder: Path | None = None,
     seed: int = 0,
-    annotator: str = "atr",
+    annotator: str = REFERENCE,
     oracle: bool = False,
 ) -> Passage:
     """One record of a database folder in one variant (`changed`, `composed`), listened to and labelled.
@@ -218,21 +225,24 @@ def passage(
 def without_annotation(
     folder: Path, record: str, kind: str = "plain", *, noise_folder: Path | None = None, seed: int = 0
 ) -> Passage:
-    """One record that nobody has annotated, in one of the variants `CHANGED`: listened to, and not labelled.
+    """One record whose beats nobody has annotated, in one of the variants `CHANGED`: listened to, and not labelled.
 
-    Where noise is measured by beats, it is by those the detector finds in the record as it is.
+    Where noise is measured by beats, it is by those the detector finds in the record as it is. Its reference are the
+    rhythms, where somebody has annotated those.
 
     Raises
     ------
     RecordError
-        Its signal cannot be read.
+        Its signal or what there is of a reference annotation cannot be read.
     """
     original = read_strip(folder / record)
     rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
     noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
     found = listen(original)[0] if noise is not None else np.zeros(0, np.int64)
     strip = changed(original, kind, Annotations.of(found, "N" * len(found)), noise, rng)
-    return hear(strip, Annotations.of([], ""), (folder.name, record, kind), original.rate_hz)
+    told = folder / f"{record}.{REFERENCE}"
+    rhythms = read(folder, record, REFERENCE, original.rate_hz) if told.exists() else Annotations.of([], "")
+    return hear(strip, rhythms, (folder.name, record, kind), original.rate_hz)
 
 
 def hear(
@@ -281,12 +291,20 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
 
 
 def is_annotated(path: Path) -> bool:
-    """Whether a record has reference annotations."""
-    return path.with_name(f"{path.name}.atr").exists()
+    """Whether a record has reference annotations of its beats.
+
+    What cannot be read counts as such: whoever reads it then tells what is wrong with it.
+    """
+    if not path.with_name(f"{path.name}.{REFERENCE}").exists():
+        return False
+    try:
+        return any(symbol in CLASS_OF for symbol in wfdb.rdann(str(path), REFERENCE).symbol)
+    except (OSError, ValueError, IndexError, KeyError):
+        return True
 
 
 def records_of(folder: Path) -> list[str]:
-    """Records of a folder that have reference annotations.
+    """Records of a folder that have reference annotations of their beats.
 
     Raises
     ------

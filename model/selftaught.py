@@ -5,6 +5,10 @@ without annotation as well as it can; where it is sure of a beat, that is what t
 variant of the record: with noise, leads exchanged or one lead off, a beat is to be called what it was called as it is.
 Where the first is not sure nothing is taught. (Scudder, IEEE Trans Inf Theory 11:363, 1965; with noise for the second
 only, Xie et al., CVPR 2020.)
+
+Where a reader has told the rhythm, if not the beats, that comes first: in a ventricular tachycardia every beat is
+ventricular, whatever the first teaching makes of it. It met few of them: the annotated hearts have hardly any that
+last, and hearts that know another rhythm than theirs for minutes are read wholly wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +28,14 @@ from model.evaluation.judging import key
 from model.train import Round, Trainer, TrainingConfig
 
 UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class that teaches nothing
+TACHYCARDIA: Final = "(VT"  # the mark of ventricular tachycardia
+#: What a rhythm that was marked says of its beats, whatever the first teaching thinks of them.
+RHYTHM_SAYS: Final = {
+    TACHYCARDIA: "V",
+    **dict.fromkeys(("(VF", "(VFL", "(VFIB"), UNSURE),  # no beats: EC57 counts none there
+    **dict.fromkeys(("(ASYS", "(NOISE"), "Q"),  # what is found there is none that a reader could tell
+    **dict.fromkeys(("(P", "(PM"), UNSURE),  # paced, but not which of them
+}
 FIRST: Final = "first"  # folder of the first teaching's checkpoint, in that of the second
 
 
@@ -63,6 +75,14 @@ def teach(
     return trainer
 
 
+def rhythms(passage: Passage) -> list[str]:
+    """The rhythm that a reader has marked at each beat found, such as ``(VT``; empty where none was."""
+    reference = passage.reference
+    marks = [i for i, symbol in enumerate(reference.symbols) if symbol == "+"]
+    notes = ["", *(reference.notes[i] for i in marks)]
+    return [notes[i] for i in np.searchsorted(reference.samples[marks], passage.samples, side="right")]
+
+
 def labelled(
     passages: Sequence[Passage], read: Callable[[Passage], npt.NDArray[np.float32]], sure: Sequence[float]
 ) -> list[Passage]:
@@ -71,7 +91,7 @@ def labelled(
     Parameters
     ----------
     passages : sequence of Passage
-        Each record as it is (``plain``), and its variants.
+        Each record as it is (``plain``), and its variants; a reader may have told their rhythms.
     read : callable
         Probabilities (n, classes) of a passage's beats.
     sure : sequence of float
@@ -82,9 +102,9 @@ def labelled(
         if p.kind == "plain" and len(p.samples):
             probabilities = read(p)
             told = [
-                CLASSES[best] if row[best] >= sure[best] else UNSURE  # classes are called as WFDB calls their beats
-                for row, best in zip(probabilities, probabilities.argmax(axis=1), strict=True)
-            ]
+                RHYTHM_SAYS.get(rhythm) or (CLASSES[best] if row[best] >= sure[best] else UNSURE)
+                for rhythm, row, best in zip(rhythms(p), probabilities, probabilities.argmax(axis=1), strict=True)
+            ]  # classes are called as WFDB calls their beats
             references[key(p)] = Annotations.of(p.samples, told)
     return [
         replace(p, labels=label(p.samples, references[key(p)], p.rate_hz)) for p in passages if key(p) in references

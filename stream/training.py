@@ -72,7 +72,7 @@ def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
 
 
 def records_in(data: Path, config: TrainingConfig) -> list[Path]:
-    """All annotated records of a configuration's databases, then those without annotation that it names.
+    """All records of a configuration's databases with annotated beats, then those without that it names.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
         found = [path for path in named if not is_annotated(path) and path not in records]
         if not found:
             raise RecordError(
-                f"{data}: no records {pattern} without annotation; fetch them with "
+                f"{data}: no records {pattern} without annotation of beats; fetch them with "
                 f"`telebeat download {pattern.split('/')[0]}`"
             )
         records += found
@@ -109,9 +109,9 @@ def listen(
     """
     work = [
         (path.parent, path.name, kind)
-        for path in records
+        for path, annotated in ((path, is_annotated(path)) for path in records)
         for kind in config.variants
-        if is_annotated(path) or (kind in CHANGED and not oracle)
+        if annotated or (kind in CHANGED and not oracle)
     ]
     tell(console.print)
     with Progress(console=console) as progress:

@@ -11,7 +11,7 @@ from model.ec57.annotations import CLASS_OF, Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Pairs, Period, match, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, ventricular
 from model.ec57.files import header, read
-from model.ec57.ratio import Ratio, average
+from model.ec57.ratio import Ratio, average, pooled
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_runs
 from model.ec57.score import RecordScore, Score, score, score_files
 from model.ec57.table import LABELS, BeatTable, gross
@@ -41,6 +41,7 @@ __all__ = [
     "header",
     "match",
     "pair",
+    "pooled",
     "read",
     "score",
     "score_files",

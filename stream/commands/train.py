@@ -122,7 +122,7 @@ def _cross_validate(
     from rich.table import Table
 
     from model.cross_validation import Tables, cross_validate
-    from model.ec57 import gross
+    from model.ec57 import gross, pooled
     from model.evaluation.arms import ARMS, Readings
     from model.store import language
     from model.train import figures
@@ -134,17 +134,19 @@ def _cross_validate(
     everything = Tables.empty()
 
     def row(name: str, tables: Tables) -> None:
-        for word, some in tables._asdict().items():
-            if not some:
+        for word, meaning in said.items():
+            if not (some := getattr(tables, word)):
                 continue
             values = figures(gross(some.values()))
-            table.add_row(name, said[word], *(f"{value:.1f}" for value in values))
+            table.add_row(name, meaning, *(f"{value:.1f}" for value in values))
             told = "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True))
-            console.print(f"{name}, {said[word]}: {told}")
+            console.print(f"{name}, {meaning}: {told}")
+        if tables.tachycardia:
+            called = pooled(tables.tachycardia.values())
+            console.print(f"{name}, beats in ventricular tachycardia called V: {called.hits} of {called.total}")
 
     def report(number: int, tables: Tables) -> None:
-        for all_of, some in zip(everything, tables, strict=True):
-            all_of.update(some)
+        everything.add(tables)
         row(f"part {number + 1}", tables)
 
     kept = Readings(work, heard, parts) if work is not None else None
@@ -155,24 +157,26 @@ def _cross_validate(
 
     results = cross_validate(heard, config, parts, report, keep)
     for database in config.databases:
-        of = [{k: t for k, t in some.items() if k.startswith(f"{database}/")} for some in everything]
-        if of[0]:
-            row(database, Tables(*of))
+        if (of := everything.of(database)).last:
+            row(database, of)
     row("all", everything)
     numbers: dict[str, Any] = {"language": language(), "config": asdict(config)}
-    for word in Tables._fields:
+    for word, meaning in said.items():
         some = getattr(everything, word)
         if not some:
             continue
         folds = [figures(gross(getattr(tables, word).values())) for tables in results]
         spread = np.std(folds, axis=0, ddof=1)
-        table.add_row("spread (SD of parts)", said[word], *(f"{value:.1f}" for value in spread))
+        table.add_row("spread (SD of parts)", meaning, *(f"{value:.1f}" for value in spread))
         numbers[word] = {
             "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
             "gross": dict(zip(names, figures(gross(some.values())), strict=True)),
             "folds": [dict(zip(names, values, strict=True)) for values in folds],
             "spread": dict(zip(names, spread.tolist(), strict=True)),
         }
+    if everything.tachycardia:
+        records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
+        numbers["tachycardia"] = {"called V": pooled(everything.tachycardia.values()).percent, "records": records}
     console.print(table)
     if json_file is not None:
         json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")

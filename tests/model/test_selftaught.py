@@ -15,10 +15,10 @@ from rich.console import Console
 from detector.types import LEADS
 from model import selftaught
 from model.codes import CLASSES
-from model.cross_validation import cross_validate
-from model.dataset import UNTAUGHT, Passage, without_annotation
+from model.cross_validation import Tables, called_ventricular, cross_validate
+from model.dataset import UNTAUGHT, Passage, records_of, without_annotation
 from model.ec57 import Annotations
-from model.selftaught import FIRST, labelled, teach
+from model.selftaught import FIRST, labelled, rhythms, teach
 from model.train import Trainer
 from model.variants import CHANGED
 from stream.errors import RecordError, SettingsError
@@ -88,6 +88,24 @@ def test_a_variant_is_taught_what_was_said_of_the_record_as_it_is(others: list[P
     assert unsure.labels.tolist() == [UNTAUGHT if sample in at else Q for sample in extra.tolist()]
 
 
+def test_what_a_reader_has_said_of_the_rhythm_comes_first(others: list[Passage]) -> None:
+    p = others[0]
+    n = len(p.samples)
+    marks = [int(p.samples[n // 7 * k]) for k in range(1, 7)]
+    notes = ["(VT", "(N", "(VFL", "(NOISE", "(AFIB", "(PM"]
+    marked = replace(p, reference=Annotations.of(marks, "+" * 6, notes=notes))
+    assert marked.rhythm_only
+    assert not marked.annotated
+    assert not marked.scored
+    assert not p.rhythm_only
+    at = np.searchsorted(marks, p.samples, side="right")
+    assert rhythms(marked) == [["", *notes][k] for k in at]
+    sure = labelled([marked], said([S] * n, 0.95), SURE)[0].labels
+    assert sure.tolist() == [[S, V, S, UNTAUGHT, Q, S, UNTAUGHT][k] for k in at]
+    unsure = labelled([marked], said([S] * n, 0.3), SURE)[0].labels
+    assert unsure.tolist() == [{1: V, 4: Q}.get(int(k), UNTAUGHT) for k in at]
+
+
 def test_a_record_without_beats_teaches_nothing(others: list[Passage]) -> None:
     silent = replace(others[0], samples=np.zeros(0, np.int64))
     assert labelled([silent, replace(others[0], kind="swap")], said([N] * 999, 0.95), SURE) == []
@@ -141,6 +159,34 @@ def test_two_teachings_are_taken_up_where_they_stopped(
     again = teach([*passages, *others], small(), tmp_path, lambda *line: none.append(line))
     assert arrays_equal(again.weights(), taught.weights())
     assert none == []
+
+
+def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_not_taught(
+    passages: list[Passage], others: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[set[str]] = []
+
+    def teaching(given: list[Passage], *args: Any) -> Trainer:
+        taught.append({p.subject for p in given})
+        return teach(given, *args)
+
+    monkeypatch.setattr("model.cross_validation.teach", teaching)
+    told = [replace(p, reference=Annotations.of([0], "+", notes=["(VT"]), database="zz") for p in others]
+    parts = cross_validate([*passages, *told], small(epochs=1), 3)
+    everything = Tables.empty()
+    for number, tables in enumerate(parts):
+        assert not taught[number] & (tables.last.keys() | tables.tachycardia.keys())
+        everything.add(tables)
+    assert {name: told.total for name, told in everything.tachycardia.items()} == {
+        p.subject: len(p.samples) for p in told
+    }
+    assert everything.last.keys() == {p.subject for p in passages}
+    assert everything.of("zz").tachycardia == everything.tachycardia
+    assert not everything.of("zz").last
+    as_v = np.tile(np.eye(len(CLASSES), dtype=np.float32)[V], (len(told[0].samples), 1))
+    assert called_ventricular(told[0], as_v) == (len(as_v), len(as_v))
+    late = replace(told[0], reference=Annotations.of([0, int(told[0].samples[9])], "++", notes=["(VT", "(N"]))
+    assert called_ventricular(late, as_v) == (9, 9)
 
 
 def test_nothing_of_a_part_reaches_what_reads_it(
@@ -213,6 +259,27 @@ def test_records_without_annotation_are_heard_in_the_variants_that_need_none(
     assert {p.database for p in listen(Console(quiet=True), chosen, data, records, 1, oracle=True)} == {"own"}
 
 
+def test_a_record_of_which_only_the_rhythm_was_told_is_one_without_annotated_beats(data: Path) -> None:
+    folder = data / "foreign"
+    wfdb.wrann("p1", "atr", np.array([500]), ["+"], fs=RATE, aux_note=["(VT"], write_dir=str(folder))
+    chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain", "composed"))
+    records = records_in(data, chosen)
+    assert [path.parent.name for path in records] == ["own", "foreign"]
+    heard = listen(Console(quiet=True), chosen, data, records, 1)
+    assert [p.kind for p in heard if p.rhythm_only] == ["plain"]
+    assert heard[-1].reference.notes == ("(VT",)
+    with pytest.raises(RecordError, match="no annotated WFDB records"):
+        records_of(folder)
+
+
+def test_annotations_that_cannot_be_read_are_named_and_not_passed_over(data: Path) -> None:
+    broken = data / "own" / "p1.atr"
+    broken.write_bytes(b"\1\2\3")
+    chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain",))
+    with pytest.raises(RecordError, match=r"p1\.atr"):
+        listen(Console(quiet=True), chosen, data, records_in(data, chosen), 1)
+
+
 def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
     folder = data / "nstdb"
     folder.mkdir()
@@ -229,7 +296,7 @@ def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"has not own and missing.*unannotated = \[\]"):
         folder_of(data, small(databases=("own",), unannotated=("missing/p*",)))
     for pattern in ("foreign/x*", "own/p*"):  # there are none; those there are have annotations
-        with pytest.raises(RecordError, match="without annotation; fetch them with `telebeat download"):
+        with pytest.raises(RecordError, match="without annotation of beats; fetch them with `telebeat download"):
             records_in(data, small(databases=("own",), unannotated=(pattern,)))
     file = tmp_path / "own.toml"
     file.write_text('unannotated = ["afpdb"]')
