@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -23,11 +24,13 @@ def folds(
 ) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
     """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold.
 
-    Subjects of whom a reader has told the rhythms only are dealt, too; nothing in them is judged beat by beat.
+    Subjects of whom a reader has told the rhythms only are dealt, too, but by themselves: the parts of the others do
+    not depend on them. Nothing in them is judged beat by beat.
     """
-    subjects = sorted({p.subject for p in passages if p.scored or p.rhythm_only})
-    for number, part in enumerate(split(subjects, parts, config.seed)):
-        away = set(part)
+    scored = split(sorted({p.subject for p in passages if p.scored}), parts, config.seed)
+    marked = split(sorted({p.subject for p in passages if p.rhythm_only}), parts, config.seed)
+    for number, part in enumerate(zip(scored, marked, strict=True)):
+        away = set(chain.from_iterable(part))
         taught = [p for p in passages if p.subject not in away]
         judged = [p for p in passages if p.subject in away and p.scored and p.kind == "plain"]
         yield taught, judged, replace(config, seed=config.seed + number)

@@ -15,12 +15,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import wfdb
 
 from detector.detector import Detector
 from detector.types import AFTER, LEADS, RATE
 from model.codes import CLASSES
-from model.ec57 import CLASS_OF, Annotations, Period, pair, read
+from model.ec57 import CLASS_OF, Annotations, Period, header, pair, read
 from model.letters import TEXT
 from model.sentence import describe
 from model.state import LANGUAGE
@@ -133,7 +132,7 @@ class Passage:
     @property
     def rhythm_only(self) -> bool:
         """Whether a reader has told its rhythms, but none of its beats."""
-        return "+" in self.reference.symbols and not self.annotated
+        return not self.annotated and not {"+", "["}.isdisjoint(self.reference.symbols)
 
     @property
     def scored(self) -> bool:
@@ -290,17 +289,18 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
     return labels
 
 
-def is_annotated(path: Path) -> bool:
+def is_annotated(path: Path, annotator: str = REFERENCE) -> bool:
     """Whether a record has reference annotations of its beats.
 
-    What cannot be read counts as such: whoever reads it then tells what is wrong with it.
+    Raises
+    ------
+    RecordError
+        Its annotation file or the header beside it cannot be read.
     """
-    if not path.with_name(f"{path.name}.{REFERENCE}").exists():
+    if not path.with_name(f"{path.name}.{annotator}").exists():
         return False
-    try:
-        return any(symbol in CLASS_OF for symbol in wfdb.rdann(str(path), REFERENCE).symbol)
-    except (OSError, ValueError, IndexError, KeyError):
-        return True
+    rate_hz, _ = header(path.parent, path.name)
+    return any(symbol in CLASS_OF for symbol in read(path.parent, path.name, annotator, rate_hz).symbols)
 
 
 def records_of(folder: Path) -> list[str]:
@@ -309,7 +309,7 @@ def records_of(folder: Path) -> list[str]:
     Raises
     ------
     RecordError
-        There are none.
+        There are none, or what there is cannot be read.
     """
     names = sorted(path.stem for path in folder.glob("*.hea") if is_annotated(path.with_suffix("")))
     if not names:

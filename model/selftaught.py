@@ -22,17 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import CLASSES
-from model.dataset import Passage, label
+from model.dataset import UNTAUGHT, Passage, label
 from model.ec57 import Annotations
 from model.evaluation.judging import key
 from model.train import Round, Trainer, TrainingConfig
 
 UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class that teaches nothing
 TACHYCARDIA: Final = "(VT"  # the mark of ventricular tachycardia
+FIBRILLATION: Final = "(VF"
 #: What a rhythm that was marked says of its beats, whatever the first teaching thinks of them.
 RHYTHM_SAYS: Final = {
-    TACHYCARDIA: "V",
-    **dict.fromkeys(("(VF", "(VFL", "(VFIB"), UNSURE),  # no beats: EC57 counts none there
+    **dict.fromkeys((TACHYCARDIA, "(IVR", "(VER"), "V"),  # their slow sisters, idioventricular and escape
+    **dict.fromkeys((FIBRILLATION, "(VFL", "(VFIB"), UNSURE),  # no beats: EC57 counts none there
     **dict.fromkeys(("(ASYS", "(NOISE"), "Q"),  # what is found there is none that a reader could tell
     **dict.fromkeys(("(P", "(PM"), UNSURE),  # paced, but not which of them
 }
@@ -76,10 +77,14 @@ def teach(
 
 
 def rhythms(passage: Passage) -> list[str]:
-    """The rhythm that a reader has marked at each beat found, such as ``(VT``; empty where none was."""
+    """The rhythm that a reader has marked at each beat found, such as ``(VT``; empty where none was.
+
+    From `[` to `]` it is fibrillation; what it is then the next mark tells.
+    """
     reference = passage.reference
-    marks = [i for i, symbol in enumerate(reference.symbols) if symbol == "+"]
-    notes = ["", *(reference.notes[i] for i in marks)]
+    marks = [i for i, symbol in enumerate(reference.symbols) if symbol in ("+", "[", "]")]
+    told = {"[": FIBRILLATION, "]": ""}
+    notes = ["", *(told.get(reference.symbols[i], reference.notes[i]) for i in marks)]
     return [notes[i] for i in np.searchsorted(reference.samples[marks], passage.samples, side="right")]
 
 
@@ -106,6 +111,16 @@ def labelled(
                 for rhythm, row, best in zip(rhythms(p), probabilities, probabilities.argmax(axis=1), strict=True)
             ]  # classes are called as WFDB calls their beats
             references[key(p)] = Annotations.of(p.samples, told)
-    return [
-        replace(p, labels=label(p.samples, references[key(p)], p.rate_hz)) for p in passages if key(p) in references
-    ]
+    return [replace(p, labels=_labels(p, references[key(p)])) for p in passages if key(p) in references]
+
+
+def _labels(passage: Passage, said: Annotations) -> npt.NDArray[np.int8]:
+    """What a passage's beats teach: what was said of those of the record as it is; none is Q where the rhythm says so.
+
+    The waves of a tachycardia are found here in one variant and there in the other. One without a partner is no noise.
+    """
+    labels = label(passage.samples, said, passage.rate_hz)
+    told = np.array([RHYTHM_SAYS.get(rhythm, "") for rhythm in rhythms(passage)])
+    labels[(told == "Q")] = CLASSES.index("Q")
+    labels[(told == UNSURE) | ((told == "V") & (labels != CLASSES.index("V")))] = UNTAUGHT
+    return labels

@@ -26,7 +26,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 14
+LAYOUT: Final = 15
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)

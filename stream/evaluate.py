@@ -21,7 +21,7 @@ from model.reader import Reader
 from stream.heard import Heard
 
 #: How a record stands to the model that is judged.
-TAUGHT, STOPPED, NEW, UNSCORED = "taught", "decided when to stop", "new", "paced, not scored"
+TAUGHT, STOPPED, NEW, UNSCORED = "taught", "decided when to stop", "new", "not scored"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import CLASSES
-from model.dataset import DS1, Passage, passage
+from model.dataset import DS1, Passage, is_annotated, passage
 from model.ec57 import LEARNING_S, RecordScore, score_files
 from model.lstm import BothWords
 from replay.records import find_records, read_record
@@ -144,9 +144,13 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: flo
     Raises
     ------
     RecordError
-        A file cannot be read or written.
+        A file cannot be read or written, or no beat has a reference.
     """
     record = read_record(path)
+    if not is_annotated(path, annotator):
+        raise RecordError(
+            f"record {path.name} has no beat in its reference annotations {path}.{annotator}, so nothing can be judged"
+        )
     said = analyse(record, ward)
     folder = out / path.parent.name
     found, oracle = (passage(path.parent, path.name, annotator=annotator, oracle=beats) for beats in (False, True))

@@ -33,7 +33,9 @@ class Limits(BaseSettings):
     extreme_bradycardia_bpm: float = Field(40.0, ge=20.0, le=60.0, description="beats a minute, and fewer")
     extreme_bradycardia_beats: int = Field(5, ge=3, le=17, description="beats over which the rate is taken")
     ventricular_run_beats: int = Field(3, ge=3, le=10, description="ventricular beats in a row")
-    ventricular_tachycardia_beats: int = Field(5, ge=3, le=15, description="ventricular beats in a row")
+    ventricular_tachycardia_beats: int = Field(
+        5, ge=3, le=15, description="ventricular beats in a row, and taken together more likely ventricular than not"
+    )
     ventricular_tachycardia_bpm: float = Field(100.0, ge=90.0, le=180.0, description="beats a minute, and more")
     fibrillation_s: float = Field(3.0, ge=1.0, le=10.0, description="seconds that look like fibrillation")
     lead_off_s: float = Field(1.0, ge=0.2, le=30.0, description="seconds with an electrode off")

@@ -77,7 +77,7 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
     Raises
     ------
     RecordError
-        There are none.
+        There are none, or annotations cannot be read.
     """
     records = [data / database / record for database in config.databases for record in records_of(data / database)]
     for pattern in config.unannotated:

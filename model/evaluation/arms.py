@@ -183,4 +183,6 @@ def digest(passages: Sequence[Passage]) -> str:
         sum_.update(f"{key(p)} {p.kind}".encode())
         for array in (p.samples, p.texts, p.values, p.levels, p.labels):
             sum_.update(np.ascontiguousarray(array).tobytes())
+        sum_.update(p.reference.samples.tobytes())
+        sum_.update(repr((p.reference.symbols, p.reference.notes)).encode())  # rhythms teach, too
     return sum_.hexdigest()

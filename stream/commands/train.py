@@ -143,7 +143,8 @@ def _cross_validate(
             console.print(f"{name}, {meaning}: {told}")
         if tables.tachycardia:
             called = pooled(tables.tachycardia.values())
-            console.print(f"{name}, beats in ventricular tachycardia called V: {called.hits} of {called.total}")
+            said_of = f"{called.hits} of {called.total} beats" if called.total else "none marked"
+            console.print(f"{name}, ventricular tachycardia by its rhythm only, called V: {said_of}")
 
     def report(number: int, tables: Tables) -> None:
         everything.add(tables)
@@ -176,7 +177,7 @@ def _cross_validate(
         }
     if everything.tachycardia:
         records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
-        numbers["tachycardia"] = {"called V": pooled(everything.tachycardia.values()).percent, "records": records}
+        numbers["tachycardia"] = {"records": records, "gross": pooled(everything.tachycardia.values()).percent}
     console.print(table)
     if json_file is not None:
         json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")

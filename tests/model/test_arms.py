@@ -174,6 +174,8 @@ def test_readings_are_kept_and_made_anew_for_other_words(
         assert all(np.array_equal(one[name], other[name]) for name in one)
     changed = [replace(passages[0], labels=np.roll(passages[0].labels, 1)), *passages[1:]]
     assert digest(changed) != digest(passages)
+    marks = [replace(passages[0], reference=Annotations.of([0], "+", notes=[note])) for note in ("(VT", "(N")]
+    assert digest(marks[:1]) != digest(marks[1:])  # rhythms teach, too
     list(run(arm, changed, config(), 3, tmp_path))
     list(run(arm, passages, config(seed=8), 3, tmp_path))
     assert len(taught) == 9

@@ -15,7 +15,7 @@ from rich.console import Console
 from detector.types import LEADS
 from model import selftaught
 from model.codes import CLASSES
-from model.cross_validation import Tables, called_ventricular, cross_validate
+from model.cross_validation import Tables, called_ventricular, cross_validate, folds
 from model.dataset import UNTAUGHT, Passage, records_of, without_annotation
 from model.ec57 import Annotations
 from model.selftaught import FIRST, labelled, rhythms, teach
@@ -95,6 +95,9 @@ def test_what_a_reader_has_said_of_the_rhythm_comes_first(others: list[Passage])
     notes = ["(VT", "(N", "(VFL", "(NOISE", "(AFIB", "(PM"]
     marked = replace(p, reference=Annotations.of(marks, "+" * 6, notes=notes))
     assert marked.rhythm_only
+    bracketed = replace(p, reference=Annotations.of([marks[0], marks[2]], "[]"))
+    assert bracketed.rhythm_only
+    assert rhythms(bracketed) == ["(VF" if marks[0] <= sample < marks[2] else "" for sample in p.samples]
     assert not marked.annotated
     assert not marked.scored
     assert not p.rhythm_only
@@ -104,6 +107,19 @@ def test_what_a_reader_has_said_of_the_rhythm_comes_first(others: list[Passage])
     assert sure.tolist() == [[S, V, S, UNTAUGHT, Q, S, UNTAUGHT][k] for k in at]
     unsure = labelled([marked], said([S] * n, 0.3), SURE)[0].labels
     assert unsure.tolist() == [{1: V, 4: Q}.get(int(k), UNTAUGHT) for k in at]
+
+
+def test_waves_of_a_tachycardia_that_are_found_elsewhere_in_a_variant_are_no_noise(others: list[Passage]) -> None:
+    p = others[0]
+    n = len(p.samples)
+    marks = [int(p.samples[n // 5 * k]) for k in range(5)]
+    marked = replace(p, reference=Annotations.of(marks, "+" * 5, notes=["(N", "(VT", "(VFIB", "(ASYS", "(PM"]))
+    shifted = np.sort(p.samples + np.where(np.arange(n) % 2, int(0.3 * RATE), 0))  # every other one has no partner
+    variant = replace(marked, kind="single", samples=shifted)
+    labels = labelled([marked, variant], said([N] * n, 0.95), SURE)[1].labels
+    taught = {rhythm: set(labels[np.array(rhythms(variant)) == rhythm]) for rhythm in ("(VT", "(VFIB", "(ASYS", "(PM")}
+    assert taught == {"(VT": {V, UNTAUGHT}, "(VFIB": {UNTAUGHT}, "(ASYS": {Q}, "(PM": {UNTAUGHT}}
+    assert Q in labels[np.array(rhythms(variant)) == "(N"]
 
 
 def test_a_record_without_beats_teaches_nothing(others: list[Passage]) -> None:
@@ -171,8 +187,10 @@ def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_
         return teach(given, *args)
 
     monkeypatch.setattr("model.cross_validation.teach", teaching)
-    told = [replace(p, reference=Annotations.of([0], "+", notes=["(VT"]), database="zz") for p in others]
+    told = [replace(p, reference=Annotations.of([0], "+", notes=["(VT"]), database="aa") for p in others]
     parts = cross_validate([*passages, *told], small(epochs=1), 3)
+    alone = [{p.subject for p in judged} for _, judged, _ in folds(passages, small(), 3)]
+    assert alone == [tables.last.keys() for tables in parts]  # who is judged together does not depend on them
     everything = Tables.empty()
     for number, tables in enumerate(parts):
         assert not taught[number] & (tables.last.keys() | tables.tachycardia.keys())
@@ -181,8 +199,8 @@ def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_
         p.subject: len(p.samples) for p in told
     }
     assert everything.last.keys() == {p.subject for p in passages}
-    assert everything.of("zz").tachycardia == everything.tachycardia
-    assert not everything.of("zz").last
+    assert everything.of("aa").tachycardia == everything.tachycardia
+    assert not everything.of("aa").last
     as_v = np.tile(np.eye(len(CLASSES), dtype=np.float32)[V], (len(told[0].samples), 1))
     assert called_ventricular(told[0], as_v) == (len(as_v), len(as_v))
     late = replace(told[0], reference=Annotations.of([0, int(told[0].samples[9])], "++", notes=["(VT", "(N"]))
@@ -272,9 +290,12 @@ def test_a_record_of_which_only_the_rhythm_was_told_is_one_without_annotated_bea
         records_of(folder)
 
 
-def test_annotations_that_cannot_be_read_are_named_and_not_passed_over(data: Path) -> None:
-    broken = data / "own" / "p1.atr"
-    broken.write_bytes(b"\1\2\3")
+@pytest.mark.parametrize("content", [b"", b"\1\2\3", b"\1\2"], ids=["empty", "odd", "cut short"])
+@pytest.mark.parametrize("database", ["own", "foreign"])
+def test_annotations_that_cannot_be_read_are_named_and_not_passed_over(
+    database: str, content: bytes, data: Path
+) -> None:
+    (data / database / "p1.atr").write_bytes(content)
     chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain",))
     with pytest.raises(RecordError, match=r"p1\.atr"):
         listen(Console(quiet=True), chosen, data, records_in(data, chosen), 1)

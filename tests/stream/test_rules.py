@@ -412,11 +412,17 @@ def test_a_tachycardia_is_of_beats_that_are_ventricular_taken_together(chance: f
     assert len(bed.of(Rule.VENTRICULAR_TACHYCARDIA)) == 1
 
 
-def test_beats_of_an_earlier_run_say_nothing_of_this_one() -> None:
-    bed = Bed().play(rhythm(70, 0.5, 9.8) + labelled("VVVV", 10.0, 0.4) + rhythm(70, 12.2, 20), 20.0)
-    bed.chance = 0.45
-    bed.play(labelled("V" * 9, 20.5, 0.4), 25.0)
+def test_only_the_last_beats_of_a_long_run_are_taken_together() -> None:
+    """A slow run of sure beats becomes fast with doubtful ones: by then the sure ones are no longer among the last."""
+    bed = Bed(Limits(ventricular_tachycardia_beats=15)).play(rhythm(70, 0.5, 9.8), 9.8)
+    bed.play(labelled("V" * 20, 10.0, 1.5), 39.5)
+    bed.chance = 0.35
+    bed.play(labelled("V" * 30, 40.0, 0.4), 52.2)
+    assert bed.active(Rule.VENTRICULAR_RUN)
     assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
+    bed.chance = 0.9
+    bed.play(labelled("V" * 6, 52.4, 0.4), 55.0)
+    assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
 
 
 def labelled(labels: str, first: float, rr: float) -> list[tuple[float, str, float]]:
