@@ -1,4 +1,4 @@
-"""Hearts that nobody has annotated, taught with the words of a network that was.
+"""Hearts whose beats nobody has annotated, taught with the words of a network that was.
 
 Annotated hearts are few, and how they differ is what a network reads in a new one. So a first teaching reads hearts
 without annotation as well as it can; where it is sure of a beat, that is what the beat teaches the second, in every

@@ -204,7 +204,7 @@ def _comparison(found: Evaluation) -> Section:
         text.insert(
             0,
             "The first table is the fair comparison: each line was taught on the same annotated subjects and judged on "
-            "subjects it has never seen; “whole” alone has taught itself on hearts that nobody has annotated, too.",
+            "subjects it has never seen; “whole” alone has taught itself on hearts without annotated beats, too.",
         )
     else:
         text.append("What each part is worth when it is never learned: `telebeat evaluate --ablations`.")

@@ -1,8 +1,8 @@
 """The arms of a comparison: the whole language, the language with parts out or in, and plain baselines.
 
 Every arm is taught on the same annotated subjects, by the same recipe where it is a network, and judged on subjects it
-has never seen (`run`). The first, which ships, has taught itself on hearts without annotation besides. All of them get
-the very beats and measurements that the online code made.
+has never seen (`run`). The first, which ships, has taught itself on hearts without annotated beats besides, some with a
+reader's rhythms. All of them get the very beats and measurements that the online code made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Arm:
     network : bool
         It is trained in rounds, and that takes long.
     unannotated : bool
-        It is given hearts that nobody has annotated, too, and teaches itself (`model.selftaught`).
+        It is given hearts whose beats nobody has annotated, too, and teaches itself (`model.selftaught`).
     """
 
     name: str
