@@ -34,7 +34,7 @@ class Limits(BaseSettings):
     extreme_bradycardia_beats: int = Field(5, ge=3, le=17, description="beats over which the rate is taken")
     ventricular_run_beats: int = Field(3, ge=3, le=10, description="ventricular beats in a row")
     ventricular_tachycardia_beats: int = Field(
-        5, ge=3, le=15, description="ventricular beats in a row, and taken together more likely ventricular than not"
+        5, ge=3, le=15, description="ventricular beats in a row, on average with a probability of 40 % at least"
     )
     ventricular_tachycardia_bpm: float = Field(100.0, ge=90.0, le=180.0, description="beats a minute, and more")
     fibrillation_s: float = Field(3.0, ge=1.0, le=10.0, description="seconds that look like fibrillation")

@@ -25,7 +25,9 @@ SURELY: Final = 2  # ventricular beats in a row that are surely a run's ...
 IN_RUN: Final = 0.1  # ... which goes on with what is ventricular with this probability: after two most are
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run; one alone does so too ...
 REGAINED: Final = 3  # ... if another was forgiven and not so many ventricular ones in a row have come since: bigeminy
-TOGETHER: Final = 0.5  # mean probability of being ventricular of a tachycardia's beats
+TOGETHER: Final = (
+    0.4  # mean probability of being ventricular of a tachycardia's beats: to miss one is worse than to doubt
+)
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
@@ -275,7 +277,7 @@ def on_beat(
 
 @kernel
 def _likely_together(memory: Row, beats: int) -> bool:
-    """Whether the last beats of a run are ventricular, taken together.
+    """Whether the last beats of a run are likely enough ventricular, taken together.
 
     In a tachycardia nearly all are so surely; in noise there are many whose likeliest class is ventricular, but hardly.
     """
