@@ -243,6 +243,14 @@ def run(*words: str | Path) -> Any:
     return CliRunner().invoke(app, ["evaluate", *map(str, words)])
 
 
+def test_a_record_whose_rhythm_alone_was_told_is_not_judged(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "nothing"
+    flat(folder)
+    wfdb.wrann("flat", "atr", np.array([0]), symbol=["+"], aux_note=["(VT"], fs=250, write_dir=str(folder))
+    with pytest.raises(RecordError, match=r"no beat in its reference annotations .*flat\.atr"):
+        hear(folder / "flat", tmp_path, Ward(Reader.load()))
+
+
 def test_a_record_without_beats_is_reported(tmp_path: Path) -> None:
     flat(tmp_path / "data" / "nothing")
     out = tmp_path / "report.html"
