@@ -1,4 +1,4 @@
-"""Fiducials as they are measured online, beside those that readers marked lead by lead (ludb).
+"""Fiducials as they are measured online, beside those that readers marked (`model.delineation_marks`).
 
 Every record is played through the online detector in short steps, its R peaks are found online, and each beat is
 measured when it may be: the QRS and P wave 300 ms after the R peak, the T wave 600 ms after it. What readers marked is
@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import wfdb
 
 from detector.detector import Detector
 from detector.measure import MEASURES, SPAN, measure_window, window
 from detector.types import AFTER, TICK_MS
 from detector.waves import COMPARED, T_AFTER, T_WAVE, T_WINDOW, p_alike, t_wave, t_window
-from stream.errors import RecordError
+from model.delineation_marks import Wave
 
-LEADS_12: Final = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
-#: A limb lead and a chest lead each, as a monitor has them; each lead is in one pair.
-PAIRS: Final = (("ii", "v1"), ("i", "v5"), ("iii", "v2"), ("avf", "v3"), ("avl", "v4"), ("avr", "v6"))
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 SAME_MS: Final = 150.0  # an R peak this close to a marked QRS is its beat, as in EC57
 P_WITHIN_MS: Final = 300.0  # a P wave whose peak lies this long before a QRS at most belongs to it
@@ -33,7 +28,8 @@ P_WITHIN_MS: Final = 300.0  # a P wave whose peak lies this long before a QRS at
 READING = np.dtype(
     [
         ("subject", "i4"),  # number of the record in the order it was given
-        ("lead", "i4"),  # in `LEADS_12`
+        ("lead", "i4"),  # in the database's `leads`
+        ("mark", "i4"),  # number of the marked QRS in its lead
         ("time_ms", "f8"),  # of the R peak, from the begin of the record
         ("rr", "i8"),  # ticks since the R peak before it, 0: none
         ("known_ms", "f8"),  # after the R peak: QRS and P
@@ -60,16 +56,6 @@ def blank() -> Any:
     return reading
 
 
-@dataclass(frozen=True)
-class Wave:
-    """A marked wave in ms from the begin of the record; NaN for an end that is not marked."""
-
-    kind: str  # p, N or t, as in ludb
-    onset: float
-    peak: float
-    end: float
-
-
 @dataclass(frozen=True, eq=False)
 class Found:
     """What was read in one lead of one record.
@@ -91,45 +77,6 @@ class Found:
     t_curves: npt.NDArray[np.float64]
     marked: int
     extra: int
-
-
-def read_marks(path: Path, lead: str, rate_hz: float) -> list[Wave]:
-    """What readers marked in a lead.
-
-    Raises
-    ------
-    RecordError
-        The file is missing or cannot be read.
-    """
-    try:
-        told = wfdb.rdann(str(path), lead)
-    except FileNotFoundError as error:
-        raise RecordError(
-            f"record {path.name}: no marks of lead {lead} ({path}.{lead}); fetch the database with `telebeat download`"
-        ) from error
-    except Exception as error:  # wfdb raises whatever its parser meets
-        raise RecordError(f"record {path.name}: its marks of lead {lead} cannot be read ({error})") from error
-    return waves(told.sample, told.symbol, rate_hz)
-
-
-def waves(samples: Sequence[int], symbols: Sequence[str], rate_hz: float) -> list[Wave]:
-    """Waves from marks ``( peak )``, any of which but the peak may be missing.
-
-    >>> [(w.kind, w.onset, w.peak, w.end) for w in waves([10, 20, 30, 50], ["(", "N", ")", "t"], 1000)]
-    [('N', 10.0, 20.0, 30.0), ('t', nan, 50.0, nan)]
-    """
-    result: list[Wave] = []
-    onset = np.nan
-    for k, (sample, symbol) in enumerate(zip(samples, symbols, strict=True)):
-        time = float(sample) * 1000.0 / rate_hz
-        if symbol == "(":
-            onset = time
-        elif symbol in ("p", "N", "t"):
-            closed = k + 1 < len(symbols) and symbols[k + 1] == ")"
-            end = float(samples[k + 1]) * 1000.0 / rate_hz if closed else np.nan
-            result.append(Wave(symbol, onset, time, end))
-            onset = np.nan
-    return result
 
 
 def follow(
@@ -222,10 +169,11 @@ def met(beats: Sequence[Any], marks: Sequence[Wave], subject: int, number: int) 
             continue
         taken.add(nearest)
         reading = beats[nearest][0]
-        reading["subject"], reading["lead"] = subject, number
+        reading["subject"], reading["lead"], reading["mark"] = subject, number, k
         reading["true_onset"], reading["true_end"] = qrs.onset - times[nearest], qrs.end - times[nearest]
         after = marked[k + 1].peak if k + 1 < len(marked) else np.inf
-        t_ends = [wave.end for wave in marks if wave.kind == "t" and qrs.peak < wave.peak < after]
+        ends = [wave.end for wave in marks if wave.kind == "t" and qrs.peak < wave.peak < after]
+        t_ends = [end for end in ends if np.isfinite(end)]  # the first peak of a biphasic wave has none
         if t_ends:
             reading["true_t_end"] = t_ends[0] - times[nearest]
         if k > 0:  # the waves before the first marked QRS are not marked in every record

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from detector.measure import SPAN
 from detector.waves import T_WINDOW
-from model.delineation import Found, Wave, blank, met
+from model.delineation import Found, blank, met
+from model.delineation_marks import Wave
 
 NAME: Final = "neurokit2 dwt"
 PACKAGE: Final = "neurokit2"

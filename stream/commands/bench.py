@@ -189,14 +189,15 @@ def _measure(
 def fiducials(
     *,
     data_dir: DataDir = None,
+    database: Annotated[str, typer.Option(help="Whose marks: ludb, or qtdb, on which nothing was chosen.")] = "ludb",
     records: Annotated[list[str] | None, typer.Option(help="Only these, such as 17 or ludb/17.")] = None,
     peer: Annotated[bool, typer.Option(help="Have neurokit2 delineate the same leads, where it is installed.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
 ) -> None:
-    """Measure QRS onset and end, T end and P presence beside the marks of ludb, on the online path.
+    """Measure QRS onset and end, T end and P presence beside the marks of readers, on the online path.
 
     Each lead is played alone and in a pair of leads. Errors stand beside the CSE tolerances, by lead and over all; the
-    detector's constants are judged as they are and as chosen on other subjects.
+    detector's constants are judged as they are and, on ludb, as chosen on other subjects.
     """
     import json
 
@@ -211,7 +212,8 @@ def fiducials(
     if json_file is not None:
         outputs.file(json_file)
     loud = Console(stderr=True, markup=False)
-    paths = bench.records(data_dirs(data_dir), wanted(records) or None)
+    source = bench.database(database)
+    paths = bench.records(data_dirs(data_dir), wanted(records) or None, source)
     delineate = None
     if peer:
         try:
@@ -220,7 +222,7 @@ def fiducials(
             loud.print(f"without neurokit2 ({error}): pip install 'telebeat[bench]'", style="yellow", highlight=False)
     with progress(loud) as bar:
         task = bar.add_task("records", total=len(paths))
-        figures = bench.measure(paths, delineate, lambda: bar.advance(task))
+        figures = bench.measure(source, paths, delineate, lambda: bar.advance(task))
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     bench.show(wide_console(), figures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,18 @@ from typer.testing import CliRunner
 from detector.bounds import COUNT
 from detector.types import RATE, TICK_MS
 from model import delineation as d
+from model import delineation_marks as marked
 from model import delineation_peer
 from model import delineation_score as score
 from stream import bench_fiducials as bench
 from stream.cli import app
-from stream.errors import RecordError
+from stream.errors import RecordError, SettingsError
 
 BIT = 0.005
 BEATS, RR = 10, 200
 
 
-def strip(seed: int = 0, rr: int = RR) -> tuple[Any, list[d.Wave]]:
+def strip(seed: int = 0, rr: int = RR) -> tuple[Any, list[marked.Wave]]:
     """Two leads of `RATE` with P, QRS and T, and their marks: two and a half deviations to both sides."""
     rng = np.random.default_rng(seed)
     length = (BEATS + 1) * rr
@@ -38,11 +40,11 @@ def strip(seed: int = 0, rr: int = RR) -> tuple[Any, list[d.Wave]]:
         for kind, at, width, height in (("p", -42, 6, 0.15), ("N", 0, 4, 1.2), ("t", 68, 10, 0.3)):
             mv += height * np.exp(-0.5 * ((t - peak - at) / width) ** 2)
             middle, half = (peak + at) * TICK_MS, 2.5 * width * TICK_MS
-            marks.append(d.Wave(kind, middle - half, middle, middle + half))
+            marks.append(marked.Wave(kind, middle - half, middle, middle + half))
     return np.stack([mv, 0.6 * mv], axis=1), marks
 
 
-def found(seed: int = 0, marks: list[d.Wave] | None = None) -> list[d.Found]:
+def found(seed: int = 0, marks: list[marked.Wave] | None = None) -> list[d.Found]:
     mv, own = strip(seed)
     samples = np.rint(mv / BIT).astype(np.int16)
     told = own if marks is None else marks
@@ -83,14 +85,14 @@ def test_an_r_peak_without_a_mark_between_others_is_counted() -> None:
 def test_no_peaks_and_no_marks() -> None:
     nothing = d.follow(np.zeros((3000, 1), np.int16), 500.0, np.array([BIT]), [strip()[1]], 0, [0])[0]
     assert (len(nothing.readings), nothing.marked) == (0, len([w for w in strip()[1] if w.kind == "N"]))
-    assert score.table(nothing.readings) == []
+    assert score.table(nothing.readings, marked.LUDB.leads) == []
     (one, _) = found(marks=[])
     assert (len(one.readings), one.marked, one.extra) == (0, 0, 0)
 
 
 @given(st.lists(st.sampled_from("(pNt)"), max_size=12))
 def test_marks_in_any_order_give_a_wave_a_peak(symbols: list[str]) -> None:
-    told = d.waves(range(0, 10 * len(symbols), 10), symbols, 500.0)
+    told = marked.waves(range(0, 10 * len(symbols), 10), symbols, 500.0)
     assert [w.kind for w in told] == [s for s in symbols if s in "pNt"]
     for wave in told:
         assert math.isnan(wave.onset) or wave.onset < wave.peak
@@ -116,6 +118,38 @@ def test_both_leads_are_the_outermost_bounds() -> None:
     assert len(joined) == len(first)
     assert np.array_equal(joined["onset"], np.minimum(first["onset"], second["onset"]))
     assert np.array_equal(joined["end"], np.maximum(first["end"], second["end"]))
+
+
+def test_the_nearer_lead_has_the_smaller_error_of_each_bound() -> None:
+    first, second = (one.readings for one in found())
+    first["onset"][0], first["t_end"][1] = np.nan, np.nan
+    second["onset"][2] = np.nan
+    chosen = score.nearer(first, second)
+    assert len(chosen) == len(first)
+    for name in score.TOLERANCE_MS:
+        here, there = (np.abs(score.errors(r, name)) for r in (first, second))
+        np.testing.assert_array_equal(np.abs(score.errors(chosen, name)), np.fmin(here, there))
+    assert score.nearer(first[:0], second).shape == (0,)
+
+
+def test_the_end_of_a_wave_with_two_peaks_is_that_of_the_second() -> None:
+    """In qtdb a biphasic T wave has two peaks, of which only the second is followed by an end."""
+    marks = strip()[1]
+    two = [
+        w
+        for wave in marks
+        for w in ([marked.Wave("t", wave.onset, wave.peak - 20, math.nan), wave] if wave.kind == "t" else [wave])
+    ]
+    for one, other in zip(found(marks=marks), found(marks=two), strict=True):
+        np.testing.assert_array_equal(one.readings["true_t_end"], other.readings["true_t_end"])
+        assert np.isfinite(other.readings["true_t_end"]).all()
+
+
+def test_every_kind_of_beat_is_a_qrs_and_no_u_wave_is_a_t_wave() -> None:
+    told = marked.waves(range(0, 60, 10), ["(", "V", ")", "t", "u", ")"], 1000.0)
+    assert (told[0].onset, told[0].end) == (0.0, 20.0)
+    assert [w.kind for w in told] == ["N", "t"]
+    assert math.isnan(told[1].end)
 
 
 def test_constants_are_chosen_on_other_subjects() -> None:
@@ -161,7 +195,8 @@ def test_a_peer_is_judged_by_what_it_says() -> None:
 # The command
 
 
-def write_database(folder: Path, records: int) -> None:
+def write_database(folder: Path, records: int, suffixes: Sequence[str] = ("i", "ii", "v1")) -> None:
+    """Two leads, marked by these suffixes; of three of ludb, lead I is marked but not in the record."""
     folder.mkdir(parents=True)
     for number in range(1, records + 1):
         mv, marks = strip(number, RR + 5 * number)
@@ -179,9 +214,9 @@ def write_database(folder: Path, records: int) -> None:
             write_dir=str(folder),
         )
         at = np.array([round(time / TICK_MS) for time, _ in symbols])
-        for lead in ("i", "ii", "v1"):  # lead I is marked but not in the record
+        for suffix in suffixes:
             wfdb.wrann(str(number), "marks", at, [symbol for _, symbol in symbols], fs=RATE, write_dir=str(folder))
-            (folder / f"{number}.marks").rename(folder / f"{number}.{lead}")  # wfdb writes no digits in an extension
+            (folder / f"{number}.marks").rename(folder / f"{number}.{suffix}")  # wfdb writes no digits in an extension
 
 
 def test_the_command_prints_tables_and_writes_json(tmp_path: Path) -> None:
@@ -208,4 +243,41 @@ def test_a_folder_without_marks_is_an_error_that_says_what_to_do(tmp_path: Path)
     for file in (tmp_path / "ludb").glob("1.i"):
         file.unlink()
     with pytest.raises(RecordError, match="telebeat download ludb"):
-        bench.records([tmp_path], None)
+        bench.records([tmp_path], None, marked.LUDB)
+
+
+def test_one_readers_marks_of_both_leads_are_judged_as_such(tmp_path: Path) -> None:
+    """As in qtdb: one file of marks a record, which shares its folder with records that have none."""
+    write_database(tmp_path / "qtdb", 3, ["q1c"])
+    (tmp_path / "qtdb" / "2.q1c").unlink()
+    out = tmp_path / "figures.json"
+    arguments = [
+        "bench",
+        "fiducials",
+        "--database",
+        "qtdb",
+        "--data-dir",
+        str(tmp_path),
+        "--no-peer",
+        "--json",
+        str(out),
+    ]
+    ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0
+    assert "qtdb, T end, CSE tolerance SD 30.6 ms" in ended.stdout
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    assert figures["records"] == ["1", "3"]
+    assert list(figures["constants"]) == ["shipped"]  # none was chosen there
+    gross = {(r["method"], r["measurement"]): r for r in figures["rows"] if r["lead"] == "all"}
+    assert {m for m, _ in gross} == {bench.SHIPPED, bench.PAIRED, bench.BOTH, bench.NEARER}
+    assert {r["lead"] for r in figures["rows"]} == {"first", "second", "all"}
+    for name in score.TOLERANCE_MS:
+        assert gross[bench.NEARER, name]["n"] == gross[bench.BOTH, name]["n"]
+        assert abs(gross[bench.NEARER, name]["mean"]) < 20
+    assert (bench.NEARER, "width") not in gross
+    assert figures["beats"][bench.PAIRED]["extra"] is None
+
+
+def test_a_database_without_marks_is_named() -> None:
+    with pytest.raises(SettingsError, match="ludb, qtdb"):
+        bench.database("mitdb")
