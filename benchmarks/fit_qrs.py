@@ -141,7 +141,7 @@ def hear(run: Run, weights: Floats, *, judged: bool) -> Heard:
     """Run a record and learn what it teaches; only the last round is judged, which takes by far the longest."""
     seen, found = listen(run, weights)
     beat, used = label(run, seen)
-    table = judge(run.case, np.sort(found[:, 0]))[run.period] if judged else None
+    table = judge(run.case, found[:, 0])[run.period] if judged else None
     return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
 
 

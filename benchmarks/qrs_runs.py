@@ -303,7 +303,7 @@ def begins(folders: Sequence[Path]) -> Iterator[Run]:
 def cut(case: Case, first_s: float) -> Case:
     """A piece of a record."""
     rate = case.strip.rate_hz
-    first, end = int(first_s * rate), int((first_s + BEGIN_S) * rate)
+    first, end = round(first_s * rate), round((first_s + BEGIN_S) * rate)
     strip = Strip(rate, case.strip.samples[first:end].copy(), case.strip.mv_per_bit)
     inside = np.flatnonzero((case.truth.samples >= first) & (case.truth.samples < end))
     truth = Annotations.of(case.truth.samples[inside] - first, [case.truth.symbols[i] for i in inside])

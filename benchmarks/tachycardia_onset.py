@@ -120,7 +120,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
     for leads, roundness, height_mv in track(kinds, "tachycardias", console=Console(stderr=True)):
         made = list(onsets(clean, leads, roundness, height_mv))
         said = Beds([one.strip for one in made]).run()
-        results = [heard(one, np.sort(bed.found["sample"])) for one, bed in zip(made, said, strict=True)]
+        results = [heard(one, bed.found["sample"]) for one, bed in zip(made, said, strict=True)]
         found, unheard = zip(*results, strict=True)
         alarms = [alarmed(made[len(RATES) * k + k % len(RATES)], ward) for k in range(len(clean))]
         raised = [after for after in alarms if after is not None]

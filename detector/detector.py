@@ -337,7 +337,16 @@ class Detector:
         return self._table.copy()
 
     def restore(self, state: npt.NDArray[Any]) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`.
+
+        Raises
+        ------
+        ValueError
+            It is no state of a detector, or of one at another sampling rate.
+        """
         if state.dtype != DETECTOR or state.shape != (1,):
             raise ValueError("not a state of this version's detector")
+        theirs, ours = (int(table[0]["input"]["rate_mhz"]) for table in (state, self._table))
+        if theirs != ours:
+            raise ValueError(f"state of a detector at {theirs / 1000:g} Hz: this one takes {ours / 1000:g} Hz")
         self._table[:] = state

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -27,23 +27,28 @@ _IMPORT: Final = re.compile(rb"^\s*(?:from (\S+) import ([^\n(]+|\([^)]*\))|impo
 
 
 def _imported(text: bytes) -> Iterator[Path]:
-    """Sources of ours that a source imports: kernels take over their constants, layouts and operations."""
+    """Sources of ours that a source imports, anywhere in it: kernels take over their constants, layouts, operations."""
     for module, names, whole in _IMPORT.findall(text):
         for dotted in (whole or module, *(module + b"." + name for name in re.findall(rb"\w+", names))):
             path = _ROOT / dotted.decode().replace(".", "/")
             yield from (source for source in (path.with_suffix(".py"), path / "__init__.py") if source.is_file())
 
 
-def sources() -> list[Path]:
-    """Every source with a kernel and, over and over, what they import."""
-    waiting = [source for package in _PACKAGES for source in (_ROOT / package).glob("**/*.py")]
-    waiting = [source for source in waiting if any(mark in source.read_bytes() for mark in _MARKS)]
-    found = set(waiting)
+def reached(sources: Iterable[Path]) -> set[Path]:
+    """These sources of ours and, over and over, those that they import."""
+    found = set(sources)
+    waiting = list(found)
     while waiting:
         new = set(_imported(waiting.pop().read_bytes())) - found
         found |= new
         waiting += new
-    return sorted(found)
+    return found
+
+
+def sources() -> list[Path]:
+    """Every source with a kernel and all that they import."""
+    ours = [source for package in _PACKAGES for source in (_ROOT / package).glob("**/*.py")]
+    return sorted(reached(source for source in ours if any(mark in source.read_bytes() for mark in _MARKS)))
 
 
 def _cache_folder() -> Path:

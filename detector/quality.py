@@ -163,7 +163,9 @@ def stay_lost(quality: Row, epochs: int) -> None:
 @hot
 def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
     """Put an epoch in the place of that a second ago."""
-    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))  # no branch: it would be a gamble
+    quality.still = (quality.still + 1) * (
+        move <= np.float32(EPOCH * STILL_UV)
+    )  # no branch: a mispredicted one costs more
     rough, move = min(rough, np.float32(MOST)), min(move, np.float32(MOST))
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]

@@ -130,7 +130,7 @@ def _weight(r: int, s: int, tick: int, sample: int) -> int:
 
 @hot
 def _lay_out(phases: Row, first: int, rows: int, every: int) -> None:
-    """Fill in the blocks of every so-manieth tick from `first` on."""
+    """Fill in the blocks of every `every`-th tick from `first` on."""
     r, s = phases.r, phases.s
     phases.first = first
     phases.rows = rows

@@ -93,7 +93,7 @@ def compare(state: Row, desk: Row) -> None:
                     size = desk.size[lead, shift] * state.shape.size[shape, lead]
                     total += state.usual[lead].weight * (product / size)
             likeness = total / weights
-            better = likeness > best  # no branches here: they would be gambles
+            better = likeness > best  # no branches: a mispredicted one costs more than both sides
             which, where = shape if better else which, shift if better else where
             best = likeness if better else best
             trusted = state.shape.beats[shape] >= TRUSTED and likeness > likest

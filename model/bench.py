@@ -104,8 +104,7 @@ def our_result(case: Case, *, every_lead: bool) -> Result:
     strip = case.strip if every_lead else case.strip.lead(0)
     (said,) = Beds([strip.held()]).run()
     name = OURS_ALL if every_lead else OURS
-    # A late search back may put a peak before one that was told earlier.
-    tables = judge(case, np.sort(said.found["sample"]), said.marks)
+    tables = judge(case, said.found["sample"], said.marks)
     return Result(name, case.database, case.record, tables, said.found["delay_ms"].copy(), said.unreadable_s)
 
 

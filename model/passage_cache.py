@@ -6,34 +6,21 @@ A passage is made again as soon as the program that hears and says it, the recor
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from detector.jit import reached
 from model.dataset import Passage, is_annotated, passage, without_annotation
 from model.ec57 import Annotations
 from model.variants import CERTAIN, WITH_NOISE
 
-#: Packages whose code decides what is heard in a record and how it is said.
-HEARS: Final = ("detector", "model", "replay")
-#: Modules of `model` that read, teach or judge what has been said: they may change.
-READS: Final = (
-    *(
-        "arms",
-        "ablated",
-        "ablation",
-        "baselines",
-        "classes",
-        "judging",
-        "lstm",
-        "network",
-        "passage_cache",
-        "training_loop",
-    ),
-    *("cross_validation", "selftaught", "store", "train", "vocabulary"),
-)
+_ROOT: Final = Path(__file__).parents[1]
+_HEARS: Final = _ROOT / "model" / "dataset.py"  # hears a record and says it in words
+_TABLES: Final = _ROOT / "detector"  # folder of the detector's weights, which are tables
 _ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")
 
 
@@ -68,13 +55,10 @@ def _made(folder: Path, record: str, kind: str, noise_folder: Path, seed: int, o
 
 @cache
 def program() -> str:
-    """Digest of the code that hears records and says them in words."""
+    """Digest of the code that hears records and says them in words, and of the tables it reads."""
     digest = hashlib.blake2b(digest_size=12)
-    for package in HEARS:
-        folder = Path(__file__).parents[1] / package
-        for file in sorted([*folder.rglob("*.py"), *folder.rglob("*.csv")]):  # the detector's weights are a table
-            if file.stem not in READS:
-                digest.update(file.read_bytes())
+    for file in (*sorted(reached([_HEARS])), *sorted(_TABLES.glob("*.csv"))):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -86,7 +70,7 @@ def _files(folder: Path, record: str) -> str:
 
 def _put(path: Path, stamp: str, made: Passage) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
+    part = path.with_suffix(f".{os.getpid()}.part.npz")  # two commands may listen to the same record
     reference = made.reference
     plain: dict[str, Any] = {name: getattr(made, name) for name in _ARRAYS}
     np.savez(

@@ -115,7 +115,7 @@ def ready(peers: Iterable[Peer], lead: Lead) -> tuple[dict[str, Find], list[Abse
                 function = peer.load()
             find(function, lead.start(TRIED_S))
         except ImportError as error:
-            wanted = peer.package if peer.package in IN_NO_EXTRA else "'telebeat[bench]'"
+            wanted = peer.package if peer.package in IN_NO_EXTRA else "'.[bench]'"
             told = (
                 f"not installed ({error}): pip install {wanted}"
                 if peer.version is None

@@ -138,6 +138,7 @@ class BeatReader:
 
     Examples
     --------
+    >>> from detector.types import SIGNAL
     >>> reader = BeatReader(Reader.load())
     >>> signal = np.zeros(1, SIGNAL)[0]
     >>> token, first, last = reader.update(signal, 100, 5.0, np.zeros(2, np.int8))
@@ -163,5 +164,13 @@ class BeatReader:
         return self._row.copy()
 
     def restore(self, row: npt.NDArray[np.void]) -> None:
-        """Go on from a copy that `state` has made."""
+        """Go on from a copy that `state` has made.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+        """
+        if row.dtype != LANGUAGE or row.shape != (1,):
+            raise ValueError("not a state of this version's language")
         self._row[:] = row

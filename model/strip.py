@@ -75,7 +75,7 @@ class Strip:
 
     def start(self, seconds: float) -> Strip:
         """Its first seconds."""
-        return Strip(self.rate_hz, self.samples[: int(seconds * self.rate_hz)].copy(), self.mv_per_bit)
+        return Strip(self.rate_hz, self.samples[: round(seconds * self.rate_hz)].copy(), self.mv_per_bit)
 
     def held(self) -> Strip:
         """The strip with its last reading held, as `annotate` holds a record's: its last beat is told, too."""

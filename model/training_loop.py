@@ -2,7 +2,7 @@
 
 What is read, in which order, and how a round is judged is the subclass's: `model.train.Trainer` for the beats of a
 bed's whole life, `model.heartbeat_train.HeartbeatTrainer` for single beats. A course is seeded, keeps its learning
-curve and a checkpoint, and goes on from there under the same configuration.
+curve and a checkpoint, and goes on from there when configuration and material are the same.
 
 A sequence is read from its first word. Many run side by side in lanes; after each chunk the gradient is cut but the
 state goes on (truncated back-propagation). Where a sequence has ended, the next begins in its lane with an empty state:
@@ -41,7 +41,7 @@ THREADS: Final = 1  # of torch: the order of its sums, and so the weights, depen
 
 
 def fingerprint(config: TrainingConfig) -> str:
-    """Of a configuration; a training is only resumed under the same."""
+    """Of a configuration."""
     return hashlib.blake2b(json.dumps(asdict(config), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -163,6 +163,7 @@ class Course(ABC):
         self.members = [Member.begin(self.network_type(network_config), config) for _ in range(config.members)]
         self.curve: list[Any] = []
         self.best: list[dict[str, torch.Tensor]] = []
+        self._stamp = ""
 
     @abstractmethod
     def order(self) -> list[int]:
@@ -182,7 +183,9 @@ class Course(ABC):
 
     def run(self) -> Weights:
         """Train to the end, from the checkpoint if there is one; the best weights of the run."""
-        self._resume()
+        if self.folder is not None:
+            self._stamp = f"{fingerprint(self.config)} {self._lesson()}"
+            self._resume(self.folder / "checkpoint.pt")
         while len(self.curve) < self.config.epochs and not self._exhausted():
             loss = self._epoch(len(self.curve))
             self._close(loss)
@@ -273,7 +276,7 @@ class Course(ABC):
             writer.writeheader()
             writer.writerows(asdict(line) for line in self.curve)
         checkpoint = {
-            "config": fingerprint(self.config),
+            "stamp": self._stamp,
             "members": [
                 {part: getattr(member, part).state_dict() for part in Member._fields} for member in self.members
             ],
@@ -286,12 +289,20 @@ class Course(ABC):
         torch.save(checkpoint, part)
         part.replace(self.folder / "checkpoint.pt")
 
-    def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt" if self.folder is not None else None
-        if path is None or not path.exists():
+    def _lesson(self) -> str:
+        """Digest of what is taught: words of another vocabulary would go on from weights that know nothing of it."""
+        sum_ = hashlib.blake2b(digest_size=12)
+        for told in (*self.words, *self.labels):
+            sum_.update(repr(told.shape).encode())
+            sum_.update(np.ascontiguousarray(told).tobytes())
+        return sum_.hexdigest()
+
+    def _resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same configuration and the same words; begin anew beside any other."""
+        if not path.exists():
             return
         kept: dict[str, Any] = torch.load(path, weights_only=True)
-        if kept["config"] != fingerprint(self.config):
+        if kept.get("stamp") != self._stamp:
             return
         for member, parts in zip(self.members, kept["members"], strict=True):
             for part, state in parts.items():

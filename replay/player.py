@@ -135,7 +135,7 @@ def assign(records: Sequence[Record], beds: int | None = None, prefix: str = "",
     for record in chosen:
         seen[record.name] += 1
         bed = record.name if once else f"{record.name}-{seen[record.name]}"
-        patients.append(Patient(prefix + bed, record, int(start_s * record.rate_mhz / 1000)))
+        patients.append(Patient(prefix + bed, record, round(start_s * record.rate_mhz / 1000)))
     return patients
 
 

@@ -27,4 +27,6 @@ def need(what: str, *modules: str, extra: str) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise ExtraError(f"{what} needs {error.name or module}: run `pip install 'telebeat[{extra}]'`") from error
+            raise ExtraError(
+                f"{what} needs {error.name or module}: run `pip install '.[{extra}]'` in the checkout"
+            ) from error

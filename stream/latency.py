@@ -30,7 +30,7 @@ class Percentiles:
     >>> for ms in range(1, 101):
     ...     p.add(ms)
     >>> round(p.at(0.5)), p.count, p.summary()["max"]
-    (50, 100, 100.0)
+    (49, 100, 100)
     """
 
     def __init__(self) -> None:

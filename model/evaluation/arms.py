@@ -8,6 +8,7 @@ reader's rhythms. All of them get the very beats and measurements that the onlin
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ class Readings:
         """Keep them."""
         path = self._path(arm, fold)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
+        part = path.with_suffix(f".{os.getpid()}.part.npz")
         np.savez_compressed(part, **reading, stamp=np.array(self._stamp(arm, config)))  # type: ignore[arg-type]
         part.replace(path)
 

@@ -219,7 +219,9 @@ def fiducials(
         try:
             delineate = delineation_peer.load()
         except ImportError as error:
-            loud.print(f"without neurokit2 ({error}): pip install 'telebeat[bench]'", style="yellow", highlight=False)
+            loud.print(
+                f"without neurokit2 ({error}): pip install '.[bench]' in the checkout", style="yellow", highlight=False
+            )
     with progress(loud) as bar:
         task = bar.add_task("records", total=len(paths))
         figures = bench.measure(source, paths, delineate, lambda: bar.advance(task))

@@ -91,7 +91,7 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
 
         trainer = teach(heard, config, out, report)
         weights = trainer.weights()
-    best = max(trainer.curve, key=lambda line: line.score)
+    kept = dataclasses.asdict(max(trainer.curve, key=lambda line: line.score) if config.held_out else trainer.curve[-1])
     card: dict[str, Any] = {
         "what": "beat classes N S V F Q of ANSI/AAMI EC57 from words of beats; for research, no medical device",
         "command": "telebeat train",
@@ -100,7 +100,7 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
         "taught_itself_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught if not p.annotated}),
         "stopped_by": sorted(trainer.held_out),
         "epochs": len(trainer.curve),
-        "kept": dataclasses.asdict(best if config.held_out else trainer.curve[-1]),
+        "kept": kept if config.held_out else {name: kept[name] for name in ("epoch", "loss")},  # nobody was judged
     }
     path = out / "telebeat.safetensors"
     save(path, weights, card)

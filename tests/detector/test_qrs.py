@@ -380,6 +380,8 @@ def test_wrong_arguments_are_told() -> None:
         Detector(250, [np.inf, 0.005])
     with pytest.raises(ValueError, match="not a state"):
         Detector(250, [0.005]).restore(np.zeros(1))
+    with pytest.raises(ValueError, match="at 100 Hz: this one takes 1000 Hz"):  # it would be given more than it takes
+        Detector(1000, [0.005]).restore(Detector(100, [0.005]).state())
 
 
 def test_the_baseline_of_a_heart_that_stands_still_has_no_beats() -> None:

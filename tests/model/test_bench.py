@@ -263,7 +263,7 @@ def test_a_peer_that_is_missing_or_broken_is_named_with_the_reason(monkeypatch: 
     assert list(there) == ["fine"]
     reasons = {a.name: a.reason for a in absent}
     assert "not installed" in reasons["gone"]
-    assert reasons["gone"].endswith("pip install 'telebeat[bench]'")
+    assert reasons["gone"].endswith("pip install '.[bench]'")
     assert reasons["unlisted"].endswith("pip install surely-unlisted")
     assert "cannot be imported" in reasons["half"]
     assert reasons["broken"] == "crashed: ZeroDivisionError: too quiet"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import model.ec57.beats
 from model.ec57 import CLASS_OF, LABELS, Annotations, BeatTable, Pairs, Period, gross, match, pair, tabulate
 from tests.model.ec57_cases import RATE, WINDOW, beats, mixed, parse
 
@@ -371,10 +369,6 @@ def test_the_window_is_rounded_to_the_nearest_sample() -> None:
     # 150 ms are 37.5 samples at 250 Hz and 19.2 at 128 Hz.
     assert [Period.of(rate).window for rate in (250, 128, 360)] == [38, 19, 54]
     assert math.isclose(Period.of(128).start, 38400)
-
-
-def test_the_example_in_the_documentation() -> None:
-    assert doctest.testmod(model.ec57.beats) == (0, 2)
 
 
 def test_pairs_point_into_the_annotations_given() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import wfdb
 
+from detector.jit import reached
 from detector.types import LEADS
 from model import passage_cache
+from model.dataset import Passage
 from model.ec57 import Annotations
 from model.passage_cache import kept_passage
 from model.strip import Strip
@@ -72,12 +75,38 @@ def test_nothing_is_left_to_a_lot_in_a_record_as_it_is_or_with_its_leads_exchang
 
 
 def test_the_stamp_knows_the_detectors_table_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("detector", "model", "replay"):
-        (tmp_path / package).mkdir()
-    table = tmp_path / "detector" / "score.csv"
+    table = tmp_path / "score.csv"
     stamps = []
-    monkeypatch.setattr(passage_cache, "__file__", str(tmp_path / "model" / "passage_cache.py"))
+    monkeypatch.setattr(passage_cache, "_TABLES", tmp_path)
     for text in ("1,2", "1,3"):
         table.write_text(text)
         stamps.append(passage_cache.program.__wrapped__())
     assert stamps[0] != stamps[1]
+
+
+def test_the_stamp_knows_who_hears_and_says_and_not_who_reads_it() -> None:
+    """Else a change of the trainer would have every record heard again, or one of the detector none."""
+    root = Path(passage_cache.__file__).parents[1]
+    known = {path.relative_to(root).as_posix() for path in reached([passage_cache._HEARS])}
+    heard = ("detector/qrs.py", "detector/lanes.py", "model/words.py", "model/compose.py", "model/ec57/beats.py")
+    assert known >= {*heard, "replay/records.py", "replay/headers.py"}
+    assert not known & {"model/training_loop.py", "model/lstm.py", "model/delineation.py", "model/passage_cache.py"}
+
+
+def test_two_processes_may_keep_the_same_passage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands share a shelf: neither takes away what the other is writing."""
+    whole, labels = np.empty(0, np.int64), np.empty(0, np.int8)
+    texts, values = np.empty(0, np.uint8), np.empty(0, np.float32)
+    made = Passage("own", "a", "plain", RATE, whole, texts, values, whole, labels, Annotations.of([], []))
+    saved = np.savez
+
+    def meanwhile(path: Path, **arrays: Any) -> None:
+        saved(path, **arrays)
+        monkeypatch.setattr(np, "savez", saved)
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        passage_cache._put(tmp_path / "a.npz", "same", made)
+
+    monkeypatch.setattr(np, "savez", meanwhile)
+    passage_cache._put(tmp_path / "a.npz", "same", made)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+    assert passage_cache._take(tmp_path / "a.npz", "same") is not None

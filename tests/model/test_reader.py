@@ -110,6 +110,15 @@ def test_restore_goes_on_bit_for_bit(kinds: str, rr: list[int], cut: int) -> Non
             assert first.state().tobytes() == second.state().tobytes()
 
 
+@pytest.mark.parametrize("row", [np.ones(1), np.zeros(2, LANGUAGE), np.zeros((), LANGUAGE)])
+def test_what_is_no_state_is_not_restored(row: Any) -> None:
+    reader = BeatReader(READER)
+    before = reader.state()
+    with pytest.raises(ValueError, match="not a state"):
+        reader.restore(row)
+    assert reader.state().tobytes() == before.tobytes()
+
+
 @settings(max_examples=25, deadline=None)
 @given(KINDS, INTERVALS, st.integers(1, 300))
 def test_nothing_later_is_used(kinds: str, rr: list[int], extra: int) -> None:

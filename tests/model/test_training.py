@@ -196,6 +196,15 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
     assert (tmp_path / "straight" / "curve.csv").read_text() == (tmp_path / "again" / "curve.csv").read_text()
 
 
+def test_a_checkpoint_of_other_words_is_not_gone_on_from(passages: list[Passage], tmp_path: Path) -> None:
+    """Its network would read words of another vocabulary, in which the same number says something else."""
+    from model.train import Trainer
+
+    Trainer(passages[1:], config(), tmp_path).run()
+    other = Trainer(passages, config(), tmp_path)
+    assert arrays_equal(other.run(), Trainer(passages, config()).run())
+
+
 @pytest.mark.parametrize(
     "line",
     ["seed = -1", "members = 0", "members = 7", "hidden = 193", "embedding = 0", 'variants = ["swop"]', "sure = [0.9]"],

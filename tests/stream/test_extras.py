@@ -28,7 +28,7 @@ def test_a_command_says_so_in_one_line(command: str) -> None:
     ended = subprocess.run([sys.executable, "-c", without, command], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("telebeat: ")
-    assert ended.stderr.endswith(" needs sklearn: run `pip install 'telebeat[train]'`\n")
+    assert ended.stderr.endswith(" needs sklearn: run `pip install '.[train]'` in the checkout\n")
     assert ended.stdout == ""
 
 

@@ -1,0 +1,24 @@
+"""What documentation shows is what comes out."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHOWN = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for package in ("detector", "model", "replay", "stream")
+    for path in sorted((ROOT / package).glob("**/*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_examples_say_what_comes_out(name: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(name), extraglobs={})
+    assert tried > 0
+    assert failed == 0
