@@ -25,7 +25,7 @@ from stream.errors import TelebeatError
 from stream.settings import KafkaSettings
 
 #: "Bed silent" is decided by the wall clock and not by samples: a record that is over shall not raise it.
-NEVER_S: Final = "86400"
+NEVER_S: Final = "300"  # the longest there may be: far more than a replay waits
 SHOWN: Final = 12  # lines of a difference: the first is what matters
 DRAIN_S: Final = 120.0  # for the monitor to read what the replay has sent
 

@@ -33,6 +33,7 @@ BEDS: Final = 8  # of a replay without other wishes: a small ward
 GRAIN_S: Final = 0.02  # a wake-up and a request cost more than a frame; small against the ward's epoch of 100 ms
 YIELD_EVERY: Final = 64  # frames between two rests for the event loop when none is waited for
 REPORT_S: Final = 0.25  # between two reports of progress
+UNCONFIRMED_S: Final = 30.0  # without a confirmation: longer than a broker takes to start again
 LAG_WARNING_S: Final = 1.0  # a replay that is later than this is no longer "at the bedside"
 
 
@@ -222,8 +223,14 @@ async def play(
                 reported = now
                 report(totals)
         with _explained():
-            await out.flush()
-        confirmed.check()
+            flushing = asyncio.ensure_future(out.flush())
+            try:
+                while not flushing.done():
+                    await asyncio.wait({flushing}, timeout=REPORT_S)
+                    confirmed.check()
+                await flushing
+            finally:
+                flushing.cancel()
     report(totals)
     return totals
 
@@ -242,13 +249,15 @@ async def _send(out: Any, topic: str, packet: Packet, totals: Totals, confirmed:
 
 
 class _Confirmed:
-    """Counts Kafka's confirmations and keeps the first refusal."""
+    """Counts Kafka's confirmations, keeps the first refusal, and knows since when none has come."""
 
     def __init__(self, totals: Totals) -> None:
         self._totals = totals
         self._error: BaseException | None = None
+        self._since_s = time.monotonic()
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
+        self._since_s = time.monotonic()
         if future.cancelled():
             return
         if error := future.exception():
@@ -257,9 +266,17 @@ class _Confirmed:
             self._totals.acknowledged += 1
 
     def check(self) -> None:
-        """Raise the first refusal as `KafkaError`."""
+        """Raise the first refusal as `KafkaError`, or that nothing is confirmed any more."""
         if self._error is not None:
             raise kafka.explain(self._error) from self._error
+        now_s = time.monotonic()
+        if self._totals.acknowledged == self._totals.frames:
+            self._since_s = now_s
+        elif now_s - self._since_s > UNCONFIRMED_S:
+            waiting = self._totals.frames - self._totals.acknowledged
+            raise KafkaError(
+                f"Kafka has confirmed none of {waiting} frames for {UNCONFIRMED_S:.0f} s: is it still there?"
+            )
 
 
 async def _require_topic(settings: KafkaSettings, topic: str) -> None:

@@ -26,7 +26,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 15
+LAYOUT: Final = 16
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
@@ -47,6 +47,8 @@ INTAKE = np.dtype(
         ("gap_end", "i8"),
         ("stale", "i8"),  # instants of old frames in a row that follow one another
         ("stale_next", "i8"),  # first sample such a frame would have next
+        ("failing", "u1"),  # whether the last frame met a bug
+        ("onset_us", "i8", (conditions.RULES,)),  # device time of each alert's onset, as it was told
         ("leads", "S400"),  # the device's leads, comma separated
         ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none
         ("mv_per_bit", "f8", (LEADS,)),

@@ -41,7 +41,9 @@ CATALOGUE: Final[dict[Rule, Entry]] = {
 }
 
 
-def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering: int = 0) -> Alert:
+def alert(
+    bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering: int = 0, onset_us: int | None = None
+) -> Alert:
     """The alert that a transition stands for.
 
     Parameters
@@ -54,6 +56,8 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering
     move : conditions.TRANSITION
     numbering : int
         How often the device has begun to count its samples anew.
+    onset_us : int, optional
+        Device time of the onset where it was told already, before the clock was set.
     """
     rule = Rule(int(move["rule"]))
     entry = CATALOGUE[rule]
@@ -69,7 +73,7 @@ def alert(bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering
         state="raised" if move["raised"] else "cleared",
         rate_hz=rate_mhz / 1000,
         onset_sample=onset,
-        onset_time=clock(onset, rate_mhz, anchor),
+        onset_time=clock(onset, rate_mhz, anchor if onset_us is None else (onset, onset_us)),
         decided_sample=decided,
         decided_time=clock(decided, rate_mhz, anchor),
         evidence={name: round(float(value), 3) for name, value in zip(entry.evidence, move["evidence"], strict=False)},

@@ -10,7 +10,8 @@ must never happen is that something is left out. The order that ensures it:
    metadata the place on `ecg.state` where reading has to begin, so that a restart reads seconds and not hours of it.
 
 A crash between any two of them repeats work of the last seconds. A snapshot that cannot be used (foreign, damaged,
-other version, ahead of the log) costs its bed what it had learned, and is counted.
+other version, ahead of the log) costs its bed what it had learned, and is counted; as long as it can be told where the
+bed was, the bed is watched all the same, so that one that sends no more is told.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from aiokafka import TopicPartition
 from stream import kafka, snapshots, topics, wire
 from stream.errors import KafkaError, SnapshotError, TelebeatError
 from stream.metrics import Metrics
-from stream.protocols import Analysis
+from stream.protocols import Analysis, Said
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import Ledger, Rota, Snapshot, Stored
+from stream.snapshots import Kept, Ledger, Rota, Snapshot, Stored
 from stream.wire import Alert, Rule
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
@@ -51,10 +52,13 @@ class Restored(NamedTuple):
         Beds whose silence was decided but perhaps not announced before a crash, and the moment, µs since the epoch.
     orphans : list of (int, Alert)
         Alerts, now cleared, that stood at beds which begin anew, and their partitions.
+    begun : list of Said
+        Of these beds, once they are cleared.
     """
 
     silent: list[tuple[str, int]]
     orphans: list[tuple[int, Alert]]
+    begun: list[Said]
 
 
 class Checkpoints:
@@ -107,6 +111,10 @@ class Checkpoints:
 
     def admits(self, partition: int, bed: str, offset: int) -> bool:
         """Whether this frame of a bed is new to its state; from now on the bed is saved with the others."""
+        if (home := self.homes.get(bed, partition)) != partition:
+            log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, partition=partition)
+            if home in self.ledgers:
+                self.ledgers[home].lost(bed)
         self.homes[bed] = partition
         return self.ledgers[partition].admits(bed, offset)
 
@@ -143,44 +151,63 @@ class Checkpoints:
         KafkaError
             If the state cannot be read.
         """
-        silent: list[tuple[str, int]] = []
-        orphans: list[tuple[int, Alert]] = []
+        restored = Restored([], [], [])
         if not partitions:
-            return Restored(silent, orphans)
+            return restored
         committed = await self._committed_offsets(partitions)
         places = {p: snapshots.place_of(metadata) for p, (_, metadata) in committed.items()}
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
+        kept = await self._read_state(partitions, places)
+        # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
-        stored, unusable = await self._read_state(partitions, places)
+        good = {
+            tp.partition: snapshots.newest(s for s in kept[tp.partition].stored if s.snapshot.offset <= end[tp])
+            for tp in frames
+        }
+        latest = {p: snapshots.newest(some.stored) for p, some in kept.items()}
+        snapshots.settle_homes(good)
         for tp in frames:
-            good = {bed: s for bed, s in stored[tp.partition].items() if s.snapshot.offset <= end[tp]}
-            cold = (unusable[tp.partition] | stored[tp.partition].keys()) - good.keys()
-            for bed, (snapshot, _) in list(good.items()):
-                try:
-                    self._ward.restore(bed, snapshot.state)
-                except TelebeatError as error:
-                    log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
-                    cold.add(bed)
-                    del good[bed]
-                    continue
-                self.homes[bed] = tp.partition
-                for message in snapshot.standing:
-                    with contextlib.suppress(msgspec.DecodeError):
-                        self.told(wire.decode_alert(message), message)
-                if snapshot.silent_us:
-                    silent.append((bed, snapshot.silent_us))
+            homes = good[tp.partition]
+            elsewhere = {bed for p, beds in good.items() if p != tp.partition for bed in beds}
+            cold = (kept[tp.partition].unusable | latest[tp.partition].keys()) - homes.keys() - elsewhere
+            for bed, (snapshot, _) in list(homes.items()):
+                if not self._take_over(bed, tp.partition, snapshot, restored):
+                    del homes[bed]
             for bed in sorted(cold):
-                self._metrics.cold_starts.inc()
-                log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=tp.partition)
-                if (known := stored[tp.partition].get(bed)) is not None:
-                    alerts = [wire.ended(message) for message in known.snapshot.standing]
-                    orphans += [(tp.partition, alert) for alert in alerts if alert is not None]
-            position = min([committed[tp.partition][0], *(s.snapshot.offset for s in good.values())])
+                known = latest[tp.partition].get(bed)
+                self._begin_anew(bed, tp.partition, () if known is None else known.snapshot.standing, restored)
+            position = min([committed[tp.partition][0], *(s.snapshot.offset for s in homes.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
             self._consumer.seek(tp, position)
-            self.ledgers[tp.partition] = Ledger(position, good.values())
-            log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(good))
-        return Restored(silent, orphans)
+            self.ledgers[tp.partition] = Ledger(position, homes.values())
+            log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(homes))
+        return restored
+
+    def _take_over(self, bed: str, partition: int, snapshot: Snapshot, restored: Restored) -> bool:
+        """Go on from a snapshot, or at least from the place it tells; False if it tells neither."""
+        try:
+            self._ward.restore(bed, snapshot.state)
+        except TelebeatError as error:
+            log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
+            self._begin_anew(bed, partition, snapshot.standing, restored)
+            if snapshot.place is None:
+                return False
+            restored.begun.append(self._ward.begin(bed, snapshot.place))
+        else:
+            for message in snapshot.standing:
+                with contextlib.suppress(msgspec.DecodeError):
+                    self.told(wire.decode_alert(message), message)
+            if snapshot.silent_us:
+                restored.silent.append((bed, snapshot.silent_us))
+        self.homes[bed] = partition
+        return True
+
+    def _begin_anew(self, bed: str, partition: int, standing: Iterable[bytes], restored: Restored) -> None:
+        """Nothing is known any more of what a bed's alerts hang on."""
+        self._metrics.cold_starts.inc()
+        log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=partition)
+        alerts = [wire.ended(message) for message in standing]
+        restored.orphans.extend((partition, alert) for alert in alerts if alert is not None)
 
     async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and metadata the group has committed; offset 0 where it has none."""
@@ -193,13 +220,10 @@ class Checkpoints:
         known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
         return {p: known.get(p, (0, "")) for p in partitions}
 
-    async def _read_state(
-        self, partitions: set[int], places: dict[int, int]
-    ) -> tuple[dict[int, dict[str, Stored]], dict[int, set[str]]]:
-        """The newest snapshot of each bed, and the beds whose only snapshots cannot be used, by partition."""
+    async def _read_state(self, partitions: set[int], places: dict[int, int]) -> dict[int, Kept]:
+        """What `ecg.state` keeps from these places on, by partition."""
         tps = [TopicPartition(self._state, p) for p in sorted(partitions)]
-        stored: dict[int, list[Stored]] = {p: [] for p in partitions}
-        unusable: dict[int, set[str]] = {p: set() for p in partitions}
+        kept = {p: Kept([], set()) for p in partitions}
         async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
             reader.assign(tps)
             begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
@@ -210,19 +234,20 @@ class Checkpoints:
             while waiting := {tp for tp in waiting if await reader.position(tp) < end[tp]}:
                 for tp, records in (await reader.getmany(*waiting, timeout_ms=READ_MS)).items():
                     for record in records:
-                        if record.value is None:  # a tombstone: somebody removed the bed
-                            continue
                         bed = (record.key or b"").decode(errors="replace")
+                        if record.value is None:  # a tombstone
+                            kept[tp.partition].drop(bed)
+                            continue
                         try:
                             snapshot = snapshots.decode(record.value)
                             if snapshot.bed != bed or snapshot.partition != tp.partition:
                                 raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
                         except SnapshotError as error:
                             log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
-                            unusable[tp.partition].add(bed)
+                            kept[tp.partition].unusable.add(bed)
                         else:
-                            stored[tp.partition].append(Stored(snapshot, record.offset))
-        return {p: snapshots.newest(s) for p, s in stored.items()}, unusable
+                            kept[tp.partition].stored.append(Stored(snapshot, record.offset))
+        return kept
 
     # saving
 
@@ -320,7 +345,8 @@ class Checkpoints:
         partition = self.homes[bed]
         standing = tuple(self._standing.get(bed, {}).values())
         offset = self.ledgers[partition].offset(bed)
-        return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing)
+        place = self._ward.place(bed)
+        return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing, place)
 
     async def _write(self, copies: Sequence[Snapshot], now: float | None) -> None:
         """Steps 2 and 3 of the order above."""

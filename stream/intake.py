@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from detector.leads import choose
 from stream.frames import Frame
 
@@ -19,6 +21,25 @@ WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample
 STALE_S: Final = 2  # of old signal in a row show that the device counts anew, if its frames' numbers began anew ...
 BEGUN_S: Final = 4  # ... not longer ago than this
 STALE_RESENT_S: Final = 30  # the same if they did not: longer than what any gateway keeps and sends again
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A bed's place in its stream of frames, so that a version that cannot read its state still knows where it is.
+
+    The fields are those of an `INTAKE` row.
+    """
+
+    rate_mhz: int
+    next_sample: int
+    seq: int
+    device_us: int
+    latest_us: int
+    ingest_us: int
+    anchor_sample: int
+    anchor_us: int
+    numbering: int
+    leads: str
+    mv_per_bit: tuple[float, ...]
 
 
 class Event(enum.StrEnum):
@@ -49,6 +70,8 @@ class Verdict:
         By how much the device's clock has moved without samples, beside what is missing; negative: set back.
     anew : bool
         The bed starts again with this frame.
+    counts_on : bool
+        All the same, its samples are counted on from those before: alerts stand until the new signal disproves them.
     clock : bool
         The device's clock was set, or has wandered off: the time of a sample is reckoned from this frame on.
     """
@@ -58,6 +81,7 @@ class Verdict:
     missing: int = 0
     paused_us: int = 0
     anew: bool = False
+    counts_on: bool = False
     clock: bool = False
 
 
@@ -66,6 +90,9 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     first = frame.first_sample
     instants = frame.instants
     expected = int(intake["next_sample"])
+    seen, missing = max(expected - first, 0), max(first - expected, 0)
+    # The device counts samples, not time: by how much its clock has moved beside them.
+    paused = frame.device_time_us - int(intake["device_us"]) - (first - expected) * 1_000_000_000 // frame.rate_mhz
     other_rate = frame.rate_mhz != intake["rate_mhz"]
     if other_rate or ",".join(frame.leads).encode() != intake["leads"]:
         if (
@@ -73,22 +100,25 @@ def judge(intake: Any, frame: Frame) -> Verdict:
             and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["latest_us"]
         ):
             return _old(intake, frame)  # from before the change by its count and its clock: sent again
-        return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
+        if other_rate or seen >= instants or (seen and abs(paused) > JUMP_US):
+            return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
+        stopped = paused if paused > JUMP_US else 0
+        return Verdict((Event.LEADS_CHANGED,), seen, missing, stopped, anew=True, counts_on=True)
     if first + instants <= expected:
         return _old(intake, frame)
     intake["stale"] = 0
-    if first < expected:
-        return Verdict((Event.DUPLICATE,), skip=expected - first)
-    missing = first - expected
-    paused = frame.device_time_us - int(intake["device_us"]) - missing * 1_000_000_000 // frame.rate_mhz
+    if seen:
+        if paused > JUMP_US:  # its count happens to be near: it was away, and counts from elsewhere
+            return Verdict((Event.RESTART,), anew=True)
+        return Verdict((Event.DUPLICATE,), skip=seen)
     long = missing * 1000 > FILLED_S * frame.rate_mhz
     if paused > JUMP_US or (long and paused < -JUMP_US):
-        # The device counts samples, not time: it stopped and went on. What lies between is as lost as in a gap. Nor is
-        # a count that leaps far ahead of the clock a measure of time.
-        return Verdict((Event.GAP,), missing=missing, paused_us=paused, anew=True)
+        # It stopped and went on. What lies between is as lost as in a gap. Nor is a count that leaps far ahead of the
+        # clock a measure of time.
+        return Verdict((Event.GAP,), missing=missing, paused_us=paused, anew=True, counts_on=True)
     clock = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
     if missing:
-        return Verdict((Event.GAP,), missing=missing, anew=long, clock=clock)
+        return Verdict((Event.GAP,), missing=missing, anew=long, counts_on=long, clock=clock)
     return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else (), clock=clock)
 
 
@@ -107,8 +137,11 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     follows = intake["stale"] > 0 and first >= intake["stale_next"]  # also after one that was lost
     intake["stale"] = (intake["stale"] if follows else 0) + instants
     intake["stale_next"] = first + instants
-    # A device that began anew counts its frames from 0; a gateway that sends old ones again does not.
+    # A device that began anew counts its frames from 0, and either its samples or its clock show it, too; a gateway
+    # that sends old ones again may only number them anew.
+    elsewhere = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
     begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mhz
+    begun = begun and (elsewhere or first * 1000 <= BEGUN_S * frame.rate_mhz)
     if intake["stale"] * 1000 >= (STALE_S if begun else STALE_RESENT_S) * frame.rate_mhz:
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
@@ -136,9 +169,9 @@ def expect(intake: Any, frame: Frame) -> None:
     intake["ingest_us"] = frame.ingest_time_us
 
 
-def adopt(intake: Any, frame: Frame) -> None:
-    """Take rate, leads and clock from the first frame of a stream."""
-    if frame.first_sample < intake["next_sample"]:
+def adopt(intake: Any, frame: Frame, skip: int = 0) -> None:
+    """Take rate, leads and clock from the first frame of a stream, of which `skip` instants were seen before."""
+    if frame.first_sample + skip < intake["next_sample"]:
         intake["numbering"] += 1
     intake["rate_mhz"] = frame.rate_mhz
     intake["leads"] = ",".join(frame.leads).encode()
@@ -160,3 +193,20 @@ def anchor(intake: Any, frame: Frame) -> None:
 def units(intake: Any, frame: Frame) -> list[float]:
     """Millivolts per step of the analysed leads in this frame; NaN where there is no lead."""
     return [frame.units_per_bit[column] if column >= 0 else float("nan") for column in intake["column"].tolist()]
+
+
+def place_of(intake: Any) -> Place:
+    """Where a bed is."""
+    numbers = {name: int(intake[name]) for name in Place.__struct_fields__[:-2]}
+    return Place(**numbers, leads=intake["leads"].decode(), mv_per_bit=tuple(intake["mv_per_bit"].tolist()))
+
+
+def go_on(intake: Any, place: Place) -> None:
+    """Take up a place; alerts to come have no id of one before."""
+    for name in Place.__struct_fields__[:-2]:
+        intake[name] = getattr(place, name)
+    intake["numbering"] += 1
+    leads = tuple(place.leads.split(","))
+    intake["leads"] = place.leads.encode()
+    intake["column"] = choose(leads)
+    intake["mv_per_bit"] = place.mv_per_bit

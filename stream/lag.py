@@ -49,6 +49,7 @@ class Reading:
         self._topic = topic
         self._consumer = consumer
         self._ledgers = ledgers
+        self._answers: dict[int, tuple[int | None, float]] = {}  # partition -> its last answer, and when that was seen
 
     def told(self, partition: int) -> Told | None:
         """What the broker has told of a partition; None if nothing lately."""
@@ -56,7 +57,12 @@ class Reading:
         if tp not in self._consumer.assignment():
             return None
         end, told_ms = self._consumer.highwater(tp), self._consumer.last_poll_timestamp(tp)
-        if end is None or not told_ms or time.time() - told_ms / 1e3 > FRESH_S:
+        now_s = time.monotonic()
+        known_ms, since_s = self._answers.get(partition, (None, now_s))
+        if told_ms != known_ms:  # on the wall clock, which may be set: how long ago it was is told by the other one
+            since_s = now_s - min(max(time.time() - (told_ms or 0) / 1e3, 0.0), FRESH_S)
+            self._answers[partition] = told_ms, since_s
+        if end is None or not told_ms or now_s - since_s >= FRESH_S:
             return None
         return Told(int(end), int(told_ms) * 1000, max(0, int(end) - self._ledgers[partition].position))
 

@@ -103,7 +103,8 @@ class Speaker:
         return all(self._publisher.waiting(topic, partition) < MOST_WAITING for topic in self._topics)
 
     async def tell(self, alert: Alert, partition: int, acknowledged: Acknowledged | None = None) -> None:
-        """Say how an alert stands."""
+        """Say how an alert stands, unless the process has stood still since it was decided."""
+        self._pulse.feel()
         message = wire.encode_alert(alert)
         await self._publisher.send(self._alerts_topic, alert.id.encode(), message, partition, acknowledged)
         self._checkpoints.told(alert, message)

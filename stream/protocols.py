@@ -7,16 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from stream.frames import Frame
-from stream.intake import Event
+from stream.intake import Event, Place
 from stream.wire import Alert, Batch, Rule
 
 
 class Bed(Protocol):
     """A look at one bed."""
-
-    @property
-    def last_device_time_us(self) -> int:
-        """Device clock at the end of its newest frame, µs since the Unix epoch."""
 
     @property
     def last_ingest_time_us(self) -> int:
@@ -76,6 +72,12 @@ class Analysis(Protocol):
 
     def restore(self, bed: str, data: bytes) -> None:
         """Go on from a snapshot; raises `TelebeatError` if this version cannot read it."""
+
+    def place(self, bed: str) -> Place:
+        """Where the bed is in its stream of frames."""
+
+    def begin(self, bed: str, place: Place) -> Said:
+        """Watch a bed of which only its place is known."""
 
     def forget(self, bed: str) -> None:
         """Drop the bed."""

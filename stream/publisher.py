@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Set
 from functools import partial
 from typing import Any, Final, Protocol
@@ -19,7 +19,8 @@ import aiokafka.errors
 from stream.errors import KafkaError
 from stream.kafka import explain
 
-MAX_IN_FLIGHT: Final = 4096  # messages: a second of a thousand beds; more unacknowledged ones are a broker in trouble
+#: Messages to a partition: a second of a thousand beds. More unacknowledged ones are a broker in trouble.
+MAX_IN_FLIGHT: Final = 4096
 RETRY_S: Final = 0.1  # between two attempts to hand over what the producer has no room for
 
 #: Told when a message is acknowledged: its offset, and the seconds since `Publisher.send` was called.
@@ -45,7 +46,8 @@ class Publisher:
     on_error : callable
         Told of every failed attempt, for a counter.
     max_in_flight : int
-        `send` waits while that many messages are unacknowledged.
+        `send` waits while that many messages to its partition, of whatever topic, are unacknowledged: those that have
+        no leader, however many they are, take no room from the others.
     clock : callable
         Seconds, monotonic.
     """
@@ -60,7 +62,7 @@ class Publisher:
         self._producer = producer
         self._on_error = on_error
         self._clock = clock
-        self._room = asyncio.Semaphore(max_in_flight)
+        self._rooms: defaultdict[int | None, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max_in_flight))
         self._pending: dict[asyncio.Task[None], int | None] = {}  # and their partitions
         self._waiting: Counter[tuple[str, int | None]] = Counter()  # topic, partition -> bytes not acknowledged
         self.failure: KafkaError | None = None
@@ -84,13 +86,14 @@ class Publisher:
         """
         self._check()
         began = self._clock()
-        await self._room.acquire()
+        room = self._rooms[partition]
+        await room.acquire()
         try:
             future = await self._hand_over(topic, key, value, partition)
         except BaseException:
-            self._room.release()
+            room.release()
             raise
-        task = asyncio.create_task(self._deliver(future, began, acknowledged))
+        task = asyncio.create_task(self._deliver(future, began, room, acknowledged))
         self._pending[task] = partition
         self._waiting[topic, partition] += len(value)
         task.add_done_callback(partial(self._ended, (topic, partition), len(value)))
@@ -137,7 +140,9 @@ class Publisher:
             except aiokafka.errors.KafkaError as error:
                 await self._pause_or_fail(error)
 
-    async def _deliver(self, future: asyncio.Future[Any], began: float, acknowledged: Acknowledged | None) -> None:
+    async def _deliver(
+        self, future: asyncio.Future[Any], began: float, room: asyncio.Semaphore, acknowledged: Acknowledged | None
+    ) -> None:
         """Wait for the acknowledgement.
 
         The producer tries for as long as it takes, in order. What it gives up all the same cannot be handed over again:
@@ -150,7 +155,7 @@ class Publisher:
             self._fail(error)  # kept; the next `send` or `settled` raises it
             return
         finally:
-            self._room.release()
+            room.release()
         if acknowledged is not None:
             acknowledged(metadata.offset, self._clock() - began)
 

@@ -332,6 +332,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                     return
                 for partition, alert in restored.orphans:
                     await self._speaker.tell(alert, partition)
+                for said in restored.begun:
+                    await self._speaker.say(said, [])
                 now_us = int(self._clock() * 1e6)
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active

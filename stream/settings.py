@@ -46,8 +46,10 @@ class Settings(BaseSettings):
     http_port: int = Field(9464, ge=0, le=65535, description="of /metrics, /healthz and /readyz; 0: any free")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    silent_after_s: float = Field(10.0, gt=0, description="seconds without a frame before a bed is called silent")
-    checkpoint_s: float = Field(5.0, gt=0, description="seconds between two snapshots of a bed")
+    silent_after_s: float = Field(
+        10.0, gt=0, le=300, description="seconds without a frame before a bed is called silent"
+    )
+    checkpoint_s: float = Field(5.0, gt=0, le=3600, description="seconds between two snapshots of a bed")
 
 
 def load(**given: Any) -> Settings:

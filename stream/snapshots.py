@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Final, NamedTuple
 
 import msgspec
 
 from stream.errors import SnapshotError
+from stream.intake import Place
 
 MAGIC: Final = 0xEC
 VERSION: Final = 1
@@ -48,6 +49,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     standing : tuple of bytes
         The bed's alerts that are raised, as they are on `ecg.alerts`: should nobody be able to read `state` any more,
         they have to be cleared all the same, or they would stand for ever.
+    place : Place, optional
+        Where the bed was, in plain numbers: should nobody be able to read `state` any more, it is watched all the same.
     """
 
     bed: str
@@ -56,6 +59,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     silent_us: int
     state: bytes
     standing: tuple[bytes, ...] = ()
+    place: Place | None = None
+
+    @property
+    def heard_us(self) -> int:
+        """When the gateway sent its newest frame, µs since the Unix epoch; 0 where nobody wrote it down."""
+        return 0 if self.place is None else self.place.ingest_us
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -99,6 +108,26 @@ class Stored(NamedTuple):
     place: int
 
 
+class Kept(NamedTuple):
+    """What `ecg.state` keeps of one partition's beds.
+
+    Attributes
+    ----------
+    stored : list of Stored
+        In their order.
+    unusable : set of str
+        Beds of which there is a message that is no snapshot of theirs.
+    """
+
+    stored: list[Stored]
+    unusable: set[str]
+
+    def drop(self, bed: str) -> None:
+        """Somebody removed the bed: what was written of it before counts no more."""
+        self.stored[:] = [one for one in self.stored if one.snapshot.bed != bed]
+        self.unusable.discard(bed)
+
+
 def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
     """The snapshot to go on from for each bed.
 
@@ -111,6 +140,23 @@ def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
         if known is None or one.snapshot.offset >= known.snapshot.offset:
             best[one.snapshot.bed] = one
     return best
+
+
+def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> None:
+    """Leave each bed the partition on which it was last heard: a gateway's client may choose partitions otherwise.
+
+    Parameters
+    ----------
+    stored : mapping of int to dict
+        The `newest` of each partition; changed.
+    """
+    heard: dict[str, tuple[int, int]] = {}
+    for partition, beds in stored.items():
+        for bed, (snapshot, _) in beds.items():
+            heard[bed] = max(heard.get(bed, (-1, -1)), (snapshot.heard_us, partition))
+    for partition, beds in stored.items():
+        for bed in [bed for bed in beds if heard[bed][1] != partition]:
+            del beds[bed]
 
 
 class Ledger:

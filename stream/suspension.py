@@ -12,7 +12,7 @@ import time
 from typing import Final, NoReturn
 
 from stream.errors import KafkaError
-from stream.kafka import SESSION_MS
+from stream.kafka import HEARTBEAT_MS, SESSION_MS
 
 EVERY_S: Final = 1.0  # between two beats
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the machine sleeps
@@ -24,10 +24,11 @@ class Pulse:
     Parameters
     ----------
     limit_s : float
-        Seconds without a beat after which the process has stood still.
+        Seconds without a beat after which the process has stood still. A session may have run out so long after its
+        last heartbeat but one, which came as long before.
     """
 
-    def __init__(self, limit_s: float = SESSION_MS / 1e3) -> None:
+    def __init__(self, limit_s: float = (SESSION_MS - HEARTBEAT_MS) / 1e3) -> None:
         self._limit_s = limit_s
         self._felt_s = time.clock_gettime(CLOCK)
 

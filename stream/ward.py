@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,10 +21,12 @@ from stream import catalogue, conditions, intake, rhythm
 from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
+from stream.intake import Place
 from stream.limits import DEFAULTS, Limits, pack
 from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
+OF_LEADS: Final = (Rule.LEAD_OFF, Rule.FLAT_LINE, Rule.SATURATED, Rule.NOISY)  # alerts that name leads
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
 
 
@@ -32,7 +34,6 @@ QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 
 class BedView:
     """What the shell may ask of a bed."""
 
-    last_device_time_us: int
     last_ingest_time_us: int
     leads: tuple[int, ...]
     active: tuple[Rule, ...]
@@ -46,7 +47,7 @@ class Ward:
     reader : model.reader.Reader
         The trained model.
     limits : Limits, optional
-        Of a bed that has none of its own.
+        Of every bed.
 
     Notes
     -----
@@ -67,7 +68,6 @@ class Ward:
         self._stretches: list[npt.NDArray[np.int16]] = []
         self._length = 0
         self._collector = Collector()
-        self._failing: set[str] = set()  # beds whose last frame met a bug
 
     def detect(self, frames: Sequence[Frame]) -> None:
         """Put frames in order and run the detector over their samples; each must have passed `frames.check`."""
@@ -124,11 +124,25 @@ class Ward:
         self._table[row] = np.frombuffer(data, beds.BED, offset=len(self._signature))[0]
         self._table[row]["limits"] = self._limits  # they are settings: those of today hold, not those of the snapshot
 
+    def place(self, bed: str) -> Place:
+        """Where a bed is in its stream of frames, for whoever cannot read its snapshot."""
+        return intake.place_of(self._table[self._rows[bed]]["intake"])
+
+    def begin(self, bed: str, place: Place) -> Output:
+        """Watch a bed whose snapshot cannot be used: all there is of it is its `place`, and it learns anew."""
+        row = self._row()
+        self._rows[bed] = row
+        state = self._table[row]
+        state["limits"] = self._limits
+        intake.go_on(state["intake"], place)
+        beds.begin(state, place.rate_mhz, place.next_sample, min(len(place.leads.split(",")), LEADS))
+        self._raise(bed, Rule.RELEARNING, place.next_sample, place.next_sample, 0.0)
+        return self._collector.take()
+
     def forget(self, bed: str) -> None:
         """Drop a bed that another worker has taken over."""
         row = self._rows.pop(bed, None)
         self._queued.pop(bed, None)
-        self._failing.discard(bed)
         if row is not None:
             self._table[row : row + 1] = np.zeros(1, beds.BED)
             self._free.append(row)
@@ -141,11 +155,9 @@ class Ward:
         At once, and not with its next frame: also of a bed that sends no more it has to be told that it is silent.
         """
         self._collector.fault(name, error)
-        if frame is not None and name in self._failing:
-            return  # it has begun anew already, and the frames that were dropped since are one gap
-        if frame is not None:
-            self._failing.add(name)
         if (row := self._rows.get(name)) is not None:
+            if frame is not None and self._table[row]["intake"]["failing"]:
+                return  # it has begun anew already, and the frames that were dropped since are one gap
             self._unqueue(name, row)
             self._end_alerts(name, row)
         try:
@@ -179,20 +191,22 @@ class Ward:
             intake.adopt(bed["intake"], frame)
             intake.expect(bed["intake"], frame)
             leads = min(len(frame.leads), LEADS)
+        bed["intake"]["failing"] = frame is not None
         bed["intake"]["numbering"] = place["numbering"] + 1  # no alert of before has the id of one to come
         first = int(bed["intake"]["next_sample"])
         beds.begin(bed, self._rate(row), first, leads)
         self._raise(name, Rule.RELEARNING, first, first, 0.0)
 
-    def _end_alerts(self, name: str, row: int) -> None:
-        """Clear every alert where samples that can be counted end; one that meets a bug does not keep the others."""
+    def _end_alerts(self, name: str, row: int, rules: Collection[Rule] = tuple(Rule)) -> None:
+        """Clear alerts where samples that can be counted end; one that meets a bug does not keep the others."""
         end = int(self._table[row]["intake"]["next_sample"])
         bed = self._table[row]
-        if bed["rules"]["rule"][Rule.VENTRICULAR_FIBRILLATION]["active"]:
+        fibrillation = Rule.VENTRICULAR_FIBRILLATION
+        if fibrillation in rules and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
             rhythm.recovers(bed["rhythm"], end, mark, 0)
             self._collector.mark(name, self._rate(row), mark[0])
-        for rule in Rule:
+        for rule in rules:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)
 
@@ -212,6 +226,7 @@ class Ward:
         place = self._table[row]["intake"]
         first = frame.first_sample + verdict.skip
         if verdict.anew or verdict.missing or verdict.clock:
+            lost_us = intake.time_of(place, first - verdict.missing)  # by the clock of before
             self._flush()  # what came before is judged before anything is said of what did not come
             if verdict.anew:
                 self._anew(row, frame, verdict)
@@ -221,7 +236,7 @@ class Ward:
                 intake.anchor(place, frame)
             if verdict.missing or verdict.paused_us:
                 missing_s = max(verdict.missing * 1000 / frame.rate_mhz + verdict.paused_us / 1e6, 0.0)
-                self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s)
+                self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, lost_us)
                 self._clear(frame.bed, Rule.SIGNAL_GAP, first)
         self._clear(frame.bed, Rule.BED_SILENT, first)
         units = intake.units(place, frame)
@@ -230,7 +245,7 @@ class Ward:
             place["mv_per_bit"] = units
         self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
         intake.settle(place, frame, verdict.missing)
-        self._failing.discard(frame.bed)
+        place["failing"] = 0
         return True
 
     def _admit(self, frame: Frame) -> int:
@@ -245,13 +260,18 @@ class Ward:
     def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
         """Start the bed again at this frame; alerts end where the samples they speak of can no longer be counted."""
         bed = self._table[row]
-        if not verdict.missing or verdict.paused_us:
+        first = frame.first_sample + verdict.skip
+        other_leads = intake.Event.LEADS_CHANGED in verdict.events
+        if not verdict.counts_on:
             self._end_alerts(frame.bed, row)
-            intake.adopt(bed["intake"], frame)
-        if {intake.Event.LEADS_CHANGED, intake.Event.RESTART} & set(verdict.events):
+        elif other_leads:
+            self._end_alerts(frame.bed, row, OF_LEADS)
+        if not verdict.counts_on or other_leads or verdict.paused_us:
+            intake.adopt(bed["intake"], frame, verdict.skip)
+        if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
-        beds.restart(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
-        self._raise(frame.bed, Rule.RELEARNING, frame.first_sample, frame.first_sample, 0.0)
+        beds.restart(bed, frame.rate_mhz, first, min(len(frame.leads), LEADS))
+        self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
@@ -325,24 +345,32 @@ class Ward:
 
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
-    def _raise(self, bed: str, rule: Rule, onset: int, decided: int, evidence: float) -> None:
-        self._move(
-            bed, lambda out, memory: conditions.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0)
-        )
+    def _raise(
+        self, bed: str, rule: Rule, onset: int, decided: int, evidence: float, onset_us: int | None = None
+    ) -> None:
+        def change(out: Any, memory: Any) -> int:
+            return int(conditions.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0))
+
+        self._move(bed, change, onset_us)
 
     def _clear(self, bed: str, rule: Rule, sample: int) -> None:
         self._move(bed, lambda out, memory: conditions.clear(out, 0, memory, int(rule), sample))
 
-    def _move(self, bed: str, change: Callable[[Any, Any], int]) -> None:
+    def _move(self, bed: str, change: Callable[[Any, Any], int], onset_us: int | None = None) -> None:
         out = np.zeros(1, conditions.TRANSITION)
         row = self._rows[bed]
         if change(out, self._table[row]["rules"]):
-            self._alert(bed, row, out[0])
+            self._alert(bed, row, out[0], onset_us)
 
-    def _alert(self, bed: str, row: int, move: Any) -> None:
+    def _alert(self, bed: str, row: int, move: Any, onset_us: int | None = None) -> None:
+        """Say how an alert stands; its onset has the time it was first told with, though the clock be set meanwhile."""
         place = self._table[row]["intake"]
+        rule = int(move["rule"])
+        if move["raised"]:
+            place["onset_us"][rule] = intake.time_of(place, int(move["onset"])) if onset_us is None else onset_us
         anchor = (int(place["anchor_sample"]), int(place["anchor_us"]))
-        alert = catalogue.alert(bed, int(place["rate_mhz"]), anchor, move, int(place["numbering"]))
+        numbering, onset_us = int(place["numbering"]), int(place["onset_us"][rule])
+        alert = catalogue.alert(bed, int(place["rate_mhz"]), anchor, move, numbering, onset_us)
         self._collector.output.alerts.append(alert)
 
     def _rate(self, row: int) -> int:
@@ -361,7 +389,7 @@ class Ward:
         bed = self._table[row]
         active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
         leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
-        return BedView(int(bed["intake"]["device_us"]), int(bed["intake"]["ingest_us"]), leads, active)
+        return BedView(int(bed["intake"]["ingest_us"]), leads, active)
 
 
 def _signature(reader: Reader) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 
 from stream.errors import ModelError
 from stream.frames import Frame
-from stream.intake import Event
+from stream.intake import Event, Place
 from stream.wire import Alert, Batch, Beat, Rule, alert_id
 
 BEAT = 100
@@ -48,7 +48,6 @@ class Output:
 
 @dataclasses.dataclass
 class View:
-    last_device_time_us: int
     last_ingest_time_us: int
     leads: Sequence[int]
     active: frozenset[Rule]
@@ -62,7 +61,7 @@ class FakeWard:
     @property
     def beds(self) -> Mapping[str, View]:
         return {
-            bed: View(s.device_us, s.ingest_us, (0, 0), frozenset({Rule.BED_SILENT} if s.silent >= 0 else ()))
+            bed: View(s.ingest_us, (0, 0), frozenset({Rule.BED_SILENT} if s.silent >= 0 else ()))
             for bed, s in self._states.items()
         }
 
@@ -96,6 +95,20 @@ class FakeWard:
         if state.version != VERSION:
             raise ModelError(f"version {state.version}")
         self._states[bed] = state
+
+    def place(self, bed: str) -> Place:
+        s = self._states[bed]
+        return Place(s.rate_mhz, s.next_sample, 0, s.device_us, s.device_us, s.ingest_us, 0, 0, 0, "", ())
+
+    def begin(self, bed: str, place: Place) -> Output:
+        self._states[bed] = State(
+            next_sample=place.next_sample,
+            rate_mhz=place.rate_mhz,
+            device_us=place.device_us,
+            ingest_us=place.ingest_us,
+        )
+        alert = self._alert(bed, Rule.RELEARNING, place.next_sample, place.next_sample, None)
+        return Output(alerts=[alert])
 
     def forget(self, bed: str) -> None:
         del self._states[bed]

@@ -21,7 +21,7 @@ Final = tuple[dict[str, bytes], dict[tuple[str, int], wire.Beat]]
 
 def settings(**given: object) -> Settings:
     """Settings for a test: any port, quick snapshots, no silence unless asked for."""
-    chosen: dict[str, object] = {"http_port": 0, "silent_after_s": 1e10, "checkpoint_s": 0.2, "log_format": "json"}
+    chosen: dict[str, object] = {"http_port": 0, "silent_after_s": 300, "checkpoint_s": 0.2, "log_format": "json"}
     return Settings.model_validate(chosen | given)
 
 

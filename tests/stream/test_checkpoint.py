@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections import Counter
 from typing import Any
@@ -16,13 +17,14 @@ from stream import kafka as clients
 from stream import snapshots, topics
 from stream.checkpoint import Checkpoints
 from stream.errors import SnapshotError
+from stream.intake import Place
 from stream.metrics import Metrics
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
 from stream.snapshots import Ledger, Rota, Snapshot, Stored, newest, place_of
 from tests.stream.fake import VERSION, FakeWard, State
 from tests.stream.frames_of import frame, stream_of
-from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
+from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
 
 offsets = st.integers(0, 2**40)
 some_snapshots = st.builds(
@@ -101,6 +103,33 @@ def test_what_is_committed_loses_no_frame(log: list[str], saves: list[tuple[int,
         in_state = bed in durable and offset < durable[bed].snapshot.offset
         read_again = offset >= position and after.next(offset) and after.admits(bed, offset)
         assert in_state != read_again
+
+
+def test_a_bed_is_at_home_where_it_was_last_heard() -> None:
+    """Its gateway got a client that chooses partitions otherwise, and compaction keeps the old snapshot for ever."""
+
+    def stored(bed: str, partition: int, heard_us: int) -> Stored:
+        place = Place(250_000, 1, 0, 0, 0, heard_us, 0, 0, 0, "", ())
+        return Stored(Snapshot(bed, partition, 5, 0, b"", (), place), 0)
+
+    known = {
+        0: {"moved": stored("moved", 0, 10), "a": stored("a", 0, 99)},
+        1: {"moved": stored("moved", 1, 20)},
+        2: {"moved": Stored(Snapshot("moved", 2, 10**6, 0, b""), 0)},  # by a version that did not write it down
+    }
+    snapshots.settle_homes(known)
+    assert {p: list(beds) for p, beds in known.items()} == {0: ["a"], 1: ["moved"], 2: []}
+
+
+async def test_a_bed_that_moved_holds_its_old_partition_back_no_more() -> None:
+    checkpoints = of_one_bed(5.0)
+    checkpoints.ledgers[1] = Ledger(0)
+    checkpoints.ledgers[0].next(1)
+    assert checkpoints.ledgers[0].commit()[0] == 0
+    checkpoints.ledgers[1].next(0)
+    assert checkpoints.admits(1, "a", 0)
+    assert checkpoints.homes == {"a": 1}
+    assert checkpoints.ledgers[0].commit()[0] == 2
 
 
 def test_messages_come_once() -> None:
@@ -303,7 +332,41 @@ async def test_an_alert_that_stands_is_cleared_though_nobody_can_read_its_beds_s
         "cleared_sample": standing["decided_sample"],
         "cleared_time": standing["decided_time"],
     }
-    assert not any(msgspec.json.decode(alert)["state"] == "raised" for alert in after.values())
+    others = [msgspec.json.decode(alert) for alert in after.values()]
+    assert [(a["rule"], a["onset_sample"]) for a in others if a["state"] == "raised"] == [("relearning", 30 * 62)]
+
+
+async def test_a_bed_whose_state_nobody_can_read_is_watched_all_the_same(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two beds fell silent, one before an update and one in it: both are told to be silent after it."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    chosen = settings(silent_after_s=2.5)
+    await send(one, stream_of("a", 8, ingest_us=time.time_ns() // 1000))
+    async with monitor(one, chosen=chosen) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        await send(one, stream_of("b", 8, ingest_us=time.time_ns() // 1000))
+        await until(read_all(service, 16))
+    monkeypatch.setattr("tests.stream.fake.VERSION", VERSION + 1)
+    async with monitor(one, chosen=chosen) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        assert counter(service, "telebeat_cold_starts_total") == 2
+    alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
+    assert sorted(a["bed"] for a in alerts if (a["rule"], a["state"]) == ("bed_silent", "raised")) == ["a", "b"]
+
+
+async def test_a_bed_that_somebody_removed_is_not_restored(kafka: KafkaSettings) -> None:
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    await send(one, stream_of("a", 5))
+    async with monitor(one) as service:
+        await until(read_all(service, 5))
+    await state_message(one, "a", None)
+    async with monitor(one) as service:
+        await until(lambda: service.unready() is None)
+        assert not service._ward.beds
+        assert counter(service, "telebeat_cold_starts_total") == 0
 
 
 async def test_a_restart_in_good_order_goes_on_where_it_was(kafka: KafkaSettings) -> None:

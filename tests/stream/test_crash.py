@@ -175,7 +175,7 @@ async def test_kill_9_at_random_points(kafka: KafkaSettings, tmp_path: Path) -> 
         "TELEBEAT_KAFKA_GROUP": kafka.group,
         "TELEBEAT_HTTP_PORT": "0",
         "TELEBEAT_CHECKPOINT_S": "0.3",
-        "TELEBEAT_SILENT_AFTER_S": "1e10",
+        "TELEBEAT_SILENT_AFTER_S": "300",
     }
 
     log = tmp_path / "worker.log"

@@ -76,6 +76,18 @@ async def test_room_is_bounded() -> None:
     assert broker.sent == [b"1", b"2", b"3"]
 
 
+async def test_partitions_that_take_nothing_leave_room_to_the_others() -> None:
+    """However many have no leader: what piles up there keeps no other bed's alarm waiting."""
+    broker = Broker()
+    publisher = Publisher(broker, max_in_flight=3)
+    for stuck in range(5):
+        for _ in range(3):
+            await publisher.send("t", b"k", b"waits", stuck)
+    await asyncio.wait_for(publisher.send("t", b"k", b"alarm", 5), 1.0)
+    assert broker.sent[-1] == b"alarm"
+    publisher.abandon()
+
+
 async def test_settled_waits_for_the_partitions_it_is_told() -> None:
     broker = Broker()
     publisher = Publisher(broker)

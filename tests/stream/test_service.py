@@ -153,7 +153,7 @@ async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
     monkeypatch.setattr(Publisher, "settled", counted)
     await topics.create(kafka)
     await send(kafka, [frame(bed, 0, ingest_us=time.time_ns() // 1000) for bed in beds])
-    async with monitor(kafka, chosen=settings(silent_after_s=2.5, checkpoint_s=1e6)) as service:
+    async with monitor(kafka, chosen=settings(silent_after_s=2.5, checkpoint_s=3600)) as service:
         await until(lambda: counter(service, "telebeat_beds_silent") == len(beds))
         assert len(waits) < len(beds) / 2
     alerts, _ = await said(kafka)
@@ -243,7 +243,7 @@ async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings)
             begun.set()
             on.wait(30.0)
 
-    service = Service(settings(checkpoint_s=1e6), kafka, Slow())
+    service = Service(settings(checkpoint_s=3600), kafka, Slow())
     service._pulse = Pulse(3.0)
     running = asyncio.create_task(service.run())
     await until(lambda: service.unready() is None)
@@ -484,7 +484,7 @@ async def test_what_a_broken_turn_left_behind_is_never_saved(kafka: KafkaSetting
             on.wait(30.0)
             raise RuntimeError("a bug")
 
-    service = Service(settings(checkpoint_s=1e6), kafka, Breaking())
+    service = Service(settings(checkpoint_s=3600), kafka, Breaking())
     running = asyncio.create_task(service.run())
     await until(lambda: service.unready() is None)
     await send(kafka, frames)

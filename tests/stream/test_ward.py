@@ -210,6 +210,112 @@ def test_a_device_that_stops_and_goes_on_is_a_gap_too() -> None:
     assert gap.evidence["missing_s"] == pytest.approx(5.0, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        *itertools.product(("asystole", "ventricular_tachycardia"), ("clock", "clock and gap")),
+        ("asystole", "lead"),  # beats of a tachycardia are read anew in the other lead, and may disprove it
+    ],
+)
+def test_an_alarm_stands_while_samples_are_counted_on(rule: str, what: str) -> None:
+    """Neither a clock that is set nor a lead that falls off ends an asystole: only the new signal can."""
+    plain = cut(scripted(), [90])
+    once = through([[f] for f in plain])
+    alarm = next(a for a in once.alerts["bed"] if (a.rule, a.state) == (rule, "raised"))
+    end = next((a.cleared_sample for a in once.alerts["bed"] if (a.id, a.state) == (alarm.id, "cleared")), None)
+    at = next(i for i, f in enumerate(plain) if f.first_sample >= alarm.decided_sample) + 1
+    assert end is None or end > plain[at].first_sample + 360, "it ends before anything happens"
+    after = moved(plain[at:], us=5_000_000)
+    if what == "lead":
+        lead = [f.samples[:, :1].astype("<i2").tobytes() for f in plain[at:]]
+        after = [
+            msgspec.structs.replace(f, leads=f.leads[:1], units_per_bit=f.units_per_bit[:1], data=data)
+            for f, data in zip(plain[at:], lead, strict=True)
+        ]
+    changed = [*plain[:at], *(after[3:] if what == "clock and gap" else after)]
+    alerts = through([[f] for f in changed[: at + 4]]).alerts["bed"]
+    assert [a.state for a in alerts if a.id == alarm.id] == ["raised"]
+    assert [a.state for a in alerts if a.rule == "relearning"][-1] == "raised"
+    whole = through([[f] for f in changed]).alerts["bed"]
+    told = [a for a in whole if a.id == alarm.id]
+    assert [a.state for a in told] == (["raised"] if end is None else ["raised", "cleared"])
+    assert {a.onset_time for a in told} == {alarm.onset_time}
+
+
+def test_alerts_of_leads_end_with_them() -> None:
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    off = [replace(f, data=np.full_like(f.samples, INVALID).tobytes()) for f in plain[40:60]]
+    other = [replace(f, leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")) for f in plain[60:61]]
+    alerts = through([[f] for f in [*plain[:40], *off, *other]]).alerts["bed"]
+    assert [(a.state, a.cleared_sample) for a in alerts if a.rule == "lead_off"][1:] == [("cleared", 60 * 90)]
+
+
+@pytest.mark.parametrize("overlap", [1, 20])
+def test_a_count_that_happens_to_be_near_hides_no_absence(overlap: int) -> None:
+    """A device that was away for an hour, or started anew within its first second, may count on from nearly there."""
+    plain = cut(scripted(), [90])
+    later = moved(plain[60:100], samples=-overlap, us=3_600_000_000)
+    said = through([[f] for f in [*plain[:60], *later]])
+    assert said.events["restart"] == 1
+    assert rules(said)["relearning"] == 1
+    assert not through([[f] for f in [*plain[:60], *moved(plain[60:], samples=-overlap)]]).events["restart"]
+
+
+def test_samples_of_before_another_lead_are_not_read_twice() -> None:
+    plain = cut(scripted(), [90])
+    replace = msgspec.structs.replace
+    shift_us = -20 * 1_000_000 // 360
+    other = [
+        replace(f, leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")) for f in moved(plain[60:100], samples=-20, us=shift_us)
+    ]
+    ward = Ward(reader())
+    said = through([[f] for f in [*plain[:60], *other]], ward)
+    assert said.events == {"leads_changed": 1}
+    place = ward._table[0]["intake"]
+    assert place["numbering"] == 0
+    relearning = next(a for a in said.alerts["bed"] if a.rule == "relearning")
+    assert relearning.onset_sample == 60 * 90
+
+
+@pytest.mark.parametrize("seq", ["from 0", "always 0"])
+def test_old_frames_under_new_numbers_are_no_new_device(seq: str) -> None:
+    """Sent again by a gateway that numbers what it sends: their samples and their time are those of before."""
+    plain = cut(scripted(), [90])
+    again = [msgspec.structs.replace(f, seq=i if seq == "from 0" else 0) for i, f in enumerate(plain[60:80])]
+    said = through([[f] for f in [*plain[:80], *again, *plain[80:]]])
+    assert said.events == {"duplicate": 20}
+    assert said.of("bed") == whole()
+
+
+def test_the_time_of_a_gap_is_told_by_the_clock_of_before() -> None:
+    plain = cut(scripted(), [90])
+    said = through([[f] for f in [*plain[:60], *moved(plain[60:70], us=3_600_000_000)]])
+    (gap, ended) = (a for a in said.alerts["bed"] if a.rule == "signal_gap")
+    assert gap.onset_time.startswith("1970-01-01T00:00:15")
+    assert gap.decided_time.startswith("1970-01-01T01:00:15")
+    assert ended.onset_time == gap.onset_time
+
+
+def test_a_bed_of_which_only_its_place_is_known_is_watched_and_repeats_no_id() -> None:
+    plain = cut(scripted(), [90])
+    ward = Ward(reader())
+    before = through([[f] for f in plain[:80]], ward)
+    silent = ward.silence("bed", 0).alerts[0]
+    place = ward.place("bed")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(place), type=type(place)) == place
+    other = Ward(reader())
+    begun = other.begin("bed", place)
+    assert [(a.rule, a.state, a.onset_sample) for a in begun.alerts] == [("relearning", "raised", 80 * 90)]
+    again = other.silence("bed", 0).alerts[0]
+    assert again.id != silent.id
+    assert (again.onset_sample, again.onset_time) == (silent.onset_sample, silent.onset_time)
+    said = through([[f] for f in [*plain[75:]]], other)
+    assert said.events == {"duplicate": 5}
+    assert min(b.sample for b in said.beats["bed"]) > 80 * 90
+    assert not {a.id for a in said.alerts["bed"]} & {a.id for a in before.alerts.get("bed", [])}
+
+
 def test_a_device_that_begins_anew_is_read_on() -> None:
     plain = cut(scripted(), [90])
     replace = msgspec.structs.replace
@@ -424,7 +530,8 @@ def test_what_is_told_beside_a_bug_still_counts(monkeypatch: pytest.MonkeyPatch)
         assert standing == {rule.label for rule in the_ward.beds["bed"].active}
 
 
-def test_a_bed_whose_every_frame_meets_a_bug_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("crash", [None, 50])
+def test_a_bed_whose_every_frame_meets_a_bug_says_so_once(monkeypatch: pytest.MonkeyPatch, crash: int | None) -> None:
     from stream import intake
 
     judge = intake.judge
@@ -436,7 +543,14 @@ def test_a_bed_whose_every_frame_meets_a_bug_says_so_once(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(intake, "judge", faulty)
     plain = cut(scripted(), [90])
-    said = through([f] for f in plain)
+    ward = Ward(reader())
+    said = through(([f] for f in plain[:crash]), ward)
+    if crash is not None:
+        data, ward = ward.snapshot("bed"), Ward(reader())
+        ward.restore("bed", data)
+        rest = through(([f] for f in plain[crash:]), ward)
+        said.alerts["bed"] += rest.alerts["bed"]
+        said.events += rest.events
     assert said.events == {"fault": 40, "gap": 1}
     alerts = [a for a in said.alerts["bed"] if a.rule in ("relearning", "signal_gap")]
     assert [(a.rule, a.state) for a in alerts[:3]] == [
