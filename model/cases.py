@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,13 @@ def noise_kind(database: str) -> str:
     return found[1] if found and found[1] else ""
 
 
-def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, most: int | None) -> list[Case]:
+def cases(
+    folders: Sequence[Path],
+    database: str,
+    chosen: Sequence[str] | None,
+    most: int | None,
+    remark: Callable[[str], None] | None = None,
+) -> list[Case]:
     """The annotated records of a database, or of a mix.
 
     Parameters
@@ -82,6 +88,8 @@ def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, 
         Names of the records wanted.
     most : int, optional
         Take only so many.
+    remark : callable, optional
+        Told of a record that is left out, and why; without, one that cannot be read is an error.
 
     Raises
     ------
@@ -90,7 +98,10 @@ def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, 
     """
     level = mixed_db(database)
     if level is None:
-        paths = [path for path in find_records(folders, None, database) if path.with_suffix(".atr").is_file()]
+        there = find_records(folders, None, database)
+        paths = [path for path in there if path.with_name(f"{path.name}.atr").is_file()]
+        if remark is not None and (bare := [path.name for path in there if path not in paths]):
+            remark(f"{database}: without reference annotations (*.atr), left out: {', '.join(bare)}")
     else:
         paths = find_records(folders, None if chosen else CLEAN, CLEAN_DATABASE)
     if chosen:
@@ -102,12 +113,26 @@ def cases(folders: Sequence[Path], database: str, chosen: Sequence[str] | None, 
             f"{database}: no records with beat annotations{named} in {', '.join(map(str, folders))}; "
             "fetch it with `telebeat download`, or choose others with --databases and --records"
         )
-    return [_case(path, database, level, folders) for path in paths[:most]]
+    made = []
+    reason = ""
+    for path in paths[:most]:
+        try:
+            made.append(_case(path, database, level, folders))
+        except RecordError as error:
+            if remark is None:
+                raise
+            reason = str(error)
+            remark(f"{database}: left out: {reason}")
+    if not made:
+        raise RecordError(f"{database}: none of {len(paths[:most])} records can be measured on, the last: {reason}")
+    return made
 
 
 def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
     record = read_record(path)
     truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
+    if not any(symbol in CLASS_OF for symbol in truth.symbols):
+        raise RecordError(f"record {path.name}: its reference {path}.atr marks no beats; choose a record with some")
     clean = Case(database, path.name, Strip.of(record), truth)
     return clean if level is None else mixed(clean, read_noise(folders, noise_kind(database)), level)
 

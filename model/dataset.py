@@ -33,6 +33,7 @@ from model.variants import (
     read_noise,
 )
 from model.words import FIELDS, RR
+from replay.folders import database_of
 from replay.framing import hold
 from stream.errors import RecordError
 
@@ -208,17 +209,17 @@ def passage(
         Its signal or its reference annotation cannot be read.
     """
     original = read_strip(folder / record)
-    rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
+    rng = np.random.default_rng([seed, *f"{database_of(folder)}/{record}/{kind}".encode()])
     reference = read(folder, record, annotator, original.rate_hz)
     if kind in COMPOSED:
         strip, reference = composed(original, reference, rng)
     else:
         noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
-        if noise is not None and (folder.name, record) in HELD_OUT_MIXES:
+        if noise is not None and (database_of(folder), record) in HELD_OUT_MIXES:
             noise = noise.without("em")
         strip = changed(original, kind, reference, noise, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
-    return hear(strip, reference, (folder.name, record, kind), original.rate_hz, beats)
+    return hear(strip, reference, (database_of(folder), record, kind), original.rate_hz, beats)
 
 
 def without_annotation(
@@ -235,13 +236,13 @@ def without_annotation(
         Its signal or what there is of a reference annotation cannot be read.
     """
     original = read_strip(folder / record)
-    rng = np.random.default_rng([seed, *f"{folder.name}/{record}/{kind}".encode()])
+    rng = np.random.default_rng([seed, *f"{database_of(folder)}/{record}/{kind}".encode()])
     noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
     found = listen(original)[0] if noise is not None else np.zeros(0, np.int64)
     strip = changed(original, kind, Annotations.of(found, "N" * len(found)), noise, rng)
     told = folder / f"{record}.{REFERENCE}"
     rhythms = read(folder, record, REFERENCE, original.rate_hz) if told.exists() else Annotations.of([], "")
-    return hear(strip, rhythms, (folder.name, record, kind), original.rate_hz)
+    return hear(strip, rhythms, (database_of(folder), record, kind), original.rate_hz)
 
 
 def hear(

@@ -17,6 +17,7 @@ from detector.jit import reached
 from model.dataset import Passage, is_annotated, passage, without_annotation
 from model.ec57 import Annotations
 from model.variants import CERTAIN, WITH_NOISE
+from replay.folders import database_of
 
 _ROOT: Final = Path(__file__).parents[1]
 _HEARS: Final = _ROOT / "model" / "dataset.py"  # hears a record and says it in words
@@ -39,7 +40,7 @@ def kept_passage(
     added = _files(noise_folder, "") if kind in WITH_NOISE else ""
     lot = "" if kind in CERTAIN else str(seed)
     stamp = f"{program()} {_files(folder, record)} {added} {lot}"
-    path = shelf / f"{folder.name}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
+    path = shelf / f"{database_of(folder)}-{record}-{kind}{'-oracle' if oracle else ''}.npz"
     if (found := _take(path, stamp)) is not None:
         return found
     made = _made(folder, record, kind, noise_folder, seed, oracle)

@@ -5,6 +5,40 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Final
+
+#: Short names of databases whose archives are named after their titles.
+_TITLES: Final = {
+    "mit-bih-arrhythmia-database": "mitdb",
+    "mit-bih-supraventricular-arrhythmia-database": "svdb",
+    "mit-bih-noise-stress-test-database": "nstdb",
+    "mit-bih-malignant-ventricular-ectopy-database": "vfdb",
+    "mit-bih-atrial-fibrillation-database": "afdb",
+    "mit-bih-normal-sinus-rhythm-database": "nsrdb",
+    "mit-bih-st-change-database": "stdb",
+    "cu-ventricular-tachyarrhythmia-database": "cudb",
+    "paf-prediction-challenge-database": "afpdb",
+    "long-term-af-database": "ltafdb",
+    "long-term-st-database": "ltstdb",
+    "european-st-t-database": "edb",
+    "sudden-cardiac-death-holter-database": "sddb",
+    "st-petersburg-incart-12-lead-arrhythmia-database": "incartdb",
+    "qt-database": "qtdb",
+    "lobachevsky-university-electrocardiography-database": "ludb",
+    "ptb-diagnostic-ecg-database": "ptbdb",
+}
+_VERSION: Final = re.compile(r"(?:^v?|-)\d+(?:\.\d+)+$")
+
+
+def database_of(folder: Path) -> str:
+    """The database that a folder of records is, also in PhysioNet's own layout and in its archives.
+
+    >>> [database_of(Path(p)) for p in ("data/mitdb", "files/mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0", "own")]
+    ['mitdb', 'mitdb', 'mitdb', 'own']
+    """
+    name = next((place.name for place in (folder, *folder.parents) if not _VERSION.fullmatch(place.name)), "")
+    short = _VERSION.sub("", name)
+    return _TITLES.get(short, short if short in _TITLES.values() else name)
 
 
 def files(folder: Path, ending: str) -> list[Path]:
@@ -43,11 +77,15 @@ def records(folder: Path, database: str | None = None) -> list[Path]:
     ----------
     folder : Path
     database : str, optional
-        Only those in folders of this name.
+        Only those in folders of this name, or that are this database by `database_of`.
     """
     headers = files(folder, ".hea")
     if database is not None:
-        headers = [h for h in headers if database in (folder.name, *h.relative_to(folder).parts[:-1])]
+        headers = [
+            header
+            for header in headers
+            if database in (folder.name, *header.relative_to(folder).parts[:-1], database_of(header.parent))
+        ]
         place = folder / database
         if not headers and place.is_symlink() and place.is_relative_to(folder):
             headers = files(place, ".hea")  # another link to the same folder comes first

@@ -118,7 +118,7 @@ def read_record(path: Path | str) -> Record:
 
 
 def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
-    """Names of all signals, and which of them are read: the first ECG leads that have samples in a format known."""
+    """Names of all signals, and which are read: the first ECG leads that have samples, known ones before others."""
     names, units = headers.signals(path, header)
     ecg = [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_ecg(n, u)]
     if not ecg:
@@ -133,7 +133,8 @@ def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
     if headers.is_empty(path, header):
         raise RecordError(f"record {path.name}: it has no samples; choose another record")
     stored = {i: headers.formats(header, i, names[i]) for i in ecg}
-    chosen = [i for i in ecg if stored[i] != {headers.NULL}][:MAX_LEADS]
+    chosen = [i for i in ecg if stored[i] != {headers.NULL}]
+    chosen = sorted(sorted(chosen, key=lambda i: leads.code(names[i]) == leads.UNSPECIFIED)[:MAX_LEADS])
     if not chosen:
         raise RecordError(
             f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0); "
@@ -360,7 +361,7 @@ def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
         direct = folder / (database or "") / wanted
         if (direct.parent / f"{direct.name}.hea").is_file():
             return direct
-        found = [p for p in folders.records(folder, database) if p.parts[-len(wanted.parts) :] == wanted.parts]
+        found = [p for p in folders.records(folder, database) if _is_called(p, wanted)]
         if len(found) > 1:
             places = ", ".join(p.relative_to(folder).as_posix() for p in found)
             raise RecordError(f"record {name} is in several databases ({places}); name one of these")
@@ -376,6 +377,13 @@ def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
     near = difflib.get_close_matches(wanted.name, known, n=5)
     hint = f"; similar are {', '.join(near)}" if near else ""
     raise RecordError(f"no record {name}{_in(data_dirs, database)}{hint}; {_advice(database)}")
+
+
+def _is_called(path: Path, wanted: Path) -> bool:
+    """Whether a record goes by this name: ``mitdb/100`` may lie in a folder of its version."""
+    if path.parts[-len(wanted.parts) :] == wanted.parts:
+        return True
+    return len(wanted.parts) == 2 and (folders.database_of(path.parent), path.name) == wanted.parts
 
 
 def _in(data_dirs: Sequence[Path], database: str | None) -> str:

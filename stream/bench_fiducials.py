@@ -14,7 +14,7 @@ from rich.table import Table
 from model import delineation_peer
 from model.delineation import READING, Found, Readings, follow
 from model.delineation_marks import DATABASES, LUDB, Database
-from model.delineation_score import both, cross_validate, nearer, shipped, table
+from model.delineation_score import FOLDS, both, cross_validate, nearer, shipped, table
 from replay.records import find_records, read_record
 from stream.errors import RecordError, SettingsError
 
@@ -123,7 +123,7 @@ def measure(
         advance()
     readings = {SHIPPED: _all(played.single)}
     constants: dict[str, Any] = {"shipped": shipped()}
-    if source is LUDB:
+    if source is LUDB and len(paths) >= 2 * FOLDS:  # else there are no other subjects to choose on
         readings[UNSEEN], constants["chosen"] = cross_validate(played.single)
     readings[PAIRED] = _all(played.paired)
     if delineate is not None:
@@ -174,6 +174,9 @@ TITLES: Final = {
 def show(console: Console, figures: dict[str, Any]) -> None:
     """Print the tables."""
     by_lead = UNSEEN if any(row["method"] == UNSEEN for row in figures["rows"]) else SHIPPED
+    if figures["database"] == LUDB.name and by_lead == SHIPPED:
+        few = f"{len(figures['records'])} records: too few to choose constants on some and judge them on others"
+        console.print(few, style="yellow", highlight=False)
     for name, title in TITLES.items():
         shown = Table(title=f"{figures['database']}, {title}: error in ms")
         for heading in ("method", "lead", "beats", "read %", "mean", "SD", "median", "≤ 20 ms %", "SD of subjects"):

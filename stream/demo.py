@@ -23,6 +23,7 @@ import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from replay.folders import database_of
 from stream import kafka, tail, topics
 from stream.board import STAGES, Board
 from stream.broker import Broker, free_port
@@ -94,7 +95,7 @@ def find_source(chosen: Path | None, beds: int) -> Source:
                 paths = {path.name: path for path in find_records([folder], None, database)}
                 order = [*(n for n in SHOWN_FIRST if n in paths), *(n for n in sorted(paths) if n not in SHOWN_FIRST)]
                 names = [str(paths[name]) for name in order[:beds]]
-                return Source(f"records of {paths[order[0]].parent.name}", tuple(names))
+                return Source(f"records of {database_of(paths[order[0]].parent)}", tuple(names))
     if chosen is not None:
         raise RecordError(f"no WFDB records in {chosen}; name another --data-dir, or none for scripted patients")
     scripts = sorted(

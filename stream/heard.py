@@ -7,7 +7,7 @@ that they do is part of every evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from model.codes import CLASSES
 from model.dataset import DS1, Passage, is_annotated, passage
 from model.ec57 import LEARNING_S, RecordScore, score_files
 from model.lstm import BothWords
+from replay.folders import database_of
+from replay.folders import records as folder_records
 from replay.records import find_records, read_record
 from stream import limits
 from stream.annotate import analyse
@@ -74,7 +76,11 @@ class Heard:
 
 
 def choose(
-    folders: Sequence[Path], names: Sequence[str], databases: Sequence[str], annotator: str = "atr"
+    folders: Sequence[Path],
+    names: Sequence[str],
+    databases: Sequence[str],
+    annotator: str = "atr",
+    remark: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """The records to judge, each with its reference.
 
@@ -83,9 +89,13 @@ def choose(
     folders : sequence of Path
         Data folders, best first.
     names : sequence of str
-        Records; without any, all annotated ones of the databases, of mitdb those of DS1.
+        Records; without any, all annotated ones of the databases.
     databases : sequence of str
-        Where to look; without any, `DATABASES` if no record is named.
+        Where to look; without any, and without names, what is there of `DATABASES`, of mitdb only DS1 if any of it is.
+    annotator : str
+        Suffix of the reference annotations.
+    remark : callable
+        Told which records are left out, and why.
 
     Raises
     ------
@@ -105,17 +115,37 @@ def choose(
                 )
         return _each_once(paths)
     paths = []
+    if not databases and not any(folder_records(folder, name) for folder in folders for name in DATABASES):
+        find_records(folders, None, DATABASES[0])  # says what to do
     for database in databases or DATABASES:
-        found = [p for p in find_records(folders, None, database) if p.with_name(f"{p.name}.{annotator}").is_file()]
-        if database == "mitdb":
-            found = [p for p in found if p.name in DS1]
-        if not found:
+        if not databases and not any(folder_records(folder, database) for folder in folders):
+            continue
+        there = find_records(folders, None, database)
+        found = [p for p in there if p.with_name(f"{p.name}.{annotator}").is_file()]
+        if not found and databases:
             raise RecordError(
                 f"no record of {database} has reference annotations (*.{annotator}); choose another --database, or "
                 f"another suffix with --reference-annotator"
             )
+        if bare := [p.name for p in there if p not in found]:
+            remark(f"{database}: {some_of(bare)} left out, without reference annotations (*.{annotator})")
+        developed = [p for p in found if p.name in DS1]
+        if database == "mitdb" and not databases and developed:
+            if other := [p.name for p in found if p not in developed]:
+                remark(f"mitdb: {some_of(other)} left out, not of DS1; name them, or say --database mitdb for all")
+            found = developed
         paths += found
+    if not paths:
+        raise RecordError(
+            f"no record of {' or '.join(DATABASES)} has reference annotations (*.{annotator}); choose a --database, or "
+            "another suffix with --reference-annotator"
+        )
     return _each_once(paths)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
 def _each_once(paths: Sequence[Path]) -> list[Path]:
@@ -128,10 +158,11 @@ def _each_once(paths: Sequence[Path]) -> list[Path]:
     """
     known: dict[tuple[str, str], Path] = {}
     for path in paths:
-        other = known.setdefault((path.parent.name, path.name), path)
+        database = database_of(path.parent)
+        other = known.setdefault((database, path.name), path)
         if other.resolve() != path.resolve():
             raise RecordError(
-                f"{other} and {path} are both called {path.parent.name}/{path.name}; evaluate them one after the other"
+                f"{other} and {path} are both called {database}/{path.name}; evaluate them one after the other"
             )
     return list(known.values())
 
@@ -152,7 +183,7 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: flo
             f"record {path.name} has no beat in its reference annotations {path}.{annotator}, so nothing can be judged"
         )
     said = analyse(record, ward)
-    folder = out / path.parent.name
+    folder = out / database_of(path.parent)
     found, oracle = (passage(path.parent, path.name, annotator=annotator, oracle=beats) for beats in (False, True))
     folder.mkdir(parents=True, exist_ok=True)
     write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
@@ -185,7 +216,7 @@ def hear_all(
 
 
 def _one(path: Path, *, ward: Ward, out: Path, annotator: str, start_s: float) -> Heard | str:
-    remove(out / path.parent.name, path.name)
+    remove(out / database_of(path.parent), path.name)
     try:
         return hear(path, out, ward, annotator, start_s)
     except TelebeatError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +75,16 @@ class Annotations:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def without(self, symbols: Collection[str]) -> Annotations:
+        """All but those of these symbols."""
+        left = [i for i, symbol in enumerate(self.symbols) if symbol not in symbols]
+        return Annotations.of(
+            self.samples[left],
+            [self.symbols[i] for i in left],
+            [self.subtypes[i] for i in left],
+            [self.notes[i] for i in left],
+        )
 
 
 class Periods:

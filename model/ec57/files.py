@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import wfdb
 
 from model.ec57.annotations import Annotations
@@ -48,7 +49,7 @@ def found_as(folder: Path, record: str, annotator: str) -> str | None:
 
 
 def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotations:
-    """The annotations in ``folder/record.annotator``.
+    """The annotations in ``folder/record.annotator``, in order of time whatever their order there.
 
     Raises
     ------
@@ -74,8 +75,10 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
         raise RecordError(
             f"{path}: written at {told_hz:.10g} Hz, the record has {rate_hz:.10g} Hz; write samples of the record"
         )
+    order = np.argsort(file.sample, kind="stable")
+    subtypes, symbols, notes = file.subtype[order].tolist(), file.symbol, file.aux_note
     try:
-        return Annotations.of(file.sample, file.symbol, file.subtype.tolist(), file.aux_note)
+        return Annotations.of(file.sample[order], [symbols[i] for i in order], subtypes, [notes[i] for i in order])
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
 

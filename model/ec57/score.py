@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.ec57.annotations import Annotations
+from model.ec57.annotations import CLASS_OF, Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Period, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
 from model.ec57.files import found_as, header, read
@@ -49,6 +49,8 @@ class RecordScore:
         Run by run.
     af, vf : EpisodeTable
         Episodes of atrial and of ventricular fibrillation.
+    rhythm_only : bool
+        The reference marks rhythms and no beat at all, as in vfdb: no beat is scored.
     """
 
     record: str
@@ -58,6 +60,7 @@ class RecordScore:
     supraventricular_runs: RunTable
     af: EpisodeTable
     vf: EpisodeTable
+    rhythm_only: bool = False
 
     def ratios(self) -> dict[str, Ratio]:
         """Every statistic that is a quotient, by name: ``qrs_se``, ``v_couplet_ppv``, ``af_duration_se`` ..."""
@@ -76,6 +79,7 @@ class RecordScore:
         return {
             "record": self.record,
             "missing": self.missing,
+            "rhythm_only": self.rhythm_only,
             **{k: {"percent": r.percent, "hits": r.hits, "total": r.total} for k, r in self.ratios().items()},
             "tp": beats.true_positives,
             "fn": beats.false_negatives,
@@ -107,18 +111,22 @@ def score(
     """Compare two annotators of one record; `test` None means that there is no file and all is missed.
 
     `af_rhythms` and `vf_rhythms` are how the notes of the rhythms begin that count as fibrillation in the comparison of
-    episodes; `[` to `]` is ventricular fibrillation always.
+    episodes; `[` to `]` is ventricular fibrillation always. Beats are scored only if the reference has any annotation
+    of one, or none of a rhythm either.
     """
     found = test if test is not None else Annotations.of([], [])
-    ours, theirs = events(reference), events(found)
+    rhythm_only = len(reference) > 0 and CLASS_OF.keys().isdisjoint(reference.symbols)
+    beats = found.without(CLASS_OF.keys()) if rhythm_only else found
+    ours, theirs = events(reference), events(beats)
     return RecordScore(
         record,
         test is None,
-        tabulate(pair(reference, found, period), rate_hz),
+        tabulate(pair(reference, beats, period), rate_hz),
         compare_events(ours, theirs, VENTRICULAR, period),
         compare_events(ours, theirs, SUPRAVENTRICULAR, period),
         atrial(reference, found, rate_hz, period, af_rhythms),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
+        rhythm_only,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream.commands.shared import DataDir, ModelFolder, progress
+from stream.commands.shared import WIDTH, DataDir, ModelFolder, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,8 @@ def annotate(
     if json_file is not None:
         outputs.file(json_file)
     console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
     done = []
     tell(console.print)
     with progress(console) as bar:

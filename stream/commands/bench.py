@@ -153,14 +153,23 @@ def _measure(
     quick: bool,
 ) -> Measured:
     """All detectors on all records, then their speed, with a progress bar."""
+    from functools import partial
+
     from model import bench
     from model.cases import cases as cases_of
     from model.peers import ready
+    from stream.errors import RecordError
 
     seconds, speed_budget_s = (QUICK_SPEED_S, QUICK_SPEED_BUDGET_S) if quick else (SPEED_S, SPEED_BUDGET_S)
     with progress(loud) as bar:
         task = bar.add_task("reading")
-        cases = {name: cases_of(folders, name, records, most) for name in names}
+        told = partial(bar.console.print, style="yellow", highlight=False)
+        cases = {name: cases_of(folders, name, records, most, told) for name in names}
+        have = {case.record for some in cases.values() for case in some}
+        if most is None and (lacking := [name for name in records or () if name.rsplit("/", 1)[-1] not in have]):
+            raise RecordError(
+                f"not among the records to measure on: {', '.join(lacking)}; correct or leave out the name"
+            )
         first = next(iter(cases.values()))
         bar.update(task, description="loading the peers")
         there, absent = ready(chosen, bench.lead_of(first[0].strip))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from replay.folders import database_of
 from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
@@ -89,7 +91,8 @@ def evaluate(
     chosen = _arms(arms) if ablations else []
     folders = data_dirs(data_dir)
     names = wanted(records, more)
-    paths = choose(folders, names, wanted(database), reference_annotator)
+    loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
+    paths = choose(folders, names, wanted(database), reference_annotator, partial(loud.print, style="yellow"))
     model = model or load().model_dir
     reader = Reader.load(model)
     for file in (out, json_file, csv_file):
@@ -100,7 +103,6 @@ def evaluate(
     for folder in (annotations, work, heard_dir):
         if folder is not None:
             outputs.folder(folder)
-    loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         paths, heard, failed = _hear(loud, paths, kept, model, reference_annotator, start_s, jobs)
@@ -108,7 +110,7 @@ def evaluate(
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
             "weights": reader.card.get("weights_blake2b", ""),
-            "databases": sorted({path.parent.name for path in paths}),
+            "databases": sorted({database_of(path.parent) for path in paths}),
             "hours": round(sum(one.seconds for one in heard) / 3600, 3),
             "from_s": start_s,
             "reference_annotator": reference_annotator,
@@ -183,7 +185,7 @@ def _hear(
     with progress(console) as bar:
         task = bar.add_task("listening", total=len(paths))
         for path, one in hear_all(paths, kept, model, annotator, start_s, jobs):
-            name = f"{path.parent.name}/{path.name}"
+            name = f"{database_of(path.parent)}/{path.name}"
             if isinstance(one, str):
                 failed[name] = one
                 bar.console.print(f"left out: {one}", style="yellow", soft_wrap=True)
@@ -232,7 +234,7 @@ def _ablate(
     settings = configured(TrainingConfig(), config)
     if paths is None:
         data = folder_of(data_dir, settings)
-        paths = [path for path in records_in(data, settings) if f"{path.parent.name}/{path.name}" not in failed]
+        paths = [path for path in records_in(data, settings) if f"{database_of(path.parent)}/{path.name}" not in failed]
     else:
         data = paths[0].parent.parent
         settings = dataclasses.replace(settings, unannotated=())  # none was named
@@ -275,7 +277,7 @@ def _ablate(
     about = {
         **found.about,
         "folds": parts,
-        "taught_on": [f"{path.parent.name}/{path.name}" for path in paths],  # annotated or not
+        "taught_on": [f"{database_of(path.parent)}/{path.name}" for path in paths],  # annotated or not
         "config": dataclasses.asdict(settings),
     }
     return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -73,7 +73,7 @@ def score(
     )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
-        _print_left_out(len(known), annotator, len(names), loud)
+        _print_left_out(known, names, test, annotator, reference_annotator, loud)
     for reason in failed.values():
         loud.print(f"not scored: {reason}", style="bold red")
     _print_remarks(result, test, annotator, start, loud)
@@ -96,6 +96,9 @@ def score(
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
+
+
+SPARSE: Final = 3  # false positives for each beat marked: no detector is so bad, so the reference is not whole
 
 
 def _scored(names: list[str], reference: Path, test: Path, **how: Any) -> tuple[Score, dict[str, str]]:
@@ -164,10 +167,26 @@ def _place(name: str, known: list[str]) -> str:
     return found[0] if found else name
 
 
-def _print_left_out(known: int, annotator: str, taken: int, loud: Console) -> None:
-    """Say how many records of the reference have no test file."""
-    if known > taken:
-        loud.print(f"{known - taken} of {known} records have no {annotator} file and are not scored (--all)")
+def _print_left_out(
+    known: list[str], names: list[str], test: Path, annotator: str, reference_annotator: str, loud: Console
+) -> None:
+    """Say how many records of the reference have no test file, and which test files have no reference."""
+    from model.ec57.files import found_as
+    from replay import folders
+
+    if len(known) > len(names):
+        loud.print(
+            f"{len(known) - len(names)} of {len(known)} records have no {annotator} file and are not scored (--all)"
+        )
+    ending = f".{annotator}"
+    there = [path.relative_to(test).as_posix().removesuffix(ending) for path in folders.files(test, ending)]
+    used = {found_as(test, name, annotator) for name in names}
+    if bare := [name for name in there if name not in used]:
+        loud.print(
+            f"{len(bare)} of {len(there)} {annotator} files have no {reference_annotator} file to be scored by: "
+            f"{', '.join(bare[:5])}{', ...' if len(bare) > 5 else ''}",
+            style="yellow",
+        )
 
 
 def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: Console) -> None:
@@ -184,6 +203,21 @@ def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: 
         if record.missing:
             file = test / f"{record.record}.{annotator}"
             loud.print(f"{record.record}: there is no {file}: all beats count as missed", style="bold red")
+        elif record.rhythm_only:
+            loud.print(
+                f"{record.record}: the reference marks rhythms and no beats, so only episodes are scored; is there "
+                "another --reference-annotator?",
+                style="yellow",
+            )
+        elif beats.true_positives > 0 and beats.false_positives > SPARSE * (
+            beats.true_positives + beats.false_negatives
+        ):
+            loud.print(
+                f"{record.record}: the reference marks {beats.true_positives + beats.false_negatives} beats, and "
+                f"{beats.false_positives} more were found: if it marks only a part of the record, score that part by "
+                "--from and --to",
+                style="yellow",
+            )
         elif beats.true_positives + beats.false_negatives == 0 and beats.false_positives:
             loud.print(
                 f"{record.record}: the reference marks no beats in what is scored: "

@@ -383,6 +383,28 @@ def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch:
     assert (out / "detector.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_record_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    write_database(tmp_path / "mitdb", 3)
+    (tmp_path / "mitdb" / "101.dat").unlink()
+    (tmp_path / "mitdb" / "102.atr").unlink()
+    told: list[str] = []
+    found = records.cases([tmp_path], "mitdb", None, None, told.append)
+    assert [case.record for case in found] == ["100"]
+    assert len(told) == 2
+    assert told[0] == "mitdb: without reference annotations (*.atr), left out: 102"
+    assert "101" in told[1]
+    with pytest.raises(RecordError, match="101"):
+        records.cases([tmp_path], "mitdb", None, None)
+
+
+def test_a_record_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    write_database(tmp_path / "mitdb", 2)
+    arguments = ["bench", "detector", "--data-dir", str(tmp_path), "--databases", "mitdb", "--records", "100,999"]
+    ended = CliRunner().invoke(app, [*arguments, "--peers", "none", "--out", str(tmp_path / "out")])
+    assert isinstance(ended.exception, RecordError)
+    assert "999" in str(ended.exception)
+
+
 def test_records_that_are_not_there_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     write_database(tmp_path / "mitdb", 1)
     with pytest.raises(RecordError, match="--databases"):

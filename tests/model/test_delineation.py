@@ -220,22 +220,31 @@ def write_database(folder: Path, records: int, suffixes: Sequence[str] = ("i", "
 
 
 def test_the_command_prints_tables_and_writes_json(tmp_path: Path) -> None:
-    write_database(tmp_path / "ludb", 6)
+    write_database(tmp_path / "ludb", 10)
     out = tmp_path / "out" / "figures.json"
     arguments = ["bench", "fiducials", "--data-dir", str(tmp_path), "--no-peer", "--json", str(out)]
     ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert ended.exit_code == 0
     assert "T end, CSE tolerance SD 30.6 ms" in ended.stdout
     figures = json.loads(out.read_text(encoding="utf-8"))
-    assert figures["records"] == ["1", "2", "3", "4", "5", "6"]
+    assert figures["records"] == [str(number) for number in range(1, 11)]
     gross = {(r["method"], r["measurement"]): r for r in figures["rows"] if r["lead"] == "all"}
     assert {m for m, _ in gross} == {bench.SHIPPED, bench.UNSEEN, bench.PAIRED, bench.BOTH}
     for name, tolerance in score.TOLERANCE_MS.items():
         assert gross[bench.SHIPPED, name]["tolerance_sd"] == tolerance
-        assert gross[bench.SHIPPED, name]["subjects"] == 6
+        assert gross[bench.SHIPPED, name]["subjects"] == 10
     assert figures["delay_ms"]["qrs_p_st"]["median"] == 300.0
     assert figures["delay_ms"]["t_end"]["median"] == 600.0
     assert figures["peer"] is None
+
+
+def test_constants_are_not_chosen_where_there_is_nobody_to_choose_them_on(tmp_path: Path) -> None:
+    write_database(tmp_path / "ludb", 2)
+    arguments = ["bench", "fiducials", "--data-dir", str(tmp_path), "--no-peer", "--records", "1"]
+    ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0
+    assert "too few to choose constants" in ended.stdout
+    assert bench.UNSEEN not in ended.stdout
 
 
 def test_a_folder_without_marks_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

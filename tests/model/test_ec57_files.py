@@ -270,8 +270,45 @@ def test_the_command_says_why_nothing_is_scored(folders: tuple[Path, Path]) -> N
 
 
 def test_the_command_says_that_a_reference_marks_no_beats(folders: tuple[Path, Path]) -> None:
-    write(folders[0], "b", "atr", f"{301 * RATE}+(N")
+    write(folders[0], "b", "atr", f"{RATE}N {301 * RATE}+(N")
     assert "b: the reference marks no beats in what is scored: all 2 found count as false\n" in run(*folders)[1]
+
+
+def test_a_reference_of_rhythms_only_judges_no_beat(folders: tuple[Path, Path]) -> None:
+    """As in vfdb: else every beat found would be a false one, in the sum over all records, too."""
+    whole = list(csv.DictReader(io.StringIO(run(*folders, "--csv", "--records", "a")[0])))
+    write(folders[0], "b", "atr", f"{301 * RATE}+(N")
+    out, err = run(*folders, "--csv", "--records", "a,b")
+    assert "b: the reference marks rhythms and no beats, so only episodes are scored" in err
+    rows = {row["record"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert (rows["b"]["tp"], rows["b"]["fp"], rows["b"]["qrs_ppv"]) == ("0", "0", "")
+    counted = ("tp", "fn", "fp", "qrs_se", "qrs_ppv", "v_couplet_se")
+    assert [rows["gross"][name] for name in counted] == [whole[0][name] for name in counted]
+
+
+def test_annotations_in_any_order_are_read_in_order_of_time(tmp_path: Path) -> None:
+    """Each says by how much it is later than the one before; a skip may be negative."""
+
+    def skip(samples: int) -> bytes:
+        high, low = (samples >> 16) & 0xFFFF, samples & 0xFFFF
+        return (59 << 10).to_bytes(2, "little") + high.to_bytes(2, "little") + low.to_bytes(2, "little")
+
+    normal, ventricular = ((code << 10).to_bytes(2, "little") for code in (1, 5))
+    (tmp_path / "a.hea").write_text(f"a 1 {RATE} {LENGTH}\na.dat 212 200\n")
+    (tmp_path / "a.atr").write_bytes(skip(900) + normal + skip(-600) + ventricular + b"\0\0")
+    told = read(tmp_path, "a", "atr", RATE)
+    assert (told.samples.tolist(), told.symbols) == ([300, 900], ("V", "N"))
+
+
+def test_test_files_without_a_reference_are_named(folders: tuple[Path, Path]) -> None:
+    write(folders[1], "nobody", "tb", f"{301 * RATE}N")
+    assert "have no atr file to be scored by: nobody" in run(*folders)[1]
+
+
+def test_a_reference_of_a_part_of_the_record_is_suspected(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "b", "atr", f"{301 * RATE}N")
+    write(folders[1], "b", "tb", " ".join(f"{(301 + i) * RATE}N" for i in range(9)))
+    assert "b: the reference marks 1 beats, and 8 more were found" in run(*folders)[1]
 
 
 @pytest.mark.parametrize("options", [["--all"], ["--records", "a,b", "--records", "c"], ["--records", "a b c"]])

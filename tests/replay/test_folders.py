@@ -70,3 +70,20 @@ def test_only_what_has_the_ending_is_a_file_of_it(data: Path) -> None:
     (data / "svdb/800.head").touch()
     assert [path.name for path in folders.files(data / "svdb", ".hea")] == ["800.hea", "801.hea"]
     assert folders.files(data / "none", ".hea") == []
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["files/mitdb/1.0.0", "mitdb-1.0.0", "mit-bih-arrhythmia-database-1.0.0", "mitdb", "physionet.org/mitdb/v1.0"],
+)
+def test_a_database_is_known_in_whatever_layout_it_came(tmp_path: Path, folder: str) -> None:
+    """Whether a heart was taught hangs on its database's name."""
+    place = made(tmp_path / folder, "100", "101")
+    assert folders.database_of(place) == "mitdb"
+    assert find_records([tmp_path], database="mitdb") == [place / "100", place / "101"]
+    assert find_records([tmp_path], ["mitdb/100"]) == [place / "100"]
+
+
+def test_a_folder_of_ones_own_keeps_its_name(tmp_path: Path) -> None:
+    for name in ("study-2.1", "own", "mitdb2"):
+        assert folders.database_of(tmp_path / name) == name

@@ -132,6 +132,15 @@ def test_twelve_leads_of_fifteen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(record.samples[0], np.arange(12))
 
 
+def test_a_lead_with_a_name_is_not_lost_behind_fifteen_without(tmp_path: Path) -> None:
+    names = [*(f"ECG{i}" for i in range(14)), "MLII"]
+    digital = np.arange(15)[None, :].repeat(500, axis=0)
+    path = write(tmp_path, "r", digital, sig_name=names, units=["mV"] * 15, fmt=["16"] * 15, adc_gain=[200.0] * 15)
+    record = read_record(path)
+    assert record.leads[-1] == "MDC_ECG_LEAD_II"
+    assert [int(column[0]) for column in record.samples.T] == [*range(11), 14]
+
+
 def test_only_the_ecg_of_a_polygraph(tmp_path: Path) -> None:
     digital = np.arange(4)[None, :].repeat(500, axis=0)
     path = write(tmp_path, "r", digital, sig_name=["ABP", "II", "RESP", "V"], units=["mmHg", "mV", "mV", "mV"])
