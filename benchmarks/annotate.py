@@ -22,10 +22,11 @@ from typing import Any, Final
 
 from benchmarks import parts
 from model.dataset import DS1
+from model.reader import Reader
 from replay.records import find_records
 from stream.errors import ProcessError, TelebeatError
 from stream.processes import TELEBEAT
-from stream.settings import data_dirs
+from stream.settings import data_dirs, load
 
 STATISTICS: Final = ("qrs_se", "qrs_ppv", "veb_se", "veb_ppv", "sveb_se", "sveb_ppv")
 PERIODS: Final = {"full": "0", "from 5:00": "5:00"}
@@ -80,7 +81,8 @@ def score(reference: Path, out: Path) -> dict[str, dict[str, dict[str, float | N
 def measure(runs: int, data_dir: Path | None, folder: Path) -> dict[str, Any]:
     """A run to warm up, `runs` that count, and the score of the last."""
     paths = find_records(data_dirs(data_dir), list(DS1), "mitdb")
-    figures: dict[str, Any] = {"machine": parts.machine(), "runs": runs}
+    weights = Reader.load(load().model_dir).card["weights_blake2b"]
+    figures: dict[str, Any] = {"machine": parts.machine(), "weights_blake2b": weights, "runs": runs}
     run(paths, folder)
     done = [run(paths, folder) for _ in range(runs)]
     signal_s = done[0]["signal_h"] * 3600

@@ -14,8 +14,9 @@ in his fold. Noise counts less than clean signal, so that it decides only where 
 
 Fitting from nothing ends in one hollow or another. The package's weights have come by several runs with ``--more`` as
 measures, units and records were added: the last ones from what was remembered on, then with electrodes placed anew,
-then with wide beats amid moving electrodes, and then, as `--more 2`, with beats that are others from one to the next.
-What `--more` writes lies between the weights it began with and those it came to: that errs less in noise than either.
+then with wide beats amid moving electrodes, and then, as `--more 2`, with beats whose shape changes abruptly and for
+good. What `--more` writes lies between the weights it began with and those it came to: that errs less in noise than
+either.
 
 What else it is fitted to, and why, says `benchmarks.qrs_runs`.
 """

@@ -47,22 +47,26 @@ def spread_text(named: dict[str, float]) -> str:
     return f"{named['median']:g} ({named['min']:g} to {named['max']:g})"
 
 
+def _git(*words: str) -> str:
+    """What git says of the checkout; nothing where there is no git or no checkout."""
+    with contextlib.suppress(OSError):
+        told = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return told.stdout.strip() if told.returncode == 0 else ""
+    return ""
+
+
 def machine() -> dict[str, Any]:
     """When, of which state of the code, on what, and how busy it was before."""
     model = ""
     with contextlib.suppress(OSError):
         found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         model = found[1] if found else ""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--exclude=*", "--dirty", "--abbrev=10"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    commit = _git("rev-parse", "--short=10", "HEAD")
+    if commit and _git("status", "--porcelain", "--", ".", ":!benchmarks/results"):  # which the benchmarks write
+        commit += "-dirty"
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip() or None,
+        "commit": commit or None,
         "cpu": model or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),

@@ -62,7 +62,7 @@ STOPS_S: Final = (4.0, 25.0)  # how long: from 18 s on what beats looked like no
 ELSEWHERE: Final = 0.3  # share of them after which the electrodes lie elsewhere: ...
 LOG_RESIZED: Final = (-1.2, 0.7)  # ... log of how many times as high beats are then, either way up
 HIGHEST_P_MV: Final = 0.25  # what is higher than a P wave may be a beat
-CHANGED: Final = "changed"  # and those whose beats are others from one to the next
+CHANGED: Final = "changed"  # and those whose beats change their shape abruptly and for good
 CHANGED_SEEDS: Final = 400
 FOCUS_BPM: Final = (25.0, 130.0)  # rates of another focus, ...
 FOCUS_MV: Final = (0.2, 1.2)  # its heights in one lead or the other, ...
@@ -274,7 +274,7 @@ def _other_focus(rng: np.random.Generator, lasts_s: float, rate: float) -> tuple
 
 
 def changed(folders: Sequence[Path]) -> Iterator[Run]:
-    """Beats that are others from one to the next: in quiet, and amid moving electrodes."""
+    """Beats whose shape changes abruptly and for good: in quiet, and amid moving electrodes."""
     added = backwards(folders)
     for turn, case in enumerate(cases(folders, REAL[0], None, None)):
         quiet = with_changes(case, CHANGED_SEEDS + turn)

@@ -13,7 +13,7 @@ from typing import Final
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
 from stream import outputs
-from stream.annotations import remove, shut_down, write_alerts, write_annotations
+from stream.annotations import remove, shut_down, write_alerts, write_annotations, write_beats
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
@@ -76,7 +76,7 @@ def analyse(record: Record, ward: Ward) -> Said:
     return said
 
 
-def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> Annotated:
+def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False, table: bool = False) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
     Files of these names from before are removed first, so that none is left where the record cannot be read.
@@ -91,6 +91,8 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> An
         Has no bed of the record's name.
     shutdown : bool
         Tell no beats where they are in doubt (`shut_down`); the alerts stay.
+    table : bool
+        Write ``OUT/NAME.beats.csv``, too.
 
     Raises
     ------
@@ -104,12 +106,21 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False) -> An
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
     write_annotations(out, record.name, record.rate_mhz / 1000, beats, said.revisions, marks)
     write_alerts(out, record.name, said.alerts)
+    if table:
+        write_beats(out, record.name, record.rate_mhz / 1000, beats, said.revisions)
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
     return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
 
 
 def annotate_all(
-    paths: Sequence[Path], out: Path, model: Path | None, limits: Limits, jobs: int, *, shutdown: bool = False
+    paths: Sequence[Path],
+    out: Path,
+    model: Path | None,
+    limits: Limits,
+    jobs: int,
+    *,
+    shutdown: bool = False,
+    table: bool = False,
 ) -> Iterator[Annotated]:
     """Run `annotate` over many records in `jobs` processes; a record that fails stops no other.
 
@@ -128,12 +139,12 @@ def annotate_all(
             "choose one database with --database, and a folder for each with --out"
         )
     outputs.folder(out)
-    yield from over_records(partial(_one, out=out, shutdown=shutdown), paths, model, limits, jobs)
+    yield from over_records(partial(_one, out=out, shutdown=shutdown, table=table), paths, model, limits, jobs)
 
 
-def _one(path: Path, *, ward: Ward, out: Path, shutdown: bool) -> Annotated:
+def _one(path: Path, *, ward: Ward, out: Path, shutdown: bool, table: bool) -> Annotated:
     try:
-        return annotate(path, out, ward, shutdown=shutdown)
+        return annotate(path, out, ward, shutdown=shutdown, table=table)
     except TelebeatError as error:
         return Annotated(path.name, 0.0, 0.0, 0, Counter(), str(error))
     except Exception as error:  # whatever one record does to the libraries below, the others are judged

@@ -6,6 +6,7 @@ bytes, because both put events into one order here.
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from stream.wire import VF_RHYTHM, Alert, Beat, Mark, Revision, encode_alert
 
 ANNOTATOR: Final = "tb"
 ALERTS: Final = "alerts.jsonl"
+BEATS: Final = "beats.csv"
+#: Columns of a table of beats: when, both words and how sure they are, the shape word, and when all that was known.
+COLUMNS: Final = (
+    *("sample", "time_s", "first", "first_probability", "last", "last_probability", "token"),
+    *("rr_ms", "found_ms", "known_ms", "last_known_ms"),
+)
 
 #: WFDB's symbols that stand at no beat: rhythm, quality, ST and T changes, comments, measurements, links.
 NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
@@ -35,8 +42,8 @@ _PLAIN: Final = "bed"  # what a file is called until it is in its place
 
 
 def remove(folder: Path, bed: str) -> None:
-    """Remove both files of a bed, where they are: what an earlier run said must not pass for what this one says."""
-    for suffix in (ANNOTATOR, ALERTS):
+    """Remove the files of a bed, where they are: what an earlier run said must not pass for what this one says."""
+    for suffix in (ANNOTATOR, ALERTS, BEATS):
         (folder / f"{bed}.{suffix}").unlink(missing_ok=True)
 
 
@@ -86,6 +93,30 @@ def write_annotations(
             )
             path.write_bytes((Path(aside) / f"{_PLAIN}.{ANNOTATOR}").read_bytes())
     except (OSError, ValueError) as error:
+        raise RecordError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def write_beats(folder: Path, bed: str, rate_hz: float, beats: Sequence[Beat], revisions: Iterable[Revision]) -> Path:
+    """Write ``FOLDER/BED.beats.csv``: a line a beat, columns `COLUMNS`; the last word is empty where none was said.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be written.
+    """
+    last = {revision.sample: revision for revision in revisions}
+    path = folder / f"{bed}.{BEATS}"
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for beat in beats:
+                word = last.get(beat.sample)
+                settled, known = ((word.label, word.probability), word.known_ms) if word is not None else (("", ""), "")
+                first = (beat.sample, round(beat.sample / rate_hz, 4), beat.label, beat.probability)
+                writer.writerow((*first, *settled, beat.token, beat.rr_ms, beat.found_ms, beat.known_ms, known))
+    except OSError as error:
         raise RecordError(f"cannot write {path}: {error}") from error
     return path
 

@@ -22,3 +22,13 @@ def test_examples_say_what_comes_out(name: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(name), extraglobs={})
     assert tried > 0
     assert failed == 0
+
+
+def test_the_example_of_the_readme_runs() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    first = lines.index("    import numpy as np")
+    last = next(i for i in range(first, len(lines)) if lines[i] and not lines[i].startswith("    "))
+    names: dict[str, object] = {}
+    exec("\n".join(line[4:] for line in lines[first:last]), names)
+    assert names["beats"] == []
+    assert len(names["epochs"]) == 10  # type: ignore[arg-type]

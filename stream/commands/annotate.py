@@ -30,6 +30,9 @@ def annotate(
     shutdown: Annotated[
         bool, typer.Option("--shutdown", help="Tell no beats where they are in doubt: EC57's shutdown.")
     ] = False,
+    table: Annotated[
+        bool, typer.Option("--beats", help="Also NAME.beats.csv: each beat with both words, probabilities and delays.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what became of each record here.")] = None,
 ) -> None:
     """Run the bedside analysis over WFDB records as fast as it can and write what it found.
@@ -61,7 +64,7 @@ def annotate(
     tell(console.print)
     with progress(console) as bar:
         task = bar.add_task("annotating", total=len(paths))
-        for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown):
+        for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown, table=table):
             done.append(result)
             bar.update(task, advance=1, description=result.name)
     _show(console, done, out)

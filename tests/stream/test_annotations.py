@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ from model.ec57 import Annotations, Period, pair, read, tabulate
 from model.ec57.annotations import beats as beats_of
 from model.reader import Reader
 from stream.annotate import annotate
-from stream.annotations import marks_of, shut_down, write_annotations
+from stream.annotations import COLUMNS, marks_of, remove, shut_down, write_annotations, write_beats
 from stream.limits import Limits
 from stream.ward import Ward
-from stream.wire import Beat, Mark
+from stream.wire import Beat, Mark, Revision
 from tests.detector.hearts import ecg
 
 
@@ -167,3 +168,17 @@ def test_a_record_is_annotated_with_beats_in_doubt_or_without(tmp_path: Path) ->
     assert silent.clear.qrs_se.percent == told.clear.qrs_se.percent
     assert silent.qrs_ppv.percent == told.clear.qrs_ppv.percent
     assert silent.missed_in_shutdown.hits >= 30
+
+
+def test_the_table_of_beats_says_what_is_published(tmp_path: Path) -> None:
+    first = Beat(360, "N", 0.9, 7, 0.0, 148.0, 300.0)
+    second = Beat(720, "V", 0.6, 8, 1000.0, 152.0, 300.0)
+    path = write_beats(tmp_path, "a", 360.0, [first, second], [Revision(360, "S", 0.7, 1300.0)])
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [row["time_s"] for row in rows] == ["1.0", "2.0"]
+    assert [(row["first"], row["last"], row["last_known_ms"]) for row in rows] == [("N", "S", "1300.0"), ("V", "", "")]
+    assert (rows[1]["token"], rows[1]["rr_ms"], rows[1]["first_probability"]) == ("8", "1000.0", "0.6")
+    remove(tmp_path, "a")
+    assert not path.exists()

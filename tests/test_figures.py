@@ -1,0 +1,130 @@
+"""Figures in the documents are those of the committed results, so that neither goes stale alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+WEIGHTS: str = json.loads((ROOT / "model/weights/telebeat.json").read_text(encoding="utf-8"))["weights_blake2b"]
+
+
+def result(name: str) -> Any:
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def rows(document: str, first: str) -> list[list[float]]:
+    """The numbers of each line of a document's tables that begins with a cell."""
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    found = [line.split("|")[2:] for line in lines if line.startswith(f"| {first} |")]
+    assert found, f"{document} has no line {first!r}"
+    return [[float(n) for cell in line for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", cell)] for line in found]
+
+
+def as_shown(shown: float, value: float) -> bool:
+    """Whether a figure is a value rounded to its own digits; a last 5 may go either way."""
+    digits = len(str(shown).partition(".")[2]) if shown != int(shown) else 0
+    return abs(shown - value) <= 0.5 * 10.0**-digits + 1e-6
+
+
+def agree(shown: list[float], values: list[float]) -> bool:
+    return len(shown) == len(values) and all(map(as_shown, shown, values))
+
+
+@pytest.mark.parametrize(
+    "name", ["noise_on_the_ward.json", "classes/handheld.json", "classes/lifelong.json", "annotate.json"]
+)
+def test_results_are_of_the_weights_that_ship(name: str) -> None:
+    assert result(name)["weights_blake2b"] == WEIGHTS
+
+
+@pytest.mark.parametrize("db", [24, 12, 6, 0, -6])
+def test_noise_as_the_detectors_page_has_it(db: int) -> None:
+    mix = result("noise_on_the_ward.json")["mixes"][f"noise-em{'-_'[db < 0]}{abs(db)}"]
+    pairs = [mix[f"{name}_{of}"] for name in ("clear", "silent") for of in ("se", "ppv")]
+    alarms = [mix["alarms"][f"ventricular_{name}"] for name in ("fibrillation", "tachycardia")]
+    (shown,) = rows("docs/detectors.md", str(db))
+    assert agree(shown, [mix["qrs_se"], mix["qrs_ppv"], mix["declared"], *pairs, *alarms])
+
+
+@pytest.mark.parametrize(
+    ("first", "name"),
+    [
+        ("both leads, the whole monitor (`python -m benchmarks.noise_on_the_ward`)", "qrs_f1"),
+        ("time declared noisy or in doubt, %", "declared"),
+        ("alarms of fibrillation", "ventricular_fibrillation"),
+        ("alarms of ventricular tachycardia", "ventricular_tachycardia"),
+        ("VEB +P, %", "veb_ppv"),
+        ("VEB Se, %", "veb_se"),
+    ],
+)
+def test_noise_as_the_page_of_figures_has_it(first: str, name: str) -> None:
+    mixes = result("noise_on_the_ward.json")["mixes"]
+    some = [mixes[f"noise-em{level}"] for level in ("-12", "-6", "-0", "_6")]
+    (shown,) = rows("docs/figures.md", first)
+    assert agree(shown, [mix[name] if name in mix else mix["alarms"][name] for mix in some])
+
+
+def cross_validated(word: str, database: str = "") -> list[float]:
+    """VEB Se and +P, SVEB Se and +P over the records of a database; all without."""
+    records = result("classes/cross_validation.json")[word]["records"]
+    counts = np.sum([table for name, table in records.items() if name.startswith(database)], axis=0)
+    n, s, v, o, x = 0, 1, 2, 5, 6  # rows of the table: reference; columns: test
+    veb = counts[v, v] / counts[v].sum(), counts[v, v] / counts[[n, s, v, o, x], v].sum()
+    sveb = counts[s, s] / counts[s].sum(), counts[s, s] / counts[[n, s, v, 3, o, x], s].sum()
+    return [100.0 * ratio for ratio in (*veb, *sveb)]
+
+
+@pytest.mark.parametrize(
+    ("document", "first", "word", "database"),
+    [
+        ("docs/model-card.md", "mitdb, 22 records", "last", "mitdb"),
+        ("docs/model-card.md", "svdb, 39 records", "last", "svdb"),
+        ("docs/figures.md", "those of mitdb alone", "last", "mitdb"),
+        ("docs/figures.md", "the 61 with electrodes moved half of the time", "moved", ""),
+    ],
+)
+def test_the_cross_validation(document: str, first: str, word: str, database: str) -> None:
+    (shown,) = rows(document, first)
+    assert agree(shown[:4], cross_validated(word, database))
+
+
+def test_the_cross_validation_with_its_spread() -> None:
+    told = result("classes/cross_validation.json")
+    for word, first in (
+        ("last", "**all 61, last word**"),
+        ("first", "all 61, first word"),
+        ("moved", "all 61, electrodes moved, last word"),
+    ):
+        (shown,) = rows("docs/model-card.md", first)
+        pairs = zip(told[word]["gross"].values(), told[word]["spread"].values(), strict=True)
+        assert agree(shown, [number for pair in pairs for number in pair])
+    for first, part in (("VEB in hearts the network never saw: of mitdb; of mitdb and svdb", 0), ("SVEB likewise", 2)):
+        (shown,) = rows("README.md", first)
+        assert agree(shown[:4], [cross_validated("last", of)[part + k] for of in ("mitdb", "") for k in (0, 1)])
+
+
+def accuracy(detector: str, database: str) -> list[float]:
+    with (RESULTS / "detector/accuracy.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (
+            row
+            for row in csv.DictReader(file)
+            if (row["detector"], row["database"], row["period"]) == (detector, database, "from 5:00")
+        )
+    return [float(row[name]) for name in ("se", "ppv", "f1")]
+
+
+def test_r_peaks() -> None:
+    both, one = "telebeat, all leads", "telebeat"
+    assert agree(rows("docs/figures.md", "the same, detector alone")[0], accuracy(both, "mitdb"))
+    assert agree(rows("docs/figures.md", "the same, lead 0 alone, detector alone")[0], accuracy(one, "mitdb"))
+    mixes = [f"noise-em{level}" for level in ("-12", "-6", "-0", "_6")]
+    for first, detector in (("both leads, detector alone", both), ("lead 0, detector alone", one)):
+        assert agree(rows("docs/figures.md", first)[0], [accuracy(detector, mix)[2] for mix in mixes])
