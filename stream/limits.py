@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from detector.types import RATE
 from stream.errors import SettingsError
-from stream.settings import load_as
+from stream.settings import load_as, variables
 
 PREFIX: Final = "TELEBEAT_LIMIT_"
 
@@ -63,8 +63,7 @@ def load() -> Limits:
         seem to hold.
     """
     known = {PREFIX + name.upper() for name in Limits.model_fields}
-    given = {*EnvSettingsSource(Limits).env_vars, *DotEnvSettingsSource(Limits).env_vars}
-    for name in sorted(text.upper() for text in given):
+    for name in sorted(variables(Limits)):
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1) or sorted(known)
             raise SettingsError(f"{name} is no limit: did you mean {' or '.join(near)}?")

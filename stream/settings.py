@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from stream.errors import SettingsError
 
 S = TypeVar("S", bound=BaseSettings)
+
+MISSPELT: Final = 0.9  # likeness of names, as difflib has it, from which one was meant for the other: a letter or two
 
 
 class KafkaSettings(BaseSettings):
@@ -62,18 +65,28 @@ def load_kafka(**given: Any) -> KafkaSettings:
     return load_as(KafkaSettings, given)
 
 
+def variables(kind: type[BaseSettings]) -> set[str]:
+    """Names of all variables there are, in capitals, of the environment and of the file of settings."""
+    return {name.upper() for source in (EnvSettingsSource, DotEnvSettingsSource) for name in source(kind).env_vars}
+
+
 def load_as(kind: type[S], given: Mapping[str, Any]) -> S:
     """Settings of any kind.
 
     Raises
     ------
     SettingsError
-        If a variable has a value that it cannot have; it names each.
+        If a variable has a value that it cannot have; it names each. Or if one is nearly called like a setting: what
+        was misspelt must not seem to hold. Others of the prefix may be anybody's: an orchestrator sets TELEBEAT_PORT.
     """
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    for name in sorted(variables(kind) - known):
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT):
+            raise SettingsError(f"{name} is no setting: did you mean {near[0]}?")
     try:
         return kind(**given)
     except ValidationError as error:
-        prefix = str(kind.model_config.get("env_prefix", ""))
         lines = (f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError("wrong setting: " + "; ".join(lines)) from None
 

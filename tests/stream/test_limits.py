@@ -12,6 +12,8 @@ from detector.types import RATE
 from stream import limits
 from stream.cli import app
 from stream.errors import SettingsError
+from stream.settings import load as load_settings
+from stream.settings import load_kafka
 from stream.ward import Ward
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "alarms.md"
@@ -73,3 +75,26 @@ def test_the_monitor_logs_what_is_not_a_default(monkeypatch: pytest.MonkeyPatch)
     told = {"event": "alarm limits that are not the defaults", "log_level": "info", "asystole_s": 5.0}
     assert told in lines
     assert wards[0]._limits["asystole"] == 5 * RATE
+
+
+@pytest.mark.parametrize("name", ["TELEBEAT_SILENT_AFTER", "TELEBEAT_CHEKPOINT_S", "TELEBEAT_KAFKA_BOOTSTRAPS"])
+def test_a_misspelt_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "5")
+    load = load_kafka if "KAFKA" in name else load_settings
+    with pytest.raises(SettingsError, match=f"{name} is no setting: did you mean TELEBEAT_"):
+        load()
+
+
+def test_what_an_orchestrator_sets_is_no_misspelt_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Kubernetes does for a service called telebeat."""
+    for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_9464_TCP", "PORT_9464_TCP_ADDR", "SERVICE_PORT_HTTP"):
+        monkeypatch.setenv(f"TELEBEAT_{name}", "tcp://10.0.0.1:9464")
+    assert load_settings().http_port == 9464
+    assert load_kafka().group == "telebeat"
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "0", "301"])
+def test_silence_has_a_limit_that_can_be_reached(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEBEAT_SILENT_AFTER_S", value)
+    with pytest.raises(SettingsError, match="TELEBEAT_SILENT_AFTER_S"):
+        load_settings()
