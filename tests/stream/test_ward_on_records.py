@@ -22,6 +22,7 @@ from model.lstm import read_words
 from model.reader import spell
 from model.strip import Strip
 from model.words import FIELDS, RR
+from replay import script
 from replay.framing import held
 from replay.records import Record, find_records, read_record
 from stream.collector import Output
@@ -62,6 +63,12 @@ STRETCHES: Final = (
     Stretch("cpsc2021", "data_101_6", 25, 60, "AF begins; supraventricular runs"),
     Stretch("afpdb", "p42", 100, 60, "saturated on both leads, then asystole and bradycardia"),
 )
+#: The same of scripted patients, which need no records.
+SCRIPTED: Final = (
+    Stretch("scripts", "arrest", 30, 75, "R on T, tachycardia, fibrillation, fine fibrillation, asystole"),
+    Stretch("scripts", "vt", 60, 70, "a triplet, a salvo, R on T, a tachycardia that ends"),
+    Stretch("scripts", "restless", 0, 60, "noise of all kinds"),
+)
 #: For what training hears: a beat is searched for and its lead changes before it is found.
 SEARCHED: Final = (
     Stretch("cudb", "cu30", 0, 80, "a lead off between an R peak and its decision"),
@@ -77,7 +84,7 @@ MOST: Final = 60  # strips of a source that are asked for silence
 
 each = pytest.mark.parametrize(
     "stretch",
-    [pytest.param(stretch, marks=pytest.mark.data) for stretch in STRETCHES],
+    [*SCRIPTED, *(pytest.param(stretch, marks=pytest.mark.data) for stretch in STRETCHES)],
     ids=lambda s: f"{s.database}-{s.record}",
 )
 
@@ -85,7 +92,10 @@ each = pytest.mark.parametrize(
 @functools.cache
 def recorded(stretch: Stretch) -> Record:
     try:
-        record = read_record(find_records(data_dirs(), [stretch.record], stretch.database)[0])
+        if stretch.database == "scripts":
+            record = script.load(stretch.record).record
+        else:
+            record = read_record(find_records(data_dirs(), [stretch.record], stretch.database)[0])
     except RecordError:
         pytest.skip(f"no record {stretch.record} of {stretch.database} in any data folder")
     first = stretch.first_s * record.rate_mhz // 1000
@@ -236,7 +246,7 @@ def test_what_is_known_is_said_at_once(stretch: Stretch) -> None:
 
 
 @each
-def test_the_work_of_a_call_is_bounded(stretch: Stretch) -> None:
+def test_the_queues_hold_whatever_comes(stretch: Stretch) -> None:
     """However many frames come at once, the queues hold what they are made for and nothing is lost."""
     ward = Ward(reader())
     frames = framed(recorded(stretch), 997)
@@ -291,8 +301,11 @@ def tenths(sample: int, hz: float) -> int:
     return int(sample / hz * 10)
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("stretch", [*STRETCHES, *SEARCHED], ids=lambda s: f"{s.database}-{s.record}-{s.first_s}")
+@pytest.mark.parametrize(
+    "stretch",
+    [*SCRIPTED, *(pytest.param(stretch, marks=pytest.mark.data) for stretch in (*STRETCHES, *SEARCHED))],
+    ids=lambda s: f"{s.database}-{s.record}-{s.first_s}",
+)
 def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     """The sentences that train, read by the network, give the bedside's beats, classes and probabilities."""
     record = recorded(stretch)
