@@ -128,3 +128,29 @@ def test_r_peaks() -> None:
     mixes = [f"noise-em{level}" for level in ("-12", "-6", "-0", "_6")]
     for first, detector in (("both leads, detector alone", both), ("lead 0, detector alone", one)):
         assert agree(rows("docs/figures.md", first)[0], [accuracy(detector, mix)[2] for mix in mixes])
+
+
+def test_what_each_part_is_worth() -> None:
+    with (RESULTS / "classes/comparison.csv").open(encoding="utf-8", newline="") as file:
+        lines = {(row["how"] == "same weights", row["name"]): row for row in csv.DictReader(file)}
+    for first, name in (
+        ("**the whole language**", "whole"),
+        ("trained on annotated hearts only", "annotated"),
+        ("no shape words", "no-text"),
+        ("no word that speaks of time", "no-rr"),
+        ("RR and template rules", "rules"),
+        ("gradient boosting on the measurements", "boosting"),
+    ):
+        row = lines[False, name]
+        pairs = [[row[part], row[f"{part}_sd"]] for part in ("veb_se", "veb_ppv", "sveb_se", "sveb_ppv")]
+        told = [*pairs[0], *pairs[1], row["veb_f1"], *pairs[2], *pairs[3], row["sveb_f1"], row["accuracy"], row["ece"]]
+        (shown,) = rows("docs/model-card.md", first)
+        assert agree(shown, [float(number) for number in told])
+    for first, name in (
+        ("as they are", "as it is"),
+        ("without RR words", "no RR words"),
+        ("without state", "no state"),
+    ):
+        row = lines[True, name]
+        (shown,) = rows("docs/model-card.md", first)
+        assert agree(shown, [float(row["veb_f1"]), float(row["sveb_f1"])])
