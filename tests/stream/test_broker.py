@@ -385,7 +385,7 @@ def test_no_network_at_first_is_a_clear_error(tmp_path: Path, monkeypatch: pytes
 def test_a_missing_extra_names_the_command(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEBEAT_CACHE_DIR", str(tmp_path))
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ExtraError, match=rf"needs {package}: run `pip install 'telebeat\[demo\]'"):
+    with pytest.raises(ExtraError, match=rf"needs {package}: run `pip install '\.\[demo\]'"):
         install()
 
 

@@ -17,7 +17,7 @@ def test_what_is_there_is_passed_over() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ExtraError, match=r"^training needs sklearn: run `pip install 'telebeat\[train\]'`$"):
+    with pytest.raises(ExtraError, match=r"^training needs sklearn: run `pip install '\.\[train\]'` in the checkout$"):
         need("training", "json", "sklearn", extra="train")
 
 
