@@ -27,7 +27,7 @@ _TITLES: Final = {
     "lobachevsky-university-electrocardiography-database": "ludb",
     "ptb-diagnostic-ecg-database": "ptbdb",
 }
-_VERSION: Final = re.compile(r"(?:^v?|-)\d+(?:\.\d+)+$")
+_VERSION: Final = re.compile(r"(?:^v?|-)\d+\.\d+\.\d+$")  # as PhysioNet has them
 
 
 def database_of(folder: Path) -> str:
@@ -36,9 +36,29 @@ def database_of(folder: Path) -> str:
     >>> [database_of(Path(p)) for p in ("data/mitdb", "files/mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0", "own")]
     ['mitdb', 'mitdb', 'mitdb', 'own']
     """
-    name = next((place.name for place in (folder, *folder.parents) if not _VERSION.fullmatch(place.name)), "")
-    short = _VERSION.sub("", name)
-    return _TITLES.get(short, short if short in _TITLES.values() else name)
+    place = folder.absolute()  # links keep their names
+    if place.name == "files" and _VERSION.fullmatch(place.parent.name):
+        place = place.parent
+    if _VERSION.fullmatch(place.name) and place.parent.name:
+        place = place.parent
+    short = _VERSION.sub("", place.name)
+    return _TITLES.get(short, short if short in _TITLES.values() else place.name)
+
+
+def place_of(data: Path, database: str) -> Path:
+    """The folder of a database's records below a data folder; what it would usually be where there are none."""
+    direct = data / database
+    if any(direct.glob("*.hea")) or not (found := records(data, database)):
+        return direct
+    return found[0].parent
+
+
+def above(folder: Path) -> Path:
+    """The data folder that a database's folder lies in."""
+    place = folder.absolute()
+    while place.parent != place and database_of(place.parent) == database_of(folder):
+        place = place.parent
+    return place.parent
 
 
 def files(folder: Path, ending: str) -> list[Path]:

@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Coroutine, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiokafka.errors
 import msgspec
@@ -30,10 +30,10 @@ from aiokafka import TopicPartition
 from stream import kafka, snapshots, topics, wire
 from stream.errors import KafkaError, SnapshotError, TelebeatError
 from stream.metrics import Metrics
-from stream.protocols import Analysis, Said
+from stream.protocols import Analysis
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import Kept, Ledger, Rota, Snapshot, Stored
+from stream.snapshots import Kept, Ledger, Restored, Rota, Snapshot, Stored
 from stream.wire import Alert, Rule
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
@@ -41,24 +41,6 @@ AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
 READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
 
 log = structlog.get_logger()
-
-
-class Restored(NamedTuple):
-    """What is left to say after partitions have been taken over.
-
-    Attributes
-    ----------
-    silent : list of (str, int)
-        Beds whose silence was decided but perhaps not announced before a crash, and the moment, µs since the epoch.
-    orphans : list of (int, Alert)
-        Alerts, now cleared, that stood at beds which begin anew, and their partitions.
-    begun : list of Said
-        Of these beds, once they are cleared.
-    """
-
-    silent: list[tuple[str, int]]
-    orphans: list[tuple[int, Alert]]
-    begun: list[Said]
 
 
 class Checkpoints:
@@ -106,15 +88,16 @@ class Checkpoints:
         self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
+        self._moved: dict[str, set[int]] = {}  # bed -> partitions it was on, until a snapshot on its new one is durable
         self.ledgers: dict[int, Ledger] = {}
         self.homes: dict[str, int] = {}  # bed -> partition
 
     def admits(self, partition: int, bed: str, offset: int) -> bool:
         """Whether this frame of a bed is new to its state; from now on the bed is saved with the others."""
         if (home := self.homes.get(bed, partition)) != partition:
-            log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, partition=partition)
-            if home in self.ledgers:
-                self.ledgers[home].lost(bed)
+            if bed not in self._moved:
+                log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, to=partition)
+            self._moved.setdefault(bed, set()).add(home)
         self.homes[bed] = partition
         return self.ledgers[partition].admits(bed, offset)
 
@@ -160,12 +143,9 @@ class Checkpoints:
         kept = await self._read_state(partitions, places)
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
-        good = {
-            tp.partition: snapshots.newest(s for s in kept[tp.partition].stored if s.snapshot.offset <= end[tp])
-            for tp in frames
-        }
+        good = {tp.partition: kept[tp.partition].within(end[tp]) for tp in frames}
         latest = {p: snapshots.newest(some.stored) for p, some in kept.items()}
-        snapshots.settle_homes(good)
+        left = [*snapshots.settle_homes(good), *(one for some in kept.values() for one in some.removed.values())]
         for tp in frames:
             homes = good[tp.partition]
             elsewhere = {bed for p, beds in good.items() if p != tp.partition for bed in beds}
@@ -181,6 +161,8 @@ class Checkpoints:
             self._consumer.seek(tp, position)
             self.ledgers[tp.partition] = Ledger(position, homes.values())
             log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(homes))
+        for snapshot in left:  # what stood there nobody knows any more, unless the bed's home does
+            restored.orphan(snapshot.partition, snapshot.standing, self._standing.get(snapshot.bed, {}))
         return restored
 
     def _take_over(self, bed: str, partition: int, snapshot: Snapshot, restored: Restored) -> bool:
@@ -206,8 +188,7 @@ class Checkpoints:
         """Nothing is known any more of what a bed's alerts hang on."""
         self._metrics.cold_starts.inc()
         log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=partition)
-        alerts = [wire.ended(message) for message in standing]
-        restored.orphans.extend((partition, alert) for alert in alerts if alert is not None)
+        restored.orphan(partition, standing)
 
     async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and metadata the group has committed; offset 0 where it has none."""
@@ -223,7 +204,7 @@ class Checkpoints:
     async def _read_state(self, partitions: set[int], places: dict[int, int]) -> dict[int, Kept]:
         """What `ecg.state` keeps from these places on, by partition."""
         tps = [TopicPartition(self._state, p) for p in sorted(partitions)]
-        kept = {p: Kept([], set()) for p in partitions}
+        kept = {p: Kept([], set(), {}) for p in partitions}
         async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
             reader.assign(tps)
             begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
@@ -246,7 +227,7 @@ class Checkpoints:
                             log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
                             kept[tp.partition].unusable.add(bed)
                         else:
-                            kept[tp.partition].stored.append(Stored(snapshot, record.offset))
+                            kept[tp.partition].add(Stored(snapshot, record.offset))
         return kept
 
     # saving
@@ -334,6 +315,7 @@ class Checkpoints:
         self._ahead.clear()
         self._durable.clear()
         self._saved_at.clear()
+        self._moved.clear()
         self._metrics.oldest_snapshot.since(None)
 
     def _begin(self, copies: Sequence[Snapshot], writing: Coroutine[Any, Any, None]) -> None:
@@ -351,7 +333,8 @@ class Checkpoints:
     async def _write(self, copies: Sequence[Snapshot], now: float | None) -> None:
         """Steps 2 and 3 of the order above."""
         try:
-            await self._publisher.settled({copy.partition for copy in copies})
+            before = {partition for copy in copies for partition in self._moved.get(copy.bed, ())}
+            await self._publisher.settled({copy.partition for copy in copies} | before)
             for number, copy in enumerate(copies):
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)
@@ -359,6 +342,7 @@ class Checkpoints:
 
                 def saved(place: int, _: float, copy: Snapshot = copy, ledger: Ledger = ledger) -> None:
                     ledger.saved(copy.bed, copy.offset, place)
+                    self._settle(copy)
                     self._metrics.snapshots.inc()
                     if now is not None:
                         self._saved_at[copy.bed] = now
@@ -367,6 +351,13 @@ class Checkpoints:
                 await self._publisher.send(self._state, copy.bed.encode(), message, copy.partition, saved)
         finally:
             self._writing -= {copy.bed for copy in copies}
+
+    def _settle(self, copy: Snapshot) -> None:
+        """The bed's state is durable where it is at home: it holds back no partition it was on before."""
+        if self.homes.get(copy.bed) == copy.partition:
+            for partition in self._moved.pop(copy.bed, set()) - {copy.partition}:
+                if partition in self.ledgers:
+                    self.ledgers[partition].lost(copy.bed)
 
     async def _commit(self) -> None:
         """Step 4."""

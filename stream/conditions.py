@@ -20,7 +20,13 @@ EVIDENCE: Final = 3  # numbers that go with an alert; their names are in `stream
 HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
 HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
 CALM: Final = RATE  # ticks without a fault of the signal that end it, so that a loose contact is one alert
+LOOK_BACK: Final = 3 * RATE  # ticks that a lead's quality may need to see again that it is flat
 RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
+
+ASYSTOLE: Final = int(Rule.ASYSTOLE)
+UNMONITORED: Final = int(Rule.UNMONITORED)
+#: Rules of a lead's faults, in the order of its states from `detector.types.NOISY` on.
+FAULTS: Final = np.array([Rule.NOISY, Rule.SATURATED, Rule.FLAT_LINE, Rule.LEAD_OFF], np.int64)
 
 RULE = np.dtype(
     [
@@ -97,24 +103,36 @@ def begin(memory: Row, tick: int, sample: int) -> None:
 
 @kernel
 def restart(memory: Row, tick: int, sample: int) -> None:
-    """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are."""
+    """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are.
+
+    So does what ends them: of an asystole how high a beat is, or P waves would end it; of a lead's fault, and of the
+    want of any lead, for how long it has been there.
+    """
     for rule in range(RULES):
         memory.rule[rule].since = -1
     memory.n = 0
     memory.hidden = 0
     memory.hidden_last = tick - CALM
-    memory.hidden_run = 0
+    if memory.rule[UNMONITORED].active:
+        memory.hidden_last = tick
+    else:
+        memory.hidden_run = 0
+    for kind in range(len(FAULTS)):
+        if memory.rule[FAULTS[kind]].active:
+            memory.lead_last[kind] = tick + LOOK_BACK
+        else:
+            memory.lead_held[kind] = 0
+    if not memory.rule[ASYSTOLE].active:
+        memory.n_heights = 0
     memory.quiet = tick
     memory.quiet_sample = sample
     memory.from_beat = 0
     memory.doubtful = 0
-    memory.n_heights = 0
     memory.small = 0
     memory.since_quiet = 0
     memory.fast = 0
     memory.run_last = tick
     break_run(memory)
-    memory.lead_held[:] = 0
 
 
 @kernel

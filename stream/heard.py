@@ -119,6 +119,7 @@ def choose(
         find_records(folders, None, DATABASES[0])  # says what to do
     for database in databases or DATABASES:
         if not databases and not any(folder_records(folder, database) for folder in folders):
+            remark(f"{database}: not there, left out")
             continue
         there = find_records(folders, None, database)
         found = [p for p in there if p.with_name(f"{p.name}.{annotator}").is_file()]

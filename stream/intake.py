@@ -26,7 +26,7 @@ STALE_RESENT_S: Final = 30  # the same if they did not: longer than what any gat
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """A bed's place in its stream of frames, so that a version that cannot read its state still knows where it is.
 
-    The fields are those of an `INTAKE` row.
+    The fields are those of an `INTAKE` row. What is added comes last and has a default, or no older snapshot is read.
     """
 
     rate_mhz: int
@@ -100,9 +100,11 @@ def judge(intake: Any, frame: Frame) -> Verdict:
             and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["latest_us"]
         ):
             return _old(intake, frame)  # from before the change by its count and its clock: sent again
-        if other_rate or seen >= instants or (seen and abs(paused) > JUMP_US):
+        if other_rate or (seen and abs(paused) > JUMP_US):
             return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
-        stopped = paused if paused > JUMP_US else 0
+        if seen >= instants:
+            return Verdict((Event.DUPLICATE,), skip=instants)
+        stopped = paused if paused > JUMP_US or (paused < -JUMP_US and _is_long(frame, missing)) else 0
         return Verdict((Event.LEADS_CHANGED,), seen, missing, stopped, anew=True, counts_on=True)
     if first + instants <= expected:
         return _old(intake, frame)
@@ -111,7 +113,7 @@ def judge(intake: Any, frame: Frame) -> Verdict:
         if paused > JUMP_US:  # its count happens to be near: it was away, and counts from elsewhere
             return Verdict((Event.RESTART,), anew=True)
         return Verdict((Event.DUPLICATE,), skip=seen)
-    long = missing * 1000 > FILLED_S * frame.rate_mhz
+    long = _is_long(frame, missing)
     if paused > JUMP_US or (long and paused < -JUMP_US):
         # It stopped and went on. What lies between is as lost as in a gap. Nor is a count that leaps far ahead of the
         # clock a measure of time.
@@ -120,6 +122,10 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     if missing:
         return Verdict((Event.GAP,), missing=missing, anew=long, counts_on=long, clock=clock)
     return Verdict((Event.SEQUENCE,) if frame.seq != intake["seq"] + 1 else (), clock=clock)
+
+
+def _is_long(frame: Frame, missing: int) -> bool:
+    return missing * 1000 > FILLED_S * frame.rate_mhz
 
 
 def time_of(intake: Any, sample: int) -> int:

@@ -121,6 +121,15 @@ def _is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int
 
 
 @kernel
+def forget_heights(memory: Row) -> None:
+    """Nothing is known of how high the beats of other leads are, but no P wave in them ends an asystole either."""
+    memory.n_heights = 0
+    if memory.rule[ASYSTOLE].active:
+        memory.height[:] = LEAST_MV / SMALL
+        memory.n_heights = HEIGHTS
+
+
+@kernel
 def _usual_height(memory: Row, lead: int) -> float:
     """Lower quartile of the remembered heights of a lead, mV; 0 while it could mostly not be read."""
     ordered = np.empty(HEIGHTS)

@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Final, NamedTuple
 
 import msgspec
 
+from stream import wire
 from stream.errors import SnapshotError
 from stream.intake import Place
+from stream.protocols import Said
+from stream.wire import Alert
 
 MAGIC: Final = 0xEC
 VERSION: Final = 1
@@ -117,15 +120,35 @@ class Kept(NamedTuple):
         In their order.
     unusable : set of str
         Beds of which there is a message that is no snapshot of theirs.
+    removed : dict of str to Snapshot
+        Beds that somebody removed, and what was last written of them.
     """
 
     stored: list[Stored]
     unusable: set[str]
+    removed: dict[str, Snapshot]
+
+    def add(self, one: Stored) -> None:
+        """What was written next."""
+        self.stored.append(one)
+        self.removed.pop(one.snapshot.bed, None)
 
     def drop(self, bed: str) -> None:
         """Somebody removed the bed: what was written of it before counts no more."""
+        if (known := newest(self.stored).get(bed)) is not None:
+            self.removed[bed] = known.snapshot
         self.stored[:] = [one for one in self.stored if one.snapshot.bed != bed]
         self.unusable.discard(bed)
+
+    def within(self, end: int) -> dict[str, Stored]:
+        """The `newest` that are of this log: none that is ahead of its `end`, nor one that was written before such."""
+        ours: dict[str, list[Stored]] = {}
+        for one in self.stored:
+            if one.snapshot.offset > end:  # the log was made anew since
+                ours.pop(one.snapshot.bed, None)
+            else:
+                ours.setdefault(one.snapshot.bed, []).append(one)
+        return newest(one for some in ours.values() for one in some)
 
 
 def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
@@ -142,8 +165,10 @@ def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
     return best
 
 
-def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> None:
+def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> list[Snapshot]:
     """Leave each bed the partition on which it was last heard: a gateway's client may choose partitions otherwise.
+
+    Returns the snapshots of the others.
 
     Parameters
     ----------
@@ -154,9 +179,32 @@ def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> None:
     for partition, beds in stored.items():
         for bed, (snapshot, _) in beds.items():
             heard[bed] = max(heard.get(bed, (-1, -1)), (snapshot.heard_us, partition))
-    for partition, beds in stored.items():
-        for bed in [bed for bed in beds if heard[bed][1] != partition]:
-            del beds[bed]
+    return [
+        beds.pop(bed).snapshot for partition, beds in stored.items() for bed in list(beds) if heard[bed][1] != partition
+    ]
+
+
+class Restored(NamedTuple):
+    """What is left to say after partitions have been taken over.
+
+    Attributes
+    ----------
+    silent : list of (str, int)
+        Beds whose silence was decided but perhaps not announced before a crash, and the moment, µs since the epoch.
+    orphans : list of (int, Alert)
+        Alerts, now cleared, that stood at beds which begin anew, and their partitions.
+    begun : list of Said
+        Of these beds, once they are cleared.
+    """
+
+    silent: list[tuple[str, int]]
+    orphans: list[tuple[int, Alert]]
+    begun: list[Said]
+
+    def orphan(self, partition: int, standing: Iterable[bytes], known: Collection[str] = ()) -> None:
+        """Clear alerts, as they are on `ecg.alerts`, but those whose ids are known elsewhere."""
+        alerts = [alert for message in standing if (alert := wire.ended(message)) is not None]
+        self.orphans.extend((partition, alert) for alert in alerts if alert.id not in known)
 
 
 class Ledger:

@@ -17,7 +17,8 @@ from rich.progress import Progress
 
 from model.dataset import Passage, is_annotated, records_of
 from model.passage_cache import kept_passage
-from model.variants import CHANGED
+from model.variants import CHANGED, WITH_NOISE
+from replay import folders
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
 from stream.warm import tell
@@ -79,9 +80,15 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
     RecordError
         There are none, or annotations cannot be read.
     """
-    records = [data / database / record for database in config.databases for record in records_of(data / database)]
+    records = [
+        place / record
+        for database in config.databases
+        for place in [folders.place_of(data, database)]
+        for record in records_of(place)
+    ]
     for pattern in config.unannotated:
-        named = sorted(path.with_suffix("") for path in data.glob(f"{pattern}.hea"))
+        database, _, names = pattern.partition("/")
+        named = sorted(path.with_suffix("") for path in folders.place_of(data, database).glob(f"{names}.hea"))
         found = [path for path in named if not is_annotated(path) and path not in records]
         if not found:
             raise RecordError(
@@ -113,11 +120,14 @@ def listen(
         for kind in config.variants
         if annotated or (kind in CHANGED and not oracle)
     ]
+    noise = folders.place_of(data, "nstdb")
+    if not any(noise.glob("*.hea")) and not set(config.variants).isdisjoint(WITH_NOISE):
+        console.print(f"no nstdb in {data}: taught without its noise", style="yellow", highlight=False)
     tell(console.print)
     with Progress(console=console) as progress:
         task = progress.add_task("listening", total=len(work))
         heard = []
-        one = partial(_one, shelf=shelf, noise_folder=data / "nstdb", seed=config.seed, oracle=oracle)
+        one = partial(_one, shelf=shelf, noise_folder=noise, seed=config.seed, oracle=oracle)
         for result in over(one, work, jobs, at_once=4):
             heard.append(result)
             progress.advance(task)

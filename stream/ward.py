@@ -17,11 +17,10 @@ from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, rhythm
+from stream import catalogue, conditions, intake, rhythm, rules
 from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
-from stream.intake import Place
 from stream.limits import DEFAULTS, Limits, pack
 from stream.wire import Rule
 
@@ -51,8 +50,8 @@ class Ward:
 
     Notes
     -----
-    `detect` and `judge` are separate so that the shell can time them; call them in turn. Any cutting of a bed's
-    samples into frames, and of frames into calls, gives the same output in the same order for that bed.
+    Call `detect` and `judge` in turn; the shell times each. Any cutting of a bed's samples into frames, and of frames
+    into calls, gives the same output in the same order for that bed.
     """
 
     def __init__(self, reader: Reader, limits: Limits | None = None) -> None:
@@ -92,8 +91,8 @@ class Ward:
         if row is not None:
             place = self._table[row]["intake"]
             onset = int(place["next_sample"])
-            silent = max(now_us - int(place["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
-            self._raise(bed, Rule.BED_SILENT, onset, onset, silent)
+            silent_s = max(now_us - int(place["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
+            self._raise(bed, Rule.BED_SILENT, onset, onset, silent_s)
         return self._collector.take()
 
     @property
@@ -117,22 +116,18 @@ class Ward:
         size = len(self._signature) + beds.BED.itemsize
         if len(data) != size or not data.startswith(self._signature):
             raise SnapshotError(f"snapshot of bed {bed}: made by another version or model; the bed learns anew")
-        row = self._rows.get(bed)
-        if row is None:
-            row = self._row()
-            self._rows[bed] = row
+        row = self._row_of(bed)
         self._table[row] = np.frombuffer(data, beds.BED, offset=len(self._signature))[0]
         self._table[row]["limits"] = self._limits  # they are settings: those of today hold, not those of the snapshot
 
-    def place(self, bed: str) -> Place:
+    def place(self, bed: str) -> intake.Place:
         """Where a bed is in its stream of frames, for whoever cannot read its snapshot."""
         return intake.place_of(self._table[self._rows[bed]]["intake"])
 
-    def begin(self, bed: str, place: Place) -> Output:
+    def begin(self, bed: str, place: intake.Place) -> Output:
         """Watch a bed whose snapshot cannot be used: all there is of it is its `place`, and it learns anew."""
-        row = self._row()
-        self._rows[bed] = row
-        state = self._table[row]
+        self.forget(bed)
+        state = self._table[self._row_of(bed)]
         state["limits"] = self._limits
         intake.go_on(state["intake"], place)
         beds.begin(state, place.rate_mhz, place.next_sample, min(len(place.leads.split(",")), LEADS))
@@ -197,16 +192,16 @@ class Ward:
         beds.begin(bed, self._rate(row), first, leads)
         self._raise(name, Rule.RELEARNING, first, first, 0.0)
 
-    def _end_alerts(self, name: str, row: int, rules: Collection[Rule] = tuple(Rule)) -> None:
+    def _end_alerts(self, name: str, row: int, ended: Collection[Rule] = tuple(Rule)) -> None:
         """Clear alerts where samples that can be counted end; one that meets a bug does not keep the others."""
         end = int(self._table[row]["intake"]["next_sample"])
         bed = self._table[row]
         fibrillation = Rule.VENTRICULAR_FIBRILLATION
-        if fibrillation in rules and bed["rules"]["rule"][fibrillation]["active"]:
+        if fibrillation in ended and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
             rhythm.recovers(bed["rhythm"], end, mark, 0)
             self._collector.mark(name, self._rate(row), mark[0])
-        for rule in rules:
+        for rule in ended:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)
 
@@ -249,8 +244,7 @@ class Ward:
         return True
 
     def _admit(self, frame: Frame) -> int:
-        row = self._row()
-        self._rows[frame.bed] = row
+        row = self._row_of(frame.bed)
         bed = self._table[row]
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
@@ -268,6 +262,8 @@ class Ward:
             self._end_alerts(frame.bed, row, OF_LEADS)
         if not verdict.counts_on or other_leads or verdict.paused_us:
             intake.adopt(bed["intake"], frame, verdict.skip)
+        if other_leads:
+            rules.forget_heights(bed["rules"])
         if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mhz, first, min(len(frame.leads), LEADS))
@@ -376,14 +372,18 @@ class Ward:
     def _rate(self, row: int) -> int:
         return int(self._table[row]["intake"]["rate_mhz"])
 
-    def _row(self) -> int:
+    def _row_of(self, bed: str) -> int:
+        """A bed's row, a free one if it has none yet."""
+        if (row := self._rows.get(bed)) is not None:
+            return row
         if not self._free:
             size = len(self._table)
             table = np.zeros(2 * size, beds.BED)
             table[:size] = self._table
             self._table = table
             self._free = list(range(2 * size - 1, size - 1, -1))
-        return self._free.pop()
+        self._rows[bed] = self._free.pop()
+        return self._rows[bed]
 
     def _view(self, row: int) -> BedView:
         bed = self._table[row]

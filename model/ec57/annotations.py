@@ -21,6 +21,9 @@ CLASS_OF: Final[dict[str, str]] = {
     **dict.fromkeys("Q/f?", "Q"),
 }
 
+#: Symbols of a rhythm that begins or ends.
+RHYTHM: Final = frozenset("+[]")
+
 #: Later than any sample: the end of a period that no annotation closes, and the time of a beat that is not there.
 NEVER: Final = 2**62
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.ec57.annotations import CLASS_OF, Annotations
+from model.ec57.annotations import CLASS_OF, RHYTHM, Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Period, pair, tabulate
 from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
 from model.ec57.files import found_as, header, read
@@ -115,7 +115,8 @@ def score(
     of one, or none of a rhythm either.
     """
     found = test if test is not None else Annotations.of([], [])
-    rhythm_only = len(reference) > 0 and CLASS_OF.keys().isdisjoint(reference.symbols)
+    told = set(reference.symbols)
+    rhythm_only = not told.isdisjoint(RHYTHM) and told.isdisjoint(CLASS_OF)
     beats = found.without(CLASS_OF.keys()) if rhythm_only else found
     ours, theirs = events(reference), events(beats)
     return RecordScore(

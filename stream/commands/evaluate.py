@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replay.folders import database_of
+from replay.folders import above, database_of
 from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
@@ -236,7 +236,7 @@ def _ablate(
         data = folder_of(data_dir, settings)
         paths = [path for path in records_in(data, settings) if f"{database_of(path.parent)}/{path.name}" not in failed]
     else:
-        data = paths[0].parent.parent
+        data = above(paths[0].parent)
         settings = dataclasses.replace(settings, unannotated=())  # none was named
     start_s = float(found.about["from_s"])
     heard = {

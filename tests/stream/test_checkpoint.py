@@ -21,7 +21,7 @@ from stream.intake import Place
 from stream.metrics import Metrics
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import Ledger, Rota, Snapshot, Stored, newest, place_of
+from stream.snapshots import Kept, Ledger, Rota, Snapshot, Stored, newest, place_of
 from tests.stream.fake import VERSION, FakeWard, State
 from tests.stream.frames_of import frame, stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
@@ -117,19 +117,47 @@ def test_a_bed_is_at_home_where_it_was_last_heard() -> None:
         1: {"moved": stored("moved", 1, 20)},
         2: {"moved": Stored(Snapshot("moved", 2, 10**6, 0, b""), 0)},  # by a version that did not write it down
     }
-    snapshots.settle_homes(known)
+    left = snapshots.settle_homes(known)
     assert {p: list(beds) for p, beds in known.items()} == {0: ["a"], 1: ["moved"], 2: []}
+    assert [(one.bed, one.partition) for one in left] == [("moved", 0), ("moved", 2)]
 
 
-async def test_a_bed_that_moved_holds_its_old_partition_back_no_more() -> None:
-    checkpoints = of_one_bed(5.0)
+def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
+    def stored(bed: str, offset: int, place: int) -> Stored:
+        return Stored(Snapshot(bed, 0, offset, 0, b""), place)
+
+    kept = Kept([], set(), {})
+    for place, (bed, offset) in enumerate([("a", 1000), ("b", 5), ("a", 1120), ("a", 1020), ("c", 2000), ("b", 9)]):
+        kept.add(stored(bed, offset, place))
+    assert {bed: one.snapshot.offset for bed, one in kept.within(1065).items()} == {"a": 1020, "b": 9}
+
+
+def test_of_a_removed_bed_the_last_snapshot_is_handed_out_unless_it_was_written_again() -> None:
+    kept = Kept([], {"x"}, {})
+    for bed, offset in (("a", 1), ("a", 2), ("b", 3)):
+        kept.add(Stored(Snapshot(bed, 0, offset, 0, b""), offset))
+    for bed in ("a", "b", "x", "nobody"):
+        kept.drop(bed)
+    kept.add(Stored(Snapshot("b", 0, 4, 0, b""), 9))
+    assert {bed: one.offset for bed, one in kept.removed.items()} == {"a": 2}
+    assert [one.snapshot.bed for one in kept.stored] == ["b"]
+    assert kept.unusable == set()
+
+
+async def test_a_bed_that_moved_holds_its_old_partition_back_until_it_is_durable_on_the_new_one() -> None:
+    checkpoints = of_one_bed(1.0)
     checkpoints.ledgers[1] = Ledger(0)
     checkpoints.ledgers[0].next(1)
-    assert checkpoints.ledgers[0].commit()[0] == 0
     checkpoints.ledgers[1].next(0)
     assert checkpoints.admits(1, "a", 0)
     assert checkpoints.homes == {"a": 1}
+    assert checkpoints.ledgers[0].commit()[0] == 0, "a crash now would lose the frame of before"
+    for second in range(3):
+        checkpoints.turn(float(second))
+        for _ in range(10):
+            await asyncio.sleep(0)
     assert checkpoints.ledgers[0].commit()[0] == 2
+    assert checkpoints.ledgers[1].commit()[0] == 1
 
 
 def test_messages_come_once() -> None:
@@ -356,17 +384,20 @@ async def test_a_bed_whose_state_nobody_can_read_is_watched_all_the_same(
     assert sorted(a["bed"] for a in alerts if (a["rule"], a["state"]) == ("bed_silent", "raised")) == ["a", "b"]
 
 
-async def test_a_bed_that_somebody_removed_is_not_restored(kafka: KafkaSettings) -> None:
+async def test_a_bed_that_somebody_removed_is_not_restored_and_its_alerts_end(kafka: KafkaSettings) -> None:
     one = kafka.model_copy(update={"partitions": 1})
     await topics.create(one)
-    await send(one, stream_of("a", 5))
+    await send(one, stream_of("a", 30))  # the last 360 samples lie within a loud stretch
     async with monitor(one) as service:
-        await until(read_all(service, 5))
+        await until(read_all(service, 30))
     await state_message(one, "a", None)
     async with monitor(one) as service:
         await until(lambda: service.unready() is None)
         assert not service._ward.beds
         assert counter(service, "telebeat_cold_starts_total") == 0
+    alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
+    assert alerts
+    assert {alert["state"] for alert in alerts} == {"cleared"}
 
 
 async def test_a_restart_in_good_order_goes_on_where_it_was(kafka: KafkaSettings) -> None:

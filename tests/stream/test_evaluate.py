@@ -227,14 +227,17 @@ def test_of_mitdb_only_ds1_is_judged_unasked(data: Path, tmp_path: Path) -> None
         (folder / f"{name}.hea").write_text(header)
     told: list[str] = []
     assert {path.name for path in choose([tmp_path], [], [], remark=told.append)} == set(DS1)
-    assert told == ["mitdb: 2 (100, 102) left out, not of DS1; name them, or say --database mitdb for all"]
+    assert told == [
+        "mitdb: 2 (100, 102) left out, not of DS1; name them, or say --database mitdb for all",
+        "svdb: not there, left out",
+    ]
     assert {path.name for path in choose([tmp_path], [], ["mitdb"])} == {*DS1, "100", "102"}
     assert [path.name for path in choose([tmp_path], ["100"], [])] == ["100"]
     for name in DS1:
         (folder / f"{name}.hea").unlink()
     (folder / "102.atr").unlink()
     assert [path.name for path in choose([tmp_path], [], [], remark=told.append)] == ["100"], "where there is no DS1"
-    assert told[1] == "mitdb: 1 (102) left out, without reference annotations (*.atr)"
+    assert told[2] == "mitdb: 1 (102) left out, without reference annotations (*.atr)"
 
 
 def flat(folder: Path) -> None:

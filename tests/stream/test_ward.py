@@ -23,11 +23,12 @@ from model.pace import LONGEST
 from replay.framing import frames, origin_us
 from replay.records import Record
 from replay.script import load
+from stream import conditions
 from stream.collector import Collector
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
-from stream.ward import Ward
-from stream.wire import Beat, Mark, Revision
+from stream.ward import OF_LEADS, Ward
+from stream.wire import Beat, Mark, Revision, Rule
 from tests.stream.wards import Said, cut, reader, through
 
 SCRIPT = """
@@ -240,6 +241,91 @@ def test_an_alarm_stands_while_samples_are_counted_on(rule: str, what: str) -> N
     told = [a for a in whole if a.id == alarm.id]
     assert [a.state for a in told] == (["raised"] if end is None else ["raised", "cleared"])
     assert {a.onset_time for a in told} == {alarm.onset_time}
+
+
+def at_once(rule: Rule, change: str) -> tuple[list[str], bool]:
+    """What is said of an alert that stands in the moment of a change, before any of the new signal is judged."""
+    plain = cut(scripted(), [90])
+    ward = Ward(reader())
+    through([[f] for f in plain[:40]], ward)
+    out = np.zeros(1, conditions.TRANSITION)
+    row = ward._table[ward._rows["bed"]]
+    conditions.raise_(out, 0, row["rules"], int(rule), 39 * 90, 40 * 90, 1.0, 0.0, 0.0)
+    row["rules"]["lead_held"] = row["rules"]["hidden_run"] = 4 * 250  # of whatever fault it is
+    f = plain[40]
+    part = msgspec.structs.replace(f, data=f.samples[:10].tobytes())
+    (late,) = moved([part], us=5_000_000)
+    other = msgspec.structs.replace(part, leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5"))
+    (gap,) = moved([part], samples=40 * 360, us=40_000_000)
+    ward.detect([{"clock": late, "leads": other, "long gap": gap}[change]])
+    said = ward.judge()
+    states: list[str] = [alert.state for alert in said.alerts if alert.rule == rule.label]
+    return states, bool(ward._table[ward._rows["bed"]]["rules"]["rule"][int(rule)]["active"])
+
+
+OF_THE_INPUT = (Rule.SIGNAL_GAP, Rule.BED_SILENT, Rule.RELEARNING)
+
+
+@pytest.mark.parametrize("change", ["clock", "leads", "long gap"])
+@pytest.mark.parametrize("rule", [rule for rule in Rule if rule not in OF_THE_INPUT], ids=lambda rule: rule.label)
+def test_no_alert_ends_by_a_change_but_those_of_leads_that_are_gone(rule: Rule, change: str) -> None:
+    ends = change == "leads" and rule in OF_LEADS
+    assert at_once(rule, change) == (["cleared"] if ends else [], not ends)
+
+
+@pytest.mark.parametrize("rule", ["lead_off", "flat_line", "noisy", "saturated", "unmonitored"])
+def test_a_fault_of_a_lead_is_one_alert_across_a_change_of_the_clock(rule: str) -> None:
+    """It holds on, and is not ended and told again."""
+    plain = cut(scripted(), [90])
+    rng = np.random.default_rng(1)
+
+    def faulty(f: Frame) -> Frame:
+        samples = f.samples.copy()
+        if rule in ("lead_off", "unmonitored"):
+            samples[:, :] = INVALID
+        elif rule == "flat_line":
+            samples[:, 0] = 0
+        elif rule == "saturated":
+            samples[:, 0] = 32767
+        else:
+            samples[:, 0] = rng.integers(-400, 400, len(samples))
+        return msgspec.structs.replace(f, data=samples.astype("<i2").tobytes())
+
+    bad = [faulty(f) for f in plain[40:160]]
+    changed = [*plain[:40], *bad[:60], *moved(bad[60:], us=5_000_000)]
+    alerts = [a for a in through([[f] for f in changed]).alerts["bed"] if a.rule == rule]
+    assert [a.state for a in alerts] == ["raised"]
+
+
+@pytest.mark.parametrize("change", [None, "clock", "gap"])
+def test_p_waves_end_no_asystole_after_a_change_either(change: str | None) -> None:
+    """A detector that learns anew takes them for beats; how high beats were is still known."""
+    record = load('patient "atria"  rate 360 Hz  leads II V1  seed 5\nsinus 70 for 30 s').record
+    mv = np.zeros((90 * 360, 2))
+    beat = record.samples[: 30 * 360].astype(np.float64)
+    mv[: 30 * 360] = beat
+    t = np.arange(len(mv))
+    for at in range(30 * 360, 90 * 360, 300):
+        mv[:, 0] += 0.2 / record.units_per_bit[0] * np.exp(-0.5 * ((t - at) / 12) ** 2)
+    made = dataclasses.replace(record, samples=np.rint(mv).astype(np.int16))
+    plain = cut(made, [90])
+    if change == "clock":
+        plain = [*plain[:180], *moved(plain[180:], us=5_000_000)]
+    elif change == "gap":
+        plain = [*plain[:180], *moved(plain[180:], samples=40 * 360, us=40_000_000)]
+    alerts = [a for a in through([[f] for f in plain]).alerts["bed"] if a.rule == "asystole"]
+    assert [a.state for a in alerts] == ["raised"]
+
+
+@pytest.mark.parametrize("size", [10, 62])
+def test_a_lead_that_changes_in_an_overlap_is_one_change_however_it_is_cut(size: int) -> None:
+    plain = cut(scripted(), [90])
+    other = dataclasses.replace(scripted(), leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5"))
+    after = moved([f for f in cut(other, [size]) if f.first_sample >= 60 * 90][:20], samples=-20, us=450_000)
+    ward = Ward(reader())
+    said = through([[f] for f in [*plain[:60], *after]], ward)
+    assert said.events["leads_changed"] == 1
+    assert ward._table[0]["intake"]["numbering"] == 0
 
 
 def test_alerts_of_leads_end_with_them() -> None:
