@@ -154,3 +154,11 @@ def test_what_each_part_is_worth() -> None:
         row = lines[True, name]
         (shown,) = rows("docs/model-card.md", first)
         assert agree(shown, [float(row["veb_f1"]), float(row["sveb_f1"])])
+
+
+def test_r_peaks_by_weights_of_other_subjects() -> None:
+    told = result("detector/cross_validated.json")["cross-validated"]
+    columns = ("mitdb", "svdb", "noise-em-12", "noise-em-6", "noise-em-0", "noise-em_6")
+    for first, lead in (("both leads, weights of others", ""), ("lead 0, weights of others", ", lead 0")):
+        (shown,) = rows("docs/figures.md", first)
+        assert agree(shown, [told[f"{name}{lead}"]["f1"] for name in columns])
