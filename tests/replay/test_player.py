@@ -21,6 +21,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replay import player
 from replay.faults import Fault, parse
 from replay.framing import frames, sample_us
 from replay.player import TOPIC, Patient, Plan, Totals, assign, is_late, play, schedule
@@ -88,6 +89,26 @@ def test_clocks_of_the_devices() -> None:
     assert wall["r-2"].device_time_us == start_us + 125_000
     fixed = list(schedule(patients, Plan(clock="record"), start_us))
     assert all(p.frame.device_time_us == sample_us(p.frame.first_sample, 200_000) for p in fixed)
+
+
+def test_a_cluster_that_stops_confirming_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a broker that is gone would wait without end."""
+    now = [100.0]
+    monkeypatch.setattr("replay.player.time.monotonic", lambda: now[0])
+    totals = Totals(beds=1)
+    confirmed = player._Confirmed(totals)
+    now[0] += 2 * player.UNCONFIRMED_S
+    confirmed.check()  # nothing was sent, so nothing is owed
+    totals.frames = 3
+    now[0] += player.UNCONFIRMED_S - 1
+    confirmed.check()
+    totals.acknowledged = 1
+    confirmed._since_s = now[0]  # one was confirmed
+    now[0] += player.UNCONFIRMED_S - 1
+    confirmed.check()
+    now[0] += 2
+    with pytest.raises(KafkaError, match="none of 2 frames"):
+        confirmed.check()
 
 
 def test_lateness() -> None:

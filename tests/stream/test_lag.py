@@ -1,0 +1,77 @@
+"""Whether Kafka answers is told by a clock that nobody sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream import lag
+from stream.lag import FRESH_S, Reading
+from stream.snapshots import Ledger
+
+TP = TopicPartition("frames", 0)
+
+
+class Consumer:
+    """One partition; `answered_ms` is when Kafka was heard last, by the wall clock."""
+
+    def __init__(self) -> None:
+        self.answered_ms = 1_000_000_000
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TP}
+
+    def highwater(self, _: TopicPartition) -> int:
+        return 7
+
+    def last_poll_timestamp(self, _: TopicPartition) -> int:
+        return self.answered_ms
+
+
+class Clocks:
+    """Both clocks, in seconds."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1_000_000.0, 50.0
+
+    def time(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def go_on(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    made = Clocks()
+    monkeypatch.setattr(lag, "time", made)
+    return made
+
+
+@pytest.mark.parametrize("step_s", [0.0, -60.0, 3600.0])
+def test_a_wall_clock_that_is_set_makes_no_dead_kafka_look_alive(step_s: float, clocks: Clocks) -> None:
+    consumer: Any = Consumer()
+    reading = Reading("frames", consumer, {0: Ledger(5)})
+    told = reading.told(0)
+    assert told is not None
+    assert (told.end, told.lag) == (7, 2)
+    clocks.wall += step_s
+    clocks.go_on(FRESH_S - 0.1)
+    assert reading.told(0) is not None, "it has answered lately"
+    clocks.go_on(0.2)
+    assert reading.told(0) is None
+    assert reading.unanswered(set()) == 1
+    consumer.answered_ms += 1  # it answers again
+    clocks.wall = consumer.answered_ms / 1e3
+    assert reading.told(0) is not None
+
+
+def test_an_answer_of_long_ago_is_none(clocks: Clocks) -> None:
+    clocks.wall += 10.0
+    assert Reading("frames", Consumer(), {0: Ledger(5)}).told(0) is None
