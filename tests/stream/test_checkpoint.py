@@ -127,7 +127,7 @@ def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
         return Stored(Snapshot(bed, 0, offset, 0, b""), place)
 
     kept = Kept([], set(), {})
-    for place, (bed, offset) in enumerate([("a", 1000), ("b", 5), ("a", 1120), ("a", 1020), ("c", 2000), ("b", 9)]):
+    for place, (bed, offset) in enumerate([("a", 1060), ("b", 5), ("a", 1120), ("a", 1020), ("c", 2000), ("b", 9)]):
         kept.add(stored(bed, offset, place))
     assert {bed: one.snapshot.offset for bed, one in kept.within(1065).items()} == {"a": 1020, "b": 9}
 
