@@ -25,7 +25,7 @@ from stream.errors import TelebeatError
 from stream.settings import KafkaSettings
 
 #: "Bed silent" is decided by the wall clock and not by samples: a record that is over shall not raise it.
-NEVER_S: Final = "300"  # the longest there may be: far more than a replay waits
+LONGEST_SILENCE_S: Final = "300"  # the longest there may be: far more than a replay waits
 SHOWN: Final = 12  # lines of a difference: the first is what matters
 DRAIN_S: Final = 120.0  # for the monitor to read what the replay has sent
 
@@ -54,7 +54,7 @@ def through_kafka(
         Messages sent, seconds the replay took, latencies of the stages in ms.
     """
     parts.telebeat("topics", "create", cluster=cluster)
-    with parts.Monitor(cluster, "--silent-after-s", NEVER_S) as monitor:
+    with parts.Monitor(cluster, "--silent-after-s", LONGEST_SILENCE_S) as monitor:
         began = time.monotonic()
         parts.telebeat("replay", *records, "--clock", "record", "--once", "--speed", speed, *more, cluster=cluster)
         took = time.monotonic() - began

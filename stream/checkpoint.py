@@ -108,8 +108,9 @@ class Checkpoints:
     def lost(self, bed: str) -> None:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""
         self._ahead.pop(bed, None)
-        if (partition := self.homes.pop(bed, None)) is not None:
-            self.ledgers[partition].lost(bed)
+        if (home := self.homes.pop(bed, None)) is not None:
+            for partition in {home} | self._moved.pop(bed, set()):
+                self.ledgers[partition].lost(bed)
 
     def told(self, alert: Alert, message: bytes) -> None:
         """An alert was said, as this message: while it stands, its bed's snapshots hold it."""

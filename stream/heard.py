@@ -115,12 +115,8 @@ def choose(
                 )
         return _each_once(paths)
     paths = []
-    if not databases and not any(folder_records(folder, name) for folder in folders for name in DATABASES):
-        find_records(folders, None, DATABASES[0])  # says what to do
-    for database in databases or DATABASES:
-        if not databases and not any(folder_records(folder, database) for folder in folders):
-            remark(f"{database}: not there, left out")
-            continue
+    usual = [name for name in DATABASES if any(folder_records(folder, name) for folder in folders)]
+    for database in databases or usual or DATABASES[:1]:
         there = find_records(folders, None, database)
         found = [p for p in there if p.with_name(f"{p.name}.{annotator}").is_file()]
         if not found and databases:
@@ -136,6 +132,8 @@ def choose(
                 remark(f"mitdb: {some_of(other)} left out, not of DS1; name them, or say --database mitdb for all")
             found = developed
         paths += found
+    if not databases and (absent := [name for name in DATABASES if name not in usual]):
+        remark(f"{', '.join(absent)}: not there, left out")
     if not paths:
         raise RecordError(
             f"no record of {' or '.join(DATABASES)} has reference annotations (*.{annotator}); choose a --database, or "

@@ -16,7 +16,7 @@ from detector.qrs import SOON
 from detector.types import EPOCH, LEADS, NOISY, RATE, RING, Array, Row
 from model.codes import CLASSES
 from stream import rules_signal
-from stream.conditions import CALM, HEIGHTS, HISTORY, RUN_KEPT, break_run, clear, raise_
+from stream.conditions import ASYSTOLE, CALM, HEIGHTS, HISTORY, RUN_KEPT, break_run, clear, raise_
 from stream.wire import Rule
 
 LOOK: Final = SOON  # ticks a beat may still lie unfound: a pause is declared only up to here
@@ -44,7 +44,6 @@ SPAN: Final = 12  # RR intervals in which a tachycardia is seen before the mean 
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 VENTRICULAR: Final = CLASSES.index("V")
 
-ASYSTOLE: Final = int(Rule.ASYSTOLE)
 VENTRICULAR_FIBRILLATION: Final = int(Rule.VENTRICULAR_FIBRILLATION)
 VENTRICULAR_TACHYCARDIA: Final = int(Rule.VENTRICULAR_TACHYCARDIA)
 EXTREME_TACHYCARDIA: Final = int(Rule.EXTREME_TACHYCARDIA)

@@ -12,14 +12,13 @@ from typing import Final
 from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import EPOCH, FLAT, NOISY, OFF, RATE, SATURATED, Row
-from stream.conditions import CALM, clear, raise_
+from stream.conditions import CALM, UNMONITORED, clear, raise_
 from stream.wire import Rule
 
 LEAD_OFF: Final = int(Rule.LEAD_OFF)
 FLAT_LINE: Final = int(Rule.FLAT_LINE)
 SATURATED_LEAD: Final = int(Rule.SATURATED)
 NOISY_LEAD: Final = int(Rule.NOISY)
-UNMONITORED: Final = int(Rule.UNMONITORED)
 
 
 @kernel

@@ -25,7 +25,7 @@ from stream.limits import DEFAULTS, Limits, pack
 from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
-OF_LEADS: Final = (Rule.LEAD_OFF, Rule.FLAT_LINE, Rule.SATURATED, Rule.NOISY)  # alerts that name leads
+OF_LEADS: Final = tuple(Rule(int(rule)) for rule in conditions.FAULTS)  # alerts that name leads
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
 
 

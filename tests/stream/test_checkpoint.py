@@ -160,6 +160,16 @@ async def test_a_bed_that_moved_holds_its_old_partition_back_until_it_is_durable
     assert checkpoints.ledgers[1].commit()[0] == 1
 
 
+async def test_a_moved_bed_that_is_lost_holds_no_partition_back() -> None:
+    checkpoints = of_one_bed(5.0)
+    checkpoints.ledgers[1] = Ledger(0)
+    checkpoints.ledgers[0].next(1)
+    checkpoints.ledgers[1].next(0)
+    assert checkpoints.admits(1, "a", 0)
+    checkpoints.lost("a")
+    assert [checkpoints.ledgers[partition].commit()[0] for partition in (0, 1)] == [2, 1]
+
+
 def test_messages_come_once() -> None:
     ledger = Ledger(5)
     assert [ledger.next(offset) for offset in (4, 5, 6, 5, 7)] == [False, True, True, False, True]
