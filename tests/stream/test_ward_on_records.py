@@ -269,6 +269,14 @@ def test_it_is_never_silent(stretch: Stretch) -> None:
     speaks(recorded(stretch), heard(stretch))
 
 
+def test_it_is_not_silent_when_a_heart_stops() -> None:
+    """The simplest of all: nothing but the alarms of missing beats speaks here."""
+    text = 'patient "stops"  rate 250 Hz  leads II V1  seed 4\nsinus 70 for 20 s\nasystole for 15 s\nsinus 70 for 10 s'
+    record = script.load(text).record
+    ward = Ward(reader())
+    speaks(record, [after([frame], ward) for frame in framed(record)])
+
+
 @each_source
 def test_it_is_never_silent_on_any_record(source: str, request: pytest.FixtureRequest) -> None:
     every = request.config.getoption("--every-record")
