@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector import lanes
+from detector import simd
 from detector.jit import hot, whole_numbers
-from detector.lanes import SINGLES
+from detector.simd import F32_LANES
 from detector.types import Array, Single
 
 
@@ -21,10 +21,10 @@ def copy(source: Array, target: Array) -> None:
 
 
 @hot
-def copy_singles(source: Array, first: int, count: int, target: Array, to: int) -> None:
+def copy_float32(source: Array, first: int, count: int, target: Array, to: int) -> None:
     """Put a whole number of vectors of float32 from index `first` on into another array from `to` on."""
-    for i in range(0, count, SINGLES):
-        lanes.store(target, to + i, lanes.load(source, first + i))
+    for i in range(0, count, F32_LANES):
+        simd.store(target, to + i, simd.load(source, first + i))
 
 
 @whole_numbers

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, FADED, FADING
 from detector.envelope import STEPS, WORK
-from detector.lanes import SINGLES, room
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
 from detector.shape import POINTS, SHIFTS
+from detector.simd import F32_LANES, room
 from detector.types import CHUNK, EPOCHS, LEADS
 from detector.usual import UNREST_EVERY
 from detector.waviness import WAVE
@@ -75,7 +75,7 @@ DESK = np.dtype(
 )
 
 
-assert PAST % SINGLES == 0, "copied in whole vectors"
+assert PAST % F32_LANES == 0, "copied in whole vectors"
 
 
 def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from detector import desk as desks
-from detector import doubt, fibrillation, lanes, qrs, quality, resample
-from detector.arrays import copy, copy_singles
+from detector import doubt, fibrillation, qrs, quality, resample, simd
+from detector.arrays import copy, copy_float32
 from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
-from detector.lanes import SINGLES
 from detector.qualify import qualify
+from detector.simd import F32_LANES
 from detector.types import (
     BEATS,
     EPOCH,
@@ -135,14 +135,14 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     before = min(ticks, RING - at)
     copy(mv[:before], ring[at:])
     copy(mv[before:], ring)
-    copy_singles(last.uv, 0, PAST, track.uv, 0)
+    copy_float32(last.uv, 0, PAST, track.uv, 0)
     if track.blank == ticks:
         uv[:] = last.uv[PAST - 1]
     else:
         _to_microvolts(mv, uv)
     if track.blank > 0 or last.same < PAST:  # else there are readings all along, and nobody asks
         _mark(track, last, ticks)
-    copy_singles(track.uv, ticks, PAST, last.uv, 0)
+    copy_float32(track.uv, ticks, PAST, last.uv, 0)
 
 
 @hot
@@ -221,8 +221,8 @@ def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
         there[:steps] = 0
         last.half = 0
         return
-    for step in range(0, steps, SINGLES):
-        lanes.store(x, 2 + step, lanes.pairs(uv, PAST - odd + 2 * step))
+    for step in range(0, steps, F32_LANES):
+        simd.store(x, 2 + step, simd.load_pair_sums(uv, PAST - odd + 2 * step))
     if track.carries:
         there[odd:steps] = 1
         track.alike = odd == 0 or last.half == 1

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from detector import lanes
-from detector.arrays import copy, copy_singles, largest
+from detector import simd
+from detector.arrays import copy, copy_float32, largest
 from detector.jit import hot
-from detector.lanes import SINGLES, room
+from detector.simd import F32_LANES, room
 from detector.types import CHUNK, Array, Row, Single
 
 STRIDE: Final = 2  # ticks a step
@@ -80,16 +80,16 @@ def clear(front: Row) -> None:
 def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
     copy(front.x, work.x)
-    copy_singles(front.b, 0, HELD, work.b, 0)
-    copy_singles(front.d, 0, SLOPES, work.d, 0)
+    copy_float32(front.b, 0, HELD, work.b, 0)
+    copy_float32(front.d, 0, SLOPES, work.d, 0)
 
 
 @hot
 def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
     copy(work.x[steps : steps + 2], front.x)
-    copy_singles(work.b, steps, HELD, front.b, 0)
-    copy_singles(work.d, steps, SLOPES, front.d, 0)
+    copy_float32(work.b, steps, HELD, front.b, 0)
+    copy_float32(work.d, steps, SLOPES, front.d, 0)
 
 
 @hot
@@ -125,22 +125,22 @@ def feed(front: Row, work: Row, first: int, end: int) -> None:
 def _smooth(work: Row, first: int, end: int) -> None:
     """Two boxcars of two steps."""
     x, b = work.x, work.b
-    two = lanes.spread(np.float32(2.0))
-    for i in range(first, end, SINGLES):
-        lanes.store(b, HELD + i, lanes.load(x, i + 2) + two * lanes.load(x, i + 1) + lanes.load(x, i))
+    two = simd.broadcast(np.float32(2.0))
+    for i in range(first, end, F32_LANES):
+        simd.store(b, HELD + i, simd.load(x, i + 2) + two * simd.load(x, i + 1) + simd.load(x, i))
 
 
 @hot
 def _slope(work: Row, first: int, end: int) -> None:
     """The slope of the signal less that of its baseline."""
     b, d = work.b, work.d
-    base, fine = lanes.spread(np.float32(BASE)), lanes.spread(np.float32(1.0 / FINE))
-    least, most = lanes.spread(np.float32(-STEEPEST)), lanes.spread(np.float32(STEEPEST))
-    for i in range(first, end, SINGLES):
+    base, fine = simd.broadcast(np.float32(BASE)), simd.broadcast(np.float32(1.0 / FINE))
+    least, most = simd.broadcast(np.float32(-STEEPEST)), simd.broadcast(np.float32(STEEPEST))
+    for i in range(first, end, F32_LANES):
         at = HELD + i
-        centre = lanes.load(b, at - CENTRE) - lanes.load(b, at - CENTRE - 1)
-        slope = lanes.floor((base * centre - (lanes.load(b, at) - lanes.load(b, at - BASE))) * fine)
-        lanes.store(d, SLOPES + i, lanes.smaller(lanes.larger(slope, least), most))
+        centre = simd.load(b, at - CENTRE) - simd.load(b, at - CENTRE - 1)
+        slope = simd.floor((base * centre - (simd.load(b, at) - simd.load(b, at - BASE))) * fine)
+        simd.store(d, SLOPES + i, simd.minimum(simd.maximum(slope, least), most))
 
 
 @hot
@@ -151,17 +151,17 @@ def _envelope(work: Row, first: int, end: int) -> None:
     """
     d, two, four, out = work.d, work.two, work.four, work.envelope
     oldest = SLOPES + first - SPAN + 1
-    for i in range(0, end - first + SPAN, SINGLES):
-        here, after = lanes.load(d, oldest + i), lanes.load(d, oldest + i + 1)
-        lanes.store(two, i, here * here + after * after)
-    for i in range(0, end - first + SPAN - 4, SINGLES):
-        lanes.store(four, i, lanes.load(two, i) + lanes.load(two, i + 2))
-    scale = lanes.spread(np.float32(SCALE))
-    for i in range(0, end - first, SINGLES):
-        newest = lanes.load(d, oldest + i + SPAN - 1)
-        early = lanes.load(four, i) + lanes.load(four, i + 4)
-        late = lanes.load(four, i + 8) + newest * newest
-        lanes.store(out, first + i, lanes.root(early + late) * scale)
+    for i in range(0, end - first + SPAN, F32_LANES):
+        here, after = simd.load(d, oldest + i), simd.load(d, oldest + i + 1)
+        simd.store(two, i, here * here + after * after)
+    for i in range(0, end - first + SPAN - 4, F32_LANES):
+        simd.store(four, i, simd.load(two, i) + simd.load(two, i + 2))
+    scale = simd.broadcast(np.float32(SCALE))
+    for i in range(0, end - first, F32_LANES):
+        newest = simd.load(d, oldest + i + SPAN - 1)
+        early = simd.load(four, i) + simd.load(four, i + 4)
+        late = simd.load(four, i + 8) + newest * newest
+        simd.store(out, first + i, simd.sqrt(early + late) * scale)
 
 
 @hot
@@ -187,29 +187,29 @@ def band(work: Row, first: int, out: Array) -> Single:
 
     As many steps as `out` takes, whole vectors and one. All is whole: how the baseline is added up does not matter.
     """
-    greatest = lanes.spread(np.float32(0.0))
+    greatest = simd.broadcast(np.float32(0.0))
     last = len(out) - 1
-    for step in range(0, last, SINGLES):
+    for step in range(0, last, F32_LANES):
         value = _band(work.b, HELD + first + step)
-        lanes.store(out, step, value)
-        greatest = lanes.larger(lanes.magnitude(value), greatest)
-    value = _band(work.b, HELD + first + last - SINGLES + 1)
-    out[last] = lanes.lane(value, SINGLES - 1)
-    return lanes.most(lanes.larger(lanes.magnitude(value), greatest))
+        simd.store(out, step, value)
+        greatest = simd.maximum(simd.absolute(value), greatest)
+    value = _band(work.b, HELD + first + last - F32_LANES + 1)
+    out[last] = simd.extract(value, F32_LANES - 1)
+    return simd.reduce_max(simd.maximum(simd.absolute(value), greatest))
 
 
 @hot
 def _band(b: Array, at: int) -> Any:
     """The lanes of that from an index of `b` on."""
-    even, odd = lanes.load(b, at), lanes.load(b, at - 1)
+    even, odd = simd.load(b, at), simd.load(b, at - 1)
     for i in range(2, BASE - 1, 2):
-        even = even + lanes.load(b, at - i)
-        odd = odd + lanes.load(b, at - i - 1)
-    total = even + odd + lanes.load(b, at - BASE + 1)
-    return lanes.spread(np.float32(BASE)) * lanes.load(b, at - CENTRE) - total
+        even = even + simd.load(b, at - i)
+        odd = odd + simd.load(b, at - i - 1)
+    total = even + odd + simd.load(b, at - BASE + 1)
+    return simd.broadcast(np.float32(BASE)) * simd.load(b, at - CENTRE) - total
 
 
-assert HELD % SINGLES == SLOPES % SINGLES == 0, "copied in whole vectors"
+assert HELD % F32_LANES == SLOPES % F32_LANES == 0, "copied in whole vectors"
 assert BASE % 2 == 1, "its steps are added up in pairs and one"
 assert SPAN == 13, "the sum of squares is made of four, four, four and one"
 assert 45 + BASE <= HELD, "a ring is too short"

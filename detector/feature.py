@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import simd
 from detector.candidate import BACK, WAIT
 from detector.jit import hot
-from detector.lanes import SINGLES
+from detector.simd import F32_LANES
 from detector.types import LEADS, Row
 from detector.usual import FLOOR
 
@@ -123,14 +123,14 @@ def gains(state: Row, desk: Row) -> None:
 def features(desk: Row, start: int, end: int) -> None:
     """The feature of the steps [start, end) of this call, by the gains there are; a few more may follow it."""
     feature = desk.feature
-    envelope, gain = desk.lead[0].work.envelope, lanes.spread(desk.gain[0])
-    for i in range(start, end, SINGLES):
-        lanes.store(feature, BACK + i, gain * lanes.load(envelope, i))
+    envelope, gain = desk.lead[0].work.envelope, simd.broadcast(desk.gain[0])
+    for i in range(start, end, F32_LANES):
+        simd.store(feature, BACK + i, gain * simd.load(envelope, i))
     for lead in range(1, LEADS):
         if desk.gain[lead] > np.float32(0.0):
-            envelope, gain = desk.lead[lead].work.envelope, lanes.spread(desk.gain[lead])
-            for i in range(start, end, SINGLES):
-                lanes.store(feature, BACK + i, lanes.load(feature, BACK + i) + gain * lanes.load(envelope, i))
+            envelope, gain = desk.lead[lead].work.envelope, simd.broadcast(desk.gain[lead])
+            for i in range(start, end, F32_LANES):
+                simd.store(feature, BACK + i, simd.load(feature, BACK + i) + gain * simd.load(envelope, i))
 
 
 @hot
@@ -145,10 +145,10 @@ def begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
 def is_peak(desk: Row, index: int) -> bool:
     """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
     feature, at = desk.feature, BACK + index
-    now = lanes.spread(feature[np.uint64(at)])
+    now = simd.broadcast(feature[np.uint64(at)])
     higher = 0
-    for back in range(1, WAIT + 1, SINGLES):  # the last vector reaches back as far as `WAIT`, over some once more
-        higher |= lanes.above(lanes.load(feature, at - min(back + SINGLES - 1, WAIT)), now)
+    for back in range(1, WAIT + 1, F32_LANES):  # the last vector reaches back as far as `WAIT`, over some once more
+        higher |= simd.mask_gt(simd.load(feature, at - min(back + F32_LANES - 1, WAIT)), now)
     return higher == 0
 
 

@@ -38,10 +38,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from detector.desk import PAST
 from detector.jit import hot
-from detector.lanes import SINGLES, WHOLES
+from detector.simd import F32_LANES, I32_LANES
 from detector.types import EPOCH, LEADS, Row
 from detector.waviness import (
     KEPT,
@@ -181,10 +181,10 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
             for i in range(start, end):
                 track.good[epoch] += lead.valid[first + STEP * i + STEP - 1]
     at = PAST + first
-    if samples >= SINGLES:
-        for i in range(0, samples, SINGLES):
-            start = min(i, samples - SINGLES)  # the last vector makes some once more, to end where they end
-            lanes.store(x, here + start, wholes.whole(lanes.sums_of_five(uv, at + STEP * start)))
+    if samples >= F32_LANES:
+        for i in range(0, samples, F32_LANES):
+            start = min(i, samples - F32_LANES)  # the last vector makes some once more, to end where they end
+            simd.store(x, here + start, simd_int.to_int32(simd.load_sums_of_five(uv, at + STEP * start)))
         return
     for i in range(samples):
         total = np.float32(0.0)
@@ -330,11 +330,11 @@ def rests(track: Row, half: int) -> bool:
         least = min(least, peak)
     if second < MOVES_UV * STEP:
         return False
-    limit = lanes.spread(np.int32((second + REST - 1) // REST))
+    limit = simd.broadcast(np.int32((second + REST - 1) // REST))
     resting = 0
-    for i in range(0, LANES, WHOLES):
-        resting |= lanes.above(limit, lanes.load(track.move, i)) << i
-    return bool(wholes.how_many(resting) > REST_MOST or wholes.how_many(resting & _LATEST[half]) > LATE_MOST)
+    for i in range(0, LANES, I32_LANES):
+        resting |= simd.mask_gt(limit, simd.load(track.move, i)) << i
+    return bool(simd_int.popcount(resting) > REST_MOST or simd_int.popcount(resting & _LATEST[half]) > LATE_MOST)
 
 
 @hot

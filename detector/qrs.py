@@ -22,19 +22,19 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes, memory
-from detector.arrays import copy_singles
+from detector import memory, simd
+from detector.arrays import copy_float32
 from detector.candidate import BACK, BEAT, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
 from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
 from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
 from detector.jit import hot
-from detector.lanes import SINGLES
 from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
 from detector.r_peak import FIDUCIAL, PAST, locate
 from detector.shape import SHAPE, learn
 from detector.shape import begin as begin_shape
+from detector.simd import F32_LANES
 from detector.types import LEADS, RATE, RING, Array, Row, Single
 from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
 
@@ -149,7 +149,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
         state.first = first
     desk.n_judged = 0
     desk.n_decided = 0
-    copy_singles(state.feature, 0, BACK, desk.feature, 0)
+    copy_float32(state.feature, 0, BACK, desk.feature, 0)
     for lead in range(LEADS):
         if state.usual[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
             load(state.lead[lead], desk.lead[lead].work)
@@ -175,7 +175,7 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     for lead in range(LEADS):
         if state.usual[lead].hold < HELD + steps:
             store(state.lead[lead], desk.lead[lead].work, steps)
-    copy_singles(desk.feature, steps, BACK, state.feature, 0)
+    copy_float32(desk.feature, steps, BACK, state.feature, 0)
     return count
 
 
@@ -241,7 +241,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
         overdue = max(state.last + _patience(state) + 1 - origin - start, 0)
     limit = min(overdue + 1, n)
     lowest = np.float32(LOWEST)
-    lowest_lanes = lanes.spread(lowest)
+    lowest_lanes = simd.broadcast(lowest)
     best = state.best
     best_at = state.best_at - origin - start
     weighed = state.weighed
@@ -251,8 +251,8 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
     while index < limit:
         if best == np.float32(0.0):
             index = min(max(index, state.last + REFRACTORY + 1 - origin - start), limit)
-            while index < limit and lanes.above(lanes.load(feature, index), lowest_lanes) == 0:
-                index += SINGLES
+            while index < limit and simd.mask_gt(simd.load(feature, index), lowest_lanes) == 0:
+                index += F32_LANES
             while index < limit and feature[index] <= lowest:
                 index += 1
             index = min(index, limit)
@@ -388,7 +388,7 @@ def _show(state: Row, desk: Row) -> None:
     desk.n_judged += 1
 
 
-assert BACK % SINGLES == 0, "copied in whole vectors"
+assert BACK % F32_LANES == 0, "copied in whole vectors"
 assert LATEST + FIDUCIAL + PAST + RATE < RING, "what an R peak is placed by would be gone at the end of a long frame"
 assert WAIT < DOUBTED < REFRACTORY, "a refractory period would end before its beat is told"
 assert 0.0 < DOUBT < SURE, "a doubtful beat would be told at once"

@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import simd
 from detector.envelope import LIMIT_UV
 from detector.jit import hot
-from detector.lanes import SINGLES
+from detector.simd import F32_LANES
 from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Row, Single
 
 SECOND: Final = 10  # epochs looked at
@@ -63,18 +63,22 @@ def begin(quality: Row) -> None:
 def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
     """Roughness and movement over the epoch from index `at` of `track.uv` on; whether a tick may be stuck."""
     uv = track.uv
-    two, rail, zero = lanes.spread(np.float32(2.0)), lanes.spread(np.float32(RAIL_UV)), lanes.spread(np.float32(0.0))
+    two, rail, zero = (
+        simd.broadcast(np.float32(2.0)),
+        simd.broadcast(np.float32(RAIL_UV)),
+        simd.broadcast(np.float32(0.0)),
+    )
     rough = move = farthest = zero
-    for i in range(at, at + EPOCH - 1, SINGLES):
-        now, last = lanes.load(uv, i), lanes.load(uv, i - 1)
-        rough = rough + lanes.magnitude(now - two * last + lanes.load(uv, i - 2))
-        move = move + lanes.magnitude(now - lanes.load(uv, i - MOVE))
-        farthest = lanes.larger(lanes.magnitude(now), farthest)
+    for i in range(at, at + EPOCH - 1, F32_LANES):
+        now, last = simd.load(uv, i), simd.load(uv, i - 1)
+        rough = rough + simd.absolute(now - two * last + simd.load(uv, i - 2))
+        move = move + simd.absolute(now - simd.load(uv, i - MOVE))
+        farthest = simd.maximum(simd.absolute(now), farthest)
     end = np.uint64(at + EPOCH)
     now, last = uv[end - np.uint64(1)], uv[end - np.uint64(2)]
     bend = abs(now - np.float32(2.0) * last + uv[end - np.uint64(3)])
-    may_be_stuck = (lanes.above(farthest, rail) != 0) | (abs(now) > np.float32(RAIL_UV))
-    roughs, moves = lanes.totals(rough, move)
+    may_be_stuck = (simd.mask_gt(farthest, rail) != 0) | (abs(now) > np.float32(RAIL_UV))
+    roughs, moves = simd.reduce_add_two(rough, move)
     return roughs + bend, moves + abs(now - uv[end - np.uint64(1 + MOVE)]), may_be_stuck
 
 
@@ -82,13 +86,13 @@ def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
 def _stuck(track: Row, at: int, missing: int) -> Single:
     """Ticks of the epoch from index `at` on that stand still far from 0; what is missing does not."""
     uv, there = track.uv, track.there
-    rail, zero = lanes.spread(np.float32(RAIL_UV)), lanes.spread(np.float32(0.0))
+    rail, zero = simd.broadcast(np.float32(RAIL_UV)), simd.broadcast(np.float32(0.0))
     any_still = 0
-    for i in range(at, at + EPOCH, SINGLES):  # the last vector begins sooner: some of its ticks are looked at twice
-        start = min(i, at + EPOCH - SINGLES)
-        now = lanes.load(uv, start)
-        moved = lanes.above(lanes.magnitude(now - lanes.load(uv, start - 1)), zero)
-        any_still |= lanes.above(lanes.magnitude(now), rail) & ~moved
+    for i in range(at, at + EPOCH, F32_LANES):  # the last vector begins sooner: some of its ticks are looked at twice
+        start = min(i, at + EPOCH - F32_LANES)
+        now = simd.load(uv, start)
+        moved = simd.mask_gt(simd.absolute(now - simd.load(uv, start - 1)), zero)
+        any_still |= simd.mask_gt(simd.absolute(now), rail) & ~moved
     stuck = np.float32(0.0)
     if any_still == 0:  # nearly always: an R wave goes so far and does not stay
         return stuck
@@ -202,4 +206,4 @@ def _judge(quality: Row, ring: Array, tick: int) -> int:
 
 
 assert EPOCH * 4 * 32767 < 2**24, "the sum of an epoch is no longer whole"
-assert (EPOCH - 1) % SINGLES == 0, "an epoch is whole vectors and one tick"
+assert (EPOCH - 1) % F32_LANES == 0, "an epoch is whole vectors and one tick"

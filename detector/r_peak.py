@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from detector.bounds import SPIKE_BESIDE, bridge_spike
 from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
 from detector.feature import is_heard
 from detector.jit import hot
-from detector.lanes import SINGLES
+from detector.simd import F32_LANES
 from detector.types import LEADS, RING, Array, Row, Single
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
@@ -106,12 +106,12 @@ def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: 
     level = _level(window, first, calm_from)
     if np.isnan(level):
         level = _mean(out)
-    if missing == 0 and not np.isnan(lanes.total(lanes.load(window, PAST - SINGLES))):  # nearly always
-        levels = lanes.spread(level)
-        for i in range(PAST - SINGLES, PAST + count, SINGLES):
-            lanes.store(window, i, lanes.load(window, i) - levels)
+    if missing == 0 and not np.isnan(simd.reduce_add(simd.load(window, PAST - F32_LANES))):  # nearly always
+        levels = simd.broadcast(level)
+        for i in range(PAST - F32_LANES, PAST + count, F32_LANES):
+            simd.store(window, i, simd.load(window, i) - levels)
         return True
-    for i in range(PAST - SINGLES, PAST + count):
+    for i in range(PAST - F32_LANES, PAST + count):
         all_of[i] = np.float32(0.0) if np.isnan(all_of[i]) else all_of[i] - level
     return True
 
@@ -124,15 +124,15 @@ def _level(window: Array, first: int, calm_from: int) -> Single:
     """
     level = _mean(window[PAST - BEFORE : PAST])
     least = np.float32(np.inf)
-    zero = lanes.spread(np.float32(0.0))
+    zero = simd.broadcast(np.float32(0.0))
     for back in range(1, STRETCHES + 1):
         if back > 1 and first - back * BEFORE < calm_from:
             break
         begin = PAST - back * BEFORE
-        some, others = lanes.load(window, begin), lanes.load(window, begin + SINGLES)
-        if np.isnan(lanes.total(some + others)):
+        some, others = simd.load(window, begin), simd.load(window, begin + F32_LANES)
+        if np.isnan(simd.reduce_add(some + others)):
             continue
-        moved = lanes.most(lanes.larger(some, others)) + lanes.most(lanes.larger(zero - some, zero - others))
+        moved = simd.reduce_max(simd.maximum(some, others)) + simd.reduce_max(simd.maximum(zero - some, zero - others))
         if back == 1:
             least = moved / np.float32(CALMER)
         elif moved < least:
@@ -147,28 +147,28 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
 
     Upward ones count `upright` times. Their `sizes` have zeros after them, to be dealt with in whole vectors.
     """
-    times, zero = lanes.spread(upright), lanes.spread(np.float32(0.0))
-    for i in range(0, count, SINGLES):
-        some = lanes.load(deflections, i)
-        lanes.store(sizes, i, lanes.larger(some * times, zero - some))
-    for i in range(count, min(count + SINGLES, len(sizes))):
+    times, zero = simd.broadcast(upright), simd.broadcast(np.float32(0.0))
+    for i in range(0, count, F32_LANES):
+        some = simd.load(deflections, i)
+        simd.store(sizes, i, simd.maximum(some * times, zero - some))
+    for i in range(count, min(count + F32_LANES, len(sizes))):
         sizes[i] = np.float32(0.0)
     greatest = zero
-    for i in range(0, count, SINGLES):
-        greatest = lanes.larger(lanes.load(sizes, i), greatest)
-    most = lanes.most(greatest)
+    for i in range(0, count, F32_LANES):
+        greatest = simd.maximum(simd.load(sizes, i), greatest)
+    most = simd.reduce_max(greatest)
     if most == np.float32(0.0):
         return 0
-    all_of = lanes.spread(most)
+    all_of = simd.broadcast(most)
     top = 0
-    while lanes.at_least(lanes.load(sizes, top), all_of) == 0:
-        top += SINGLES
-    top += wholes.first_of(lanes.at_least(lanes.load(sizes, top), all_of))
-    nearly = lanes.spread(np.float32(FIRST) * most)
-    for i in range(1, top - WIDE, SINGLES):
-        here = lanes.load(sizes, i)
-        peaks = lanes.at_least(here, lanes.load(sizes, i - 1)) & lanes.at_least(here, lanes.load(sizes, i + 1))
-        earlier = i + wholes.first_of(peaks & lanes.above(here, nearly))
+    while simd.mask_ge(simd.load(sizes, top), all_of) == 0:
+        top += F32_LANES
+    top += simd_int.trailing_zeros(simd.mask_ge(simd.load(sizes, top), all_of))
+    nearly = simd.broadcast(np.float32(FIRST) * most)
+    for i in range(1, top - WIDE, F32_LANES):
+        here = simd.load(sizes, i)
+        peaks = simd.mask_ge(here, simd.load(sizes, i - 1)) & simd.mask_ge(here, simd.load(sizes, i + 1))
+        earlier = i + simd_int.trailing_zeros(peaks & simd.mask_gt(here, nearly))
         if earlier < top - WIDE:
             return int(earlier)
     return int(top)
@@ -178,7 +178,7 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
 def _mean(values: Array) -> Single:
     """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
     if len(values) == BEFORE:
-        total = lanes.total(lanes.load(values, 0) + lanes.load(values, SINGLES))
+        total = simd.reduce_add(simd.load(values, 0) + simd.load(values, F32_LANES))
         if not np.isnan(total):  # nearly always
             return np.rint(total / np.float32(BEFORE))
     total = np.float32(0.0)
@@ -198,7 +198,7 @@ def _whole(mv: Array, out: Array) -> None:
 
 
 assert PAST + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
-assert BEFORE == 2 * SINGLES, "the level before a complex is the mean of two vectors"
-assert PAST + (2 * FIDUCIAL // SINGLES + 1) * SINGLES <= WINDOW, "the last vector has no room"
-assert SPIKE_BESIDE <= SINGLES, "a spike would be looked for before what is known"
+assert BEFORE == 2 * F32_LANES, "the level before a complex is the mean of two vectors"
+assert PAST + (2 * FIDUCIAL // F32_LANES + 1) * F32_LANES <= WINDOW, "the last vector has no room"
+assert SPIKE_BESIDE <= F32_LANES, "a spike would be looked for before what is known"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -21,13 +21,13 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from detector.jit import hot
-from detector.lanes import DOUBLES, SHORTS, WHOLES
+from detector.simd import F64_LANES, I16_LANES, I32_LANES
 from detector.types import CHUNK, LEADS, RATE, Array, Row
 
-BLOCK: Final = DOUBLES  # ticks made at once in float64
-BLOCK_SHORT: Final = WHOLES  # and in 16 bits
+BLOCK: Final = F64_LANES  # ticks made at once in float64
+BLOCK_SHORT: Final = I32_LANES  # and in 16 bits
 SCALE: Final = RATE * 1000  # ticks per second in millihertz, the unit of a record's rate
 TAPS: Final = 5  # samples that a tick of four samples' width (1000 Hz) can touch
 DEPTH: Final = 16  # samples that go into a lane of a block at most: three for each lane before it, and a tick's own
@@ -70,7 +70,7 @@ PHASES = np.dtype(
         ("weight", "f8", (PERIOD * DEPTH * BLOCK,)),  # of each row's block, for each of its samples, of each lane
         ("pairs", "i8"),  # the same in 16 bits: pairs that go into each lane of a block; 0: they do not fit
         ("at_short", "i8", (PERIOD,)),
-        ("short", "i2", (PERIOD * PAIRS * SHORTS,)),  # of each row's block, for each pair, of each lane
+        ("short", "i2", (PERIOD * PAIRS * I16_LANES,)),  # of each row's block, for each pair, of each lane
     ],
     align=True,
 )
@@ -162,7 +162,7 @@ def _lay_out_short(phases: Row) -> None:
         for lane in range(1, BLOCK_SHORT):
             at = min(at, _first_sample(r, s, phases.first + row + lane) - lane)
         phases.at_short[row] = at
-        phases.short[row * PAIRS * SHORTS : (row + 1) * PAIRS * SHORTS] = 0
+        phases.short[row * PAIRS * I16_LANES : (row + 1) * PAIRS * I16_LANES] = 0
         for lane in range(BLOCK_SHORT):
             tick = phases.first + row + lane
             sample = _first_sample(r, s, tick)
@@ -170,7 +170,7 @@ def _lay_out_short(phases: Row) -> None:
                 weight = _weight(r, s, tick, i)
                 if weight > 0:
                     pair, which = (i - at - lane) // 2, (i - at - lane) % 2
-                    phases.short[(row * PAIRS + pair) * SHORTS + 2 * lane + which] = weight
+                    phases.short[(row * PAIRS + pair) * I16_LANES + 2 * lane + which] = weight
                     phases.pairs = max(phases.pairs, pair + 1)
 
 
@@ -227,13 +227,13 @@ def _make_short(phases: Row, twice: Array, base: int, row: int, ticks: int, scal
     """Make a lead's ticks in whole blocks; the first is that of a `row`, whose samples are counted from `base`."""
     short, starts, rows, step, pairs = phases.short, phases.at_short, phases.rows, phases.step, phases.pairs
     for first in range(0, ticks, BLOCK_SHORT):
-        at, here = 2 * (base + starts[np.uint64(row)]) + 1, row * (PAIRS * SHORTS)
-        early = wholes.products(twice, at, short, here) + wholes.products(twice, at + 4, short, here + SHORTS)
-        late = wholes.products(twice, at + 8, short, here + 2 * SHORTS)
-        block = early + (late + wholes.products(twice, at + 12, short, here + 3 * SHORTS))
+        at, here = 2 * (base + starts[np.uint64(row)]) + 1, row * (PAIRS * I16_LANES)
+        early = simd_int.madd(twice, at, short, here) + simd_int.madd(twice, at + 4, short, here + I16_LANES)
+        late = simd_int.madd(twice, at + 8, short, here + 2 * I16_LANES)
+        block = early + (late + simd_int.madd(twice, at + 12, short, here + 3 * I16_LANES))
         for j in range(LEAST_PAIRS, pairs):
-            block = block + wholes.products(twice, at + 4 * j, short, here + j * SHORTS)
-        lanes.store(out, first, wholes.scaled(block, scale))
+            block = block + simd_int.madd(twice, at + 4 * j, short, here + j * I16_LANES)
+        simd.store(out, first, simd_int.to_float32(block, scale))
         row += BLOCK_SHORT
         if row >= rows:
             row -= rows
@@ -251,17 +251,17 @@ def _widen(track: Row, count: int) -> None:
 def _make(phases: Row, value: Array, base: int, row: int, ticks: int, scale: float, out: Array) -> None:
     """The same as `_make_short`, in float64."""
     weight, starts, rows, step, depth = phases.weight, phases.at, phases.rows, phases.step, phases.depth
-    factor = lanes.spread(scale)
+    factor = simd.broadcast(scale)
     for first in range(0, ticks, BLOCK):
         at, here = base + starts[np.uint64(row)], row * (DEPTH * BLOCK)
-        early = lanes.load(weight, here) * lanes.load(value, at)
-        early = lanes.multiply_add(lanes.load(weight, here + BLOCK), lanes.load(value, at + 1), early)
-        late = lanes.load(weight, here + 2 * BLOCK) * lanes.load(value, at + 2)
-        late = lanes.multiply_add(lanes.load(weight, here + 3 * BLOCK), lanes.load(value, at + 3), late)
+        early = simd.load(weight, here) * simd.load(value, at)
+        early = simd.multiply_add(simd.load(weight, here + BLOCK), simd.load(value, at + 1), early)
+        late = simd.load(weight, here + 2 * BLOCK) * simd.load(value, at + 2)
+        late = simd.multiply_add(simd.load(weight, here + 3 * BLOCK), simd.load(value, at + 3), late)
         block = early + late
         for j in range(LEAST, depth):
-            block = lanes.multiply_add(lanes.load(weight, here + j * BLOCK), lanes.load(value, at + j), block)
-        lanes.store(out, first, block * factor)
+            block = simd.multiply_add(simd.load(weight, here + j * BLOCK), simd.load(value, at + j), block)
+        simd.store(out, first, block * factor)
         row += BLOCK
         if row >= rows:
             row -= rows

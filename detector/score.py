@@ -19,9 +19,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import lanes
+from detector import simd
 from detector.jit import hot
-from detector.lanes import DOUBLES
+from detector.simd import F64_LANES
 from detector.types import Array
 
 #: The measures, in order; `detector.candidate` takes them.
@@ -74,7 +74,7 @@ def score(measures: Array, weights: Array) -> float:
     total = 0.0
     for i in range(COUNT):
         total += weights[i, 0] * measures[i]
-    for first in range(1, UNITS + 1, TOGETHER * DOUBLES):
+    for first in range(1, UNITS + 1, TOGETHER * F64_LANES):
         total = _bend(measures, weights, first, total)
     return total
 
@@ -82,24 +82,24 @@ def score(measures: Array, weights: Array) -> float:
 @hot
 def _bend(measures: Array, weights: Array, at: int, total: float) -> float:
     """Add what `TOGETHER` vectors of units say, from column `at` on: sums side by side need not wait for each other."""
-    first = second = third = lanes.spread(0.0)
+    first = second = third = simd.broadcast(0.0)
     for i in range(COUNT):
-        measure, row = lanes.spread(measures[i]), weights[i]
-        first = first + lanes.load(row, at) * measure
-        second = second + lanes.load(row, at + DOUBLES) * measure
-        third = third + lanes.load(row, at + 2 * DOUBLES) * measure
+        measure, row = simd.broadcast(measures[i]), weights[i]
+        first = first + simd.load(row, at) * measure
+        second = second + simd.load(row, at + F64_LANES) * measure
+        third = third + simd.load(row, at + 2 * F64_LANES) * measure
     out = weights[COUNT]
-    one = lanes.spread(1.0)
-    first = lanes.load(out, at) * (first / (one + lanes.magnitude(first)))
-    second = lanes.load(out, at + DOUBLES) * (second / (one + lanes.magnitude(second)))
-    third = lanes.load(out, at + 2 * DOUBLES) * (third / (one + lanes.magnitude(third)))
-    for unit in range(DOUBLES):
-        total += lanes.lane(first, unit)
-    for unit in range(DOUBLES):
-        total += lanes.lane(second, unit)
-    for unit in range(DOUBLES):
-        total += lanes.lane(third, unit)
+    one = simd.broadcast(1.0)
+    first = simd.load(out, at) * (first / (one + simd.absolute(first)))
+    second = simd.load(out, at + F64_LANES) * (second / (one + simd.absolute(second)))
+    third = simd.load(out, at + 2 * F64_LANES) * (third / (one + simd.absolute(third)))
+    for unit in range(F64_LANES):
+        total += simd.extract(first, unit)
+    for unit in range(F64_LANES):
+        total += simd.extract(second, unit)
+    for unit in range(F64_LANES):
+        total += simd.extract(third, unit)
     return total
 
 
-assert UNITS % (TOGETHER * DOUBLES) == 0, "units are summed side by side"
+assert UNITS % (TOGETHER * F64_LANES) == 0, "units are summed side by side"

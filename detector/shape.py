@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes
+from detector import simd
 from detector.envelope import PER_BAND, SPAN
 from detector.jit import hot
-from detector.lanes import DOUBLES
 from detector.score import M_SHARP_LIKENESS, M_SHARPNESS
+from detector.simd import F64_LANES
 from detector.types import LEADS, Array, Row
 
 HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a wide QRS complex)
@@ -57,13 +57,13 @@ def begin(shape: Row) -> None:
 @hot
 def _sizes(near: Array, out: Array) -> None:
     """Roots of the sums of squares at each shift: the squares are of whole numbers, and their sums exact in float64."""
-    part = lanes.load(near, 0)
+    part = simd.load(near, 0)
     sums = part * part
-    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
-        part = lanes.load(near, k)
-        sums = lanes.multiply_add(part, part, sums)
-    total = lanes.total(sums)
-    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+    for k in range(F64_LANES, POINTS - F64_LANES + 1, F64_LANES):
+        part = simd.load(near, k)
+        sums = simd.multiply_add(part, part, sums)
+    total = simd.reduce_add(sums)
+    for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
         total += near[k] * near[k]
     out[0] = math.sqrt(total + 1e-9)
     for shift in range(1, SHIFTS):
@@ -139,22 +139,22 @@ def bend(values: Array, first: int, out: Array) -> None:
 @hot
 def both(near: Array, shift: int, points: Array) -> float:
     """Sum of products, in four sums side by side that need not wait for one another."""
-    sums = lanes.load(near, shift) * lanes.load(points, 0)
-    for k in range(DOUBLES, POINTS - DOUBLES + 1, DOUBLES):
-        sums = sums + lanes.load(near, shift + k) * lanes.load(points, k)
-    first = lanes.lane(sums, 0)
-    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+    sums = simd.load(near, shift) * simd.load(points, 0)
+    for k in range(F64_LANES, POINTS - F64_LANES + 1, F64_LANES):
+        sums = sums + simd.load(near, shift + k) * simd.load(points, k)
+    first = simd.extract(sums, 0)
+    for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
         first += near[np.uint64(shift + k)] * points[np.uint64(k)]
-    return float((first + lanes.lane(sums, 1)) + (lanes.lane(sums, 2) + lanes.lane(sums, 3)))
+    return float((first + simd.extract(sums, 1)) + (simd.extract(sums, 2) + simd.extract(sums, 3)))
 
 
 @hot
 def mix(points: Array, near: Array, shift: int, share: float) -> float:
     """Mix a share of what lies in `near` into a shape; returns its size then, the root of the sum of its squares."""
-    kept, new = lanes.spread(1.0 - share), lanes.spread(share)
-    for k in range(0, POINTS - DOUBLES + 1, DOUBLES):
-        lanes.store(points, k, kept * lanes.load(points, k) + new * lanes.load(near, shift + k))
-    for k in range(POINTS // DOUBLES * DOUBLES, POINTS):
+    kept, new = simd.broadcast(1.0 - share), simd.broadcast(share)
+    for k in range(0, POINTS - F64_LANES + 1, F64_LANES):
+        simd.store(points, k, kept * simd.load(points, k) + new * simd.load(near, shift + k))
+    for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
         points[k] = (1.0 - share) * points[k] + share * near[shift + k]
     return math.sqrt(both(points, 0, points) + 1e-9)
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from detector.arrays import copy
 from detector.jit import hot
-from detector.lanes import DOUBLES, SHORTS, WHOLES
+from detector.simd import F64_LANES, I16_LANES, I32_LANES
 from detector.types import RATE, Array, Row
 
 STEP: Final = 5  # ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation; mains is nulled
@@ -34,7 +34,7 @@ _LARGEST: Final = 2**19  # ... if no value is beyond this (130 mV)
 
 AT_ONCE: Final = 4  # lags whose products are added up at once
 LAGS: Final = (LONGEST - SHORTEST) // AT_ONCE * AT_ONCE + AT_ONCE  # from the shortest on, as many as are dealt with
-PADDED: Final = (WINDOW + SHORTS - 1) // SHORTS * SHORTS  # the window in whole vectors
+PADDED: Final = (WINDOW + I16_LANES - 1) // I16_LANES * I16_LANES  # the window in whole vectors
 SHORT: Final = 8191  # the largest value whose products are added up in 32 bits (2.1 mV)
 
 #: A place to work in.
@@ -87,11 +87,11 @@ def deflections(y: Array) -> tuple[float, float, float]:
 @hot
 def _greatest(values: Array, first: int) -> int:
     """Greatest magnitude in the second from index `first` on."""
-    greatest = lanes.spread(np.int32(0))
-    for i in range(0, SECOND, WHOLES):
-        start = first + min(i, SECOND - WHOLES)  # the last vector takes some once more, to end where they end
-        greatest = lanes.larger(lanes.magnitude(lanes.load(values, start)), greatest)
-    return int(lanes.most(greatest))
+    greatest = simd.broadcast(np.int32(0))
+    for i in range(0, SECOND, I32_LANES):
+        start = first + min(i, SECOND - I32_LANES)  # the last vector takes some once more, to end where they end
+        greatest = simd.maximum(simd.absolute(simd.load(values, start)), greatest)
+    return int(simd.reduce_max(greatest))
 
 
 @hot
@@ -160,8 +160,8 @@ def period(wave: Row) -> float:
         if lag >= SHORTEST:
             energy[lag - SHORTEST] = early * late
     energy[LONGEST - SHORTEST + 1 :] = 1.0  # of lags that are not asked for
-    for i in range(0, LAGS, DOUBLES):
-        lanes.store(alike, i, lanes.load(alike, i) / lanes.root(lanes.load(energy, i)))
+    for i in range(0, LAGS, F64_LANES):
+        simd.store(alike, i, simd.load(alike, i) / simd.sqrt(simd.load(energy, i)))
     best = -2.0
     where = 0
     for i in range(LONGEST - SHORTEST + 1):
@@ -190,24 +190,24 @@ def _multiply(wave: Row) -> float:
     for i in range(WINDOW):
         y[i] = wave.y[i]
     y[WINDOW:] = 0.0
-    squares = lanes.spread(0.0)
-    for i in range(0, PADDED, DOUBLES):
-        now = lanes.load(y, i)
-        squares = lanes.multiply_add(now, now, squares)
+    squares = simd.broadcast(0.0)
+    for i in range(0, PADDED, F64_LANES):
+        now = simd.load(y, i)
+        squares = simd.multiply_add(now, now, squares)
     for first in range(0, LAGS, AT_ONCE):
         lag = SHORTEST + first
-        one = two = three = four = lanes.spread(0.0)
-        for i in range(0, PADDED, DOUBLES):
-            now = lanes.load(y, i)
-            one = lanes.multiply_add(now, lanes.load(y, i + lag), one)
-            two = lanes.multiply_add(now, lanes.load(y, i + lag + 1), two)
-            three = lanes.multiply_add(now, lanes.load(y, i + lag + 2), three)
-            four = lanes.multiply_add(now, lanes.load(y, i + lag + 3), four)
-        out[first] = lanes.total(one)
-        out[first + 1] = lanes.total(two)
-        out[first + 2] = lanes.total(three)
-        out[first + 3] = lanes.total(four)
-    return float(lanes.total(squares))
+        one = two = three = four = simd.broadcast(0.0)
+        for i in range(0, PADDED, F64_LANES):
+            now = simd.load(y, i)
+            one = simd.multiply_add(now, simd.load(y, i + lag), one)
+            two = simd.multiply_add(now, simd.load(y, i + lag + 1), two)
+            three = simd.multiply_add(now, simd.load(y, i + lag + 2), three)
+            four = simd.multiply_add(now, simd.load(y, i + lag + 3), four)
+        out[first] = simd.reduce_add(one)
+        out[first + 1] = simd.reduce_add(two)
+        out[first + 2] = simd.reduce_add(three)
+        out[first + 3] = simd.reduce_add(four)
+    return float(simd.reduce_add(squares))
 
 
 @hot
@@ -217,22 +217,22 @@ def _multiply_short(wave: Row) -> float:
     for i in range(WINDOW):
         y[i] = np.int16(wave.y[i])
     y[WINDOW:] = 0
-    squares = lanes.spread(np.int32(0))
-    for i in range(0, PADDED, SHORTS):
-        squares = squares + wholes.products(y, i, y, i)
+    squares = simd.broadcast(np.int32(0))
+    for i in range(0, PADDED, I16_LANES):
+        squares = squares + simd_int.madd(y, i, y, i)
     for first in range(0, LAGS, AT_ONCE):
         lag = SHORTEST + first
-        one = two = three = four = lanes.spread(np.int32(0))
-        for i in range(0, PADDED, SHORTS):
-            one = one + wholes.products(y, i, y, i + lag)
-            two = two + wholes.products(y, i, y, i + lag + 1)
-            three = three + wholes.products(y, i, y, i + lag + 2)
-            four = four + wholes.products(y, i, y, i + lag + 3)
-        out[first] = wholes.total(one)
-        out[first + 1] = wholes.total(two)
-        out[first + 2] = wholes.total(three)
-        out[first + 3] = wholes.total(four)
-    return float(wholes.total(squares))
+        one = two = three = four = simd.broadcast(np.int32(0))
+        for i in range(0, PADDED, I16_LANES):
+            one = one + simd_int.madd(y, i, y, i + lag)
+            two = two + simd_int.madd(y, i, y, i + lag + 1)
+            three = three + simd_int.madd(y, i, y, i + lag + 2)
+            four = four + simd_int.madd(y, i, y, i + lag + 3)
+        out[first] = simd_int.reduce_add(one)
+        out[first + 1] = simd_int.reduce_add(two)
+        out[first + 2] = simd_int.reduce_add(three)
+        out[first + 3] = simd_int.reduce_add(four)
+    return float(simd_int.reduce_add(squares))
 
 
-assert 2 * (PADDED // SHORTS) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"
+assert 2 * (PADDED // I16_LANES) * SHORT**2 < 2**31, "a lane's sum of products is beyond 32 bits"

@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import Polynomial
 
-from detector import lanes
+from detector import simd
 from detector.arrays import copy
 from detector.jit import hot, kernel
-from detector.lanes import SINGLES, fused
+from detector.simd import F32_LANES, fma
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 B1 = npt.NDArray[np.bool_]
 
-BLOCK: Final = 4 * SINGLES  # outputs summed at once: four vectors hide each other's delay and stay in registers
+BLOCK: Final = 4 * F32_LANES  # outputs summed at once: four vectors hide each other's delay and stay in registers
 FLAT: Final = np.float32(9.0)  # from here on tanh is 1 but for the last digit of a float32
 FRACTIONS: Final = 13  # of tanh's continued fraction: error below 4e-7 up to `FLAT`
 _ONE: Final = np.float32(1.0)
@@ -98,9 +98,9 @@ def tanh(x: np.float32) -> np.float32:
     square = x * x
     above, below = _ABOVE[0], _BELOW[0]
     for factor in _ABOVE[1:]:
-        above = fused(above, square, factor)
+        above = fma(above, square, factor)
     for factor in _BELOW[1:]:
-        below = fused(below, square, factor)
+        below = fma(below, square, factor)
     return x * above / below
 
 
@@ -110,29 +110,29 @@ def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
     count, end = which.shape[0], out.shape[0]
     at = 0
     while at + BLOCK <= end:
-        a, b = lanes.load(out, at), lanes.load(out, at + SINGLES)
-        c, d = lanes.load(out, at + 2 * SINGLES), lanes.load(out, at + 3 * SINGLES)
+        a, b = simd.load(out, at), simd.load(out, at + F32_LANES)
+        c, d = simd.load(out, at + 2 * F32_LANES), simd.load(out, at + 3 * F32_LANES)
         for i in range(count):
-            times, column = lanes.spread(by[i]), columns[first + which[i]]
-            a = fused(times, lanes.load(column, at), a)
-            b = fused(times, lanes.load(column, at + SINGLES), b)
-            c = fused(times, lanes.load(column, at + 2 * SINGLES), c)
-            d = fused(times, lanes.load(column, at + 3 * SINGLES), d)
-        lanes.store(out, at, a)
-        lanes.store(out, at + SINGLES, b)
-        lanes.store(out, at + 2 * SINGLES, c)
-        lanes.store(out, at + 3 * SINGLES, d)
+            times, column = simd.broadcast(by[i]), columns[first + which[i]]
+            a = fma(times, simd.load(column, at), a)
+            b = fma(times, simd.load(column, at + F32_LANES), b)
+            c = fma(times, simd.load(column, at + 2 * F32_LANES), c)
+            d = fma(times, simd.load(column, at + 3 * F32_LANES), d)
+        simd.store(out, at, a)
+        simd.store(out, at + F32_LANES, b)
+        simd.store(out, at + 2 * F32_LANES, c)
+        simd.store(out, at + 3 * F32_LANES, d)
         at += BLOCK
-    while at + SINGLES <= end:
-        a = lanes.load(out, at)
+    while at + F32_LANES <= end:
+        a = simd.load(out, at)
         for i in range(count):
-            a = fused(lanes.spread(by[i]), lanes.load(columns[first + which[i]], at), a)
-        lanes.store(out, at, a)
-        at += SINGLES
+            a = fma(simd.broadcast(by[i]), simd.load(columns[first + which[i]], at), a)
+        simd.store(out, at, a)
+        at += F32_LANES
     for k in range(at, end):
         total = out[k]
         for i in range(count):
-            total = fused(by[i], columns[first + which[i], k], total)
+            total = fma(by[i], columns[first + which[i], k], total)
         out[k] = total
 
 
@@ -152,7 +152,7 @@ def _remember(gates: F32, h: F32, c: F32) -> None:
     """The next state of the LSTM; `gates` are used up."""
     hidden = h.shape[0]
     for j in range(3 * hidden):
-        gates[j] = fused(_HALF, tanh(_HALF * gates[j]), _HALF)  # the logistic function
+        gates[j] = fma(_HALF, tanh(_HALF * gates[j]), _HALF)  # the logistic function
     for j in range(3 * hidden, 4 * hidden):
         gates[j] = tanh(gates[j])
     for j in range(hidden):

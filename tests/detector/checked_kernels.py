@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from detector import desk as desks
-from detector import detector, lanes, wholes
+from detector import detector, simd, simd_int
 from detector.detector import DETECTOR
 from detector.types import LEADS
 
@@ -157,33 +157,33 @@ def _whole(a: Any) -> Any:
 
 
 CHECKED: dict[Any, dict[str, Any]] = {
-    lanes: {
+    simd: {
         "load": _load,
         "store": _store,
-        "pairs": _pairs,
-        "sums_of_five": _fives,
-        "total": _total,
-        "totals": lambda a, b: (_total(a), _total(b)),
-        "spread": _spread,
-        "magnitude": np.abs,
+        "load_pair_sums": _pairs,
+        "load_sums_of_five": _fives,
+        "reduce_add": _total,
+        "reduce_add_two": lambda a, b: (_total(a), _total(b)),
+        "broadcast": _spread,
+        "absolute": np.abs,
         "floor": np.floor,
-        "root": np.sqrt,
+        "sqrt": np.sqrt,
         "multiply_add": lambda a, b, c: a * b + c,
-        "fused": lambda a, b, c: (np.float64(a) * b + c).astype(np.float32),
-        "larger": lambda a, b: np.where(a > b, a, b),
-        "smaller": lambda a, b: np.where(a < b, a, b),
-        "most": np.max,
-        "lane": lambda a, i: a[i],
-        "above": lambda a, b: _bits(a > b),
-        "at_least": lambda a, b: _bits(a >= b),
+        "fma": lambda a, b, c: (np.float64(a) * b + c).astype(np.float32),
+        "maximum": lambda a, b: np.where(a > b, a, b),
+        "minimum": lambda a, b: np.where(a < b, a, b),
+        "reduce_max": np.max,
+        "extract": lambda a, i: a[i],
+        "mask_gt": lambda a, b: _bits(a > b),
+        "mask_ge": lambda a, b: _bits(a >= b),
     },
-    wholes: {
-        "products": _products,
-        "whole": _whole,
-        "scaled": lambda a, factor: (np.asarray(a).astype(np.float64) * factor).astype(np.float32),
-        "total": lambda a: float(np.asarray(a).astype(np.int64).sum()),
-        "how_many": lambda bits: int(bits).bit_count(),
-        "first_of": lambda bits: (int(bits) & -int(bits)).bit_length() - 1 if bits else 64,
+    simd_int: {
+        "madd": _products,
+        "to_int32": _whole,
+        "to_float32": lambda a, factor: (np.asarray(a).astype(np.float64) * factor).astype(np.float32),
+        "reduce_add": lambda a: float(np.asarray(a).astype(np.int64).sum()),
+        "popcount": lambda bits: int(bits).bit_count(),
+        "trailing_zeros": lambda bits: (int(bits) & -int(bits)).bit_length() - 1 if bits else 64,
     },
 }
 

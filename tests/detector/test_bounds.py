@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from tests.detector.checked_kernels import CHECKED
 
 RATES = ("100", "128", "128.3", "250", "257.001", "333.333", "360", "500", "977", "1000")
@@ -25,7 +25,7 @@ def test_every_access_is_within_its_field() -> None:
 
 
 def test_every_vector_that_takes_an_array_is_checked() -> None:
-    for module in (lanes, wholes):
+    for module in (simd, simd_int):
         taking = set(
             re.findall(r"^def (\w+)\(typingctx: Any, (?:array|a: Any, at)", inspect.getsource(module), re.MULTILINE)
         )

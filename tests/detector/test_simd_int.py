@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
-from detector import lanes, wholes
+from detector import simd, simd_int
 from detector.jit import hot
 from detector.types import Array
 
@@ -20,31 +20,31 @@ LARGEST = 2**31 - 1
 @hot
 def each(a: Array, b: Array, out: Array) -> Any:
     """Every operation of two vectors, a row of `out` each; then what becomes one number of all lanes."""
-    x, y = lanes.load(a, 0), lanes.load(b, 0)
-    lanes.store(out[0], 0, x + y)
-    lanes.store(out[1], 0, x - y)
-    lanes.store(out[2], 0, lanes.magnitude(x))
-    lanes.store(out[3], 0, lanes.larger(x, y))
-    return wholes.total(x), lanes.above(x, y), lanes.most(x)
+    x, y = simd.load(a, 0), simd.load(b, 0)
+    simd.store(out[0], 0, x + y)
+    simd.store(out[1], 0, x - y)
+    simd.store(out[2], 0, simd.absolute(x))
+    simd.store(out[3], 0, simd.maximum(x, y))
+    return simd_int.reduce_add(x), simd.mask_gt(x, y), simd.reduce_max(x)
 
 
 @hot
 def multiplied(a: Array, at: int, b: Array, other: int, factor: float, out: Array, scaled: Array) -> None:
-    products = wholes.products(a, at, b, other)
-    lanes.store(out, 0, products)
-    lanes.store(scaled, 0, wholes.scaled(products, factor))
+    products = simd_int.madd(a, at, b, other)
+    simd.store(out, 0, products)
+    simd.store(scaled, 0, simd_int.to_float32(products, factor))
 
 
 @hot
 def of_singles(a: Array, at: int, out: Array, fifths: Array) -> Any:
-    lanes.store(out, 0, wholes.whole(lanes.load(a, at)))
-    lanes.store(fifths, 0, lanes.sums_of_five(a, at))
-    return lanes.totals(lanes.load(a, at), lanes.load(a, at + 1))
+    simd.store(out, 0, simd_int.to_int32(simd.load(a, at)))
+    simd.store(fifths, 0, simd.load_sums_of_five(a, at))
+    return simd.reduce_add_two(simd.load(a, at), simd.load(a, at + 1))
 
 
 @hot
 def counted(bits: int) -> Any:
-    return wholes.how_many(bits), wholes.first_of(bits)
+    return simd_int.popcount(bits), simd_int.trailing_zeros(bits)
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -53,8 +53,8 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seed=seeds)
 @settings(max_examples=50, deadline=None)
 def test_each_lane_is_a_whole_number_and_the_sum_may_be_larger_than_one(seed: int) -> None:
-    a, b = np.random.default_rng(seed).integers(-LARGEST, LARGEST, (2, lanes.WHOLES)).astype(np.int32)
-    out = np.zeros((4, lanes.WHOLES), np.int32)
+    a, b = np.random.default_rng(seed).integers(-LARGEST, LARGEST, (2, simd.I32_LANES)).astype(np.int32)
+    out = np.zeros((4, simd.I32_LANES), np.int32)
     total, above, most = each(a, b, out)
     np.testing.assert_array_equal(out, [a + b, a - b, np.abs(a), np.maximum(a, b)])
     assert total == a.astype(np.int64).sum()
@@ -67,7 +67,7 @@ def test_each_lane_is_a_whole_number_and_the_sum_may_be_larger_than_one(seed: in
 def test_products_of_neighbours_are_added_up_exactly(seed: int, at: int, other: int) -> None:
     a, b = np.random.default_rng(seed).integers(-32768, 32768, (2, 24)).astype(np.int16)
     b = np.maximum(b, -32767)  # only twice the least number times itself is beyond 32 bits
-    out, scaled = np.zeros(lanes.WHOLES, np.int32), np.zeros(lanes.WHOLES, np.float32)
+    out, scaled = np.zeros(simd.I32_LANES, np.int32), np.zeros(simd.I32_LANES, np.float32)
     multiplied(a, at, b, other, 1 / 3, out, scaled)
     both = a[at : at + 16].astype(np.int64) * b[other : other + 16]
     expected = both[::2] + both[1::2]
@@ -101,21 +101,21 @@ def test_only_16_bits_are_multiplied() -> None:
 @hot
 def multiplied_lanes(a: Array) -> Any:
     """What lanes of whole numbers have no operator for."""
-    x = lanes.load(a, 0)
-    return lanes.lane(x * x, 0)
+    x = simd.load(a, 0)
+    return simd.extract(x * x, 0)
 
 
 @hot
 def divided_lanes(a: Array) -> Any:
     """The same for a quotient."""
-    x = lanes.load(a, 0)
-    return lanes.lane(x / x, 0)
+    x = simd.load(a, 0)
+    return simd.extract(x / x, 0)
 
 
 @hot
 def added_up(a: Array) -> Any:
-    """The sum that is of singles and doubles; whole numbers have `wholes.total`."""
-    return lanes.total(lanes.load(a, 0))
+    """The sum that is of singles and doubles; whole numbers have `simd_int.reduce_add`."""
+    return simd.reduce_add(simd.load(a, 0))
 
 
 @pytest.mark.parametrize("what", [multiplied_lanes, divided_lanes, added_up])

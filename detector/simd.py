@@ -1,10 +1,9 @@
-"""Short vectors in kernels: so many numbers side by side as a processor takes at once.
+"""Short SIMD vectors in kernels: as many numbers side by side as a processor takes at once.
 
-The compiler fills the processor's lanes by itself where a loop is long. Where it is short, over the 25 ticks of an
-epoch or the 15 points of a shape, it takes one number after the other. There the kernels say what lies side by side:
-*singles* are eight float32, *doubles* four float64, *wholes* eight int32 (more of them in `detector.wholes`). They have
-the usual operators, each lane for itself and rounded as IEEE says, so that results are the same on every machine; one
-without such lanes takes them in turn.
+The compiler vectorises a long loop by itself. A short one, over the 25 ticks of an epoch or the 15 points of a
+template, it runs one number after the other. There the kernels say what lies side by side: eight float32, four float64
+or eight int32 (more on these in `detector.simd_int`). Vectors have the usual operators, each lane for itself and
+rounded as IEEE says, so that results are the same on every machine; one without such lanes takes them in turn.
 
 Nothing here looks at an array's bounds: whoever loads from index `at` on has made sure that a whole vector lies there.
 """
@@ -20,15 +19,15 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-SINGLES: Final = 8  # lanes of float32
-DOUBLES: Final = 4  # lanes of float64: both are 32 bytes
-WHOLES: Final = 8  # lanes of int32
-SHORTS: Final = 16  # int16 that make as many lanes of int32: a sum of two products each
+F32_LANES: Final = 8  # lanes of float32
+F64_LANES: Final = 4  # lanes of float64: both are 32 bytes
+I32_LANES: Final = 8  # lanes of int32
+I16_LANES: Final = 16  # int16 that make as many lanes of int32: a sum of two products each
 
 
 def room(count: int) -> int:
     """Places for so many numbers, dealt with in whole vectors, and one vector to spare."""
-    return (count + SINGLES - 1) // SINGLES * SINGLES + SINGLES
+    return (count + F32_LANES - 1) // F32_LANES * F32_LANES + F32_LANES
 
 
 class Lanes(types.Type):
@@ -40,10 +39,10 @@ class Lanes(types.Type):
         super().__init__(name=f"Lanes({element} x {count})")
 
 
-singles_type: Final = Lanes(types.float32, SINGLES)
-doubles_type: Final = Lanes(types.float64, DOUBLES)
-wholes_type: Final = Lanes(types.int32, WHOLES)
-_OF: Final = {types.float32: singles_type, types.float64: doubles_type, types.int32: wholes_type}
+float32_lanes: Final = Lanes(types.float32, F32_LANES)
+float64_lanes: Final = Lanes(types.float64, F64_LANES)
+int32_lanes: Final = Lanes(types.int32, I32_LANES)
+_OF: Final = {types.float32: float32_lanes, types.float64: float64_lanes, types.int32: int32_lanes}
 _ELEMENT: Final = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: ir.IntType(32)}
 
 
@@ -88,7 +87,7 @@ def load(typingctx: Any, array: Any, at: Any) -> Any:
 def store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
     """Put lanes into a contiguous array from index `at` on; an array of the other kind of floats takes them, too."""
     into = _check(array, at)
-    if into is None or (value != into and {into, value} != {singles_type, doubles_type}):
+    if into is None or (value != into and {into, value} != {float32_lanes, float64_lanes}):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -112,7 +111,7 @@ def pick(builder: Any, a: Any, b: Any, lanes: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def spread(typingctx: Any, number: Any) -> Any:
+def broadcast(typingctx: Any, number: Any) -> Any:
     """Lanes that all hold a number."""
     lanes = _OF.get(number)
     if lanes is None:
@@ -127,7 +126,7 @@ def spread(typingctx: Any, number: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def pairs(typingctx: Any, array: Any, at: Any) -> Any:
+def load_pair_sums(typingctx: Any, array: Any, at: Any) -> Any:
     """Lanes of the sums of two neighbours each, in a contiguous array from index `at` on."""
     lanes = _check(array, at)
     if lanes is None:
@@ -171,10 +170,10 @@ def _compare(builder: Any, how: str, a: Any, b: Any) -> Any:
     return compare(how, a, b)
 
 
-_arithmetic(operator.add, _add, singles_type, doubles_type, wholes_type)
-_arithmetic(operator.sub, _subtract, singles_type, doubles_type, wholes_type)
-_arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b), singles_type, doubles_type)
-_arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b), singles_type, doubles_type)
+_arithmetic(operator.add, _add, float32_lanes, float64_lanes, int32_lanes)
+_arithmetic(operator.sub, _subtract, float32_lanes, float64_lanes, int32_lanes)
+_arithmetic(operator.mul, lambda builder, a, b: builder.fmul(a, b), float32_lanes, float64_lanes)
+_arithmetic(operator.truediv, lambda builder, a, b: builder.fdiv(a, b), float32_lanes, float64_lanes)
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -188,14 +187,14 @@ def _call(builder: Any, name: str, *args: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def magnitude(typingctx: Any, a: Any) -> Any:
+def absolute(typingctx: Any, a: Any) -> Any:
     """Each lane without its sign."""
     if not isinstance(a, Lanes):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = args[0]
-        if a != wholes_type:
+        if a != int32_lanes:
             return _call(builder, "fabs", value)
         return builder.select(builder.icmp_signed("<", value, ir.Constant(value.type, None)), builder.neg(value), value)
 
@@ -205,15 +204,15 @@ def magnitude(typingctx: Any, a: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def floor(typingctx: Any, a: Any) -> Any:
     """The greatest whole number that is not above, of each lane."""
-    if a not in (singles_type, doubles_type):
+    if a not in (float32_lanes, float64_lanes):
         return None
     return a(a), lambda context, builder, sig, args: _call(builder, "floor", args[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def root(typingctx: Any, a: Any) -> Any:
+def sqrt(typingctx: Any, a: Any) -> Any:
     """Square root of each lane."""
-    if a not in (singles_type, doubles_type):
+    if a not in (float32_lanes, float64_lanes):
         return None
     return a(a), lambda context, builder, sig, args: _call(builder, "sqrt", args[0])
 
@@ -221,30 +220,30 @@ def root(typingctx: Any, a: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two and a third, rounded once or twice as the machine likes: for whole numbers."""
-    if a not in (singles_type, doubles_type) or a != b or a != c:
+    if a not in (float32_lanes, float64_lanes) or a != b or a != c:
         return None
     return a(a, b, c), lambda context, builder, sig, args: _call(builder, "fmuladd", *args)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two and a third, rounded once on every machine: numbers in float32, or lanes of them.
 
     A processor without such an instruction (x86 before 2013) is slow at it, not wrong.
     """
-    if a not in (types.float32, singles_type) or a != b or a != c:
+    if a not in (types.float32, float32_lanes) or a != b or a != c:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "fma", *args) if a == singles_type else builder.fma(*args)
+        return _call(builder, "fma", *args) if a == float32_lanes else builder.fma(*args)
 
     return a(a, b, c), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def total(typingctx: Any, a: Any) -> Any:
+def reduce_add(typingctx: Any, a: Any) -> Any:
     """Sum of the lanes: the upper half is added to the lower until one is left."""
-    if a not in (singles_type, doubles_type):
+    if a not in (float32_lanes, float64_lanes):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -264,9 +263,9 @@ def total(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def totals(typingctx: Any, a: Any, b: Any) -> Any:
+def reduce_add_two(typingctx: Any, a: Any, b: Any) -> Any:
     """Sums of the lanes of two at once: half the work of one after the other, and half the waiting."""
-    if a not in (singles_type, doubles_type) or a != b:
+    if a not in (float32_lanes, float64_lanes) or a != b:
         return None
     pair = types.containers.UniTuple(a.element, 2)
 
@@ -291,47 +290,47 @@ def _better(how: str) -> Callable[..., Any]:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def larger(typingctx: Any, a: Any, b: Any) -> Any:
+def maximum(typingctx: Any, a: Any, b: Any) -> Any:
     """The larger of two in each lane; that of `b` where one is NaN."""
     return (a(a, b), _better(">")) if isinstance(a, Lanes) and a == b else None
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def smaller(typingctx: Any, a: Any, b: Any) -> Any:
+def minimum(typingctx: Any, a: Any, b: Any) -> Any:
     """The smaller of two in each lane; that of `b` where one is NaN."""
     return (a(a, b), _better("<")) if isinstance(a, Lanes) and a == b else None
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
+def load_sums_of_five(typingctx: Any, array: Any, at: Any) -> Any:
     """Lanes of the sums of five neighbours each, in a contiguous array of float32 from index `at` on.
 
     The sums from every place on are made, and every fifth of them is picked: of the 40 in five vectors one each is
     wanted of the places 0 to 7, so that all fall into a vector without meeting, and are then put in order.
     """
-    if _check(array, at) != singles_type:
+    if _check(array, at) != float32_lanes:
         return None
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def some(index: int) -> Any:
             place = builder.add(args[1], ir.IntType(64)(index))
-            return builder.load(pointer(context, builder, sig.args[0], args[0], place, vector(singles_type)), align=4)
+            return builder.load(pointer(context, builder, sig.args[0], args[0], place, vector(float32_lanes)), align=4)
 
-        wanted = [5 * i for i in range(SINGLES)]
+        wanted = [5 * i for i in range(F32_LANES)]
         mixed = None
-        for first in range(0, 5 * SINGLES, SINGLES):
+        for first in range(0, 5 * F32_LANES, F32_LANES):
             pairs = builder.fadd(some(first), some(first + 1)), builder.fadd(some(first + 2), some(first + 3))
             five = builder.fadd(builder.fadd(*pairs), some(first + 4))
-            here = [i - first for i in wanted if first <= i < first + SINGLES]
-            choice = [SINGLES + i if i in here else i for i in range(SINGLES)]
+            here = [i - first for i in wanted if first <= i < first + F32_LANES]
+            choice = [F32_LANES + i if i in here else i for i in range(F32_LANES)]
             mixed = five if mixed is None else pick(builder, mixed, five, choice)
-        return pick(builder, mixed, mixed, [i % SINGLES for i in wanted])
+        return pick(builder, mixed, mixed, [i % F32_LANES for i in wanted])
 
-    return singles_type(array, types.intp), generate
+    return float32_lanes(array, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def most(typingctx: Any, a: Any) -> Any:
+def reduce_max(typingctx: Any, a: Any) -> Any:
     """The greatest of the lanes, none of which is NaN."""
     if not isinstance(a, Lanes):
         return None
@@ -351,7 +350,7 @@ def most(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def lane(typingctx: Any, a: Any, number: Any) -> Any:
+def extract(typingctx: Any, a: Any, number: Any) -> Any:
     """One of the lanes."""
     if not isinstance(a, Lanes) or not isinstance(number, types.Integer):
         return None
@@ -371,12 +370,12 @@ def _bits(a: Any, b: Any, how: str) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def above(typingctx: Any, a: Any, b: Any) -> Any:
+def mask_gt(typingctx: Any, a: Any, b: Any) -> Any:
     """A number with bit i set where lane i of `a` is greater than that of `b`."""
     return _bits(a, b, ">")
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def at_least(typingctx: Any, a: Any, b: Any) -> Any:
+def mask_ge(typingctx: Any, a: Any, b: Any) -> Any:
     """A number with bit i set where lane i of `a` is not less than that of `b`."""
     return _bits(a, b, ">=")

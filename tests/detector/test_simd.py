@@ -12,54 +12,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
-from detector import lanes
+from detector import simd
 from detector.jit import kernel
 from detector.types import Array
 
-KINDS = [(np.float32, lanes.SINGLES), (np.float64, lanes.DOUBLES)]
+KINDS = [(np.float32, simd.F32_LANES), (np.float64, simd.F64_LANES)]
 
 
 @kernel
 def each(a: Array, b: Array, out: Array) -> None:
     """Every operation of two vectors, a row of `out` each."""
-    x, y = lanes.load(a, 0), lanes.load(b, 0)
-    lanes.store(out[0], 0, x + y)
-    lanes.store(out[1], 0, x - y)
-    lanes.store(out[2], 0, x * y)
-    lanes.store(out[3], 0, x / y)
-    lanes.store(out[4], 0, lanes.magnitude(x))
-    lanes.store(out[5], 0, lanes.spread(a[1]))
-    lanes.store(out[6], 0, lanes.larger(x, y))
-    lanes.store(out[7], 0, lanes.smaller(x, y))
-    lanes.store(out[8], 0, lanes.floor(x))
-    lanes.store(out[9], 0, lanes.root(lanes.magnitude(x)))
+    x, y = simd.load(a, 0), simd.load(b, 0)
+    simd.store(out[0], 0, x + y)
+    simd.store(out[1], 0, x - y)
+    simd.store(out[2], 0, x * y)
+    simd.store(out[3], 0, x / y)
+    simd.store(out[4], 0, simd.absolute(x))
+    simd.store(out[5], 0, simd.broadcast(a[1]))
+    simd.store(out[6], 0, simd.maximum(x, y))
+    simd.store(out[7], 0, simd.minimum(x, y))
+    simd.store(out[8], 0, simd.floor(x))
+    simd.store(out[9], 0, simd.sqrt(simd.absolute(x)))
 
 
 @kernel
 def one(a: Array, b: Array) -> Any:
     """What becomes one number of all lanes."""
-    x = lanes.load(a, 0)
-    return lanes.total(x), lanes.above(x, lanes.load(b, 0)), lanes.lane(x, 2)
+    x = simd.load(a, 0)
+    return simd.reduce_add(x), simd.mask_gt(x, simd.load(b, 0)), simd.extract(x, 2)
 
 
 @kernel
 def two(a: Array, b: Array) -> Any:
-    x = lanes.load(a, 0)
-    return lanes.at_least(x, lanes.load(b, 0)), lanes.most(x)
+    x = simd.load(a, 0)
+    return simd.mask_ge(x, simd.load(b, 0)), simd.reduce_max(x)
 
 
 @kernel
 def inside(a: Array, at: int, out: Array) -> None:
     """Load from within an array: as it is, in sums of two, and times itself and added."""
-    x = lanes.load(a, at)
-    lanes.store(out[0], 1, x)
-    lanes.store(out[1], 1, lanes.pairs(a, at))
-    lanes.store(out[2], 1, lanes.multiply_add(x, x, x))
+    x = simd.load(a, at)
+    simd.store(out[0], 1, x)
+    simd.store(out[1], 1, simd.load_pair_sums(a, at))
+    simd.store(out[2], 1, simd.multiply_add(x, x, x))
 
 
 @kernel
 def narrow(a: Array, out: Array) -> None:
-    lanes.store(out, 0, lanes.load(a, 0))
+    simd.store(out, 0, simd.load(a, 0))
 
 
 @pytest.mark.parametrize(("kind", "count"), KINDS)
@@ -97,20 +97,20 @@ def test_a_vector_lies_anywhere_and_nothing_beside_it_is_touched(kind: Any, coun
 
 
 @kernel
-def fused(a: Array, b: Array, c: Array, out: Array) -> None:
-    lanes.store(out[0], 0, lanes.fused(lanes.load(a, 0), lanes.load(b, 0), lanes.load(c, 0)))
+def fma(a: Array, b: Array, c: Array, out: Array) -> None:
+    simd.store(out[0], 0, simd.fma(simd.load(a, 0), simd.load(b, 0), simd.load(c, 0)))
     for i in range(out.shape[1]):
-        out[1, i] = lanes.fused(a[i], b[i], c[i])
+        out[1, i] = simd.fma(a[i], b[i], c[i])
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None)
 def test_a_fused_product_and_sum_is_rounded_once(seed: int) -> None:
     random = np.random.default_rng(seed)
-    a, b = random.normal(0.0, 1.0, (2, lanes.SINGLES)).astype(np.float32)
-    c = (-a * b * random.choice([1.0, 1.001, 3.0], lanes.SINGLES)).astype(np.float32)  # what is left is small
-    out = np.empty((2, lanes.SINGLES), np.float32)
-    fused(a, b, c, out)
+    a, b = random.normal(0.0, 1.0, (2, simd.F32_LANES)).astype(np.float32)
+    c = (-a * b * random.choice([1.0, 1.001, 3.0], simd.F32_LANES)).astype(np.float32)  # what is left is small
+    out = np.empty((2, simd.F32_LANES), np.float32)
+    fma(a, b, c, out)
     exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
     once = np.array([float(value) for value in exact]).astype(np.float32)  # exact in a double, or all but surely so
     np.testing.assert_array_equal(out, [once, once])
@@ -118,8 +118,8 @@ def test_a_fused_product_and_sum_is_rounded_once(seed: int) -> None:
 
 def test_twice_rounded_would_be_nothing() -> None:
     near, less = np.float32(1.0 + 2.0**-12), np.float32(-(1.0 + 2.0**-11))
-    out = np.empty((2, lanes.SINGLES), np.float32)
-    fused(np.full(8, near), np.full(8, near), np.full(8, less), out)
+    out = np.empty((2, simd.F32_LANES), np.float32)
+    fma(np.full(8, near), np.full(8, near), np.full(8, less), out)
     assert near * near + less == 0.0
     assert (out == np.float32(2.0**-24)).all()
 
