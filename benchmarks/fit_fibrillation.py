@@ -32,11 +32,10 @@ from rich.progress import track
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from detector import desk as desks
-from detector import doubt, fibrillation, waviness
-from detector.desk import PAST
+from detector import doubt, fibrillation, vf_measures
 from detector.detector import Detector
 from detector.jit import kernel
+from detector.scratch import PAST, new_scratch
 from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
 from model.cases import CLEAN, CLEAN_DATABASE, cases, mixed_db
@@ -98,12 +97,12 @@ class Heard:
 
 
 @kernel
-def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measures: Array) -> None:
+def _listen(state: Row, uv: Array, valid: Array, scratch: Row, says: Array, measures: Array) -> None:
     for epoch in range(uv.shape[0]):
         for lead in range(LEADS):
-            desk.lead[lead].uv[PAST : PAST + EPOCH] = uv[epoch, lead]
-            desk.lead[lead].valid[:EPOCH] = valid[epoch, lead]
-        fibrillation.take(state, epoch * EPOCH, EPOCH, desk, 0)
+            scratch.lead[lead].uv[PAST : PAST + EPOCH] = uv[epoch, lead]
+            scratch.lead[lead].valid[:EPOCH] = valid[epoch, lead]
+        fibrillation.take(state, epoch * EPOCH, EPOCH, scratch, 0)
         if epoch % fibrillation.HALF < fibrillation.HALF - 1 or state.n < fibrillation.HALVES:
             continue
         k = epoch // fibrillation.HALF
@@ -111,19 +110,19 @@ def _listen(state: Row, uv: Array, valid: Array, desk: Row, says: Array, measure
             track = state.lead[lead]
             if fibrillation.is_lost(track.lost):
                 continue
-            waviness.without_baseline(track, state.here, desk.wave)
-            y = desk.wave.y
-            least, largest, mean = waviness.deflections(y)
+            vf_measures.without_baseline(track, state.here, scratch.wave)
+            y = scratch.wave.y
+            least, largest, mean = vf_measures.deflections(y)
             if fibrillation.rests(track, k % fibrillation.HALVES):
                 says[k, lead] = RESTS
             elif mean >= fibrillation.SMALLEST_UV:
-                says[k, lead] = ROUGH if waviness.roughness(y) > fibrillation.ROUGH else SPEAKS
+                says[k, lead] = ROUGH if vf_measures.roughness(y) > fibrillation.ROUGH else SPEAKS
                 measures[k, lead, 0] = np.log2(mean)
                 measures[k, lead, 1] = least / largest
-                measures[k, lead, 2] = waviness.leakage(y)
-                measures[k, lead, 3] = waviness.quiet(desk.wave)
-                measures[k, lead, 4] = waviness.period(desk.wave)
-                measures[k, lead, 5] = waviness.roughness(y)
+                measures[k, lead, 2] = vf_measures.leakage(y)
+                measures[k, lead, 3] = vf_measures.quiet(scratch.wave)
+                measures[k, lead, 4] = vf_measures.period(scratch.wave)
+                measures[k, lead, 5] = vf_measures.roughness(y)
                 measures[k, lead, 6] = max(measures[k, lead, 2] - fibrillation.MUCH, 0.0)
 
 
@@ -162,7 +161,7 @@ def hear(path: Path, database: str, folders: Sequence[Path]) -> Heard:
     by_epoch = (epochs, EPOCH, LEADS)
     stretch = np.ascontiguousarray(uv.reshape(by_epoch).transpose(0, 2, 1))
     readable = np.ascontiguousarray(valid.astype(np.uint8).reshape(by_epoch).transpose(0, 2, 1))
-    _listen(table[0], stretch, readable, desks.new()[0], says, measures)
+    _listen(table[0], stretch, readable, new_scratch()[0], says, measures)
     subject = path.name.rsplit("_", 1)[0] if database == "cpsc2021" else path.name
     of = CLEAN_DATABASE if mix != database or mixed_db(mix) is not None else database
     return Heard(database, f"{of}/{subject}", label(path, mix, rows), says, measures, regular[:rows])

@@ -39,13 +39,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.qrs_runs import CLEAN, Run, begins, runs_of
-from detector.desk import JUDGED, WEIGHTS
-from detector.desk import new as new_desk
 from detector.detector import DETECTOR, begin, empty, update
 from detector.envelope import LAG, STRIDE
 from detector.jit import kernel
 from detector.resample import sample_of
 from detector.score import COUNT, FILE, MEASURES, UNITS, save
+from detector.scratch import JUDGED, WEIGHTS, new_scratch
 from detector.types import INVALID, RATE, Array, Row
 from model.bench import judge
 from model.detector_runs import STEP_S
@@ -71,15 +70,15 @@ SEEN = np.dtype([("sample", "i8"), ("height", "f8"), ("measures", "f8", (COUNT,)
 
 
 @kernel
-def _listen(row: Row, desk: Row, samples: Array, mv_per_bit: Array, size: int, seen: Array, found: Array) -> Any:
+def _listen(row: Row, scratch: Row, samples: Array, mv_per_bit: Array, size: int, seen: Array, found: Array) -> Any:
     """Run a record; how many candidates were judged and how many beats found."""
     n_seen = 0
     n_found = 0
     length = samples.shape[1]
     for first in range(0, length, size):
-        update(row, samples, first, min(size, length - first), mv_per_bit, INVALID, desk)
-        for i in range(min(desk.n_judged, JUDGED)):
-            candidate = desk.judged[i]
+        update(row, samples, first, min(size, length - first), mv_per_bit, INVALID, scratch)
+        for i in range(min(scratch.n_judged, JUDGED)):
+            candidate = scratch.judged[i]
             seen[n_seen].sample = sample_of(row.input, STRIDE * candidate.at + STRIDE - 1 - LAG)
             seen[n_seen].height = candidate.height
             seen[n_seen].measures[:] = candidate.measures
@@ -100,9 +99,9 @@ def listen(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.
     seconds = int(len(strip.samples) / strip.rate_hz) + 2
     seen, found = np.zeros(20 * seconds, SEEN), np.zeros((6 * seconds, 2), np.int64)
     size = int(strip.rate_hz * STEP_S)
-    desk = new_desk(weights)[0]
+    scratch = new_scratch(weights)[0]
     n_seen, n_found = _listen(
-        table[0], desk, np.ascontiguousarray(strip.samples.T), strip.mv_per_bit, size, seen, found
+        table[0], scratch, np.ascontiguousarray(strip.samples.T), strip.mv_per_bit, size, seen, found
     )
     return seen[:n_seen], found[:n_found]
 

@@ -10,7 +10,7 @@ import numpy as np
 from detector import simd
 from detector.jit import hot, whole_numbers
 from detector.simd import F32_LANES
-from detector.types import Array, Single
+from detector.types import Array, Float32
 
 
 @hot
@@ -28,7 +28,7 @@ def copy_float32(source: Array, first: int, count: int, target: Array, to: int) 
 
 
 @whole_numbers
-def largest(values: Array) -> Single:
+def largest(values: Array) -> Float32:
     """Greatest magnitude of whole numbers."""
     greatest = np.float32(0.0)
     for i in range(len(values)):
@@ -37,7 +37,7 @@ def largest(values: Array) -> Single:
 
 
 @whole_numbers
-def span_of(values: Array) -> tuple[Single, Single]:
+def span_of(values: Array) -> tuple[Float32, Float32]:
     """Least and greatest of whole numbers."""
     low = high = values[0]
     for i in range(1, len(values)):

@@ -19,6 +19,7 @@ import numpy as np
 from detector.arrays import span_of
 from detector.envelope import HELD, PER_BAND, PER_SMOOTH, band, sharpest, steepest
 from detector.jit import hot
+from detector.levels import FLOOR, SHARP_FLOOR, SHARP_USUAL
 from detector.memory import recall
 from detector.score import (
     BEGIN,
@@ -50,8 +51,7 @@ from detector.score import (
     score,
 )
 from detector.shape import CENTRE_BACK, KNOWN, NEAR, UNKNOWN, compare, sharpen
-from detector.types import LEADS, Array, Row, Single
-from detector.usual import FLOOR, SHARP_FLOOR, SHARP_USUAL
+from detector.types import LEADS, Array, Float32, Row
 
 WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
@@ -115,13 +115,13 @@ CANDIDATE = np.dtype(
 
 
 @hot
-def weigh(state: Row, desk: Row, index: int) -> None:
+def weigh(state: Row, scratch: Row, index: int) -> None:
     """Find `state.candidate.score` of the feature's peak at step `state.best_at`.
 
     Parameters
     ----------
     state : detector.qrs.QRS
-    desk : detector.desk.DESK
+    scratch : detector.scratch.SCRATCH
     index : int
         That step, counted from the first of this call.
     """
@@ -130,15 +130,15 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     candidate.height = state.best
     candidate.shape = -1
     candidate.shift = 0
-    heard = 0
+    active = 0
     for lead in range(LEADS):
-        heard += desk.gain[lead] > 0.0
-    if heard == 0:  # all leads were lost on the way down
+        active += scratch.gain[lead] > 0.0
+    if active == 0:  # all leads were lost on the way down
         return
     lost = candidate.at - state.sure > LOST  # what beats looked like says nothing until there is one again
-    _measure(state, desk, index, state.best_at - state.last, lost)
-    compare(state, desk)
-    recall(state, desk, lost)
+    _measure(state, scratch, index, state.best_at - state.last, lost)
+    compare(state, scratch)
+    recall(state, scratch, lost)
     known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0 and not lost
     candidate.known = known
     likeness = candidate.likeness if known else UNKNOWN
@@ -148,15 +148,15 @@ def weigh(state: Row, desk: Row, index: int) -> None:
     candidate.measures[M_SHARP_LIKENESS] = likeness
     candidate.measures[M_REFUSED_SHARPNESS] = state.refused_sharpness
     if known:
-        sharpen(state, desk)
-    begins = state.n < BEGIN and candidate.at - state.heard < BEGIN_STEPS
-    candidate.score = score(candidate.measures, desk.weights[1 if begins else 0])
+        sharpen(state, scratch)
+    begins = state.n < BEGIN and candidate.at - state.first_reading < BEGIN_STEPS
+    candidate.score = score(candidate.measures, scratch.weights[1 if begins else 0])
     if known and likeness > SELF and candidate.height > ENOUGH:
         candidate.score = max(candidate.score, CLEAR)
 
 
 @hot
-def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
+def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> None:
     """All measures but likeness; the signal around the candidate on the way."""
     candidate = state.candidate
     slope = 0.0
@@ -172,34 +172,34 @@ def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
     sharp = sharp_noise = sharp_unrest = 0.0
     for lead in range(LEADS):
         candidate.envelope[lead] = state.at_best[lead]
-        candidate.sharp[lead] = sharpest(desk.lead[lead].work, index) if state.lead[lead].run > 0 else 0.0
-        if desk.gain[lead] <= 0.0:
+        candidate.sharp[lead] = sharpest(scratch.lead[lead].work, index) if state.lead[lead].run > 0 else 0.0
+        if scratch.gain[lead] <= 0.0:
             candidate.size[lead] = 0.0
             candidate.near[lead, :] = 0.0
             continue
-        usual = state.usual[lead]
+        levels = state.levels[lead]
         near = candidate.near[lead]
-        size_uv = band(desk.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near) * PER_BAND
+        size_uv = band(scratch.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near) * PER_BAND
         candidate.size[lead] = size_uv
-        level = max(usual.level, FLOOR)
+        level = max(levels.signal, FLOOR)
         envelope = state.at_best[lead] / level
-        weight = usual.weight
-        slope += weight * (steepest(desk.lead[lead].work, index) / level)
-        size += weight * (size_uv / usual.size if usual.size > 0.0 and not lost else state.best)
+        weight = levels.weight
+        slope += weight * (steepest(scratch.lead[lead].work, index) / level)
+        size += weight * (size_uv / levels.size if levels.size > 0.0 and not lost else state.best)
         weights += weight
-        noise += weight * min(usual.noise / level, NOISIEST)
-        low, high = span_of(desk.lead[lead].work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
+        noise += weight * min(levels.noise / level, NOISIEST)
+        low, high = span_of(scratch.lead[lead].work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
         drift += weight * math.log(((high - low) * PER_SMOOTH + DRIFT_UV) / (size_uv + DRIFT_UV))
         least = min(least, envelope)
         most = max(most, envelope)
-        unrest = usual.restless / level
+        unrest = levels.restless / level
         restless += unrest
         at_rest = max(at_rest, min(envelope, 1.2) * min(max(1.0 - unrest / RESTLESS, 0.0), 1.0))
         leads += 1
-        sharp_level = max(usual.sharp if not lost else SHARP_USUAL * level, SHARP_FLOOR)
+        sharp_level = max(levels.sharp if not lost else SHARP_USUAL * level, SHARP_FLOOR)
         sharp += weight * (candidate.sharp[lead] / sharp_level)
-        sharp_noise += weight * min(usual.sharp_noise / sharp_level, NOISIEST)
-        sharp_unrest += weight * min(usual.sharp_unrest / sharp_level, NOISIEST)
+        sharp_noise += weight * min(levels.sharp_noise / sharp_level, NOISIEST)
+        sharp_unrest += weight * min(levels.sharp_unrest / sharp_level, NOISIEST)
     slope /= weights
     size /= weights
     candidate.slope = slope
@@ -228,12 +228,12 @@ def _measure(state: Row, desk: Row, index: int, since: int, lost: bool) -> None:
         measures[number] = math.log(measures[number])
     measures[M_MOST] = math.log(measures[M_MOST]) if leads > 1 else measures[M_LEAST]
     measures[M_STEEPNESS_IN_T] = math.log(measures[M_STEEPNESS_IN_T]) if since < T_WAVE else 0.0
-    measures[M_SIZE_IN_T] = (desk.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[M_SIZE]
-    measures[M_WIDTH] = _width(desk.feature[BACK + index - WIDTH : BACK + index], state.best)
+    measures[M_SIZE_IN_T] = (scratch.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[M_SIZE]
+    measures[M_WIDTH] = _width(scratch.feature[BACK + index - WIDTH : BACK + index], state.best)
 
 
 @hot
-def _width(before: Array, best: Single) -> float:
+def _width(before: Array, best: Float32) -> float:
     """Share of the steps before a peak in which the feature was already half as high."""
     half = np.float32(0.5) * best
     wide = 0

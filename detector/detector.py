@@ -7,13 +7,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import desk as desks
 from detector import doubt, fibrillation, qrs, quality, resample, simd
 from detector.arrays import copy, copy_float32
-from detector.desk import PAST
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
-from detector.qualify import qualify
+from detector.quality_epochs import judge_epochs
+from detector.scratch import PAST, new_scratch
 from detector.simd import F32_LANES
 from detector.types import (
     BEATS,
@@ -88,7 +87,7 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
 
 
 @hot
-def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> None:
+def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, scratch: Row) -> None:
     """Take at most one second of samples; R peaks and epochs are appended to the bed's queues.
 
     Parameters
@@ -100,24 +99,24 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
     mv_per_bit : float64, shape (LEADS,)
     invalid : int
         Sample value that stands for "no reading".
-    desk : detector.desk.DESK
+    scratch : detector.scratch.SCRATCH
         Room to work in.
     """
-    ticks = resample.resample(state.input, samples, first, count, mv_per_bit, invalid, desk)
+    ticks = resample.resample(state.input, samples, first, count, mv_per_bit, invalid, scratch)
     if ticks == 0:
         return
     for lead in range(LEADS):
-        _take(state, desk.lead[lead], lead, ticks)
+        _take(state, scratch.lead[lead], lead, ticks)
     before = state.n_epochs
-    _watch(state, desk, ticks)
+    _watch(state, scratch, ticks)
     origin = state.tick
     steps = (origin % STRIDE + ticks) // STRIDE
     for lead in range(LEADS):
-        _pair(state.last[lead], desk.lead[lead], origin % STRIDE, steps, ticks)
+        _pair(state.last[lead], scratch.lead[lead], origin % STRIDE, steps, ticks)
     state.tick += ticks
     state.signal.end = state.tick
-    state.n_peaks = qrs.update(state.qrs, desk, state.signal, origin // STRIDE, steps, state.peaks, state.n_peaks)
-    doubt.follow(state.doubt, desk, state.epochs, before, state.n_epochs)
+    state.n_peaks = qrs.update(state.qrs, scratch, state.signal, origin // STRIDE, steps, state.peaks, state.n_peaks)
+    doubt.follow(state.doubt, scratch, state.epochs, before, state.n_epochs)
 
 
 @hot
@@ -169,12 +168,12 @@ def _to_microvolts(mv: Array, uv: Array) -> None:
 
 
 @hot
-def _watch(state: Row, desk: Row, ticks: int) -> None:
+def _watch(state: Row, scratch: Row, ticks: int) -> None:
     """Judge the leads' quality and look for fibrillation: what is known when an epoch ends."""
     begun = state.tick % EPOCH
     ending = (begun + ticks) // EPOCH
     for lead in range(LEADS):
-        qualify(state, desk.lead[lead], lead, begun, ticks)
+        judge_epochs(state, scratch.lead[lead], lead, begun, ticks)
     for i in range(ending):
         epoch = state.epochs[state.n_epochs + i]
         epoch.tick = state.tick - begun + (i + 1) * EPOCH - 1
@@ -188,13 +187,13 @@ def _watch(state: Row, desk: Row, ticks: int) -> None:
         while (told + 1) * EPOCH - begun < done + count:
             state.epochs[state.n_epochs + told].vf = fibrillation.judge(state.fibrillation)
             told += 1
-        fibrillation.take(state.fibrillation, state.tick + done, count, desk, done)
+        fibrillation.take(state.fibrillation, state.tick + done, count, scratch, done)
         done += count
     if told < ending:
         state.epochs[state.n_epochs + told].vf = fibrillation.judge(state.fibrillation)
     state.n_epochs += ending
     for lead in range(LEADS):
-        _count_same(state.last[lead], desk.lead[lead], ticks)
+        _count_same(state.last[lead], scratch.lead[lead], ticks)
 
 
 @hot
@@ -286,7 +285,7 @@ class Detector:
         self._invalid = invalid
         self._chunk = int(rate_hz) // 2
         self._table = np.zeros(1, DETECTOR)
-        self._desk = desks.new()
+        self._scratch = new_scratch()
         begin(self._table[0], round(rate_hz * 1000), 0)
 
     def update(self, samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -314,7 +313,7 @@ class Detector:
         epochs = []
         for first in range(0, len(samples), self._chunk):
             count = min(self._chunk, len(samples) - first)
-            update(row, full, first, count, self._mv_per_bit, self._invalid, self._desk[0])
+            update(row, full, first, count, self._mv_per_bit, self._invalid, self._scratch[0])
             peaks.append(row["peaks"][: row["n_peaks"]].copy())
             epochs.append(row["epochs"][: row["n_epochs"]].copy())
             empty(row)

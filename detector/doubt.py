@@ -57,21 +57,21 @@ def _odds(score: float) -> float:
 
 
 @hot
-def tell(desk: Row, step: int, score: float) -> None:
+def tell(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is told as a beat."""
-    _note(desk, step, 1.0, 1.0 - _odds(score), _bounded(score))
+    _note(scratch, step, 1.0, 1.0 - _odds(score), _bounded(score))
 
 
 @hot
-def refuse(desk: Row, step: int, score: float) -> None:
+def refuse(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is no beat."""
-    _note(desk, step, 0.0, _odds(score), 0.0)
+    _note(scratch, step, 0.0, _odds(score), 0.0)
 
 
 @hot
-def take_back(desk: Row, step: int, score: float) -> None:
+def take_back(scratch: Row, step: int, score: float) -> None:
     """A peak of this score, refused before, is told as a beat all the same."""
-    _note(desk, step, 1.0, 1.0 - 2.0 * _odds(score), _bounded(score))
+    _note(scratch, step, 1.0, 1.0 - 2.0 * _odds(score), _bounded(score))
 
 
 @hot
@@ -80,25 +80,25 @@ def _bounded(score: float) -> float:
 
 
 @hot
-def _note(desk: Row, step: int, told: float, wrong: float, score: float) -> None:
+def _note(scratch: Row, step: int, told: float, wrong: float, score: float) -> None:
     if math.isnan(score) or math.isnan(wrong):  # sums that fade would never recover
         return
-    decided = desk.decided[desk.n_decided]
+    decided = scratch.decided[scratch.n_decided]
     decided.step = step
     decided.told = told
     decided.wrong = wrong
     decided.score = score
-    desk.n_decided += 1
+    scratch.n_decided += 1
 
 
 @hot
-def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
+def follow(doubt: Row, scratch: Row, epochs: Array, first: int, end: int) -> None:
     """Take what a call has decided, and judge the epochs [first, end) of the queue, which ended in it.
 
     Parameters
     ----------
     doubt : DOUBT
-    desk : detector.desk.DESK
+    scratch : detector.scratch.SCRATCH
         `decided` holds the call's decisions in order.
     epochs : EPOCH_STATE, shape (n,)
         `doubtful` is set to 1 where the beats are in doubt, and `vf`, the log odds by the signal alone, becomes the
@@ -109,8 +109,8 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
     told, wrong, scores, doubtful = doubt.told, doubt.wrong, doubt.scores, doubt.doubtful != 0
     for number in range(first, end):
         epoch = epochs[number]
-        while taken < desk.n_decided and STRIDE * desk.decided[taken].step + STRIDE - 1 <= epoch.tick:
-            decided = desk.decided[taken]
+        while taken < scratch.n_decided and STRIDE * scratch.decided[taken].step + STRIDE - 1 <= epoch.tick:
+            decided = scratch.decided[taken]
             told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
             taken += 1
         doubtful = wrong > (ENDS if doubtful else BEGINS) * max(told, LEAST)
@@ -122,8 +122,8 @@ def follow(doubt: Row, desk: Row, epochs: Array, first: int, end: int) -> None:
             epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
             epoch.vf = fibrillation.likelihood(odds, regular(told, scores))
         told, wrong, scores = told * KEEP, wrong * KEEP, scores * KEEP
-    for number in range(taken, desk.n_decided):
-        decided = desk.decided[number]
+    for number in range(taken, scratch.n_decided):
+        decided = scratch.decided[number]
         told, wrong, scores = told + decided.told, wrong + decided.wrong, scores + decided.score
     doubt.told, doubt.wrong, doubt.scores, doubt.doubtful = told, wrong, scores, doubtful
 

@@ -22,7 +22,7 @@ from detector import simd
 from detector.arrays import copy, copy_float32, largest
 from detector.jit import hot
 from detector.simd import F32_LANES, room
-from detector.types import CHUNK, Array, Row, Single
+from detector.types import CHUNK, Array, Float32, Row
 
 STRIDE: Final = 2  # ticks a step
 BASE: Final = 17  # steps of the baseline's boxcar (136 ms): what is slower than a wide QRS is baseline
@@ -182,7 +182,7 @@ def sharpest(work: Row, at: int) -> float:
 
 
 @hot
-def band(work: Row, first: int, out: Array) -> Single:
+def band(work: Row, first: int, out: Array) -> Float32:
     """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
 
     As many steps as `out` takes, whole vectors and one. All is whole: how the baseline is added up does not matter.

@@ -1,6 +1,6 @@
 """The one number that is near 1 at every beat: the leads' envelopes, each in units of its own recent beats.
 
-They are averaged with weights by the square of their signal-to-noise ratio, so that a noisy lead is hardly heard, and
+They are averaged with weights by the square of their signal-to-noise ratio, so that a noisy lead hardly counts, and
 one that is lost not at all. Nor is one that shows no beats while another does: an electrode that has come off still
 picks up hum or the breath, which is no flat line, and nothing in it speaks for a beat.
 """
@@ -14,24 +14,24 @@ import numpy as np
 from detector import simd
 from detector.candidate import BACK, WAIT
 from detector.jit import hot
+from detector.levels import FLOOR
 from detector.simd import F32_LANES
 from detector.types import LEADS, Row
-from detector.usual import FLOOR
 
-LOUD: Final = 15.0  # µV a step, half of `FLOOR`: an envelope that no QRS worth hearing stays below, and hum does
+LOUD: Final = 15.0  # µV a step, half of `FLOOR`: an envelope that no QRS worth finding stays below, and hum does
 LOUD_EVERY: Final = 4  # steps between two looks at whether a lead is loud: a QRS is one for 13
 SILENT: Final = 188  # steps by which another lead must have been loud later: longer than any RR expected (1.5 s)
-LEARNED: Final = 3  # beats after which a lead is heard before those that have had none
+LEARNED: Final = 3  # beats after which a lead is used before those that have had none
 
 
 @hot
-def alike(desk: Row, start: int, steps: int) -> int:
+def alike(scratch: Row, start: int, steps: int) -> int:
     """Where the stretch from `start` on ends in which no lead comes or goes."""
     end = steps
     for lead in range(LEADS):
-        if desk.lead[lead].alike:
+        if scratch.lead[lead].alike:
             continue
-        valid = desk.lead[lead].work.valid[start:steps]
+        valid = scratch.lead[lead].work.valid[start:steps]
         there = 0
         for i in range(len(valid)):
             there += valid[i]
@@ -44,7 +44,7 @@ def alike(desk: Row, start: int, steps: int) -> int:
 
 
 @hot
-def is_heard(state: Row, lead: int) -> bool:
+def is_active(state: Row, lead: int) -> bool:
     """Whether a lead has a reading, and is not silent where another shows beats."""
     return bool(state.lead[lead].run > 0 and not state.silent[lead])
 
@@ -61,7 +61,7 @@ def tell_silent(state: Row) -> None:
 
 
 @hot
-def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int:
+def follow_loud(state: Row, scratch: Row, origin: int, start: int, end: int) -> int:
     """Follow when each lead is loud over the steps [start, end) of this call, in which no lead comes or goes.
 
     Returns the first step from which `tell_silent` says something else than it did, or `end`.
@@ -73,7 +73,7 @@ def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int
     if running == 1:  # nobody is silent beside it: when it was loud last is all there is to know
         for lead in range(LEADS):
             if state.lead[lead].run > 0:
-                envelope = desk.lead[lead].work.envelope
+                envelope = scratch.lead[lead].work.envelope
                 index = first + (end - 1 - first) // LOUD_EVERY * LOUD_EVERY
                 while index >= first and envelope[index] <= np.float32(LOUD):
                     index -= LOUD_EVERY
@@ -82,7 +82,7 @@ def follow_loud(state: Row, desk: Row, origin: int, start: int, end: int) -> int
         return end
     for index in range(first, end, LOUD_EVERY):
         for lead in range(LEADS):
-            if state.lead[lead].run > 0 and desk.lead[lead].work.envelope[index] > np.float32(LOUD):
+            if state.lead[lead].run > 0 and scratch.lead[lead].work.envelope[index] > np.float32(LOUD):
                 state.loud[lead] = origin + index
         if _changes(state):
             return index
@@ -102,49 +102,49 @@ def _changes(state: Row) -> bool:
 
 
 @hot
-def gains(state: Row, desk: Row) -> None:
-    """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while it is unheard."""
+def gains(state: Row, scratch: Row) -> None:
+    """What each lead's envelope counts for in the feature: its weight, in units of its beats; 0 while unused."""
     learned = False
     for lead in range(LEADS):
-        learned = learned or (is_heard(state, lead) and state.usual[lead].n_beats >= LEARNED)
+        learned = learned or (is_active(state, lead) and state.levels[lead].n_beats >= LEARNED)
     total = 0.0
     for lead in range(LEADS):
-        usual = state.usual[lead]
-        if is_heard(state, lead) and (usual.n_beats >= LEARNED or not learned):
-            total += usual.weight
+        levels = state.levels[lead]
+        if is_active(state, lead) and (levels.n_beats >= LEARNED or not learned):
+            total += levels.weight
     for lead in range(LEADS):
-        usual = state.usual[lead]
-        desk.gain[lead] = 0.0
-        if is_heard(state, lead) and (usual.n_beats >= LEARNED or not learned):
-            desk.gain[lead] = usual.weight / max(usual.level, FLOOR) / total
+        levels = state.levels[lead]
+        scratch.gain[lead] = 0.0
+        if is_active(state, lead) and (levels.n_beats >= LEARNED or not learned):
+            scratch.gain[lead] = levels.weight / max(levels.signal, FLOOR) / total
 
 
 @hot
-def features(desk: Row, start: int, end: int) -> None:
+def features(scratch: Row, start: int, end: int) -> None:
     """The feature of the steps [start, end) of this call, by the gains there are; a few more may follow it."""
-    feature = desk.feature
-    envelope, gain = desk.lead[0].work.envelope, simd.broadcast(desk.gain[0])
+    feature = scratch.feature
+    envelope, gain = scratch.lead[0].work.envelope, simd.broadcast(scratch.gain[0])
     for i in range(start, end, F32_LANES):
         simd.store(feature, BACK + i, gain * simd.load(envelope, i))
     for lead in range(1, LEADS):
-        if desk.gain[lead] > np.float32(0.0):
-            envelope, gain = desk.lead[lead].work.envelope, simd.broadcast(desk.gain[lead])
+        if scratch.gain[lead] > np.float32(0.0):
+            envelope, gain = scratch.lead[lead].work.envelope, simd.broadcast(scratch.gain[lead])
             for i in range(start, end, F32_LANES):
                 simd.store(feature, BACK + i, simd.load(feature, BACK + i) + gain * simd.load(envelope, i))
 
 
 @hot
-def begin_to_hear(state: Row, desk: Row, origin: int, start: int) -> None:
+def note_first_reading(state: Row, scratch: Row, origin: int, start: int) -> None:
     """Note where readings begin: electrodes may be put on long after the monitor has been switched on."""
     for lead in range(LEADS):
-        if desk.lead[lead].work.valid[start]:
-            state.heard = origin + start
+        if scratch.lead[lead].work.valid[start]:
+            state.first_reading = origin + start
 
 
 @hot
-def is_peak(desk: Row, index: int) -> bool:
+def is_peak(scratch: Row, index: int) -> bool:
     """False when the feature was higher within `WAIT` before step `index` of this call: the tail of an earlier peak."""
-    feature, at = desk.feature, BACK + index
+    feature, at = scratch.feature, BACK + index
     now = simd.broadcast(feature[np.uint64(at)])
     higher = 0
     for back in range(1, WAIT + 1, F32_LANES):  # the last vector reaches back as far as `WAIT`, over some once more

@@ -39,11 +39,11 @@ from typing import Final
 import numpy as np
 
 from detector import simd, simd_int
-from detector.desk import PAST
 from detector.jit import hot
+from detector.scratch import PAST
 from detector.simd import F32_LANES, I32_LANES
 from detector.types import EPOCH, LEADS, Row
-from detector.waviness import (
+from detector.vf_measures import (
     KEPT,
     RATE_OUT,
     REST,
@@ -138,7 +138,7 @@ def left(state: Row, tick: int) -> int:
 
 
 @hot
-def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
+def take(state: Row, tick: int, count: int, scratch: Row, done: int) -> None:
     """A stretch of ticks within one half second.
 
     Parameters
@@ -148,20 +148,20 @@ def take(state: Row, tick: int, count: int, desk: Row, done: int) -> None:
         The first; the one after the last of the call before.
     count : int
         1 to `left`.
-    desk : detector.desk.DESK
-        `desk.lead[lead].uv` holds the last reading of each lead in each tick, with those before in front, and `valid`
-        whether it was readable; `carries` and `gone` say where all of it is known at once.
+    scratch : detector.scratch.SCRATCH
+        `scratch.lead[lead].uv` holds the last reading of each lead in each tick, with those before in front, and
+        `valid` whether it was readable; `carries` and `gone` say where all of it is known at once.
     done : int
         Ticks of that call before this stretch.
     """
     begun = tick % STEP
     samples = (begun + count) // STEP
     for lead in range(LEADS):
-        _fill(state.lead[lead], state.here, state.filled, desk.lead[lead], done - begun, samples)
+        _fill(state.lead[lead], state.here, state.filled, scratch.lead[lead], done - begun, samples)
     state.here += samples
     state.filled += samples
     if state.filled == IN_HALF:
-        _measure(state, desk.wave)
+        _measure(state, scratch.wave)
 
 
 @hot

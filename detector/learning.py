@@ -1,6 +1,6 @@
 """What the QRS detector learns: from a beat found, a peak refused, what comes right after a beat, and from rest.
 
-Levels and sizes of each lead are in `detector.usual`, shapes in `detector.shape`, what is remembered of sure beats in
+Levels and sizes of each lead are in `detector.levels`, shapes in `detector.shape`, what is remembered of sure beats in
 `detector.memory`; here is when they change.
 """
 
@@ -14,12 +14,12 @@ from detector import memory
 from detector.arrays import copy
 from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
 from detector.envelope import PER_SLOPE, SETTLE, SLOPES
-from detector.feature import LEARNED, is_heard
+from detector.feature import LEARNED, is_active
 from detector.jit import hot
+from detector.levels import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 from detector.score import M_SHARPNESS
 from detector.shape import begin as begin_shape
 from detector.types import LEADS, Row
-from detector.usual import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it and is so much higher is the QRS itself
 MOST: Final = 4.0  # times: what is higher yet is an artefact
@@ -59,7 +59,7 @@ def learn_beat(state: Row, beat: Row, since: int, searched: bool) -> None:
     for lead in range(LEADS):
         if state.silent[lead] or state.lead[lead].run - since <= (SETTLE if state.n > LEARNED else 0):
             continue
-        accept(state.usual[lead], beat.envelope[lead], beat.size[lead], beat.sharp[lead], after_pause, searched)
+        accept(state.levels[lead], beat.envelope[lead], beat.size[lead], beat.sharp[lead], after_pause, searched)
 
 
 @hot
@@ -71,8 +71,8 @@ def learn_refused(state: Row, candidate: Row) -> None:
         state.n_refused += 1
         state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
-        if is_heard(state, lead):
-            refuse(state.usual[lead], candidate.envelope[lead], candidate.sharp[lead])
+        if is_active(state, lead):
+            refuse(state.levels[lead], candidate.envelope[lead], candidate.sharp[lead])
 
 
 @hot
@@ -89,7 +89,7 @@ def keep(state: Row, candidate: Row) -> None:
 
 
 @hot
-def look_behind(state: Row, desk: Row, index: int) -> bool:
+def look_behind(state: Row, scratch: Row, index: int) -> bool:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
     If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
@@ -99,7 +99,7 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
     Returns True where a lead may have learned something.
     """
     state.looked = 1
-    behind = desk.feature[BACK + index - REFRACTORY : BACK + index]
+    behind = scratch.feature[BACK + index - REFRACTORY : BACK + index]
     most = np.float32(0.0)
     for i in range(REFRACTORY):
         most = max(most, behind[i])
@@ -110,8 +110,8 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
             return False
         raised = False
         for lead in range(LEADS):
-            if is_heard(state, lead):
-                raised = raise_last(state.usual[lead], min(most / state.last_height, MOST)) or raised
+            if is_active(state, lead):
+                raised = raise_last(state.levels[lead], min(most / state.last_height, MOST)) or raised
         if raised:
             begin_shape(state.shape)
             memory.forget_shape(state.memory)
@@ -121,7 +121,7 @@ def look_behind(state: Row, desk: Row, index: int) -> bool:
 
 
 @hot
-def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> None:
+def look_at_rest(state: Row, scratch: Row, origin: int, start: int, end: int) -> None:
     """Note how restless each lead is after each look in the steps [start, end) of this call.
 
     No beat changes it, so it is done ahead: one look waits for another, and what comes next need not wait for them.
@@ -130,15 +130,15 @@ def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> No
     looks = (end - first + UNREST_EVERY - 1) // UNREST_EVERY
     for lead in range(LEADS):
         if state.lead[lead].run > 0:
-            envelope, unrest = desk.lead[lead].work.envelope[first:], desk.lead[lead].unrest
+            envelope, unrest = scratch.lead[lead].work.envelope[first:], scratch.lead[lead].unrest
             for i in range(looks):
                 unrest[i] = UNREST * envelope[UNREST_EVERY * i]
-            restless = state.usual[lead].restless
+            restless = state.levels[lead].restless
             for i in range(looks):
                 restless = (1.0 - UNREST) * restless + unrest[i]
                 unrest[i] = restless
-            slopes, sharp_unrest = desk.lead[lead].work.d[SLOPES + first - 1 :], desk.lead[lead].sharp_unrest
-            sharp = state.usual[lead].sharp_unrest
+            slopes, sharp_unrest = scratch.lead[lead].work.d[SLOPES + first - 1 :], scratch.lead[lead].sharp_unrest
+            sharp = state.levels[lead].sharp_unrest
             for i in range(looks):
                 difference = abs(slopes[UNREST_EVERY * i + 1] - slopes[UNREST_EVERY * i])  # whole
                 sharp = (1.0 - UNREST) * sharp + UNREST * (PER_SLOPE * difference)
@@ -146,7 +146,7 @@ def look_at_rest(state: Row, desk: Row, origin: int, start: int, end: int) -> No
 
 
 @hot
-def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
+def learn_rest(state: Row, scratch: Row, begun: int, start: int, end: int) -> None:
     """Learn how restless each lead is that has a reading, from the looks in the steps [start, end) of this call.
 
     They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
@@ -158,12 +158,12 @@ def learn_rest(state: Row, desk: Row, begun: int, start: int, end: int) -> None:
             least = np.inf
             for lead in range(LEADS):
                 if state.lead[lead].run > 0:
-                    least = min(least, desk.lead[lead].unrest[look])
+                    least = min(least, scratch.lead[lead].unrest[look])
             memory.look_at_rest(state.memory, least)
         for lead in range(LEADS):
             if state.lead[lead].run > 0:
-                state.usual[lead].restless = desk.lead[lead].unrest[latest]
-                state.usual[lead].sharp_unrest = desk.lead[lead].sharp_unrest[latest]
+                state.levels[lead].restless = scratch.lead[lead].unrest[latest]
+                state.levels[lead].sharp_unrest = scratch.lead[lead].sharp_unrest[latest]
 
 
 assert WAIT < REFRACTORY < BACK, "a refractory period has ended before its beat is told, or too little is kept of it"

@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import hot
+from detector.levels import KEPT, median
 from detector.score import (
     M_APART,
     M_IN_STEP,
@@ -33,7 +34,6 @@ from detector.score import (
 )
 from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, bend, both, mix
 from detector.types import LEADS, Row
-from detector.usual import KEPT, median
 
 SURELY: Final = 4.0  # score above which a beat is sure: 55 to 1
 FEW: Final = 4  # sure beats, and intervals between them, before either is remembered
@@ -96,7 +96,7 @@ def forget_lead(memory: Row, lead: int) -> None:
 
 @hot
 def look_at_rest(memory: Row, unrest: float) -> None:
-    """Take how restless the lead is that rests most, one look after the other (`detector.usual.UNREST_EVERY`)."""
+    """Take how restless the lead is that rests most, one look after the other (`detector.levels.UNREST_EVERY`)."""
     if unrest < AT_REST:
         memory.rested += 1
         if memory.rested >= UNSURE_AT_REST:
@@ -104,18 +104,18 @@ def look_at_rest(memory: Row, unrest: float) -> None:
 
 
 @hot
-def recall(state: Row, desk: Row, lost: bool) -> None:
+def recall(state: Row, scratch: Row, lost: bool) -> None:
     """Set `state.candidate` against what is remembered; `detector.shape.compare` has been there before.
 
     Parameters
     ----------
     state : detector.qrs.QRS
-    desk : detector.desk.DESK
+    scratch : detector.scratch.SCRATCH
     lost : bool
         What beats looked like does not count.
     """
     _recall_rhythm(state.memory, state.candidate, lost)
-    _find(state, desk)
+    _find(state, scratch)
     memory, candidate, measures = state.memory, state.candidate, state.candidate.measures
     measures[M_REMEMBERED] = UNKNOWN
     measures[M_REMEMBERED_SHARP] = UNKNOWN
@@ -126,14 +126,14 @@ def recall(state: Row, desk: Row, lost: bool) -> None:
     weights = size = sharp = sharp_size = 0.0
     shift = candidate.recalled_shift
     for lead in range(LEADS):
-        if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
-            weight = state.usual[lead].weight
+        if scratch.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+            weight = state.levels[lead].weight
             points = memory.points[lead]
-            bend(points, 0, desk.usual_bend)
-            bend(candidate.near[lead], shift, desk.bend)
-            squares = both(desk.usual_bend, 0, desk.usual_bend)
-            product = both(desk.bend, 0, desk.usual_bend)
-            bent = math.sqrt(both(desk.bend, 0, desk.bend)) * math.sqrt(squares)
+            bend(points, 0, scratch.template_bend)
+            bend(candidate.near[lead], shift, scratch.bend)
+            squares = both(scratch.template_bend, 0, scratch.template_bend)
+            product = both(scratch.bend, 0, scratch.template_bend)
+            bent = math.sqrt(both(scratch.bend, 0, scratch.bend)) * math.sqrt(squares)
             weights += weight
             size += weight * (both(candidate.near[lead], shift, points) / (memory.size[lead] * memory.size[lead]))
             sharp += weight * (product / (bent + 1e-9))
@@ -145,21 +145,21 @@ def recall(state: Row, desk: Row, lost: bool) -> None:
 
 
 @hot
-def _find(state: Row, desk: Row) -> None:
+def _find(state: Row, scratch: Row) -> None:
     """Likeness to the shape remembered at the best shift; below -1 where there is none."""
     memory, candidate = state.memory, state.candidate
     best, where = -2.0, SHIFT
     weights = 0.0
     for lead in range(LEADS):
-        if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
-            weights += state.usual[lead].weight
+        if scratch.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+            weights += state.levels[lead].weight
     if weights > 0.0:
         for shift in range(SHIFTS):
             total = 0.0
             for lead in range(LEADS):
-                if desk.gain[lead] > 0.0 and memory.size[lead] > 0.0:
+                if scratch.gain[lead] > 0.0 and memory.size[lead] > 0.0:
                     product = both(candidate.near[lead], shift, memory.points[lead])
-                    total += state.usual[lead].weight * (product / (desk.size[lead, shift] * memory.size[lead]))
+                    total += state.levels[lead].weight * (product / (scratch.size[lead, shift] * memory.size[lead]))
             likeness = total / weights
             better = likeness > best
             best, where = likeness if better else best, shift if better else where

@@ -25,18 +25,18 @@ import numpy as np
 from detector import memory, simd
 from detector.arrays import copy_float32
 from detector.candidate import BACK, BEAT, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
-from detector.desk import JUDGED
 from detector.doubt import refuse, take_back, tell
 from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
-from detector.feature import alike, begin_to_hear, features, follow_loud, gains, is_peak, tell_silent
+from detector.feature import alike, features, follow_loud, gains, is_peak, note_first_reading, tell_silent
 from detector.jit import hot
 from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
+from detector.levels import KEPT, LEVELS, WEIGHED, fade, forget
 from detector.r_peak import FIDUCIAL, PAST, locate
+from detector.scratch import JUDGED
 from detector.shape import SHAPE, learn
 from detector.shape import begin as begin_shape
 from detector.simd import F32_LANES
-from detector.types import LEADS, RATE, RING, Array, Row, Single
-from detector.usual import KEPT, USUAL, WEIGHED, fade, forget
+from detector.types import LEADS, RATE, RING, Array, Float32, Row
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
@@ -54,7 +54,7 @@ LATEST: Final = 2 * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R
 QRS = np.dtype(
     [
         ("lead", FRONT, (LEADS,)),
-        ("usual", USUAL, (LEADS,)),
+        ("levels", LEVELS, (LEADS,)),
         ("loud", "i8", (LEADS,)),  # last step looked at in which a lead was loud
         ("silent", "u1", (LEADS,)),  # whether it has been silent too long, while another was loud
         ("shape", SHAPE),
@@ -83,7 +83,7 @@ QRS = np.dtype(
         ("refused_sharpness", "f8"),  # its median
         ("n", "i8"),  # beats found
         ("first", "i8"),  # first step; -1 before it
-        ("heard", "i8"),  # step of the first reading of any lead; -1 before it
+        ("first_reading", "i8"),  # step of the first reading of any lead; -1 before it
     ],
     align=True,
 )
@@ -96,9 +96,9 @@ def begin(state: Row) -> None:
     """Forget everything; the next step is the first."""
     for lead in range(LEADS):
         clear(state.lead[lead])
-        usual = state.usual[lead]
-        usual.hold = 0
-        forget(usual)
+        levels = state.levels[lead]
+        levels.hold = 0
+        forget(levels)
     state.loud[:] = 0
     state.silent[:] = 0
     begin_shape(state.shape)
@@ -127,17 +127,17 @@ def begin(state: Row) -> None:
     state.refused_sharpness = BLUNT
     state.n = 0
     state.first = -1
-    state.heard = -1
+    state.first_reading = -1
 
 
 @hot
-def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Array, count: int) -> int:
+def update(state: Row, scratch: Row, signal: Row, first: int, steps: int, peaks: Array, count: int) -> int:
     """Take the next steps; returns how many peaks there are then.
 
     Parameters
     ----------
-    state, desk, signal : QRS, DESK, SIGNAL
-        `desk.lead` holds the steps' microvolts (`x`, the sum of the step's ticks) and whether they count (`valid`).
+    state, scratch, signal : QRS, SCRATCH, SIGNAL
+        `scratch.lead` holds the steps' microvolts (`x`, the sum of the step's ticks) and whether they count (`valid`).
     first : int
         The first of these steps; one more than the last at the last call.
     steps : int
@@ -147,94 +147,94 @@ def update(state: Row, desk: Row, signal: Row, first: int, steps: int, peaks: Ar
     """
     if state.first < 0:
         state.first = first
-    desk.n_judged = 0
-    desk.n_decided = 0
-    copy_float32(state.feature, 0, BACK, desk.feature, 0)
+    scratch.n_judged = 0
+    scratch.n_decided = 0
+    copy_float32(state.feature, 0, BACK, scratch.feature, 0)
     for lead in range(LEADS):
-        if state.usual[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
-            load(state.lead[lead], desk.lead[lead].work)
+        if state.levels[lead].hold < HELD:  # else there is nothing but zeros, and a lead that comes brings its own past
+            load(state.lead[lead], scratch.lead[lead].work)
     start = 0
     while start < steps:
-        end = alike(desk, start, steps)
-        if state.heard < 0:
-            begin_to_hear(state, desk, first, start)
+        end = alike(scratch, start, steps)
+        if state.first_reading < 0:
+            note_first_reading(state, scratch, first, start)
         for lead in range(LEADS):
-            front, usual, work = state.lead[lead], state.usual[lead], desk.lead[lead].work
+            front, levels, work = state.lead[lead], state.levels[lead], scratch.lead[lead].work
             if work.valid[start]:
-                if usual.hold > FORGET:
-                    forget(usual)
+                if levels.hold > FORGET:
+                    forget(levels)
                     memory.forget_lead(state.memory, lead)
                     state.upright[lead] = 1.0
-                usual.hold = 0
+                levels.hold = 0
                 feed(front, work, start, end)
             else:
-                usual.hold += end - start
-                rest(front, work, start, end, desk.lead[lead].gone)
-        count = _decide(state, desk, signal, first, start, end, peaks, count)
+                levels.hold += end - start
+                rest(front, work, start, end, scratch.lead[lead].gone)
+        count = _decide(state, scratch, signal, first, start, end, peaks, count)
         start = end
     for lead in range(LEADS):
-        if state.usual[lead].hold < HELD + steps:
-            store(state.lead[lead], desk.lead[lead].work, steps)
-    copy_float32(desk.feature, steps, BACK, state.feature, 0)
+        if state.levels[lead].hold < HELD + steps:
+            store(state.lead[lead], scratch.lead[lead].work, steps)
+    copy_float32(scratch.feature, steps, BACK, state.feature, 0)
     return count
 
 
 @hot
-def _decide(state: Row, desk: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
+def _decide(state: Row, scratch: Row, signal: Row, origin: int, start: int, end: int, peaks: Array, count: int) -> int:
     """Follow the feature over the steps [start, end) of this call, in which no lead comes or goes.
 
     The feature is computed as far ahead as the gains will not change, and again after each beat, which changes them.
     """
     tell_silent(state)
-    gains(state, desk)
-    turns = follow_loud(state, desk, origin, start, end)
-    look_at_rest(state, desk, origin, start, end)
+    gains(state, scratch)
+    turns = follow_loud(state, scratch, origin, start, end)
+    look_at_rest(state, scratch, origin, start, end)
     rested = origin + start
     index = ready = start
     while index < end:
         if index == turns:
             tell_silent(state)
-            gains(state, desk)
-            turns = follow_loud(state, desk, origin, index + 1, end)
+            gains(state, scratch)
+            turns = follow_loud(state, scratch, origin, index + 1, end)
             ready = index
         past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
         if index == past:
-            if look_behind(state, desk, index):
-                gains(state, desk)
+            if look_behind(state, scratch, index):
+                gains(state, scratch)
                 ready = index
             past = end
         fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
         stop = min(turns, fades, past)
         if index >= fades:
             for lead in range(LEADS):
-                fade(state.usual[lead], origin + index - state.sure)
-            gains(state, desk)
+                fade(state.levels[lead], origin + index - state.sure)
+            gains(state, scratch)
             ready = index
             stop = index + 1
         if ready < stop:
-            features(desk, ready, stop)
+            features(scratch, ready, stop)
             ready = stop
-        index = _scan(state, desk, origin, index, stop)
+        index = _scan(state, scratch, origin, index, stop)
         if index < stop:
-            learn_rest(state, desk, origin + start, rested, origin + index + 1)
+            learn_rest(state, scratch, origin + start, rested, origin + index + 1)
             rested = origin + index + 1
-            if _look(state, desk, signal, origin + index, index, end - 1 - index, peaks[count]):
+            if _look(state, scratch, signal, origin + index, index, end - 1 - index, peaks[count]):
                 count += 1
-                gains(state, desk)
+                gains(state, scratch)
                 ready = index + 1
             index += 1
-    learn_rest(state, desk, origin + start, rested, origin + end)
-    _at_best(state, desk, origin)
+    learn_rest(state, scratch, origin + start, rested, origin + end)
+    _at_best(state, scratch, origin)
     return count
 
 
 @hot
-def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
+def _scan(state: Row, scratch: Row, origin: int, start: int, stop: int) -> int:
     """Follow the feature's peak; the first step at which something is to be decided, or `stop`.
 
     A peak is followed from the first step on that is high enough and not too near to the last beat.
     """
-    feature = desk.feature[BACK + start : BACK + stop]
+    feature = scratch.feature[BACK + start : BACK + stop]
     n = len(feature)
     overdue = n
     if state.kept.score > UNLIKELY and state.n >= WEIGHED:
@@ -266,7 +266,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
             weighed = NO
             if outdone:  # told all the same, should this one be none
                 keep(state, state.candidate)
-                _show(state, desk)
+                _show(state, scratch)
                 break  # there is something for the search back now
             share_begun, share_drop, wait = _terms(state.wary, weighed)
             begun, drop = share_begun * best, share_drop * best
@@ -281,7 +281,7 @@ def _scan(state: Row, desk: Row, origin: int, start: int, stop: int) -> int:
 
 
 @hot
-def _terms(wary: int, weighed: int) -> tuple[Single, Single, int]:
+def _terms(wary: int, weighed: int) -> tuple[Float32, Float32, int]:
     """When a peak is decided: the shares of its height to which the feature must fall before a sure candidate is told,
     and before any is; or so many steps without a higher value.
     """
@@ -298,9 +298,9 @@ def _patience(state: Row) -> int:
 
 
 @hot
-def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
+def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
     """Decide what `_scan` stopped for, at `index` of this call, `since` steps of the filters ago; is `peak` a beat?"""
-    feature = desk.feature[BACK + index]
+    feature = scratch.feature[BACK + index]
     found = refused = False
     begun, drop, wait = _terms(state.wary, state.weighed)
     late = step - state.best_at >= wait
@@ -308,14 +308,14 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
     if ripe:
         closed = late or feature < drop * state.best
         if closed or state.weighed == NO:
-            _at_best(state, desk, step - index)
-            _weigh(state, desk, index - (step - state.best_at))
+            _at_best(state, scratch, step - index)
+            _weigh(state, scratch, index - (step - state.best_at))
             closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
-            found = _judge(state, desk, step, closed)
+            found = _judge(state, scratch, step, closed)
         if found:
             candidate = state.candidate
             peak.strength = candidate.score
-            locate(state, desk, signal, candidate.at, peak, False)
+            locate(state, scratch, signal, candidate.at, peak, False)
             learn(state.shape, candidate)
             memory.learn(state.memory, candidate)
             learn_beat(state, candidate, since, False)
@@ -334,11 +334,11 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
             if found:
                 searched = kept.score <= 0.0  # else it was a beat all along, and is learned like one
                 if searched:
-                    take_back(desk, step, kept.score)
+                    take_back(scratch, step, kept.score)
                 else:
-                    tell(desk, step, kept.score)
+                    tell(scratch, step, kept.score)
                 peak.strength = kept.score
-                locate(state, desk, signal, kept.at, peak, searched)
+                locate(state, scratch, signal, kept.at, peak, searched)
                 learn_beat(state, kept, since, searched)
                 state.looked = 1  # what came after it has been refused
             kept.score = UNLIKELY
@@ -348,44 +348,44 @@ def _look(state: Row, desk: Row, signal: Row, step: int, index: int, since: int,
 
 
 @hot
-def _at_best(state: Row, desk: Row, origin: int) -> None:
+def _at_best(state: Row, scratch: Row, origin: int) -> None:
     """Keep the leads' envelopes where the feature is best, if that is in this call."""
     if state.best_at >= origin:
         for lead in range(LEADS):
-            state.at_best[lead] = desk.lead[lead].work.envelope[state.best_at - origin]
+            state.at_best[lead] = scratch.lead[lead].work.envelope[state.best_at - origin]
 
 
 @hot
-def _weigh(state: Row, desk: Row, index: int) -> None:
+def _weigh(state: Row, scratch: Row, index: int) -> None:
     """Find the score of the peak at step `index` of this call, unless it is known."""
     candidate = state.candidate
     if state.weighed == NO:
         candidate.score = UNLIKELY
-        if state.best_at - state.last > REFRACTORY and is_peak(desk, index):
-            weigh(state, desk, index)
+        if state.best_at - state.last > REFRACTORY and is_peak(scratch, index):
+            weigh(state, scratch, index)
         doubtful = 0.0 < candidate.score <= DOUBT and candidate.height < TALL
         state.weighed = DOUBTFUL if doubtful else YES
 
 
 @hot
-def _judge(state: Row, desk: Row, step: int, closed: bool) -> bool:
+def _judge(state: Row, scratch: Row, step: int, closed: bool) -> bool:
     """Whether the peak that was weighed is a beat at this step; once it has closed and is none, it is noise."""
     candidate = state.candidate
     if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
-        _show(state, desk)
+        _show(state, scratch)
         if candidate.score > (0.0 if closed else SURE):
-            tell(desk, step, candidate.score)
+            tell(scratch, step, candidate.score)
             return True
-        refuse(desk, step, candidate.score)
+        refuse(scratch, step, candidate.score)
         learn_refused(state, candidate)
     return False
 
 
 @hot
-def _show(state: Row, desk: Row) -> None:
+def _show(state: Row, scratch: Row) -> None:
     """The candidate has been decided on: for who fits the weights."""
-    desk.judged[desk.n_judged % JUDGED] = state.candidate
-    desk.n_judged += 1
+    scratch.judged[scratch.n_judged % JUDGED] = state.candidate
+    scratch.n_judged += 1
 
 
 assert BACK % F32_LANES == 0, "copied in whole vectors"

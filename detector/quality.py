@@ -17,7 +17,7 @@ from detector import simd
 from detector.envelope import LIMIT_UV
 from detector.jit import hot
 from detector.simd import F32_LANES
-from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Row, Single
+from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Float32, Row
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
@@ -60,7 +60,7 @@ def begin(quality: Row) -> None:
 
 
 @hot
-def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
+def _count(track: Row, at: int) -> tuple[Float32, Float32, bool]:
     """Roughness and movement over the epoch from index `at` of `track.uv` on; whether a tick may be stuck."""
     uv = track.uv
     two, rail, zero = (
@@ -83,7 +83,7 @@ def _count(track: Row, at: int) -> tuple[Single, Single, bool]:
 
 
 @hot
-def _stuck(track: Row, at: int, missing: int) -> Single:
+def _stuck(track: Row, at: int, missing: int) -> Float32:
     """Ticks of the epoch from index `at` on that stand still far from 0; what is missing does not."""
     uv, there = track.uv, track.there
     rail, zero = simd.broadcast(np.float32(RAIL_UV)), simd.broadcast(np.float32(0.0))
@@ -109,7 +109,7 @@ def close(quality: Row, track: Row, at: int, missing: int, ring: Array, tick: in
     Parameters
     ----------
     quality : QUALITY
-    track : detector.desk.TRACK
+    track : detector.scratch.TRACK
         `uv` holds the ticks' whole microvolts, the last reading held, and `there` whether there is a reading.
     at : int
         Index of the epoch's first tick, with the ticks before it in front.
@@ -165,7 +165,7 @@ def stay_lost(quality: Row, epochs: int) -> None:
 
 
 @hot
-def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
+def _remember(quality: Row, rough: Float32, move: Float32, stuck: Float32) -> None:
     """Put an epoch in the place of that a second ago."""
     quality.still = (quality.still + 1) * (
         move <= np.float32(EPOCH * STILL_UV)
@@ -183,7 +183,7 @@ def _remember(quality: Row, rough: Single, move: Single, stuck: Single) -> None:
 
 
 @hot
-def _span(ring: Array, tick: int) -> tuple[Single, Single]:
+def _span(ring: Array, tick: int) -> tuple[Float32, Float32]:
     """Least and greatest µV of the second before a tick, as the filters take them; what is missing is neither."""
     low, high = np.float32(LIMIT_UV), np.float32(-LIMIT_UV)
     for i in range(tick - IN_SECOND, tick):

@@ -14,12 +14,12 @@ import numpy as np
 
 from detector import simd, simd_int
 from detector.bounds import SPIKE_BESIDE, bridge_spike
-from detector.desk import WINDOW
 from detector.envelope import LAG, LIMIT_UV, STRIDE
-from detector.feature import is_heard
+from detector.feature import is_active
 from detector.jit import hot
+from detector.scratch import WINDOW
 from detector.simd import F32_LANES
-from detector.types import LEADS, RING, Array, Row, Single
+from detector.types import LEADS, RING, Array, Float32, Row
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
 BEFORE: Final = 16  # ticks of a stretch whose mean may be the level from which the curve deflects (64 ms): the last one
@@ -39,7 +39,7 @@ CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators loo
 
 
 @hot
-def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
+def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
     It is the largest deflection from the level before the complex that is no pacing spike; in a wide one an earlier
@@ -47,7 +47,7 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
 
     Parameters
     ----------
-    state, desk, signal : QRS, DESK, SIGNAL
+    state, scratch, signal : QRS, SCRATCH, SIGNAL
     at : int
     peak : PEAK, out
     searched : bool
@@ -55,8 +55,8 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     """
     chosen = -1
     for lead in range(LEADS):
-        if is_heard(state, lead):
-            if chosen < 0 or state.usual[lead].weight > CLEARLY * state.usual[chosen].weight:
+        if is_active(state, lead):
+            if chosen < 0 or state.levels[lead].weight > CLEARLY * state.levels[chosen].weight:
                 chosen = lead
     chosen = max(chosen, 0)
     centre = STRIDE * at + STRIDE - 1 - LAG
@@ -64,16 +64,16 @@ def locate(state: Row, desk: Row, signal: Row, at: int, peak: Row, searched: boo
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)
     count = last - first + 1
-    if _deflections(signal.mv[chosen], first, desk.window, count, state.last_r + T_OVER):
+    if _deflections(signal.mv[chosen], first, scratch.window, count, state.last_r + T_OVER):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
-        top = _largest(desk.window[PAST:], count, upright, desk.sizes)
-        spike, height = top, desk.window[PAST + top]
+        top = _largest(scratch.window[PAST:], count, upright, scratch.sizes)
+        spike, height = top, scratch.window[PAST + top]
         for _ in range(SPIKES):
-            if top + SPIKE_BESIDE >= count or not bridge_spike(desk.window, PAST + top, 0.0):
+            if top + SPIKE_BESIDE >= count or not bridge_spike(scratch.window, PAST + top, 0.0):
                 break
-            top = _largest(desk.window[PAST:], count, upright, desk.sizes)
-        if abs(desk.window[PAST + top]) > np.float32(LEFT) * abs(height):
-            height = desk.window[PAST + top]
+            top = _largest(scratch.window[PAST:], count, upright, scratch.sizes)
+        if abs(scratch.window[PAST + top]) > np.float32(LEFT) * abs(height):
+            height = scratch.window[PAST + top]
         else:
             top = spike
         if not searched:
@@ -117,7 +117,7 @@ def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: 
 
 
 @hot
-def _level(window: Array, first: int, calm_from: int) -> Single:
+def _level(window: Array, first: int, calm_from: int) -> Float32:
     """Mean of the calmest of the stretches before tick `first`; NaN where there is no reading.
 
     It is the last one, or one before it without a gap that is calmer by far and does not begin before `calm_from`.
@@ -142,7 +142,7 @@ def _level(window: Array, first: int, calm_from: int) -> Single:
 
 
 @hot
-def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> int:
+def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> int:
     """Where the largest of `count` deflections is, or an earlier one that is nearly as large.
 
     Upward ones count `upright` times. Their `sizes` have zeros after them, to be dealt with in whole vectors.
@@ -175,7 +175,7 @@ def _largest(deflections: Array, count: int, upright: Single, sizes: Array) -> i
 
 
 @hot
-def _mean(values: Array) -> Single:
+def _mean(values: Array) -> Float32:
     """Mean of the readings, whole numbers all, rounded to such; NaN where there is none."""
     if len(values) == BEFORE:
         total = simd.reduce_add(simd.load(values, 0) + simd.load(values, F32_LANES))

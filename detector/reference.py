@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector import candidate, learning, qrs, shape, usual
-from detector.desk import WEIGHTS
+from detector import candidate, learning, levels, qrs, shape
 from detector.envelope import PER_BAND, PER_SLOPE, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
@@ -22,6 +21,7 @@ from detector.reference_memory import MemoryTwin
 from detector.reference_r_peak import locate
 from detector.reference_shape import Candidate, ShapesTwin
 from detector.score import BEGIN, BEGIN_STEPS, MEASURES, UNITS
+from detector.scratch import WEIGHTS
 
 
 @dataclass
@@ -106,12 +106,12 @@ class QrsTwin:
         for lead, gain in zip(self.leads[1:], self.gains[1:], strict=True):
             feature += gain * lead.envelope
         self.feature.append(feature)
-        if now % usual.UNREST_EVERY == usual.UNREST_EVERY - 1:
+        if now % levels.UNREST_EVERY == levels.UNREST_EVERY - 1:
             for lead in self.leads:
                 if lead.run:
-                    lead.restless = (1.0 - usual.UNREST) * lead.restless + usual.UNREST * float(lead.envelope)
+                    lead.restless = (1.0 - levels.UNREST) * lead.restless + levels.UNREST * float(lead.envelope)
                     bent = PER_SLOPE * abs(lead.d[-1] - lead.d[-2])
-                    lead.sharp_unrest = (1.0 - usual.UNREST) * lead.sharp_unrest + usual.UNREST * bent
+                    lead.sharp_unrest = (1.0 - levels.UNREST) * lead.sharp_unrest + levels.UNREST * bent
             self.memory.look_at_rest(min((lead.restless for lead in self.leads if lead.run), default=math.inf))
         peak, refused = None, False
         late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
@@ -138,22 +138,22 @@ class QrsTwin:
             self.kept = one
 
     def _gain(self) -> None:
-        learned = any(lead.heard and len(lead.beats) >= LEARNED for lead in self.leads)
-        heard = [lead.heard and (len(lead.beats) >= LEARNED or not learned) for lead in self.leads]
+        learned = any(lead.active and len(lead.beats) >= LEARNED for lead in self.leads)
+        usable = [lead.active and (len(lead.beats) >= LEARNED or not learned) for lead in self.leads]
         total = 0.0
-        for lead, usable in zip(self.leads, heard, strict=True):
-            total += lead.weight if usable else 0.0
+        for lead, counts in zip(self.leads, usable, strict=True):
+            total += lead.weight if counts else 0.0
         self.gains = [
-            np.float32(lead.weight / max(lead.level, usual.FLOOR) / total if usable else 0.0)
-            for lead, usable in zip(self.leads, heard, strict=True)
+            np.float32(lead.weight / max(lead.level, levels.FLOOR) / total if counts else 0.0)
+            for lead, counts in zip(self.leads, usable, strict=True)
         ]
 
     def _fade(self, silent: int) -> None:
         for lead in self.leads:
-            faded = max(usual.FADE_TO * _median(lead.beats), usual.FLOOR)
-            lowest = usual.FLOOR if silent > usual.FADE_FULL else faded
+            faded = max(levels.FADE_TO * _median(lead.beats), levels.FLOOR)
+            lowest = levels.FLOOR if silent > levels.FADE_FULL else faded
             if lead.level > lowest:
-                lead.level = max(lead.level * usual.FADE, lowest)
+                lead.level = max(lead.level * levels.FADE, lowest)
 
     def _look_behind(self) -> None:
         """What was taken for a QRS may have been a P wave."""
@@ -166,14 +166,14 @@ class QrsTwin:
             times = min(float(most / self.last_height), learning.MOST)
             raised = False
             for lead in self.leads:
-                if lead.heard and lead.beats:
+                if lead.active and lead.beats:
                     lead.beats[-1] *= times
                     lead.sizes[-1] *= times
                     lead.sharps[-1] *= times
                     lead.size = _median(lead.sizes)
                     lead.sharp = _median(lead.sharps)
                     level, lead.level = lead.level, max(lead.level, _median(lead.beats))
-                    raised = raised or lead.level > usual.RAISED * level
+                    raised = raised or lead.level > levels.RAISED * level
             if raised:
                 self.shapes.forget()
                 self.memory.forget_shape()
@@ -216,7 +216,7 @@ class QrsTwin:
         if one.known:
             self.refused.append(one.sharpness)
         for lead, sharp in zip(self.leads, one.sharps, strict=True):
-            if lead.heard:
+            if lead.active:
                 lead.refused.append(lead.at_best)
                 lead.refused_sharp.append(sharp)
                 lead.noise = _median(lead.refused)
@@ -228,7 +228,7 @@ class QrsTwin:
         since = one.at - self.last
         lost = one.at - self.sure > candidate.LOST
         slope = size = weights = restless = at_rest = noise = drift = sharp = sharp_noise = sharp_unrest = 0.0
-        heard = []
+        active = []
         envelopes = []
         for lead, gain in zip(self.leads, self.gains, strict=True):
             one.sharps.append(lead.sharpest(back) if lead.run else 0.0)
@@ -240,7 +240,7 @@ class QrsTwin:
             near = [lead.band(middle + shape.NEAR // 2 - k) for k in range(shape.NEAR)]
             one.near.append(near)
             one.sizes.append(max(abs(value) for value in near) * PER_BAND)
-            level = max(lead.level, usual.FLOOR)
+            level = max(lead.level, levels.FLOOR)
             envelopes.append(lead.at_best / level)
             slope += lead.weight * (lead.steepest(back) / level)
             size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 and not lost else float(self.best))
@@ -251,8 +251,8 @@ class QrsTwin:
             unrest = lead.restless / level
             restless += unrest
             at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
-            heard.append(lead)
-            sharp_level = max(lead.sharp if not lost else usual.SHARP_USUAL * level, usual.SHARP_FLOOR)
+            active.append(lead)
+            sharp_level = max(lead.sharp if not lost else levels.SHARP_USUAL * level, levels.SHARP_FLOOR)
             sharp += lead.weight * (one.sharps[-1] / sharp_level)
             sharp_noise += lead.weight * min(lead.sharp_noise / sharp_level, candidate.NOISIEST)
             sharp_unrest += lead.weight * min(lead.sharp_unrest / sharp_level, candidate.NOISIEST)
@@ -280,7 +280,7 @@ class QrsTwin:
             "due": min(rr, candidate.DUE),
             "likeness": likeness,
             "likeness squared": likeness * abs(likeness),
-            "restless": restless / len(heard),
+            "restless": restless / len(active),
             "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
             "size": tall,
             "size in T": math.exp(-since / candidate.FADING) * tall,
@@ -311,7 +311,7 @@ class QrsTwin:
         if self.kept is None or self._doubtful:
             return None
         patience = min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT)
-        overdue = self.n >= usual.WEIGHED and now - self.last > patience
+        overdue = self.n >= levels.WEIGHED and now - self.last > patience
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None
@@ -340,9 +340,9 @@ class QrsTwin:
             if lead.silent or lead.run <= (SETTLE if self.n > LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
-                lead.beats = [envelope] * usual.KEPT
-                lead.sizes = [size] * usual.KEPT
-                lead.sharps = [sharp] * usual.KEPT
+                lead.beats = [envelope] * levels.KEPT
+                lead.sizes = [size] * levels.KEPT
+                lead.sharps = [sharp] * levels.KEPT
             lead.beats.append(envelope)
             lead.sizes.append(size)
             lead.sharps.append(sharp)
@@ -350,10 +350,10 @@ class QrsTwin:
             lead.level = min(lead.level, level) if searched else level
             lead.size = _median(lead.sizes)
             lead.sharp = _median(lead.sharps)
-            if len(lead.beats) > usual.WEIGHED:
-                ratio = lead.level / (lead.noise + usual.CLEAN * lead.level + 1e-9)
+            if len(lead.beats) > levels.WEIGHED:
+                ratio = lead.level / (lead.noise + levels.CLEAN * lead.level + 1e-9)
                 lead.weight = ratio * ratio
 
 
 def _median(values: Sequence[float]) -> float:
-    return statistics.median(values[-usual.KEPT :]) if values else 0.0
+    return statistics.median(values[-levels.KEPT :]) if values else 0.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from detector import qrs, usual
+from detector import levels, qrs
 from detector.envelope import BASE, CENTRE, FINE, LIMIT_UV, PER_SLOPE, PER_SMOOTH, SCALE, SPAN, STEEPEST
 from detector.feature import LOUD, LOUD_EVERY
 from detector.resample import SCALE as PER_SECOND
@@ -74,14 +74,14 @@ class LeadTwin:
     run: int = 0
     hold: int = 0
     envelope: np.float32 = field(default_factory=np.float32)
-    level: float = usual.START
+    level: float = levels.START
     noise: float = 0.0
     weight: float = 1.0
     size: float = 0.0
-    restless: float = usual.UNREST_START * usual.START
-    sharp: float = usual.SHARP_START
+    restless: float = levels.UNREST_START * levels.START
+    sharp: float = levels.SHARP_START
     sharp_noise: float = 0.0
-    sharp_unrest: float = usual.SHARP_UNREST * usual.SHARP_START
+    sharp_unrest: float = levels.SHARP_UNREST * levels.SHARP_START
     beats: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
     sharps: list[float] = field(default_factory=list)
@@ -94,10 +94,10 @@ class LeadTwin:
 
     def forget(self) -> None:
         """Forget the lead's beats."""
-        self.level, self.noise, self.weight, self.size = usual.START, 0.0, 1.0, 0.0
-        self.restless = usual.UNREST_START * usual.START
-        self.sharp, self.sharp_noise = usual.SHARP_START, 0.0
-        self.sharp_unrest = usual.SHARP_UNREST * usual.SHARP_START
+        self.level, self.noise, self.weight, self.size = levels.START, 0.0, 1.0, 0.0
+        self.restless = levels.UNREST_START * levels.START
+        self.sharp, self.sharp_noise = levels.SHARP_START, 0.0
+        self.sharp_unrest = levels.SHARP_UNREST * levels.SHARP_START
         self.beats, self.sizes, self.sharps, self.refused, self.refused_sharp = [], [], [], [], []
         self.upright = np.float32(1.0)
 
@@ -132,7 +132,7 @@ class LeadTwin:
             self.loud = step
 
     @property
-    def heard(self) -> bool:
+    def active(self) -> bool:
         """Whether there is a reading, and it is not silent where another lead shows beats."""
         return self.run > 0 and not self.silent
 

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Sequence
 
 from detector import memory
+from detector.levels import KEPT
 from detector.reference_shape import Candidate, bend, both
 from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN
-from detector.usual import KEPT
 
 
 class MemoryTwin:

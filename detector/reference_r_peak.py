@@ -38,7 +38,7 @@ def locate(
     """
     chosen = -1
     for i, lead in enumerate(leads):
-        if lead.heard and (chosen < 0 or lead.weight > r_peak.CLEARLY * leads[chosen].weight):
+        if lead.active and (chosen < 0 or lead.weight > r_peak.CLEARLY * leads[chosen].weight):
             chosen = i
     chosen = max(chosen, 0)
     centre = 2 * at + 1 - LAG

@@ -71,21 +71,21 @@ class ShapesTwin:
         """How sharp a candidate is for its size, against its shape, and how alike in that."""
         total = sharpness = likeness = 0.0
         for weight, near, points in zip(weights, one.near, self.points[one.shape], strict=True):
-            usual_bend = bend(points)
-            known = math.sqrt(both(usual_bend, usual_bend))
+            template_bend = bend(points)
+            known = math.sqrt(both(template_bend, template_bend))
             if weight > 0.0 and known > 0.0:
                 part = near[one.shift : one.shift + shape.POINTS]
                 bends = bend(part)
                 bent = math.sqrt(both(bends, bends))
                 sizes = (bent, math.sqrt(both(points, points) + 1e-9), known, math.sqrt(both(part, part) + 1e-9))
-                sharp, whole, usual_sharp, usual_whole = (value * PER_BAND + shape.SHARP_UV for value in sizes)
+                sharp, whole, template_sharp, template_whole = (value * PER_BAND + shape.SHARP_UV for value in sizes)
                 total += weight
-                sharpness += weight * math.log(sharp * whole / (usual_sharp * usual_whole))
-                likeness += weight * (both(bends, usual_bend) / (bent * known + 1e-9))
+                sharpness += weight * math.log(sharp * whole / (template_sharp * template_whole))
+                likeness += weight * (both(bends, template_bend) / (bent * known + 1e-9))
         return (sharpness / total, likeness / total) if total > 0.0 else None
 
     def learn(self, one: Candidate) -> None:
-        """Learn the shape of a candidate that is a beat, in the leads that were heard."""
+        """Learn the shape of a candidate that is a beat, in the leads that are used."""
         which, shift = one.shape, one.shift
         fresh = which < 0 or one.fit < shape.SAME
         if fresh:

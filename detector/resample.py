@@ -175,15 +175,15 @@ def _lay_out_short(phases: Row) -> None:
 
 
 @hot
-def _look_up(desk: Row, rate_mhz: int, tick: int, ticks: int) -> int:
+def _look_up(scratch: Row, rate_mhz: int, tick: int, ticks: int) -> int:
     """Which of the phases kept are those of a rate, made for the next ticks if need be."""
-    kept = desk.phases
+    kept = scratch.phases
     which = 0
     while which < RATES and kept[which].rate_mhz != rate_mhz and kept[which].rate_mhz != 0:
         which += 1
     if which == RATES:  # a rate more than are kept: they give way in turn
-        which = desk.turn
-        desk.turn = (which + 1) % RATES
+        which = scratch.turn
+        scratch.turn = (which + 1) % RATES
     phases = kept[which]
     if phases.rate_mhz != rate_mhz:
         divisor = math.gcd(rate_mhz, SCALE)
@@ -297,7 +297,7 @@ def _restep(past: Array, ratio: float, invalid: int) -> None:
 
 
 @hot
-def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, desk: Row) -> int:
+def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array, invalid: int, scratch: Row) -> int:
     """Take samples of a bed; returns how many ticks they complete.
 
     Parameters
@@ -310,8 +310,8 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         NaN for a lead the device does not have.
     invalid : int
         The sample value that stands for "no reading".
-    desk : detector.desk.DESK
-        `desk.lead[lead].mv` gets the ticks, NaN where there is no reading, and `blank` how many of those there
+    scratch : detector.scratch.SCRATCH
+        `scratch.lead[lead].mv` gets the ticks, NaN where there is no reading, and `blank` how many of those there
         are; of a lead with no reading at all only that.
     """
     if count == 0:
@@ -319,12 +319,12 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     before = state.count
     state.count += count
     ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
-    phases = desk.phases[_look_up(desk, state.rate_mhz, state.ticks, ticks)]
+    phases = scratch.phases[_look_up(scratch, state.rate_mhz, state.ticks, ticks)]
     periods = (state.ticks - phases.first) // phases.rows
     row = state.ticks - phases.first - periods * phases.rows
     base = periods * phases.step - before + PAST
     for lead in range(LEADS):
-        track = desk.lead[lead]
+        track = scratch.lead[lead]
         if np.isnan(mv_per_bit[lead]):
             state.past[lead, :] = invalid
             state.mv_per_bit[lead] = 0.0
@@ -335,16 +335,16 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
             state.mv_per_bit[lead] = mv_per_bit[lead]
         if before == 0:
             state.past[lead, :] = samples[lead, first]
-        _load(desk.samples, state.past[lead], samples[lead][first : first + count], invalid)
+        _load(scratch.samples, state.past[lead], samples[lead][first : first + count], invalid)
         scale = mv_per_bit[lead] / phases.width
-        value, mv = desk.samples.value, track.mv
+        value, mv = scratch.samples.value, track.mv
         track.blank = 0
-        if phases.pairs > 0 and desk.samples.missing == 0:
-            _make_short(phases, desk.samples.twice, base, row, ticks, scale, mv)
+        if phases.pairs > 0 and scratch.samples.missing == 0:
+            _make_short(phases, scratch.samples.twice, base, row, ticks, scale, mv)
             continue
-        _widen(desk.samples, PAST + count)
+        _widen(scratch.samples, PAST + count)
         _make(phases, value, base, row, ticks, scale, mv)
-        if desk.samples.missing > 0:
+        if scratch.samples.missing > 0:
             track.blank = _blank(phases, value, base, row, invalid, mv[:ticks])
     state.ticks += ticks
     return int(ticks)

@@ -72,26 +72,26 @@ def _sizes(near: Array, out: Array) -> None:
 
 
 @hot
-def compare(state: Row, desk: Row) -> None:
+def compare(state: Row, scratch: Row) -> None:
     """Likeness to the shapes: the best of those that count, and which one fits best at which shift."""
     candidate = state.candidate
     best = likest = -2.0
     which, where = candidate.shape, candidate.shift
     weights = 0.0
     for lead in range(LEADS):
-        if desk.gain[lead] > 0.0:
-            weights += state.usual[lead].weight
-            _sizes(candidate.near[lead], desk.size[lead])
+        if scratch.gain[lead] > 0.0:
+            weights += state.levels[lead].weight
+            _sizes(candidate.near[lead], scratch.size[lead])
     for shape in range(SHAPES):
         if state.shape.beats[shape] <= 0.0:
             continue
         for shift in range(SHIFTS):
             total = 0.0
             for lead in range(LEADS):
-                if desk.gain[lead] > 0.0:
+                if scratch.gain[lead] > 0.0:
                     product = both(candidate.near[lead], shift, state.shape.points[shape, lead])
-                    size = desk.size[lead, shift] * state.shape.size[shape, lead]
-                    total += state.usual[lead].weight * (product / size)
+                    size = scratch.size[lead, shift] * state.shape.size[shape, lead]
+                    total += state.levels[lead].weight * (product / size)
             likeness = total / weights
             better = likeness > best  # no branches: a mispredicted one costs more than both sides
             which, where = shape if better else which, shift if better else where
@@ -103,7 +103,7 @@ def compare(state: Row, desk: Row) -> None:
 
 
 @hot
-def sharpen(state: Row, desk: Row) -> None:
+def sharpen(state: Row, scratch: Row) -> None:
     """How sharp the signal is for its size, and how alike in that, against the likest shape.
 
     As was set before where none is known. Set against its size, it says nothing of how high the shape's beats were.
@@ -111,18 +111,18 @@ def sharpen(state: Row, desk: Row) -> None:
     candidate = state.candidate
     weights = sharpness = likeness = 0.0
     for lead in range(LEADS):
-        if desk.gain[lead] > 0.0:
-            bend(state.shape.points[candidate.shape, lead], 0, desk.usual_bend)
-            usual = math.sqrt(both(desk.usual_bend, 0, desk.usual_bend))
-            if usual > 0.0:
-                bend(candidate.near[lead], candidate.shift, desk.bend)
-                bent, size = math.sqrt(both(desk.bend, 0, desk.bend)), desk.size[lead, candidate.shift]
-                weight = state.usual[lead].weight
+        if scratch.gain[lead] > 0.0:
+            bend(state.shape.points[candidate.shape, lead], 0, scratch.template_bend)
+            template_bent = math.sqrt(both(scratch.template_bend, 0, scratch.template_bend))
+            if template_bent > 0.0:
+                bend(candidate.near[lead], candidate.shift, scratch.bend)
+                bent, size = math.sqrt(both(scratch.bend, 0, scratch.bend)), scratch.size[lead, candidate.shift]
+                weight = state.levels[lead].weight
                 weights += weight
                 sharp = (bent * PER_BAND + SHARP_UV) * (state.shape.size[candidate.shape, lead] * PER_BAND + SHARP_UV)
-                flat = (usual * PER_BAND + SHARP_UV) * (size * PER_BAND + SHARP_UV)
+                flat = (template_bent * PER_BAND + SHARP_UV) * (size * PER_BAND + SHARP_UV)
                 sharpness += weight * math.log(sharp / flat)
-                likeness += weight * (both(desk.bend, 0, desk.usual_bend) / (bent * usual + 1e-9))
+                likeness += weight * (both(scratch.bend, 0, scratch.template_bend) / (bent * template_bent + 1e-9))
     if weights > 0.0:
         candidate.measures[M_SHARPNESS] = sharpness / weights
         candidate.measures[M_SHARP_LIKENESS] = likeness / weights
@@ -161,7 +161,7 @@ def mix(points: Array, near: Array, shift: int, share: float) -> float:
 
 @hot
 def learn(shape: Row, candidate: Row) -> None:
-    """Learn the shape of a candidate that is a beat, in the leads that were heard."""
+    """Learn the shape of a candidate that is a beat, in the leads that are used."""
     which = candidate.shape
     fresh = which < 0 or candidate.fit < SAME
     if fresh:

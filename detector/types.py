@@ -15,7 +15,7 @@ import numpy as np
 Row = Any
 Array = Any
 #: A float32, which mypy does not take for a float.
-Single = Any
+Float32 = Any
 
 RATE: Final = 250  # Hz: QRS and P waves end below 40 Hz, a QRS edge is placed to 4 ms; the rate of most monitors
 TICK_MS: Final = 1000.0 / RATE

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detector import desk as desks
 from detector import detector, resample
 from detector.jit import hot
+from detector.scratch import new_scratch
 from detector.types import EPOCH, INVALID, LEADS, RATE, Array, Row
 from model.codes import ALL_NOISY, UNREADABLE
 from model.strip import Strip
@@ -44,7 +44,7 @@ def _run(
     marks: Array,
     marked: Array,
     unreadable: Array,
-    desk: Row,
+    scratch: Row,
 ) -> None:
     """Give the beds their signal, a frame of each in turn, and keep what is found."""
     for step in range(len(frames)):
@@ -54,7 +54,7 @@ def _run(
             if first >= end:
                 continue
             row = table[bed]
-            detector.update(row, frames[step, bed], 0, end - first, mv_per_bit[bed], INVALID, desk)
+            detector.update(row, frames[step, bed], 0, end - first, mv_per_bit[bed], INVALID, scratch)
             for i in range(row.n_peaks):
                 peak = row.peaks[i]
                 out = found[bed, counts[bed]]
@@ -97,7 +97,7 @@ class Beds:
     """Beds with their signal, ready to be analysed from its begin as often as wanted.
 
     Their frames lie in memory in the order in which they come, those of one second of all beds side by side, as in what
-    a ward fetches. The desk is a worker's, made once.
+    a ward fetches. The scratch is a worker's, made once.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Beds:
         longest_s = max(len(strip.samples) / strip.rate_hz for strip in strips)
         self._found = np.zeros((len(strips), int(longest_s + 2) * MOST_PER_S), FOUND)
         self._marks = np.zeros((len(strips), int(longest_s + 2) * RATE // EPOCH), MARK)
-        self._desk = desks.new()[0]
+        self._scratch = new_scratch()[0]
         self.values = sum(len(strip.samples) * strip.leads for strip in strips)
 
     def run(self) -> list[Said]:
@@ -140,7 +140,7 @@ class Beds:
             self._marks,
             marked,
             unreadable,
-            self._desk,
+            self._scratch,
         )
         return [
             Said(

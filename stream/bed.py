@@ -166,7 +166,7 @@ def _await(bed: Row, leads: int) -> None:
 
 
 @kernel
-def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
+def detect(table: Array, jobs: Array, samples: Array, scratch: Row) -> None:
     """Run the signal of every job through its bed's detector.
 
     Parameters
@@ -175,13 +175,13 @@ def detect(table: Array, jobs: Array, samples: Array, desk: Row) -> None:
     jobs : JOB, shape (jobs,)
         Each at most one second.
     samples : int16, shape (LEADS, instants)
-    desk : detector.desk.DESK
+    scratch : detector.scratch.SCRATCH
         Room to work in.
     """
     for i in range(len(jobs)):
         job = jobs[i]
         bed = table[job.row]
-        detector.update(bed.detector, samples, job.first, job.count, bed.intake.mv_per_bit, INVALID, desk)
+        detector.update(bed.detector, samples, job.first, job.count, bed.intake.mv_per_bit, INVALID, scratch)
 
 
 @kernel

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import desk as desks
+from detector.scratch import new_scratch
 from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
@@ -59,7 +59,7 @@ class Ward:
         self._signature = _signature(reader)
         self._limits = pack(limits or DEFAULTS)
         self._table = np.zeros(FIRST_ROWS, beds.BED)
-        self._desk = desks.new()
+        self._scratch = new_scratch()
         self._rows: dict[str, int] = {}
         self._free = list(range(FIRST_ROWS - 1, -1, -1))
         self._queued: dict[str, int] = {}  # ms of signal in each bed's queues
@@ -303,7 +303,7 @@ class Ward:
         """Detect in everything queued."""
         if self._jobs:
             beds.detect(
-                self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches, axis=1), self._desk[0]
+                self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches, axis=1), self._scratch[0]
             )
             self._jobs, self._stretches, self._length = [], [], 0
 

@@ -15,9 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from detector import desk as desks
 from detector import detector, simd, simd_int
 from detector.detector import DETECTOR
+from detector.scratch import new_scratch
 from detector.types import LEADS
 
 LANES = {np.dtype("f4"): 8, np.dtype("f8"): 4, np.dtype("i4"): 8}
@@ -216,12 +216,12 @@ def play(seed: int, rate_hz: float, seconds: float) -> int:
     mv_per_bit = rng.choice([1e-7, 1e-3, 5e-3, 1.0], LEADS, p=[0.1, 0.2, 0.6, 0.1])
     if rng.random() < 0.3:
         mv_per_bit[1] = np.nan
-    row, desk = Record(np.zeros(1, DETECTOR)[0, ...]), Record(desks.new()[0, ...])
+    row, scratch = Record(np.zeros(1, DETECTOR)[0, ...]), Record(new_scratch()[0, ...])
     detector.begin(row, round(rate_hz * 1000), 0)
     found = at = 0
     while at < count:
         size = min(int(rng.choice([1, 7, int(rate_hz // 4), int(rate_hz)])), count - at)
-        detector.update(row, samples, at, size, mv_per_bit, INVALID, desk)
+        detector.update(row, samples, at, size, mv_per_bit, INVALID, scratch)
         found += int(row.n_peaks)
         detector.empty(row)
         at += size

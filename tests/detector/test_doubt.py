@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from detector import desk as desks
 from detector import doubt, fibrillation
 from detector.detector import Detector
 from detector.envelope import STEPS, STRIDE
 from detector.reference_doubt import Decision, doubtful, follow
+from detector.scratch import new_scratch
 from detector.types import EPOCH, EPOCH_STATE, RATE
 from tests.detector.hearts import counts, ecg
 from tests.detector.test_fibrillation import fibrillating
@@ -33,21 +33,21 @@ def kernel(decisions: list[Decision], calls: list[int]) -> tuple[list[bool], lis
 
     It is given the decisions over calls that end at these steps.
     """
-    state, desk = np.zeros(1, doubt.DOUBT)[0], desks.new()[0]
+    state, scratch = np.zeros(1, doubt.DOUBT)[0], new_scratch()[0]
     doubt.begin(state)
     epochs = np.zeros(EPOCHS, EPOCH_STATE)
     epochs["tick"] = np.arange(1, EPOCHS + 1) * EPOCH - 1
     begun = 0
     for end in [*sorted(set(calls)), LAST_STEP + 1]:
-        desk["n_decided"] = 0
+        scratch["n_decided"] = 0
         for one in decisions:
             step = one.tick // STRIDE
             if begun <= step < end:
                 say = doubt.take_back if one.before else doubt.tell if one.told else doubt.refuse
-                say(desk, step, one.score)
+                say(scratch, step, one.score)
         # A call ends with a tick, its steps with a whole one: the epochs that have ended by then.
         first, last = STRIDE * begun // EPOCH, STRIDE * end // EPOCH
-        doubt.follow(state, desk, epochs, first, last)
+        doubt.follow(state, scratch, epochs, first, last)
         begun = end
     return [bool(value) for value in epochs["doubtful"]], epochs["vf"].tolist()
 
@@ -74,10 +74,10 @@ def test_a_step_never_decides_on_more_than_the_desk_has_room_for(size: float) ->
     most = 0
     for first in range(0, len(samples), 50):
         detector.update(samples[first : first + 50])
-        steps = detector._desk["decided"]["step"][0][: detector._desk["n_decided"][0]]
+        steps = detector._scratch["decided"]["step"][0][: detector._scratch["n_decided"][0]]
         most = max(most, int(np.unique(steps, return_counts=True)[1].max(initial=0)))
     assert 0 < most <= 2
-    assert len(detector._desk["decided"][0]) == 2 * STEPS
+    assert len(detector._scratch["decided"][0]) == 2 * STEPS
 
 
 def every_second(score: float, *, told: bool, epochs: int = EPOCHS) -> list[bool]:

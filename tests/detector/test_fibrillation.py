@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import desk as desks
-from detector import fibrillation, waviness
-from detector.desk import PAST
+from detector import fibrillation, vf_measures
 from detector.detector import Detector
 from detector.jit import kernel
+from detector.scratch import PAST, new_scratch
 from detector.types import EPOCH, LEADS, RATE
 from tests.detector.hearts import counts
 
@@ -30,7 +29,7 @@ def run(
     valid: npt.NDArray[np.bool_],
     cuts: npt.NDArray[np.int64],
     out: npt.NDArray[np.float64],
-    desk: Any,
+    scratch: Any,
     regular: float,
 ) -> None:
     """Run it over stretches that end at `cuts` and at epochs; `out` at each tick, beats being so `regular`."""
@@ -44,10 +43,10 @@ def run(
             continue
         for lead in range(LEADS):
             for i in range(max(-tick, -PAST), end - tick):
-                desk.lead[lead].uv[PAST + i] = uv[tick + i, lead]
+                scratch.lead[lead].uv[PAST + i] = uv[tick + i, lead]
             for i in range(end - tick):
-                desk.lead[lead].valid[i] = valid[tick + i, lead]
-        fibrillation.take(state[0], tick, end - tick, desk, 0)
+                scratch.lead[lead].valid[i] = valid[tick + i, lead]
+        fibrillation.take(state[0], tick, end - tick, scratch, 0)
         out[tick:end] = fibrillation.likelihood(fibrillation.judge(state[0]), regular)
         out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN
         tick = end
@@ -66,7 +65,7 @@ def likelihood(
         valid[lost] = False
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
-    run(state, uv, valid, WHOLE if cuts is None else np.array(cuts, np.int64), out, desks.new()[0], regular)
+    run(state, uv, valid, WHOLE if cuts is None else np.array(cuts, np.int64), out, new_scratch()[0], regular)
     return out
 
 
@@ -165,7 +164,7 @@ def test_a_shock_does_not_make_fibrillation_look_like_rest(seed: int, first: int
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
     both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
-    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0], 0.0)
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), new_scratch()[0], 0.0)
     assert not fibrillation.rests(state[0]["lead"][0], (int(state[0]["half"]) - 1) % fibrillation.HALVES)
 
 
@@ -211,14 +210,14 @@ def test_the_cutting_does_not_matter(seed: int, steps: list[int]) -> None:
 
 def rests_plainly(signal: Signal) -> bool:
     """What `fibrillation.rests` says after whole half seconds, plainly."""
-    samples = signal.reshape(-1, waviness.STEP).sum(axis=1)
-    moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // waviness.STEP).sum(axis=1)
+    samples = signal.reshape(-1, vf_measures.STEP).sum(axis=1)
+    moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // vf_measures.STEP).sum(axis=1)
     epochs = np.arange(len(moves))[-fibrillation.EPOCHS :]
     peak = sorted(moves[epochs[epochs // 10 % 5 == second]].max() for second in range(5))[1]
-    resting = moves[epochs] * waviness.REST < peak
+    resting = moves[epochs] * vf_measures.REST < peak
     late = resting[-fibrillation.LATE * fibrillation.HALF :]
     enough = bool(resting.sum() > fibrillation.REST_MOST or late.sum() > fibrillation.LATE_MOST)
-    return bool(peak >= fibrillation.MOVES_UV * waviness.STEP) and enough
+    return bool(peak >= fibrillation.MOVES_UV * vf_measures.STEP) and enough
 
 
 @settings(max_examples=40, deadline=None)
@@ -228,7 +227,7 @@ def test_rest_is_what_its_plain_twin_says(seed: int, halves: int, gain: int) -> 
     state = np.zeros(1, fibrillation.FIBRILLATION)
     fibrillation.begin(state[0])
     both, valid = np.stack([signal, signal], axis=1), np.ones((len(signal), LEADS), np.bool_)
-    run(state, both, valid, WHOLE, np.zeros(len(signal)), desks.new()[0], 0.0)
+    run(state, both, valid, WHOLE, np.zeros(len(signal)), new_scratch()[0], 0.0)
     assert fibrillation.rests(state[0]["lead"][0], (halves - 1) % fibrillation.HALVES) == rests_plainly(signal)
 
 
@@ -241,9 +240,9 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(seed: int, tick: int) -
     fibrillation.begin(state[0])
     out = np.zeros(len(signal))
     middle = tick * EPOCH
-    run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], desks.new()[0], 0.0)
+    run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], new_scratch()[0], 0.0)
     kept = state.copy()
-    run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], desks.new()[0], 0.0)
+    run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], new_scratch()[0], 0.0)
     whole = likelihood(signal, -signal, lost=lost)
     np.testing.assert_array_equal(out[middle + EPOCH - 1 :: EPOCH], whole[middle + EPOCH - 1 :: EPOCH])
 
@@ -258,7 +257,7 @@ def test_a_new_start_forgets() -> None:
     fibrillation.begin(state[0])
     uv = np.stack([fibrillating(), fibrillating()], axis=1)
     out = np.zeros(len(uv))
-    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, desks.new()[0], 0.0)
+    run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, new_scratch()[0], 0.0)
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
     assert fibrillation.judge(state[0]) == fibrillation.NOTHING
@@ -266,22 +265,22 @@ def test_a_new_start_forgets() -> None:
 
 def measured(y: npt.NDArray[np.float64]) -> Any:
     """A place to work in that holds this window."""
-    wave = np.full(1, 7, waviness.WAVE)[0]
+    wave = np.full(1, 7, vf_measures.WAVE)[0]
     wave["y"] = np.rint(y)
     return wave
 
 
 @pytest.mark.parametrize(("hz", "seconds"), [(3.0, 0.333), (5.0, 0.2)])
 def test_period_finds_the_wave(hz: float, seconds: float) -> None:
-    t = np.arange(waviness.WINDOW) / waviness.RATE_OUT
+    t = np.arange(vf_measures.WINDOW) / vf_measures.RATE_OUT
     wave = measured(1e5 * np.sin(2 * np.pi * hz * t))
-    assert waviness.period(wave) == pytest.approx(seconds, abs=0.02)
-    assert waviness.leakage(wave["y"]) < 0.25
+    assert vf_measures.period(wave) == pytest.approx(seconds, abs=0.02)
+    assert vf_measures.leakage(wave["y"]) < 0.25
 
 
 def test_quiet_is_the_share_of_rest() -> None:
-    spikes = np.zeros(waviness.WINDOW)
+    spikes = np.zeros(vf_measures.WINDOW)
     spikes[::50] = 10_000
     wave = measured(spikes)
-    assert waviness.quiet(wave) > 0.8
-    assert waviness.leakage(wave["y"]) > 0.9
+    assert vf_measures.quiet(wave) > 0.8
+    assert vf_measures.leakage(wave["y"]) > 0.9

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detector import desk as desks
 from detector import envelope, qrs
 from detector.detector import Detector
 from detector.reference import QrsTwin
+from detector.scratch import new_scratch
 from detector.types import LEADS, PEAK, RATE, RING, SIGNAL
 from tests.detector.hearts import counts, ecg
 
@@ -22,7 +22,7 @@ NEAR = 0.05  # seconds between a peak placed and the true one
 
 def run(mv: npt.NDArray[np.float32], cuts: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     """The kernel over a whole recording, cut into so many steps at a time."""
-    state, signal, peaks, desk = np.zeros(1, qrs.QRS), np.zeros(1, SIGNAL), np.zeros(len(mv), PEAK), desks.new()
+    state, signal, peaks, scratch = np.zeros(1, qrs.QRS), np.zeros(1, SIGNAL), np.zeros(len(mv), PEAK), new_scratch()
     signal["mv"] = np.nan
     qrs.begin(state[0])
     held = np.clip(np.rint(np.nan_to_num(mv) * np.float32(1000.0)), -envelope.LIMIT_UV, envelope.LIMIT_UV)
@@ -34,12 +34,12 @@ def run(mv: npt.NDArray[np.float32], cuts: npt.NDArray[np.int64]) -> npt.NDArray
         ticks = slice(2 * first, 2 * (first + steps))
         for lead in range(LEADS):
             pairs = held[ticks, lead].reshape(-1, 2)
-            desk["lead"]["work"]["x"][0, lead, 2 : 2 + steps] = pairs.sum(axis=1)
-            desk["lead"]["work"]["valid"][0, lead, :steps] = ~np.isnan(mv[ticks, lead]).reshape(-1, 2).any(axis=1)
+            scratch["lead"]["work"]["x"][0, lead, 2 : 2 + steps] = pairs.sum(axis=1)
+            scratch["lead"]["work"]["valid"][0, lead, :steps] = ~np.isnan(mv[ticks, lead]).reshape(-1, 2).any(axis=1)
         for tick in range(ticks.start, ticks.stop):
             signal["mv"][0, :, tick % RING] = mv[tick]
         signal["end"] = ticks.stop
-        found = qrs.update(state[0], desk[0], signal[0], first, steps, peaks, found)
+        found = qrs.update(state[0], scratch[0], signal[0], first, steps, peaks, found)
         first += steps
     return peaks[:found]
 

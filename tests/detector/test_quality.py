@@ -76,7 +76,7 @@ def test_what_moves_beyond_what_the_filters_take_stands_at_a_rail() -> None:
 def test_another_bed_at_the_same_desk_leaves_no_trace(seed: int) -> None:
     random = np.random.default_rng(seed)
     alone, shared, other = (Detector(rate, [0.005] * LEADS) for rate in (360, 360, int(random.integers(100, 1001))))
-    other._desk = shared._desk
+    other._scratch = shared._scratch
     for _ in range(24):
         samples = random.normal(0.0, 60.0, (int(random.integers(1, 361)), LEADS)).astype(np.int16)
         samples[:, random.random(LEADS) < 0.3] = INVALID

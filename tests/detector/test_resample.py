@@ -8,27 +8,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import desk as desks
 from detector import reference_filters, resample
+from detector.scratch import new_scratch
 from detector.types import LEADS, RATE
 
 INVALID = -32768
 
 
 def ticks(
-    samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int], desk: npt.NDArray[np.void] | None = None
+    samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int], scratch: npt.NDArray[np.void] | None = None
 ) -> npt.NDArray[np.float32]:
     """All ticks of a recording of one lead, fed in pieces of these lengths in turn."""
-    state, desk = np.zeros(1, resample.INPUT), desks.new() if desk is None else desk
+    state, scratch = np.zeros(1, resample.INPUT), new_scratch() if scratch is None else scratch
     resample.begin(state[0], rate_mhz, 0, 0)
     both = np.stack([samples] * LEADS)
     out = []
     first = turn = 0
     while first < len(samples):
         step = min(cuts[turn % len(cuts)], len(samples) - first)
-        count = resample.resample(state[0], both, first, step, np.full(LEADS, 0.001), INVALID, desk[0])
-        out.append(desk[0]["lead"][0]["mv"][:count].copy())
-        assert desk[0]["lead"][0]["blank"] == np.isnan(out[-1]).sum()
+        count = resample.resample(state[0], both, first, step, np.full(LEADS, 0.001), INVALID, scratch[0])
+        out.append(scratch[0]["lead"][0]["mv"][:count].copy())
+        assert scratch[0]["lead"][0]["blank"] == np.isnan(out[-1]).sum()
         first, turn = first + step, turn + 1
     return np.concatenate(out)
 
@@ -50,11 +50,11 @@ def test_the_twin_agrees_however_the_samples_are_cut(rate: int, cut: list[int], 
 
 def test_more_rates_than_are_kept_are_made_anew() -> None:
     samples = np.random.default_rng(1).integers(-2000, 2000, 1500).astype(np.int16)
-    desk = desks.new()
+    scratch = new_scratch()
     several = [360_000, 128_000, 250_000, 257_000, 100_003, 999_999, 500_000, 1_000_000, 360_100, 125_000]
     assert len(several) > resample.RATES
     for rate in several + several[::-1] + several[::3]:
-        got = ticks(samples, rate, [70], desk)
+        got = ticks(samples, rate, [70], scratch)
         np.testing.assert_array_equal(got, reference_filters.resample(samples, 0.001, rate, INVALID))
 
 
@@ -80,12 +80,12 @@ def test_a_tick_names_the_sample_nearest_to_it(rate: int, origin: int, tick0: in
 @pytest.mark.parametrize("rate_hz", [128, 360])
 def test_a_device_that_changes_its_steps_leaves_no_trace(rate_hz: int) -> None:
     samples = np.rint(1000 * np.sin(np.arange(2 * rate_hz) / rate_hz * 12)).astype(np.int16)
-    state, desk = np.zeros(1, resample.INPUT), desks.new()
+    state, scratch = np.zeros(1, resample.INPUT), new_scratch()
     resample.begin(state[0], rate_hz * 1000, 0, 0)
     got = []
     for first, steps, gain in ((0, rate_hz, 1), (rate_hz, rate_hz, 4)):
         both = np.stack([samples * gain] * LEADS).astype(np.int16)
         units = np.full(LEADS, 0.001 / gain)
-        count = resample.resample(state[0], both, first, steps, units, INVALID, desk[0])
-        got.append(desk[0]["lead"][0]["mv"][:count].copy())
+        count = resample.resample(state[0], both, first, steps, units, INVALID, scratch[0])
+        got.append(scratch[0]["lead"][0]["mv"][:count].copy())
     np.testing.assert_allclose(np.concatenate(got), ticks(samples, rate_hz * 1000, [50]), atol=1e-6)

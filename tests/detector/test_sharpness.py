@@ -29,8 +29,8 @@ def candidates(mv: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     samples, judged = counts(mv), []
     for first in range(0, len(samples), 50):
         detector.update(samples[first : first + 50])
-        desk = detector._desk[0]
-        judged.append(desk["judged"][: desk["n_judged"]].copy())
+        scratch = detector._scratch[0]
+        judged.append(scratch["judged"][: scratch["n_judged"]].copy())
     found = np.concatenate(judged)
     found["at"] = STRIDE * found["at"] - LAG
     return found

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from detector import quality
 from detector.arrays import copy
-from detector.desk import PAST
 from detector.jit import hot
+from detector.scratch import PAST
 from detector.types import EPOCH, NOISY, Row
 
 
 @hot
-def qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
+def judge_epochs(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
     """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
     lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
     ending = (begun + ticks) // EPOCH
@@ -22,7 +22,7 @@ def qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
         _stay_gone(state, lead, ending)
         return
     if track.blank == 0 and same >= begun and lately.state <= NOISY:
-        _qualify_whole(state, track, lead, begun, ticks, ending)
+        _judge_whole(state, track, lead, begun, ticks, ending)
         return
     if track.blank in (0, ticks):
         valid[:ticks] = track.blank == 0
@@ -55,7 +55,7 @@ def qualify(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
 
 
 @hot
-def _qualify_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, ending: int) -> None:
+def _judge_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, ending: int) -> None:
     """The same for a lead that may carry beats and of which no reading is missing, nor was in the epoch that has begun:
     nearly always.
     """

@@ -1,7 +1,7 @@
-"""What is usual in a lead: the envelope and the size of its beats, of what was refused, and how much the lead rests.
+"""A lead's levels: the envelope and the size of its beats, of what was refused, and how much the lead rests.
 
-Medians of the last eight, so that one odd beat changes nothing. They set the unit in which the lead's envelope is
-measured and the weight with which the lead speaks.
+Medians of the last eight, so that one odd beat changes nothing, in place of the running means of Pan and Tompkins. They
+set the unit in which the lead's envelope is measured and the weight with which the lead counts.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SHARP_START: Final = SHARP_USUAL * START
 SHARP_FLOOR: Final = 8.0  # µV a step and step: what is less sharp says nothing
 SHARP_UNREST: Final = 0.1  # of a beat's sharpness: as in an ECG at rest
 
-#: What is usual in a lead: its beats, and what was refused.
-USUAL = np.dtype(
+#: The levels of a lead: of its beats, and of what was refused.
+LEVELS = np.dtype(
     [
         ("level", "f8"),  # usual envelope at a beat, µV a step
         ("noise", "f8"),  # usual envelope at a refused candidate
@@ -55,23 +55,23 @@ USUAL = np.dtype(
 
 
 @hot
-def forget(usual: Row) -> None:
+def forget(levels: Row) -> None:
     """Forget the beats of a lead, so that its level is learned anew."""
-    usual.level = START
-    usual.noise = 0.0
-    usual.weight = 1.0
-    usual.size = 0.0
-    usual.restless = UNREST_START * START
-    usual.sharp = SHARP_START
-    usual.sharp_noise = 0.0
-    usual.sharp_unrest = SHARP_UNREST * SHARP_START
-    usual.beats[:] = 0.0
-    usual.sizes[:] = 0.0
-    usual.sharps[:] = 0.0
-    usual.n_beats = 0
-    usual.refused[:] = 0.0
-    usual.refused_sharp[:] = 0.0
-    usual.n_refused = 0
+    levels.signal = START
+    levels.noise = 0.0
+    levels.weight = 1.0
+    levels.size = 0.0
+    levels.restless = UNREST_START * START
+    levels.sharp = SHARP_START
+    levels.sharp_noise = 0.0
+    levels.sharp_unrest = SHARP_UNREST * SHARP_START
+    levels.beats[:] = 0.0
+    levels.sizes[:] = 0.0
+    levels.sharps[:] = 0.0
+    levels.n_beats = 0
+    levels.refused[:] = 0.0
+    levels.refused_sharp[:] = 0.0
+    levels.n_refused = 0
 
 
 @hot
@@ -116,61 +116,61 @@ def _median_of_eight(v: Array) -> float:
 
 
 @hot
-def refuse(usual: Row, envelope: float, sharp: float) -> None:
+def refuse(levels: Row, envelope: float, sharp: float) -> None:
     """Learn from a candidate that was no beat."""
-    usual.refused[usual.n_refused % KEPT] = envelope
-    usual.refused_sharp[usual.n_refused % KEPT] = sharp
-    usual.n_refused += 1
-    usual.noise = median(usual.refused, usual.n_refused)
-    usual.sharp_noise = median(usual.refused_sharp, usual.n_refused)
+    levels.refused[levels.n_refused % KEPT] = envelope
+    levels.refused_sharp[levels.n_refused % KEPT] = sharp
+    levels.n_refused += 1
+    levels.noise = median(levels.refused, levels.n_refused)
+    levels.sharp_noise = median(levels.refused_sharp, levels.n_refused)
 
 
 @hot
-def accept(usual: Row, envelope: float, size: float, sharp: float, after_pause: bool, searched: bool) -> None:
+def accept(levels: Row, envelope: float, size: float, sharp: float, after_pause: bool, searched: bool) -> None:
     """Learn from a beat; after a pause in which the level has faded, a much smaller one is the new usual.
 
     One that was `searched` for does not raise the level again: it fades on until beats are found without.
     """
-    if after_pause and envelope < 0.5 * median(usual.beats, usual.n_beats):
-        usual.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
-        usual.sizes[:] = size
-        usual.sharps[:] = sharp
-        usual.n_beats = max(usual.n_beats, KEPT)
-    usual.beats[usual.n_beats % KEPT] = envelope
-    usual.sizes[usual.n_beats % KEPT] = size
-    usual.sharps[usual.n_beats % KEPT] = sharp
-    usual.n_beats += 1
-    level = median(usual.beats, usual.n_beats)
-    usual.level = min(usual.level, level) if searched else level
-    usual.size = median(usual.sizes, usual.n_beats)
-    usual.sharp = median(usual.sharps, usual.n_beats)
-    if usual.n_beats > WEIGHED:
-        ratio = usual.level / (usual.noise + CLEAN * usual.level + 1e-9)
-        usual.weight = ratio * ratio
+    if after_pause and envelope < 0.5 * median(levels.beats, levels.n_beats):
+        levels.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
+        levels.sizes[:] = size
+        levels.sharps[:] = sharp
+        levels.n_beats = max(levels.n_beats, KEPT)
+    levels.beats[levels.n_beats % KEPT] = envelope
+    levels.sizes[levels.n_beats % KEPT] = size
+    levels.sharps[levels.n_beats % KEPT] = sharp
+    levels.n_beats += 1
+    level = median(levels.beats, levels.n_beats)
+    levels.signal = min(levels.signal, level) if searched else level
+    levels.size = median(levels.sizes, levels.n_beats)
+    levels.sharp = median(levels.sharps, levels.n_beats)
+    if levels.n_beats > WEIGHED:
+        ratio = levels.signal / (levels.noise + CLEAN * levels.signal + 1e-9)
+        levels.weight = ratio * ratio
 
 
 @hot
-def raise_last(usual: Row, times: float) -> bool:
+def raise_last(levels: Row, times: float) -> bool:
     """The last beat was so many times as high; True when that has made the usual one much higher."""
-    if usual.n_beats == 0:
+    if levels.n_beats == 0:
         return False
-    last = (usual.n_beats - 1) % KEPT
-    usual.beats[last] *= times
-    usual.sizes[last] *= times
-    usual.sharps[last] *= times
-    usual.size = median(usual.sizes, usual.n_beats)
-    usual.sharp = median(usual.sharps, usual.n_beats)
-    before = usual.level
-    usual.level = max(before, median(usual.beats, usual.n_beats))
-    return bool(usual.level > RAISED * before)
+    last = (levels.n_beats - 1) % KEPT
+    levels.beats[last] *= times
+    levels.sizes[last] *= times
+    levels.sharps[last] *= times
+    levels.size = median(levels.sizes, levels.n_beats)
+    levels.sharp = median(levels.sharps, levels.n_beats)
+    before = levels.signal
+    levels.signal = max(before, median(levels.beats, levels.n_beats))
+    return bool(levels.signal > RAISED * before)
 
 
 @hot
-def fade(usual: Row, silent: int) -> None:
+def fade(levels: Row, silent: int) -> None:
     """A step without a beat for long: the level falls, so that a smaller QRS is found again; never below `FLOOR`."""
-    lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(usual.beats, usual.n_beats), FLOOR)
-    if usual.level > lowest:
-        usual.level = max(usual.level * FADE, lowest)
+    lowest = FLOOR if silent > FADE_FULL else max(FADE_TO * median(levels.beats, levels.n_beats), FLOOR)
+    if levels.signal > lowest:
+        levels.signal = max(levels.signal * FADE, lowest)
 
 
 assert KEPT == 8, "the median is one of eight"

@@ -1,7 +1,7 @@
-"""The place to work in: what a call of the detector needs while it lasts, and nothing that belongs to a bed.
+"""Scratch memory: what a call of the detector needs while it lasts, and nothing that belongs to a bed.
 
-One desk serves all beds of a worker in turn. It keeps no state of theirs; the weights of the resampler's rates, which
-it does keep, follow from the rates alone.
+One serves all beds of a worker in turn. It keeps no state of theirs; the weights of the resampler's rates, which it
+does keep, follow from the rates alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from detector.candidate import BACK, CANDIDATE, FADED, FADING
 from detector.envelope import STEPS, WORK
+from detector.levels import UNREST_EVERY
 from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
 from detector.shape import POINTS, SHIFTS
 from detector.simd import F32_LANES, room
 from detector.types import CHUNK, EPOCHS, LEADS
-from detector.usual import UNREST_EVERY
-from detector.waviness import WAVE
+from detector.vf_measures import WAVE
 
 PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
 WINDOW: Final = 104  # ticks of signal in which an R peak is looked for, and what comes before it
@@ -50,7 +50,7 @@ TRACK = np.dtype(
     align=True,
 )
 
-DESK = np.dtype(
+SCRATCH = np.dtype(
     [
         ("phases", PHASES, (RATES,)),
         ("turn", "i8"),  # whose place is given to a rate for which there is none
@@ -58,11 +58,11 @@ DESK = np.dtype(
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
         ("bend", "f8", (POINTS,)),  # second differences of a candidate in a lead,
-        ("usual_bend", "f8", (POINTS,)),  # and of the likest shape
+        ("template_bend", "f8", (POINTS,)),  # and of the likest shape
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
         ("sizes", "f4", (WINDOW,)),  # of its deflections
         ("wave", WAVE),
-        ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is unheard
+        ("gain", "f4", (LEADS,)),  # what a lead's envelope counts for in the feature; 0: it is not used
         ("feature", "f4", (BACK + room(STEPS),)),
         ("judged", CANDIDATE, (JUDGED,)),
         ("n_judged", "i8"),
@@ -78,9 +78,9 @@ DESK = np.dtype(
 assert PAST % F32_LANES == 0, "copied in whole vectors"
 
 
-def new(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
-    """A place to work in, shape (1,), with the weights a candidate is judged by: both, or the same for all beats."""
-    made = np.zeros(1, DESK)
+def new_scratch(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:
+    """Scratch memory, shape (1,), with the weights a candidate is judged by: both, or the same for all beats."""
+    made = np.zeros(1, SCRATCH)
     made["weights"] = weights
     made["faded"] = [math.exp(-steps / FADING) for steps in range(FADED)]
     return made
