@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import parts
 from model.codes import CLASSES
-from model.dataset import listen
+from model.dataset import sentences_of
 from model.lstm import Layers, read_words
 from model.network import Network, NetworkConfig
 from model.reader import Reader, Weights, spell
@@ -36,7 +36,7 @@ BY_TORCH: Final = 300  # beats: it takes a hundred times as long
 
 def words_in(path: Path, weights: Weights) -> npt.NDArray[np.int64]:
     """All words of a record's beats as the step takes them, int64 (n, W)."""
-    _, texts, _, levels = listen(read_strip(path))
+    _, texts, _, levels = sentences_of(read_strip(path))
     words = np.empty((len(texts), len(weights.layers.offsets)), np.int64)
     for beat, (text, level) in enumerate(zip(texts, levels, strict=True)):
         spell(weights.vocabulary, text, level, words[beat])
@@ -47,7 +47,7 @@ def networks_like(layers: Layers, shapes: int) -> list[Network]:
     """Torch's networks of the make of these layers, for so many shape words; what they say is of no meaning."""
     members, hidden = layers.recurrent.shape[:2]
     config = NetworkConfig(
-        sizes_of(shapes), layers.bias.shape[1], hidden, classes=len(CLASSES), again=layers.again_bias.shape[1]
+        sizes_of(shapes), layers.bias.shape[1], hidden, classes=len(CLASSES), last_hidden=layers.again_bias.shape[1]
     )
     networks = [Network(config).eval() for _ in range(members)]
     for network in networks:  # the embeddings are blended once, as those of the model file are

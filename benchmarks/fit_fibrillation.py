@@ -77,7 +77,7 @@ FOLDS: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Analysed:
     """A record by half seconds: what it is (n,), what each lead says (n, LEADS) and its measures (n, LEADS, 7), and how
     much its beats speak for a rhythm (n,).
     """
@@ -97,7 +97,7 @@ class Heard:
 
 
 @kernel
-def _listen(state: Row, uv: Array, valid: Array, scratch: Row, says: Array, measures: Array) -> None:
+def _run_kernel(state: Row, uv: Array, valid: Array, scratch: Row, says: Array, measures: Array) -> None:
     for epoch in range(uv.shape[0]):
         for lead in range(LEADS):
             scratch.lead[lead].uv[PAST : PAST + EPOCH] = uv[epoch, lead]
@@ -126,7 +126,7 @@ def _listen(state: Row, uv: Array, valid: Array, scratch: Row, says: Array, meas
                 measures[k, lead, 6] = max(measures[k, lead, 2] - fibrillation.MUCH, 0.0)
 
 
-def hear(path: Path, database: str, folders: Sequence[Path]) -> Heard:
+def analyse(path: Path, database: str, folders: Sequence[Path]) -> Analysed:
     """Measure a record, or its mix with noise."""
     mix, _, lead = database.partition("/")
     if mixed_db(mix) is None:
@@ -161,10 +161,10 @@ def hear(path: Path, database: str, folders: Sequence[Path]) -> Heard:
     by_epoch = (epochs, EPOCH, LEADS)
     stretch = np.ascontiguousarray(uv.reshape(by_epoch).transpose(0, 2, 1))
     readable = np.ascontiguousarray(valid.astype(np.uint8).reshape(by_epoch).transpose(0, 2, 1))
-    _listen(table[0], stretch, readable, new_scratch()[0], says, measures)
+    _run_kernel(table[0], stretch, readable, new_scratch()[0], says, measures)
     subject = path.name.rsplit("_", 1)[0] if database == "cpsc2021" else path.name
     of = CLEAN_DATABASE if mix != database or mixed_db(mix) is not None else database
-    return Heard(database, f"{of}/{subject}", label(path, mix, rows), says, measures, regular[:rows])
+    return Analysed(database, f"{of}/{subject}", label(path, mix, rows), says, measures, regular[:rows])
 
 
 def spans(path: Path, database: str) -> Iterable[tuple[float, float, int]]:
@@ -209,32 +209,32 @@ def label(path: Path, database: str, rows: int) -> npt.NDArray[np.int64]:
     return out
 
 
-def likelihood(heard: Heard, score: Floats, constant: float) -> Floats:
+def likelihood(analysed: Analysed, score: Floats, constant: float) -> Floats:
     """As `detector.fibrillation` has it, of each half second."""
-    value = np.where(heard.says == SPEAKS, heard.measures @ score[:-1] + constant, fibrillation.SURE_NOT)
-    judged = ((heard.says == RESTS) | (heard.says == SPEAKS)).any(axis=1, keepdims=True)
-    value = np.where((heard.says == ROUGH) & judged, fibrillation.NOISE_SAYS, value)
-    spoken = heard.says != SILENT
+    value = np.where(analysed.says == SPEAKS, analysed.measures @ score[:-1] + constant, fibrillation.SURE_NOT)
+    judged = ((analysed.says == RESTS) | (analysed.says == SPEAKS)).any(axis=1, keepdims=True)
+    value = np.where((analysed.says == ROUGH) & judged, fibrillation.NOISE_SAYS, value)
+    spoken = analysed.says != SILENT
     total = np.where(spoken, value.clip(fibrillation.SURE_NOT, fibrillation.SURE), 0.0).sum(axis=1)
     count = spoken.sum(axis=1)
     odds = total / np.maximum(count, 1)
-    beats = np.maximum(score[-1] * heard.regular, fibrillation.REGULAR_MOST)
+    beats = np.maximum(score[-1] * analysed.regular, fibrillation.REGULAR_MOST)
     odds += np.where(odds > fibrillation.SURE_NOT, beats, 0.0)
     return np.where(count > 0, 1.0 / (1.0 + np.exp(-odds)), 0.0)
 
 
-def fit(some: Sequence[Heard]) -> tuple[Floats, float]:
+def fit(some: Sequence[Analysed]) -> tuple[Floats, float]:
     """Score and constant, as sensitive to the windows of these records as the constants as they are."""
     x, y, w = [], [], []
-    for heard in some:
-        whole = heard.whole
+    for analysed in some:
+        whole = analysed.whole
         for kind, weight in WEIGHT.items():
-            if kind == TACHYCARDIA and heard.database != "vfdb":
+            if kind == TACHYCARDIA and analysed.database != "vfdb":
                 continue
-            windows = (whole == kind)[:, None] & (heard.says != SILENT)
-            used = windows & (heard.says == SPEAKS)
-            regular = np.broadcast_to(heard.regular[:, None], used.shape)[used]
-            x.append(np.column_stack([heard.measures[used], regular]))
+            windows = (whole == kind)[:, None] & (analysed.says != SILENT)
+            used = windows & (analysed.says == SPEAKS)
+            regular = np.broadcast_to(analysed.regular[:, None], used.shape)[used]
+            x.append(np.column_stack([analysed.measures[used], regular]))
             y.append(np.full(used.sum(), kind >= TACHYCARDIA))
             w.append(np.full(used.sum(), weight / max(int(windows.sum()), 1)))
     rows, weights = np.concatenate(x), np.concatenate(w)
@@ -275,18 +275,20 @@ def stretches(flags: Flags) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def row(some: Sequence[Heard], judge: Callable[[Heard], Floats]) -> list[str]:
+def row(some: Sequence[Analysed], judge: Callable[[Analysed], Floats]) -> list[str]:
     """Episodes, sensitivity, predictivity, specificity, false alarms an hour, latency, tachycardia also told."""
     vf = told = rest = false_s = tachycardia = also = hours = 0.0
     found, wrong, delays = [], 0, []
-    for heard in some:
-        likely, alone = (judge(one) >= LIKELY for one in (heard, replace(heard, regular=np.zeros(len(heard.regular)))))
-        on, real = alarm(likely, alone), heard.labels == VF
-        outside = heard.labels < TACHYCARDIA
+    for analysed in some:
+        likely, alone = (
+            judge(one) >= LIKELY for one in (analysed, replace(analysed, regular=np.zeros(len(analysed.regular))))
+        )
+        on, real = alarm(likely, alone), analysed.labels == VF
+        outside = analysed.labels < TACHYCARDIA
         vf, told = vf + real.sum(), told + (on & real).sum()
         rest, false_s = rest + outside.sum(), false_s + (on & outside).sum()
-        tachycardia += (heard.labels == TACHYCARDIA).sum()
-        also += (on & (heard.labels == TACHYCARDIA)).sum()
+        tachycardia += (analysed.labels == TACHYCARDIA).sum()
+        also += (on & (analysed.labels == TACHYCARDIA)).sum()
         hours += len(on) / PER_S / 3600.0
         for first, end in stretches(real):
             if end - first >= LONG_S * PER_S:
@@ -309,12 +311,12 @@ def _percent(part: float, whole: float, digits: int = 1) -> str:
     return f"{100.0 * part / whole:.{digits}f}" if whole else "–"
 
 
-def show(title: str, heard: Sequence[Heard], judge: Callable[[Heard], Floats]) -> None:
+def show(title: str, analysed: Sequence[Analysed], judge: Callable[[Analysed], Floats]) -> None:
     """Print a table."""
     columns = ("database", "episodes", "Se %", "+P %", "specificity %", "false/h", "latency s", "VT told %")
     table = Table(*columns, title=title)
-    for database in dict.fromkeys(one.database for one in heard):
-        table.add_row(database, *row([one for one in heard if one.database == database], judge))
+    for database in dict.fromkeys(one.database for one in analysed):
+        table.add_row(database, *row([one for one in analysed if one.database == database], judge))
     Console(width=110).print(table)
 
 
@@ -334,16 +336,16 @@ def main() -> None:
     arguments = parser.parse_args()
     folders = data_dirs(arguments.data_dir)
     paths = [(path, name) for name in arguments.databases for path in _paths(folders, name)]
-    heard: list[Any] = [
-        hear(*job, folders) for job in track(paths, "records", console=Console(stderr=True), transient=True)
+    analysed: list[Any] = [
+        analyse(*job, folders) for job in track(paths, "records", console=Console(stderr=True), transient=True)
     ]
-    show("As it is", heard, lambda one: likelihood(one, SCORE, fibrillation.CONSTANT))
+    show("As it is", analysed, lambda one: likelihood(one, SCORE, fibrillation.CONSTANT))
     if arguments.no_fit:
         return
-    fold = {one.subject: zlib.crc32(one.subject.encode()) % FOLDS for one in heard}
-    fitted = [fit([one for one in heard if fold[one.subject] != k]) for k in range(FOLDS)]
-    show("Fitted anew, cross-validated by subject", heard, lambda one: likelihood(one, *fitted[fold[one.subject]]))
-    score, constant = fit(heard)
+    fold = {one.subject: zlib.crc32(one.subject.encode()) % FOLDS for one in analysed}
+    fitted = [fit([one for one in analysed if fold[one.subject] != k]) for k in range(FOLDS)]
+    show("Fitted anew, cross-validated by subject", analysed, lambda one: likelihood(one, *fitted[fold[one.subject]]))
+    score, constant = fit(analysed)
     names = (*MEASURES, "regular")
     print(*(f"{name} {value:.2f}" for name, value in zip(names, score, strict=True)), f"constant {constant:.2f}")
 

@@ -70,7 +70,9 @@ SEEN = np.dtype([("sample", "i8"), ("height", "f8"), ("measures", "f8", (COUNT,)
 
 
 @kernel
-def _listen(row: Row, scratch: Row, samples: Array, mv_per_bit: Array, size: int, seen: Array, found: Array) -> Any:
+def _run_detector(
+    row: Row, scratch: Row, samples: Array, mv_per_bit: Array, size: int, seen: Array, found: Array
+) -> Any:
     """Run a record; how many candidates were judged and how many beats found."""
     n_seen = 0
     n_found = 0
@@ -91,7 +93,7 @@ def _listen(row: Row, scratch: Row, samples: Array, mv_per_bit: Array, size: int
     return n_seen, n_found
 
 
-def listen(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def run_detector(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Candidates (`SEEN`) and beats (sample, ticks until it was told) of a record, judged by these weights."""
     strip = run.strip
     table = np.zeros(1, DETECTOR)
@@ -100,7 +102,7 @@ def listen(run: Run, weights: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[np.
     seen, found = np.zeros(20 * seconds, SEEN), np.zeros((6 * seconds, 2), np.int64)
     size = int(strip.rate_hz * STEP_S)
     scratch = new_scratch(weights)[0]
-    n_seen, n_found = _listen(
+    n_seen, n_found = _run_detector(
         table[0], scratch, np.ascontiguousarray(strip.samples.T), strip.mv_per_bit, size, seen, found
     )
     return seen[:n_seen], found[:n_found]
@@ -127,8 +129,8 @@ def label(run: Run, seen: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], npt.
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What a record taught: measures (n, COUNT), which are beats (n,), what each counts for; and how it was judged."""
+class Analysed:
+    """What a record adds to a fit: measures (n, COUNT), which are beats (n,), what each counts for; how it did."""
 
     measures: Floats
     beat: npt.NDArray[np.bool_]
@@ -137,12 +139,12 @@ class Heard:
     delays_ms: Floats
 
 
-def hear(run: Run, weights: Floats, *, judged: bool) -> Heard:
-    """Run a record and learn what it teaches; only the last round is judged, which takes by far the longest."""
-    seen, found = listen(run, weights)
+def analyse(run: Run, weights: Floats, *, judged: bool) -> Analysed:
+    """Run a record and collect what it adds to a fit; only the last round is judged, which takes by far the longest."""
+    seen, found = run_detector(run, weights)
     beat, used = label(run, seen)
     table = judge(run.case, found[:, 0])[run.period] if judged else None
-    return Heard(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
+    return Analysed(seen["measures"][used], beat[used], run.counts, table, found[:, 1] * 1000.0 / RATE)
 
 
 class _Score(torch.nn.Module):
@@ -161,9 +163,9 @@ class _Score(torch.nn.Module):
         return odds
 
 
-def fit_score(heard: Iterable[Heard], begin: Floats) -> Floats:
+def fit_score(analysed: Iterable[Analysed], begin: Floats) -> Floats:
     """Weights of the score, by the likelihood of the labels, going on from those given."""
-    some = list(heard)
+    some = list(analysed)
     measures = np.concatenate([one.measures for one in some])
     counts = np.concatenate([np.full(len(one.beat), one.counts) for one in some])
     middle, spread = measures.mean(axis=0), measures.std(axis=0)
@@ -214,12 +216,12 @@ def first_weights() -> Floats:
 _RUNS: list[Run] = []
 
 
-def _hear(job: tuple[int, Floats]) -> Heard:
-    return hear(_RUNS[job[0]], job[1], judged=False)
+def _analyse(job: tuple[int, Floats]) -> Analysed:
+    return analyse(_RUNS[job[0]], job[1], judged=False)
 
 
-def _judge(job: tuple[int, Floats]) -> Heard:
-    return hear(_RUNS[job[0]], job[1], judged=True)
+def _judge(job: tuple[int, Floats]) -> Analysed:
+    return analyse(_RUNS[job[0]], job[1], judged=True)
 
 
 def _load(folders: list[Path], begin: bool) -> int:
@@ -229,9 +231,9 @@ def _load(folders: list[Path], begin: bool) -> int:
 
 def fit(pool: ProcessPoolExecutor, chosen: Sequence[int], weights: Floats, tick: Any) -> Floats:
     """Weights fitted to these records."""
-    rounds: list[list[Heard]] = []
+    rounds: list[list[Analysed]] = []
     for _ in range(ROUNDS):
-        rounds = [*rounds, list(pool.map(_hear, [(i, weights) for i in chosen], chunksize=4))][-REMEMBERED:]
+        rounds = [*rounds, list(pool.map(_analyse, [(i, weights) for i in chosen], chunksize=4))][-REMEMBERED:]
         weights = fit_score((one for some in rounds for one in some), weights)
         tick()
     return weights
@@ -245,11 +247,11 @@ def fit_all(pool: ProcessPoolExecutor, chosen: Sequence[int], begun: Floats, mor
     return (1.0 - SHARE) * begun + SHARE * weights if more else weights
 
 
-def tables(runs: Sequence[Run], heard: dict[int, Heard]) -> dict[str, dict[str, Any]]:
+def tables(runs: Sequence[Run], analysed: dict[int, Analysed]) -> dict[str, dict[str, Any]]:
     """Gross figures by database."""
     out = {}
     for name in dict.fromkeys(run.name for run in runs):
-        some = [heard[i] for i, run in enumerate(runs) if run.name == name and i in heard]
+        some = [analysed[i] for i, run in enumerate(runs) if run.name == name and i in analysed]
         table = gross(one.table for one in some if one.table)
         delays = np.concatenate([one.delays_ms for one in some])
         out[name] = {
@@ -286,7 +288,7 @@ def main() -> None:
     subjects = sorted({run.case.record for run in runs})
     np.random.default_rng(1).shuffle(subjects)
     everything = list(range(runs_there))
-    heard: dict[int, Heard] = {}
+    analysed: dict[int, Analysed] = {}
     result: dict[str, Any] = {}
     # Each process reads the records for itself: they are large, and read fast.
     with (
@@ -300,12 +302,12 @@ def main() -> None:
 
         for fold in range(given.folds):
             out = set(subjects[fold :: given.folds])
-            taught = [i for i, run in enumerate(runs) if run.case.record not in out]
+            training = [i for i, run in enumerate(runs) if run.case.record not in out]
             kept = [i for i, run in enumerate(runs) if run.case.record in out]
-            weights = fit(pool, taught, begun, tick)
-            heard.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
-        if heard:
-            result["cross-validated"] = tables(runs, heard)
+            weights = fit(pool, training, begun, tick)
+            analysed.update(zip(kept, pool.map(_judge, [(i, weights) for i in kept], chunksize=4), strict=True))
+        if analysed:
+            result["cross-validated"] = tables(runs, analysed)
         weights = fit_all(pool, everything, begun, given.more, tick) if given.out else WEIGHTS
         final = dict(zip(everything, pool.map(_judge, [(i, weights) for i in everything], chunksize=4), strict=True))
         result["all records"] = tables(runs, final)

@@ -1,9 +1,9 @@
 """What is said of short strips from a handheld lead, second by second: `python -m benchmarks.handheld`.
 
 The strips of the Challenge 2017 begin when fingers touch the electrodes: large swings, and a beat reader that knows
-nothing of the heart yet. EC57 leaves a record's first five minutes out, but alarms hear them. A strip marked as normal
+nothing of the heart yet. EC57 leaves a record's first five minutes out, but alarms do not. A strip marked as normal
 rhythm holds next to no ventricular beats, so that almost all that are told there are false; one marked as fibrillation
-holds no supraventricular premature beats. The strips have no beat annotation and teach nothing.
+holds no supraventricular premature beats. The strips have no beat annotation and are in no training.
 
 Beside it stands how much of the time the detector finds the lead to be anything but good or its beats to be in doubt
 (the ward does not say so while it tells fibrillation), and what is said outside of that. Strips marked as too noisy to
@@ -26,7 +26,7 @@ from benchmarks import parts
 from detector.detector import Detector
 from detector.types import AFTER, GOOD, RATE
 from model.codes import CLASSES
-from model.dataset import hear
+from model.dataset import labelled_passage
 from model.ec57 import Annotations
 from model.reader import Reader
 from model.strip import Strip, read_strip
@@ -43,7 +43,7 @@ EDGES_S: Final = (0, 5, 10, 20, 60)  # bounds of the stretches told apart, in se
 COUNTED: Final = ("beats", "S", "V", "clear", "clear S", "clear V", "epochs", "declared")
 
 
-class Heard(NamedTuple):
+class Analysed(NamedTuple):
     """Where in a strip something was said, and what.
 
     Attributes
@@ -88,14 +88,16 @@ def strips(data_dir: Path | None) -> list[tuple[Path, str]]:
     return found
 
 
-def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
+def analyse(strip: Strip, name: str, reader: Reader) -> Analysed:
     """A strip as a bed's first seconds."""
-    passage = hear(strip, Annotations.of(np.zeros(0, np.int64), ""), (DATABASE, name, "plain"), strip.rate_hz)
+    passage = labelled_passage(
+        strip, Annotations.of(np.zeros(0, np.int64), ""), (DATABASE, name, "plain"), strip.rate_hz
+    )
     said = read_passage(passage, reader.weights).last.argmax(axis=1) if len(passage.samples) else np.zeros(0, np.int64)
     played = hold(strip.samples, round(strip.rate_hz * 1000))
     epochs = Detector(strip.rate_hz, strip.mv_per_bit).update(played)[1]
     there = ~np.isnan(strip.mv_per_bit)
-    return Heard(
+    return Analysed(
         beats_s=passage.samples / strip.rate_hz,
         said=said,
         epochs_s=(epochs["tick"] + 1) / RATE,
@@ -103,7 +105,7 @@ def listen_to(strip: Strip, name: str, reader: Reader) -> Heard:
     )
 
 
-def clear(strip: Heard) -> Any:
+def clear(strip: Analysed) -> Any:
     """Which beats were read while nothing was declared, bool (n,)."""
     if not len(strip.epochs_s):
         return np.ones(len(strip.beats_s), np.bool_)
@@ -111,10 +113,10 @@ def clear(strip: Heard) -> Any:
     return ~strip.declared[np.minimum(read, len(strip.declared) - 1)]
 
 
-def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
+def count(analysed: Iterable[Analysed]) -> list[dict[str, int]]:
     """How many beats and epochs each stretch of time has (`EDGES_S`), and what was said of them (`COUNTED`)."""
     totals = [dict.fromkeys(COUNTED, 0) for _ in EDGES_S[1:]]
-    for strip in heard:
+    for strip in analysed:
         for total, (begin, end) in zip(totals, pairwise(EDGES_S), strict=True):
             here = (strip.beats_s >= begin) & (strip.beats_s < end)
             beats, told = strip.said[here], strip.said[here & clear(strip)]
@@ -132,15 +134,15 @@ def count(heard: Iterable[Heard]) -> list[dict[str, int]]:
 def measure(found: list[tuple[Path, str]], model: Path | None) -> dict[str, Any]:
     """Counts of each rhythm, stretch by stretch."""
     reader = Reader.load(model)
-    heard: dict[str, list[Heard]] = {rhythm: [] for rhythm in RHYTHMS}
-    for path, rhythm in track(found, "listening", console=Console(stderr=True), transient=True):
-        heard[rhythm].append(listen_to(read_strip(path), path.name, reader))
+    analysed: dict[str, list[Analysed]] = {rhythm: [] for rhythm in RHYTHMS}
+    for path, rhythm in track(found, "analysing", console=Console(stderr=True), transient=True):
+        analysed[rhythm].append(analyse(read_strip(path), path.name, reader))
     return {
         "machine": parts.machine(),
         "weights_blake2b": reader.card["weights_blake2b"],
         "edges_s": EDGES_S,
-        "strips": {rhythm: len(those) for rhythm, those in heard.items()},
-        "counts": {rhythm: count(those) for rhythm, those in heard.items()},
+        "strips": {rhythm: len(those) for rhythm, those in analysed.items()},
+        "counts": {rhythm: count(those) for rhythm, those in analysed.items()},
     }
 
 

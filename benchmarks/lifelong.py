@@ -2,8 +2,8 @@
 
 In few annotated records is a premature beat the rule, and they are whole hearts: nothing measured on the others tells
 how such a heart is read. So it is composed (`model.compose`): the sinus beats of subjects without fibrillation
-(``n`` of afpdb, which teach nothing) are placed anew, one rhythm from begin to end, and read as at the bedside. Their
-beats are those the detector finds; afpdb has no annotation.
+(``n`` of afpdb, which are in no training) are placed anew, one rhythm from begin to end, and read as at the bedside.
+Their beats are those the detector finds; afpdb has no annotation.
 
 It is a test of stress, not of patients: the rhythms are written by the code that writes those of training, only the
 hearts are new, and a heart's own ectopic beats count as normal ones. Beats are paired and counted as EC57 does, from
@@ -24,7 +24,7 @@ from rich.progress import track
 
 from benchmarks import parts
 from model.compose import compose
-from model.dataset import Passage, hear, listen
+from model.dataset import Passage, labelled_passage, sentences_of
 from model.ec57 import LABELS, Annotations
 from model.reader import Reader
 from model.rhythms import LIVES
@@ -64,22 +64,25 @@ def hearts(data_dir: Path | None) -> list[Path]:
 
 
 def lives(path: Path) -> Iterator[tuple[str, Passage]]:
-    """A heart in every rhythm, heard by the online code; nothing of one that has no steady sinus rhythm."""
+    """A heart in every rhythm, analysed by the online code; nothing of one that has no steady sinus rhythm."""
     strip = read_strip(path)
-    found = listen(strip)[0]
+    found = sentences_of(strip)[0]
     reference = Annotations.of(found, "N" * len(found))
     for life in LIVES:
         rng = np.random.default_rng([SEED, *f"{path.name}/{life}".encode()])
         if (composed := compose(strip.mv, strip.rate_hz, reference, rng, life)) is not None:
             mv, beats = composed
-            yield life, hear(Strip.of_mv(mv, strip.rate_hz), beats, (DATABASE, path.name, life), strip.rate_hz)
+            yield (
+                life,
+                labelled_passage(Strip.of_mv(mv, strip.rate_hz), beats, (DATABASE, path.name, life), strip.rate_hz),
+            )
 
 
 def measure(paths: Sequence[Path], model: Path | None) -> dict[str, Any]:
     """EC57's table of every rhythm and heart: what a beat is (rows) and what was said (columns), as `LABELS`."""
     reader = Reader.load(model)
     tables: dict[str, dict[str, Any]] = {life: {} for life in LIVES}
-    for path in track(paths, "listening", console=Console(stderr=True), transient=True):
+    for path in track(paths, "analysing", console=Console(stderr=True), transient=True):
         for life, passage in lives(path):
             tables[life][path.name] = judge(passage, read_passage(passage, reader.weights).last).counts.tolist()
     return {

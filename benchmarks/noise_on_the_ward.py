@@ -111,7 +111,7 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parts.read_beats("Let the whole monitor hear what moving electrodes add to an ECG.", measure, show)
+    parts.read_beats("Show the whole monitor what moving electrodes add to an ECG.", measure, show)
 
 
 if __name__ == "__main__":

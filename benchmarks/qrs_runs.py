@@ -17,10 +17,10 @@ them is the record's own rhythm again, now and then of another size and upside d
 
 Nor do they hold what changes for good from one beat to the next, and so makes all that is remembered wrong at once: a
 slow rhythm of wide beats of another focus, or electrodes moved while the heart beats on. These are composed too, and
-heard in quiet and amid moving electrodes.
+analysed in quiet and amid moving electrodes.
 
 Nor do they hold what a bed's first seconds are like: half an hour begins once, in quiet. So, for the weights of the
-first beats, pieces are cut out of them and heard as a bed's begin, many of them amid noise: a score that knows quiet
+first beats, pieces are cut out of them and analysed as a bed's begin, many of them amid noise: a score that knows quiet
 begins alone is sure of every swing.
 """
 
@@ -202,7 +202,7 @@ def with_interruptions(case: Case, seed: int) -> Case:
         first, end = between_beats(at, start_s * rate, (start_s + rng.uniform(*STOPS_S)) * rate)
         beats = {s: y for s, y in beats.items() if not first <= s < end or y not in CLASS_OF}
         kind = KINDS[turn % len(KINDS)]
-        if kind == "artefact":  # what may well look like beats teaches nothing; what comes of it does
+        if kind == "artefact":  # what may well look like beats is left out; what comes of it is not
             beats |= {first: "[", end - 1: "]"}
         mv[first:end] = _without_beats(rng, kind, np.arange(end - first) / rate, mv[first], span)
         if rng.random() < ELSEWHERE:

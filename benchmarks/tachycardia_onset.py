@@ -81,7 +81,7 @@ def onset(case: Case, leads: int, roundness: int, height_mv: float, rate: float,
     return Onset(Strip.of_mv(mv, hz), begun, tops[tops < end - round(2 * NEAR_S * hz)])
 
 
-def heard(one: Onset, told: Ints) -> tuple[int, float]:
+def detected(one: Onset, told: Ints) -> tuple[int, float]:
     """How many of the tachycardia's beats were told, and the longest time without any, s."""
     hz = one.strip.rate_hz
     apart = np.abs(told[:, None] - one.beats).min(axis=0, initial=len(one.strip.samples))
@@ -120,7 +120,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
     for leads, roundness, height_mv in track(kinds, "tachycardias", console=Console(stderr=True)):
         made = list(onsets(clean, leads, roundness, height_mv))
         said = Beds([one.strip for one in made]).run()
-        results = [heard(one, bed.found["sample"]) for one, bed in zip(made, said, strict=True)]
+        results = [detected(one, bed.found["sample"]) for one, bed in zip(made, said, strict=True)]
         found, unheard = zip(*results, strict=True)
         alarms = [alarmed(made[len(RATES) * k + k % len(RATES)], ward) for k in range(len(clean))]
         raised = [after for after in alarms if after is not None]

@@ -1,4 +1,4 @@
-"""Are ventricular beats heard amid moving electrodes? `python -m benchmarks.wide_in_noise`.
+"""Are ventricular beats found amid moving electrodes? `python -m benchmarks.wide_in_noise`.
 
 The mixes of `telebeat bench detector` are of records with few ventricular beats, so a detector scores best there that
 hears no wide wave at all. Here the noise of moving electrodes, from 5:00 to the end, is added to those records of mitdb
@@ -85,17 +85,17 @@ def measure(data_dir: Path | None, names: Sequence[str]) -> dict[str, Any]:
     added = read_noise(data_dirs(data_dir), NOISE)
     clean = hearts(data_dir)
     peers, absent = ready([peer for peer in PEERS if peer.name in names], lead_of(clean[0][1].strip))
-    heard: dict[tuple[str, int, str], list[BeatTable]] = {}
+    found: dict[tuple[str, int, str], list[BeatTable]] = {}
     for db in LEVELS_DB:
         for kind, case in track(clean, f"{db} dB", console=Console(stderr=True)):
             for name, table in tables_of(amid_noise(case, added, db), peers):
-                heard.setdefault((kind, db, name), []).append(table)
+                found.setdefault((kind, db, name), []).append(table)
     return {
         "machine": machine,
         "absent": [f"{one.name}: {one.reason}" for one in absent],
         "rows": [
             {"kind": kind, "db": db, "detector": name, **figures_of(tables)}
-            for (kind, db, name), tables in sorted(heard.items(), key=lambda item: (item[0][0], -item[0][1]))
+            for (kind, db, name), tables in sorted(found.items(), key=lambda item: (item[0][0], -item[0][1]))
         ],
     }
 

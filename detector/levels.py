@@ -33,7 +33,7 @@ SHARP_UNREST: Final = 0.1  # of a beat's sharpness: as in an ECG at rest
 #: The levels of a lead: of its beats, and of what was refused.
 LEVELS = np.dtype(
     [
-        ("level", "f8"),  # usual envelope at a beat, µV a step
+        ("signal", "f8"),  # usual envelope at a beat, µV a step
         ("noise", "f8"),  # usual envelope at a refused candidate
         ("weight", "f8"),
         ("size", "f8"),  # usual greatest deflection of a beat, µV; 0: unknown

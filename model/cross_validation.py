@@ -13,7 +13,7 @@ import numpy.typing as npt
 from model.codes import CLASSES
 from model.dataset import Passage
 from model.ec57 import BeatTable, Ratio
-from model.selftaught import TACHYCARDIA, rhythms, teach
+from model.self_training import TACHYCARDIA, rhythms, self_train
 from model.train import TrainingConfig, judge, split
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 def folds(
     passages: Sequence[Passage], config: TrainingConfig, parts: int
 ) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
-    """Each part of the subjects in turn: what is taught, what it is judged on, and the configuration of that fold.
+    """Each part of the subjects in turn: what is trained on, what is judged, and the configuration of that fold.
 
     Subjects of whom a reader has told the rhythms only are dealt, too, but by themselves: the parts of the others do
     not depend on them. Nothing in them is judged beat by beat.
@@ -31,15 +31,15 @@ def folds(
     marked = split(sorted({p.subject for p in passages if p.rhythm_only}), parts, config.seed)
     for number, part in enumerate(zip(scored, marked, strict=True)):
         away = set(chain.from_iterable(part))
-        taught = [p for p in passages if p.subject not in away]
+        training = [p for p in passages if p.subject not in away]
         judged = [p for p in passages if p.subject in away and p.scored and p.kind == "plain"]
-        yield taught, judged, replace(config, seed=config.seed + number)
+        yield training, judged, replace(config, seed=config.seed + number)
 
 
 class Tables(NamedTuple):
     """EC57's table of each record, keyed ``database/record``: by the first words, by the last, by the last amid noise.
 
-    `moved` are the records with electrodes moved now and then, where that variant has been heard. `tachycardia` are
+    `moved` are the records with electrodes moved now and then, where that variant has been analysed. `tachycardia` are
     those of which a reader has told the rhythms only: beats in ventricular tachycardia that are called ventricular.
     """
 
@@ -98,8 +98,8 @@ def cross_validate(
         For each part. Every scored record is in one.
     """
     results = []
-    for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
-        trainer = teach(taught, chosen)
+    for number, (training, judged, chosen) in enumerate(folds(passages, config, parts)):
+        trainer = self_train(training, chosen)
         tables = Tables.empty()
         words = {}
         for p in judged:
@@ -107,7 +107,7 @@ def cross_validate(
             words[f"{p.database}/{p.record}"] = both.last
             tables.first[f"{p.database}/{p.record}"] = judge(p, both.first)
             tables.last[f"{p.database}/{p.record}"] = judge(p, both.last)
-        known = {p.subject for p in taught}
+        known = {p.subject for p in training}
         for p in passages:
             if p.kind == "moved" and p.scored and p.subject not in known:
                 tables.moved[f"{p.database}/{p.record}"] = judge(p, trainer.read(p).last)

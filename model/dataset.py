@@ -2,7 +2,7 @@
 
 Every record is played through the online code in short steps, so the network learns from what it will be given: beats
 the detector found, windows cut at 300 ms, the patient's own beat learned on the way. A found beat has the class of the
-reference beat that EC57's matching pairs it with. One without a partner teaches that it has no class, Q (`label`):
+reference beat that EC57's matching pairs it with. One without a partner is labelled as of no class, Q (`label`):
 what noise makes of nothing is neither normal nor ectopic.
 """
 
@@ -37,9 +37,9 @@ from replay.folders import database_of
 from replay.framing import hold
 from stream.errors import RecordError
 
-#: Class of each WFDB beat symbol as it is taught, after AAMI. Escape beats (e j n) come late like nothing else in
-#: their class, and the literature puts them in either N or S: they teach nothing.
-TAUGHT: Final[dict[str, str]] = {
+#: Label of each WFDB beat symbol in training, after AAMI. Escape beats (e j n) come late like nothing else in their
+#: class, and the literature puts them in either N or S: they have none.
+LABEL_OF: Final[dict[str, str]] = {
     **dict.fromkeys("NLRB", "N"),
     **dict.fromkeys("SAaJ", "S"),
     **dict.fromkeys("VEr", "V"),
@@ -51,15 +51,15 @@ DS1: Final = (
     *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
 )
-#: Paced records of mitdb: they teach what paced beats are, but EC57 does not score them.
+#: Paced records of mitdb: they show what paced beats are, but EC57 does not score them.
 PACED: Final = frozenset({"102", "104", "107", "217"})
-#: Databases that teach but are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, where
-#: an early beat is no premature one.
-ONLY_TAUGHT: Final = frozenset({"cpsc2021"})
-UNTAUGHT: Final = -1
+#: Databases for training that are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, and
+#: there an early beat is no premature one.
+TRAINING_ONLY: Final = frozenset({"cpsc2021"})
+UNLABELLED: Final = -1
 REFERENCE: Final = "atr"  # annotator of reference annotations, by custom
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
-ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: nothing is taught
+ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: no label
 
 
 _AFPDB: Final = re.compile(r"([np])(\d\d)c?")
@@ -96,7 +96,7 @@ class Passage:
     values : float32 (n, FIELDS)
     levels : int64 (n, FIELDS)
     labels : int8 (n,)
-        Index into `CLASSES`, or `UNTAUGHT`.
+        Index into `CLASSES`, or `UNLABELLED`.
     reference : Annotations
     length : int or None
         Samples of the record, where it is known.
@@ -139,10 +139,12 @@ class Passage:
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
         paced = self.database == "mitdb" and self.record in PACED
-        return self.annotated and self.database not in ONLY_TAUGHT and not paced
+        return self.annotated and self.database not in TRAINING_ONLY and not paced
 
 
-def listen(strip: Strip, beats: npt.NDArray[np.int64] | None = None) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
+def sentences_of(
+    strip: Strip, beats: npt.NDArray[np.int64] | None = None
+) -> tuple[npt.NDArray[np.int64], Any, Any, Any]:
     """Play a strip through the online code; samples, texts, values and levels of its beats.
 
     Parameters
@@ -199,7 +201,7 @@ def passage(
     annotator: str = REFERENCE,
     oracle: bool = False,
 ) -> Passage:
-    """One record of a database folder in one variant (`changed`, `composed`), listened to and labelled.
+    """One record of a database folder in one variant (`changed`, `composed`), analysed and labelled.
 
     With `oracle` its beats are those of the reference, not those the detector finds.
 
@@ -219,13 +221,13 @@ def passage(
             noise = noise.without("em")
         strip = changed(original, kind, reference, noise, rng)
     beats = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]] if oracle else None
-    return hear(strip, reference, (database_of(folder), record, kind), original.rate_hz, beats)
+    return labelled_passage(strip, reference, (database_of(folder), record, kind), original.rate_hz, beats)
 
 
 def without_annotation(
     folder: Path, record: str, kind: str = "plain", *, noise_folder: Path | None = None, seed: int = 0
 ) -> Passage:
-    """One record whose beats nobody has annotated, in one of the variants `CHANGED`: listened to, and not labelled.
+    """One record whose beats nobody has annotated, in one of the variants `CHANGED`: analysed, and not labelled.
 
     Where noise is measured by beats, it is by those the detector finds in the record as it is. Its reference are the
     rhythms, where somebody has annotated those.
@@ -238,21 +240,21 @@ def without_annotation(
     original = read_strip(folder / record)
     rng = np.random.default_rng([seed, *f"{database_of(folder)}/{record}/{kind}".encode()])
     noise = read_noise(noise_folder) if kind in WITH_NOISE and noise_folder is not None else None
-    found = listen(original)[0] if noise is not None else np.zeros(0, np.int64)
+    found = sentences_of(original)[0] if noise is not None else np.zeros(0, np.int64)
     strip = changed(original, kind, Annotations.of(found, "N" * len(found)), noise, rng)
     told = folder / f"{record}.{REFERENCE}"
     rhythms = read(folder, record, REFERENCE, original.rate_hz) if told.exists() else Annotations.of([], "")
-    return hear(strip, rhythms, (database_of(folder), record, kind), original.rate_hz)
+    return labelled_passage(strip, rhythms, (database_of(folder), record, kind), original.rate_hz)
 
 
-def hear(
+def labelled_passage(
     strip: Strip,
     reference: Annotations,
     name: tuple[str, str, str],
     rate_hz: float,
     beats: npt.NDArray[np.int64] | None = None,
 ) -> Passage:
-    """A strip listened to and labelled.
+    """A strip analysed and labelled.
 
     Parameters
     ----------
@@ -263,15 +265,15 @@ def hear(
     rate_hz : float
         Of the record, by which beats are paired; that of the strip, unless its pace was changed.
     beats : int64 (n,), optional
-        As in `listen`.
+        As in `sentences_of`.
     """
-    samples, texts, values, levels = listen(strip, beats)
+    samples, texts, values, levels = sentences_of(strip, beats)
     labels = label(samples, reference, rate_hz)
     return Passage(*name, rate_hz, samples, texts, values, levels, labels, reference, len(strip.samples))
 
 
 def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float) -> npt.NDArray[np.int8]:
-    """What each of the beats found, int64 (n,), teaches: index into `CLASSES` or `UNTAUGHT`, int8 (n,).
+    """Label of each of the beats found, int64 (n,), for training: index into `CLASSES` or `UNLABELLED`, int8 (n,).
 
     What has no partner in the reference is Q, unless it lies in fibrillation, where EC57 counts no beats, or far from
     any beat that a reader has marked. Records composed anew have lost the marks of fibrillation: of mitdb/207 some
@@ -280,11 +282,11 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
     found = Annotations.of(samples, "N" * len(samples))
     pairs = pair(reference, found, Period.of(rate_hz, start_s=0.0))
     marked = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]]
-    labels = np.full(len(samples), UNTAUGHT, np.int8)
+    labels = np.full(len(samples), UNLABELLED, np.int8)
     for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
         if ours >= 0 and theirs >= 0:
-            if taught := TAUGHT.get(reference.symbols[theirs]):
-                labels[ours] = CLASSES.index(taught)
+            if known := LABEL_OF.get(reference.symbols[theirs]):
+                labels[ours] = CLASSES.index(known)
         elif ours >= 0 and len(marked) and np.abs(marked - samples[ours]).min() < ALONE_S * rate_hz:
             labels[ours] = CLASSES.index("Q")
     return labels

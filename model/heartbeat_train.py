@@ -18,45 +18,45 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.dataset import UNTAUGHT
+from model.dataset import UNLABELLED
 from model.evaluation.baselines import TREES
 from model.heartbeat_words import PLACES, Sentences, learn_vocabulary, read_sentences, sizes_of, words_of
 from model.heartbeats import Heartbeats
 from model.reader import Weights
 from model.train import TrainingConfig, export
 from model.train import split as deal
-from model.training_loop import Course
+from model.training_loop import TrainingRun
 
 TEST: Final = 0.2  # of the beats: the published set has 21,892 of 109,446
-HELD_OUT: Final = 0.1  # of what is taught, to stop early
+HELD_OUT: Final = 0.1  # of the training side, to stop early
 FOLDS: Final = 5  # parts of the patients, each judged by a network that has not met them
-LEAST: Final = 3  # patients a class needs to be on every side of a split: taught, held out, judged
+LEAST: Final = 3  # patients a class needs to be on every side of a split: training, held out, judged
 
 #: The shipped recipe: the bedside's, with short sentences side by side and a vocabulary for parts of a beat.
 RECIPE: Final = TrainingConfig(
     databases=(),
     variants=("plain",),
     unannotated=(),
-    texts=60_000,
-    shapes=64,
-    terms=512,
+    vocabulary_texts=60_000,
+    clusters=64,
+    ngrams=512,
     embedding=48,
     hidden=64,
     dropout=0.2,
-    blend=0.0,
-    again=0,
-    slip=0.1,
-    hush=0.02,
-    mute=0.0,
+    level_smoothing=0.0,
+    last_hidden=0,
+    level_jitter=0.1,
+    word_dropout=0.02,
+    field_dropout=0.0,
     class_weights=(1.0,),
-    lanes=128,
-    chunk=PLACES,
-    rate=4e-3,
-    decay=0.01,
+    batch_size=128,
+    bptt_length=PLACES,
+    learning_rate=4e-3,
+    weight_decay=0.01,
     epochs=12,
     patience=4,
     members=1,
-    memory=0.995,
+    ema_decay=0.995,
     held_out=HELD_OUT,
 )
 
@@ -74,9 +74,9 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Which beats are taught, which decide when to stop, which are judged; indices."""
+    """Which beats train, which decide when to stop, which are judged; indices."""
 
-    taught: npt.NDArray[np.int64]
+    training: npt.NDArray[np.int64]
     held_out: npt.NDArray[np.int64]
     judged: npt.NDArray[np.int64]
 
@@ -134,13 +134,13 @@ def why_not_by_patient(beats: Heartbeats) -> str | None:
     if rich >= 2:
         return None
     return (
-        f"the beats come from too few patients ({', '.join(told)}): to teach, to stop and to judge on different ones, "
+        f"the beats come from too few patients ({', '.join(told)}): to train, to stop and to judge on different ones, "
         f"two classes need {LEAST} each; the split by beats is an exercise then and may tell patients, not classes; "
         f"fetch the whole database with `telebeat download {beats.task.database}`"
     )
 
 
-class HeartbeatTrainer(Course):
+class HeartbeatTrainer(TrainingRun):
     """One training run on single beats.
 
     Parameters
@@ -172,22 +172,22 @@ class HeartbeatTrainer(Course):
         classes = len(beats.task.classes)
         if len(config.class_weights) != classes:
             config = replace(config, class_weights=(1.0,) * classes)
-        super().__init__(config, sizes_of(config.shapes), classes, folder, report)
+        super().__init__(config, sizes_of(config.clusters), classes, folder, report)
         self.held_out = split.held_out
         self.split = split
         self.beats = beats
         self.vocabulary = learn_vocabulary(
-            sentences, split.taught, config.texts, config.shapes, config.terms, config.seed
+            sentences, split.training, config.vocabulary_texts, config.clusters, config.ngrams, config.seed
         )
         self.said = words_of(sentences, self.vocabulary)
         self.lengths = sentences.lengths
-        self.words = [self.said[i, : self.lengths[i]] for i in split.taught]
-        self.labels = [_at_the_end(int(self.lengths[i]), int(beats.labels[i])) for i in split.taught]
-        taught = beats.labels[split.taught]
-        self.of_class = [np.flatnonzero(taught == label) for label in np.unique(taught)]
+        self.words = [self.said[i, : self.lengths[i]] for i in split.training]
+        self.labels = [_at_the_end(int(self.lengths[i]), int(beats.labels[i])) for i in split.training]
+        training = beats.labels[split.training]
+        self.of_class = [np.flatnonzero(training == label) for label in np.unique(training)]
 
     def order(self) -> list[int]:
-        """As many beats as are taught, by lot; a class as often as the root of its number says."""
+        """As many beats as train, by lot; a class as often as the root of its number says."""
         total = sum(map(len, self.of_class))
         roots = np.sqrt([len(members) for members in self.of_class])
         chosen = []
@@ -197,13 +197,13 @@ class HeartbeatTrainer(Course):
             chosen.append(np.concatenate(rounds)[:wanted])
         return [int(i) for i in self.rng.permutation(np.concatenate(chosen))]
 
-    def blur(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def augment(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Words as another recorder might have said them: some levels off by one, some words not told."""
         unknown = np.array(self.sizes) - 1
-        slips = self.rng.random(words.shape) < self.config.slip
+        slips = self.rng.random(words.shape) < self.config.level_jitter
         slips[:, 0] = False  # a shape word has no neighbour
         moved = np.clip(words + self.rng.choice((-1, 1), words.shape), 0, unknown - 1)
-        hushed = self.rng.random(words.shape) < self.config.hush
+        hushed = self.rng.random(words.shape) < self.config.word_dropout
         return np.where(hushed, unknown, np.where(slips, moved, words))
 
     def judge(self, loss: float) -> Line:
@@ -224,7 +224,7 @@ class HeartbeatTrainer(Course):
 
 
 def _at_the_end(length: int, label: int) -> npt.NDArray[Any]:
-    labels = np.full((length, 2), UNTAUGHT, np.int64)
+    labels = np.full((length, 2), UNLABELLED, np.int64)
     labels[-1, 0] = label
     return labels
 
@@ -300,7 +300,7 @@ def boosted(
     probabilities = []
     for split in splits:
         model = HistGradientBoostingClassifier(**TREES, random_state=seed)
-        model.fit(beats.rows[split.taught], beats.labels[split.taught])
+        model.fit(beats.rows[split.training], beats.labels[split.training])
         told = np.zeros((len(split.judged), len(beats.task.classes)), np.float32)
         told[:, model.classes_] = model.predict_proba(beats.rows[split.judged])
         probabilities.append(told)

@@ -23,7 +23,7 @@ MERGE: Final = 0.06  # difference below which two kinds have become one
 FADE: Final = 0.998  # weight a kind keeps per beat: a kind not seen for 500 beats has lost two thirds
 INERTIA: Final = 40.0  # beats a kind's picture is averaged over at most: follows posture within a minute
 SLIP: Final = 6  # ticks the R peak may be placed differently on two beats of one kind (24 ms)
-LATE: Final = -0.15  # log2 of RR over own below which a beat is premature and does not teach the P wave
+LATE: Final = -0.15  # log2 of RR over own below which a beat is premature and the P wave is not learned from it
 SLOWEST: Final = 0.05  # least weight of a beat in what a kind is known for: about 20 beats
 UNLIKE: Final = 9.0  # difference that stands for "cannot be told": more than any that is measured
 
@@ -160,7 +160,7 @@ def begin_kind(state: Row, breadth: float) -> int:
 
 
 @kernel
-def _learn(group: Row, ys: Array, good: Array, slip: int, teach_p: bool) -> None:
+def _learn(group: Row, ys: Array, good: Array, slip: int, learn_p: bool) -> None:
     """Average a beat into its kind."""
     for lead in range(LEADS):
         if not good[lead]:
@@ -171,7 +171,7 @@ def _learn(group: Row, ys: Array, good: Array, slip: int, teach_p: bool) -> None
         group.seen[lead] = min(group.seen[lead] + 1, 1 << 30)
         rate = max(1.0 / group.seen[lead], 1.0 / INERTIA)
         for j in range(PICTURE):
-            if j < P_TO and not teach_p and group.seen[lead] > 1:
+            if j < P_TO and not learn_p and group.seen[lead] > 1:
                 continue
             value = np.float64(ys[lead, SPAN_BEFORE + PICTURE_START + STEP * j + slip]) - level
             group.mv[lead, j] += rate * (value - np.float64(group.mv[lead, j]))

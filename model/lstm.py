@@ -2,7 +2,7 @@
 
 Out come the first word on the beat and the last word on the beat before it (`model.network`).
 
-A model has several *members*, networks of one make that were taught apart, and says what they say in the mean of their
+A model has several *members*, networks of one make that were trained apart, and says what they say in the mean of their
 scores: what one of them has seen by chance the others have not. Each keeps a state of its own.
 
 Sums run over what is added in one order, with the outputs side by side: a beat's result does not depend on how many

@@ -39,10 +39,10 @@ class NetworkConfig:
         C; the bedside's are `model.codes.CLASSES`.
     ordered : int
         From which field on levels have an order.
-    blend : float
+    level_smoothing : float
         How far, in levels, the embeddings of an ordered field are blended with their neighbours': what is said of one
         level then holds for those beside it, too.
-    again : int
+    last_hidden : int
         A, units of the dense layer after the last word; 0: nothing is named twice.
     """
 
@@ -52,8 +52,8 @@ class NetworkConfig:
     dropout: float = 0.3
     classes: int = len(CLASSES)
     ordered: int = 0
-    blend: float = 0.0
-    again: int = 0
+    level_smoothing: float = 0.0
+    last_hidden: int = 0
 
 
 class Memory(NamedTuple):
@@ -102,8 +102,8 @@ class Network(nn.Module):
         self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
         self.dense = nn.Linear(config.hidden + config.embedding, config.hidden)
         self.head = nn.Linear(config.hidden, config.classes)
-        self.again = nn.Linear(config.hidden + 2 * config.embedding, config.again) if config.again else None
-        self.last = nn.Linear(config.again, config.classes) if config.again else None
+        self.again = nn.Linear(config.hidden + 2 * config.embedding, config.last_hidden) if config.last_hidden else None
+        self.last = nn.Linear(config.last_hidden, config.classes) if config.last_hidden else None
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=1.0 / len(config.sizes) ** 0.5)
         with torch.no_grad():  # remember by default: the forget gate starts open
@@ -154,7 +154,7 @@ class Blend:
     """
 
     def __init__(self, config: NetworkConfig) -> None:
-        sizes = torch.tensor(config.sizes[config.ordered :]) if config.blend > 0.0 else torch.zeros(0).long()
+        sizes = torch.tensor(config.sizes[config.ordered :]) if config.level_smoothing > 0.0 else torch.zeros(0).long()
         self.fields = len(sizes)
         self.first = sum(config.sizes) - int(sizes.sum())  # words before it are left as they are
         if not self.fields:
@@ -164,7 +164,7 @@ class Blend:
         #: (fields, places) the word in each place, and whether there is one.
         self.words = torch.minimum(starts[:, None] + place, torch.tensor(sum(config.sizes) - 1))
         self.there = place < sizes[:, None]
-        near = torch.exp(-0.5 * ((place[:, None] - place) / config.blend) ** 2)
+        near = torch.exp(-0.5 * ((place[:, None] - place) / config.level_smoothing) ** 2)
         told = place < sizes[:, None] - 1
         shares = near * (told[:, :, None] & told[:, None, :])
         shares = shares / shares.norm(dim=2, keepdim=True).clamp_min(1e-9)

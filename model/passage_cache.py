@@ -1,6 +1,6 @@
-"""Passages kept on disk, so that training, cross-validation and ablations listen to the records only once.
+"""Passages kept on disk, so that training, cross-validation and ablations analyse the records only once.
 
-A passage is made again as soon as the program that hears and says it, the record or what was asked for differ.
+A passage is made again as soon as the program that analyses and says it, the record or what was asked for differ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model.variants import CERTAIN, WITH_NOISE
 from replay.folders import database_of
 
 _ROOT: Final = Path(__file__).parents[1]
-_HEARS: Final = _ROOT / "model" / "dataset.py"  # hears a record and says it in words
+_ANALYSIS: Final = _ROOT / "model" / "dataset.py"  # analyses a record and says it in words
 _TABLES: Final = _ROOT / "detector"  # folder of the detector's weights, which are tables
 _ARRAYS: Final = ("samples", "texts", "values", "levels", "labels")
 
@@ -56,9 +56,9 @@ def _made(folder: Path, record: str, kind: str, noise_folder: Path, seed: int, o
 
 @cache
 def program() -> str:
-    """Digest of the code that hears records and says them in words, and of the tables it reads."""
+    """Digest of the code that analyses records and says them in words, and of the tables it reads."""
     digest = hashlib.blake2b(digest_size=12)
-    for file in (*sorted(reached([_HEARS])), *sorted(_TABLES.glob("*.csv"))):
+    for file in (*sorted(reached([_ANALYSIS])), *sorted(_TABLES.glob("*.csv"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -71,7 +71,7 @@ def _files(folder: Path, record: str) -> str:
 
 def _put(path: Path, stamp: str, made: Passage) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part.npz")  # two commands may listen to the same record
+    part = path.with_suffix(f".{os.getpid()}.part.npz")  # two commands may analyse the same record
     reference = made.reference
     plain: dict[str, Any] = {name: getattr(made, name) for name in _ARRAYS}
     np.savez(

@@ -5,7 +5,7 @@ chunk to chunk, so that the network learns to live with a state as old as the be
 
 Class imbalance: nine beats in ten are normal. The loss does not weigh ectopic beats for it: the full inverse frequency
 would trade many normal beats for each of them, and EC57 counts both sides. Composed records (`model.compose`) have made
-supraventricular beats many, ventricular tachycardias (`model.selftaught`) ventricular ones. Fusion beats come almost
+supraventricular beats many, ventricular tachycardias (`model.self_training`) ventricular ones. Fusion beats come almost
 all from one patient and are given less weight, so that they do not eat the ventricular beats of others.
 """
 
@@ -22,7 +22,7 @@ from torch import nn
 
 from detector.types import LEADS
 from model.codes import CLASSES
-from model.dataset import UNTAUGHT, Passage
+from model.dataset import UNLABELLED, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import BothWords, Layers, read_words
@@ -30,7 +30,7 @@ from model.network import Network
 from model.reader import Weights
 from model.state import UNITS
 from model.store import sizes_of
-from model.training_loop import Course
+from model.training_loop import TrainingRun
 from model.variants import VARIANTS
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS
@@ -47,60 +47,60 @@ class TrainingConfig:
     databases, variants : tuple of str
         What is listened to (`model.dataset.passage`).
     unannotated : tuple of str
-        Records whose beats nobody has annotated, ``database/pattern`` each, and taught all the same
-        (`model.selftaught`).
-    sure : tuple of float
-        Probability from which on what was said of their beats is taught, for each of N S V F Q. Supraventricular beats
-        are hardly ever told with 0.9, and a second teaching that hears of few of them tells fewer.
-    texts, shapes, terms : int
+        Records whose beats nobody has annotated, ``database/pattern`` each, for self-training
+        (`model.self_training`).
+    pseudo_label_from : tuple of float
+        Probability from which on what was said of their beats is a label, for each of N S V F Q. Supraventricular beats
+        are hardly ever told with 0.9, and a second network trained on few of them finds fewer.
+    vocabulary_texts, clusters, ngrams : int
         Texts the vocabulary is learned from, its shape words and n-grams.
-    embedding, hidden, dropout, blend, again
+    embedding, hidden, dropout, level_smoothing, last_hidden
         Of the network (`model.network.NetworkConfig`).
-    slip, hush, mute : float
+    level_jitter, word_dropout, field_dropout : float
         In training: share of measured words moved to a neighbouring level; of words replaced by "cannot be told"; and
         of kinds of word replaced so in a whole sequence, so that no reading hangs on one of them.
     class_weights : tuple of float
         Of N S V F Q in the loss.
-    lanes, chunk : int
+    batch_size, bptt_length : int
         Sequences side by side, and beats between two gradient steps.
-    rate, decay : float
+    learning_rate, weight_decay : float
         Peak learning rate and weight decay of AdamW; the rate falls as a cosine.
     epochs, patience : int
         At most so many rounds over all records, and rounds without a better score after which it ends.
     members : int
-        Networks taught apart, each with its own begin, order of records and blur; the model says their mean.
-    memory : float
+        Networks trained apart, each with its own begin, order of records and augmentation; the model says their mean.
+    ema_decay : float
         Of the running mean of the weights, per step; the mean is what is judged and kept.
     held_out : float
-        Share of subjects that decide when to stop; 0: all are taught, for all `epochs`. The shipped recipe has none:
-        seven hearts chose round 10 in one fold and 23 in the next, too few to choose by and too many not to teach.
+        Share of subjects that decide when to stop; 0: all train, for all `epochs`. The shipped recipe has none:
+        seven hearts chose round 10 in one fold and 23 in the next, too few to choose by and too many to go without.
     """
 
     seed: int = 7
     databases: tuple[str, ...] = ("mitdb", "svdb", "cpsc2021")
     variants: tuple[str, ...] = VARIANTS
     unannotated: tuple[str, ...] = ("afpdb/p*", "vfdb/*")
-    sure: tuple[float, ...] = (0.9, 0.6, 0.9, 0.9, 0.9)
-    texts: int = 60_000
-    shapes: int = 64
-    terms: int = 512
+    pseudo_label_from: tuple[float, ...] = (0.9, 0.6, 0.9, 0.9, 0.9)
+    vocabulary_texts: int = 60_000
+    clusters: int = 64
+    ngrams: int = 512
     embedding: int = 32
     hidden: int = 32
     dropout: float = 0.3
-    blend: float = 2.0
-    again: int = 32
-    slip: float = 0.15
-    hush: float = 0.05
-    mute: float = 0.1
+    level_smoothing: float = 2.0
+    last_hidden: int = 32
+    level_jitter: float = 0.15
+    word_dropout: float = 0.05
+    field_dropout: float = 0.1
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.5)
-    lanes: int = 32
-    chunk: int = 64
-    rate: float = 4e-3
-    decay: float = 0.02
+    batch_size: int = 32
+    bptt_length: int = 64
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.02
     epochs: int = 20
     patience: int = 12
     members: int = 6
-    memory: float = 0.995
+    ema_decay: float = 0.995
     held_out: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,8 +116,8 @@ class TrainingConfig:
             raise ValueError(f"no variant {' or '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
         if wrong := [pattern for pattern in self.unannotated if pattern.count("/") != 1]:
             raise ValueError(f"unannotated: {', '.join(wrong)} is not database/pattern, such as afpdb/p*")
-        if len(self.sure) != len(CLASSES):
-            raise ValueError(f"sure must be {len(CLASSES)} numbers, one for each of {' '.join(CLASSES)}")
+        if len(self.pseudo_label_from) != len(CLASSES):
+            raise ValueError(f"pseudo_label_from must be {len(CLASSES)} numbers, one for each of {' '.join(CLASSES)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
         if min(self.members, self.embedding, self.hidden) < 1:
@@ -154,11 +154,11 @@ def words_of(passage: Passage, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     return words
 
 
-def taught_labels(passage: Passage) -> npt.NDArray[np.int64]:
-    """What each beat is taught to say (n, 2): as the first word on it, as the last on the beat before if it follows."""
-    labels = np.full((len(passage.labels), 2), UNTAUGHT, np.int64)
+def training_labels(passage: Passage) -> npt.NDArray[np.int64]:
+    """Labels of each beat (n, 2): for the first word on it, and for the last on the beat before if it follows."""
+    labels = np.full((len(passage.labels), 2), UNLABELLED, np.int64)
     labels[:, 0] = passage.labels
-    labels[1:, 1] = np.where(passage.follows[1:], passage.labels[:-1], UNTAUGHT)
+    labels[1:, 1] = np.where(passage.follows[1:], passage.labels[:-1], UNLABELLED)
     return labels
 
 
@@ -166,13 +166,13 @@ def texts_of(passages: Sequence[Passage], config: TrainingConfig) -> npt.NDArray
     """Texts (n, TEXT) of readable leads of beats drawn by lot: what a vocabulary is learned from."""
     texts: npt.NDArray[np.uint8] = np.concatenate([p.texts.reshape(-1, TEXT) for p in passages])
     texts = texts[texts[:, FIRST_BAR] == BAR]
-    drawn = np.random.default_rng(config.seed).permutation(len(texts))[: config.texts]
+    drawn = np.random.default_rng(config.seed).permutation(len(texts))[: config.vocabulary_texts]
     return texts[drawn]
 
 
 def learn_vocabulary(passages: Sequence[Passage], config: TrainingConfig) -> Vocabulary:
     """The vocabulary of shapes."""
-    return learn(texts_of(passages, config), config.shapes, config.terms, config.seed)
+    return learn(texts_of(passages, config), config.clusters, config.ngrams, config.seed)
 
 
 def judge(passage: Passage, probabilities: npt.NDArray[np.float32]) -> BeatTable:
@@ -244,7 +244,7 @@ def split(subjects: Sequence[str], parts: int, seed: int) -> list[list[str]]:
     return dealt
 
 
-class Trainer(Course):
+class Trainer(TrainingRun):
     """One training run on the beats of many beds.
 
     Parameters
@@ -272,19 +272,19 @@ class Trainer(Course):
         subjects = sorted({p.subject for p in passages if p.scored})
         count = max(round(1 / config.held_out), 2) if config.held_out else 0
         self.held_out = set(split(subjects, count, config.seed)[0]) if count else set()
-        self.taught = [p for p in passages if p.subject not in self.held_out]
+        self.training = [p for p in passages if p.subject not in self.held_out]
         self.judged = [p for p in passages if p.subject in self.held_out and p.kind == "plain"]
-        self.vocabulary = self.learn([p for p in self.taught if p.kind == "plain"])
-        self.words = [self.say(p) for p in self.taught]
-        self.labels = [taught_labels(p) for p in self.taught]
-        self.records = sorted({(p.database, p.record) for p in self.taught})
+        self.vocabulary = self.learn([p for p in self.training if p.kind == "plain"])
+        self.words = [self.say(p) for p in self.training]
+        self.labels = [training_labels(p) for p in self.training]
+        self.records = sorted({(p.database, p.record) for p in self.training})
         self.by_record = {
-            r: [i for i, p in enumerate(self.taught) if (p.database, p.record) == r] for r in self.records
+            r: [i for i, p in enumerate(self.training) if (p.database, p.record) == r] for r in self.records
         }
 
     def fields(self, config: TrainingConfig) -> tuple[int, ...]:
         """Words of each field of a beat's sentence."""
-        return sizes_of(config.shapes)
+        return sizes_of(config.clusters)
 
     def learn(self, passages: Sequence[Passage]) -> Vocabulary:
         """The vocabulary of shapes."""
@@ -303,19 +303,19 @@ class Trainer(Course):
         chosen = [int(self.rng.choice(self.by_record[r])) for r in self.records]
         return [chosen[i] for i in self.rng.permutation(len(chosen))]
 
-    def blur(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def augment(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Words as another recorder might have said them: some levels off by one, some not told."""
         out = words.copy()
         unknown = np.array(self.sizes[LEADS:]) - 1
         measured = out[:, LEADS:]
         told = measured != unknown
         moved = measured + self.rng.choice((-1, 1), measured.shape)
-        slips = told & (self.rng.random(measured.shape) < self.config.slip)
+        slips = told & (self.rng.random(measured.shape) < self.config.level_jitter)
         measured = np.where(slips, np.clip(moved, 0, unknown - 1), measured)
-        hushed = self.rng.random(measured.shape) < self.config.hush
-        hushed |= self.rng.random(measured.shape[1]) < self.config.mute
+        hushed = self.rng.random(measured.shape) < self.config.word_dropout
+        hushed |= self.rng.random(measured.shape[1]) < self.config.field_dropout
         out[:, LEADS:] = np.where(hushed, unknown, measured)
-        hushed = self.rng.random((len(out), LEADS)) < self.config.hush
+        hushed = self.rng.random((len(out), LEADS)) < self.config.word_dropout
         out[:, :LEADS] = np.where(hushed, self.sizes[0] - 1, out[:, :LEADS])
         return out
 

@@ -4,10 +4,10 @@ What is read, in which order, and how a round is judged is the subclass's: `mode
 bed's whole life, `model.heartbeat_train.HeartbeatTrainer` for single beats. A course is seeded, keeps its learning
 curve and a checkpoint, and goes on from there when configuration and material are the same.
 
-A sequence is read from its first word. Many run side by side in lanes; after each chunk the gradient is cut but the
-state goes on (truncated back-propagation). Where a sequence has ended, the next begins in its lane with an empty state:
-records of five minutes and of thirty are read together, and a step hears some beds that have just been connected and
-some that have been there for long. The last chunk of a sequence is padded and masked.
+A sequence is read from its first word. Many run side by side in the slots of a batch; after each chunk the gradient is
+cut but the state goes on (truncated back-propagation). Where a sequence has ended, the next begins in its slot with an
+empty state: records of five minutes and of thirty are read together, and a step meets some beds that have just been
+connected and some that have been there for long. The last chunk of a sequence is padded and masked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import torch
 from torch.nn import functional
 
 from detector.types import LEADS
-from model.dataset import UNTAUGHT
+from model.dataset import UNLABELLED
 from model.network import Memory, Network, NetworkConfig
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Member(NamedTuple):
     @classmethod
     def begin(cls, network: Network, config: TrainingConfig) -> Member:
         """A network that has learned nothing."""
-        optimizer = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.decay)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         return cls(network, copy.deepcopy(network).eval(), optimizer)
 
     @torch.no_grad()
@@ -68,7 +68,7 @@ class Member(NamedTuple):
 
 
 @dataclass(eq=False)
-class Lane:
+class Slot:
     """A sequence that is being read.
 
     Attributes
@@ -100,7 +100,7 @@ class Lane:
         return by
 
 
-class Course(ABC):
+class TrainingRun(ABC):
     """One training run.
 
     A subclass sets `words`, `labels` and `held_out` before `run`.
@@ -121,7 +121,7 @@ class Course(ABC):
     words : sequence of int64 (T, W)
         Of each sequence.
     labels : sequence of integer (T, 2)
-        What each step is taught to say, or `UNTAUGHT`: as the first word on it, as the last on the step before.
+        What each step is trained to say, or `UNLABELLED`: as the first word on it, as the last on the step before.
     held_out : sized
         What decides when to stop; nothing when it is empty.
     line : type
@@ -158,7 +158,14 @@ class Course(ABC):
         self.report = report
         self.rng = np.random.default_rng(config.seed)
         network_config = NetworkConfig(
-            sizes, config.embedding, config.hidden, config.dropout, classes, self.ordered, config.blend, config.again
+            sizes,
+            config.embedding,
+            config.hidden,
+            config.dropout,
+            classes,
+            self.ordered,
+            config.level_smoothing,
+            config.last_hidden,
         )
         self.members = [Member.begin(self.network_type(network_config), config) for _ in range(config.members)]
         self.curve: list[Any] = []
@@ -170,7 +177,7 @@ class Course(ABC):
         """The sequences of the next round, in the order in which they are read."""
 
     @abstractmethod
-    def blur(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def augment(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """A sequence as another recorder might have said it."""
 
     @abstractmethod
@@ -184,7 +191,7 @@ class Course(ABC):
     def run(self) -> Weights:
         """Train to the end, from the checkpoint if there is one; the best weights of the run."""
         if self.folder is not None:
-            self._stamp = f"{fingerprint(self.config)} {self._lesson()}"
+            self._stamp = f"{fingerprint(self.config)} {self._data_digest()}"
             self._resume(self.folder / "checkpoint.pt")
         while len(self.curve) < self.config.epochs and not self._exhausted():
             loss = self._epoch(len(self.curve))
@@ -198,64 +205,64 @@ class Course(ABC):
         return len(self.held_out) > 0 and len(self.curve) - 1 - best >= self.config.patience
 
     def _epoch(self, epoch: int) -> float:
-        """One round of each member; the mean loss of a taught step."""
+        """One round of each member; the mean loss of a labelled step."""
         rounds = [self._round(member, epoch) for member in self.members]
-        return sum(loss for loss, _ in rounds) / max(sum(taught for _, taught in rounds), 1.0)
+        return sum(loss for loss, _ in rounds) / max(sum(count for _, count in rounds), 1.0)
 
     def _round(self, member: Member, epoch: int) -> tuple[float, float]:
-        """Gradient steps over every sequence of a round; summed loss and number of their taught steps."""
+        """Gradient steps over every sequence of a round; summed loss and number of their labelled steps."""
         order = [i for i in self.order() if len(self.words[i])]
         words_in_all = sum(len(self.words[i]) for i in order)
         waiting = iter(order)
-        lanes: list[Lane] = []
+        slots: list[Slot] = []
         memory = member.network.start(0)
         member.network.train()
-        loss = taught = words_read = 0.0
+        loss = trained = words_read = 0.0
         while True:
-            going_on = [n for n, lane in enumerate(lanes) if lane.left]
-            free = self.config.lanes - len(going_on)
-            begun = [Lane(self.blur(self.words[i]), self.labels[i]) for i in islice(waiting, free)]
-            lanes = [lanes[n] for n in going_on] + begun
-            if not lanes:
-                return loss, taught
+            going_on = [n for n, slot in enumerate(slots) if slot.left]
+            free = self.config.batch_size - len(going_on)
+            begun = [Slot(self.augment(self.words[i]), self.labels[i]) for i in islice(waiting, free)]
+            slots = [slots[n] for n in going_on] + begun
+            if not slots:
+                return loss, trained
             memory = memory.of(going_on).beside(member.network.start(len(begun)))
-            self._pace(member, epoch + words_read / words_in_all)
-            memory, step_loss, step_taught = self._step(member, lanes, memory)
+            self._set_learning_rate(member, epoch + words_read / words_in_all)
+            memory, step_loss, step_count = self._step(member, slots, memory)
             loss += step_loss
-            taught += step_taught
-            words_read += sum(lane.advance(self.config.chunk) for lane in lanes)
+            trained += step_count
+            words_read += sum(slot.advance(self.config.bptt_length) for slot in slots)
 
-    def _pace(self, member: Member, rounds: float) -> None:
+    def _set_learning_rate(self, member: Member, rounds: float) -> None:
         """Set the learning rate by the rounds that have been read: two to warm up, then a cosine."""
         warm = min(1.0, (rounds + 0.2) / 2.0)
         done = min(rounds / self.config.epochs, 1.0)
         for group in member.optimizer.param_groups:
-            group["lr"] = self.config.rate * warm * (0.51 + 0.49 * math.cos(math.pi * done))
+            group["lr"] = self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * done))
 
-    def _step(self, member: Member, lanes: Sequence[Lane], memory: Memory) -> tuple[Memory, float, float]:
-        """One gradient step over the lanes' next chunks; memory after them, summed loss and number of taught steps."""
-        longest = min(max(lane.left for lane in lanes), self.config.chunk)
-        words = np.zeros((len(lanes), longest, len(self.sizes)), np.int64)
-        labels = np.full((len(lanes), longest, 2), UNTAUGHT, np.int64)
-        for lane, (said, told) in enumerate(one.next(longest) for one in lanes):
-            words[lane, : len(said)] = said
-            labels[lane, : len(told)] = told
+    def _step(self, member: Member, slots: Sequence[Slot], memory: Memory) -> tuple[Memory, float, float]:
+        """One gradient step over the slots' next chunks; memory after them, summed loss, number of labelled steps."""
+        longest = min(max(slot.left for slot in slots), self.config.bptt_length)
+        words = np.zeros((len(slots), longest, len(self.sizes)), np.int64)
+        labels = np.full((len(slots), longest, 2), UNLABELLED, np.int64)
+        for slot, (said, told) in enumerate(one.next(longest) for one in slots):
+            words[slot, : len(said)] = said
+            labels[slot, : len(told)] = told
         network = member.network
         first, last, memory = network(torch.from_numpy(words), memory)
         part = torch.from_numpy(labels)
-        count = float((part != UNTAUGHT).sum())
+        count = float((part != UNLABELLED).sum())
         if not count:
             return memory.cut(), 0.0, 0.0
         scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
         class_weights = torch.tensor(self.config.class_weights)
         loss = functional.cross_entropy(
-            scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNTAUGHT, reduction="sum"
+            scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNLABELLED, reduction="sum"
         )
         member.optimizer.zero_grad()
-        torch.autograd.backward(loss / (self.config.lanes * self.config.chunk))
+        torch.autograd.backward(loss / (self.config.batch_size * self.config.bptt_length))
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         member.optimizer.step()
-        member.average(self.config.memory)
+        member.average(self.config.ema_decay)
         return memory.cut(), float(loss.detach()), count
 
     def _close(self, loss: float) -> None:
@@ -289,8 +296,8 @@ class Course(ABC):
         torch.save(checkpoint, part)
         part.replace(self.folder / "checkpoint.pt")
 
-    def _lesson(self) -> str:
-        """Digest of what is taught: words of another vocabulary would go on from weights that know nothing of it."""
+    def _data_digest(self) -> str:
+        """Digest of the training data: words of another vocabulary would go on from weights that know nothing of it."""
         sum_ = hashlib.blake2b(digest_size=12)
         for told in (*self.words, *self.labels):
             sum_.update(repr(told.shape).encode())

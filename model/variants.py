@@ -1,4 +1,4 @@
-"""A record's signal, and variants of it: the same heart under other conditions, to be taught besides.
+"""A record's signal, and variants of it: the same heart under other conditions, for training.
 
 As it is, leads exchanged, noise added, its pace changed, one lead off, electrodes moved now and then, or its beats
 composed anew (`model.compose`). Figures are of records as they are; cross-validation tells those of moved electrodes,

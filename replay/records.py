@@ -351,6 +351,10 @@ def _find(name: str, data_dirs: Sequence[Path], database: str | None) -> Path:
     if (only_path or wanted.parent != Path() or name.endswith(".hea")) and _is_path(name):
         # Where the folder has no name of its own, it gets it: reports name a record with its folder.
         return wanted if wanted.parent.name not in {"", ".."} else wanted.parent.resolve() / wanted.name
+    if Path(name).is_file():
+        record = str(wanted.with_suffix(""))
+        advice = f"name {record}" if _is_path(record) else "convert it (`edf2mit` of the WFDB software reads EDF)"
+        raise RecordError(f"{name} is a file, but no header of a WFDB record; {advice}")
     if only_path:
         advice = f"all that is in this folder is --data-dir {name}" if Path(name).is_dir() else "correct the path"
         raise RecordError(

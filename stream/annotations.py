@@ -164,7 +164,7 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
     list of Beat, list of Mark
         Each in the order of their samples.
     """
-    heard: list[Beat] = []
+    kept: list[Beat] = []
     told: list[Mark] = []
     shut = fibrillating = False
     begun: Mark | None = None  # a rhythm, in between
@@ -189,9 +189,9 @@ def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat],
             else:
                 told.append(one)
         elif not shut:
-            heard.append(one)
+            kept.append(one)
     last = {mark.sample: k for k, mark in enumerate(told) if mark.symbol == "~"}  # of several at once, the last holds
-    return heard, [mark for k, mark in enumerate(told) if mark.symbol != "~" or last[mark.sample] == k]
+    return kept, [mark for k, mark in enumerate(told) if mark.symbol != "~" or last[mark.sample] == k]
 
 
 def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:

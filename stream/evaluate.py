@@ -1,6 +1,6 @@
 """Records judged as they run at the bedside: the ward's own annotations, and the probabilities behind its labels.
 
-`stream.heard` listens; here is what is made of it.
+`stream.both_paths` listens; here is what is made of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
 from model.lstm import read_words
 from model.reader import Reader
-from stream.heard import Heard
+from stream.both_paths import BothPaths
 
 #: How a record stands to the model that is judged.
-TAUGHT, STOPPED, NEW, UNSCORED = "taught", "decided when to stop", "new", "not scored"
+TRAINED, STOPPED, NEW, UNSCORED = "trained on", "decided when to stop", "new", "not scored"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Evaluation:
     same_weights : sequence of Line
         The model with words withheld, without state, on reference beats, and the rules: nothing trained.
     arms : sequence of Line
-        Everything taught anew and judged on unseen subjects (`model.evaluation.arms`).
+        Everything trained anew and judged on unseen subjects (`model.evaluation.arms`).
     delays : dict
         Percentiles of the time from R peak to detection and to class, ms.
     about : dict
@@ -134,7 +134,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain numbers for JSON."""
         total = self.score.as_dict()
-        groups = {which: self.standing(which) for which in (TAUGHT, STOPPED, NEW)}
+        groups = {which: self.standing(which) for which in (TRAINED, STOPPED, NEW)}
         return {
             "about": dict(self.about),
             "ec57": {"gross": total["gross"], "average": total["average"]},
@@ -157,16 +157,16 @@ def _unseen(judged: Judged) -> dict[str, Any]:
     }
 
 
-def evaluate(heard: Sequence[Heard], reader: Reader, *, start_s: float, about: Mapping[str, Any]) -> Evaluation:
-    """Judge what `hear` has heard, and has scored from `start_s` on, too; nothing is trained."""
+def evaluate(runs: Sequence[BothPaths], reader: Reader, *, start_s: float, about: Mapping[str, Any]) -> Evaluation:
+    """Judge what `run_both` gave, and has scored from `start_s` on, too; nothing is trained."""
     from model.train import read_passage, words_of  # noqa: PLC0415 - torch is only needed here
 
     weights = reader.weights
-    plain = [one.passage for one in heard]
+    plain = [one.passage for one in runs]
     both = {key(p): read_passage(p, weights) for p in plain}
     readings = {name: words.last for name, words in both.items()}
     rows = []
-    for one in heard:
+    for one in runs:
         p = one.passage
         name = key(p)
         accuracy = judge([p], readings, start_s).figures.accuracy
@@ -198,31 +198,31 @@ def evaluate(heard: Sequence[Heard], reader: Reader, *, start_s: float, about: M
             "oracle beats",
             "beats of the reference instead of detected ones",
             lambda p: read_passage(p, weights).last,
-            [one.oracle for one in heard],
+            [one.oracle for one in runs],
         ),
         line("rules", "baseline: RR and template rules, no network", baselines.rules, plain),
     ]
     scored = Score.of([row.score for row in rows if row.standing != UNSCORED])
-    return Evaluation(rows, scored, judged, same, _delays(heard), about)
+    return Evaluation(rows, scored, judged, same, _delays(runs), about)
 
 
 def standing(p: Passage, card: Mapping[str, Any]) -> str:
     """How a record stands to a model, by the model's card."""
     if not p.scored:
         return UNSCORED
-    taught = (*card.get("trained_on", ()), *card.get("taught_itself_on", ()))
-    if p.subject in {subject_of(*name.split("/", 1)) for name in taught}:
-        return TAUGHT
+    known = (*card.get("trained_on", ()), *card.get("self_trained_on", ()))
+    if p.subject in {subject_of(*name.split("/", 1)) for name in known}:
+        return TRAINED
     if p.subject in card.get("stopped_by", ()):
         return STOPPED
     return NEW
 
 
-def _delays(heard: Sequence[Heard]) -> dict[str, float]:
+def _delays(runs: Sequence[BothPaths]) -> dict[str, float]:
     """Percentiles over all beats of all records, ms."""
     told = {}
     for name in ("found_ms", "known_ms", "last_ms"):
-        times = np.concatenate([np.zeros(0), *(getattr(one, name) for one in heard)])
+        times = np.concatenate([np.zeros(0), *(getattr(one, name) for one in runs)])
         times = times[np.isfinite(times)]
         for percentile in (50, 99, 100):
             if len(times):

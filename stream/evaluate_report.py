@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
 from stream import report_plots as plots
-from stream.evaluate import NEW, STOPPED, TAUGHT, Evaluation, Line
+from stream.evaluate import NEW, STOPPED, TRAINED, Evaluation, Line
 from stream.figures import NOTHING, percent, share
 from stream.report import Picture, Section, Table, class_sections
 
@@ -56,7 +56,7 @@ def lead(found: Evaluation) -> list[str]:
 def overview(found: Evaluation) -> Figure:
     """The most telling pictures on one page."""
     figures = (found.unseen or found.judged).figures
-    known = sum(row.standing in (TAUGHT, STOPPED) for row in found.rows)
+    known = sum(row.standing in (TRAINED, STOPPED) for row in found.rows)
     beats = "each subject read by a network that has never seen it" if found.unseen else f"{known} known to the model"
     return plots.overview(
         [
@@ -74,7 +74,7 @@ def overview(found: Evaluation) -> Figure:
 def write_comparison(file: Path, found: Evaluation) -> None:
     """Every line of the comparisons as CSV: what was asked of whom, its figures and the SD of the folds."""
     rows = []
-    for how, lines in (("same weights", found.same_weights), ("taught anew", found.arms)):
+    for how, lines in (("same weights", found.same_weights), ("trained anew", found.arms)):
         for line in lines:
             figures = {k: v for k, v in line.figures.items() if not isinstance(v, dict)}
             spreads = {f"{k}_sd": line.spread(k) if line.folds else None for k in figures}
@@ -89,7 +89,7 @@ def write_comparison(file: Path, found: Evaluation) -> None:
 def _summary(found: Evaluation) -> Section:
     rows: list[list[str]] = []
     strong: list[int] = []
-    groups = [("all records", found.score), *((w, s) for w in (TAUGHT, STOPPED, NEW) if (s := found.standing(w)))]
+    groups = [("all records", found.score), *((w, s) for w in (TRAINED, STOPPED, NEW) if (s := found.standing(w)))]
     for name, some in groups:
         ratios = some.gross.ratios()
         veb, sveb = (f1(ratios[f"{kind}_ppv"].percent, ratios[f"{kind}_se"].percent) for kind in ("veb", "sveb"))
@@ -100,7 +100,7 @@ def _summary(found: Evaluation) -> Section:
     head = ("records", "n", "QRS Se", "+P", "VEB Se", "+P", "F1", "SVEB Se", "+P", "F1")
     text = [
         "Gross figures by ANSI/AAMI EC57, per cent. Only those of “new” records say how the model reads hearts it has "
-        "never seen; the subjects it was taught on, or that decided when to stop, flatter it."
+        "never seen; the subjects it was trained on, or that decided when to stop, flatter it."
     ]
     if found.unseen is not None:  # else the recipe that ships was not one of the arms asked for
         whole = found.arms[0]
@@ -194,7 +194,7 @@ def _comparison(found: Evaluation) -> Section:
     tables = [_lines(found.same_weights, "The same weights, asked to do without; nothing trained")]
     pictures = [Picture("The same weights", plots.svg(plots.bars(_bars(found.same_weights), "The same weights", F1S)))]
     text = [
-        "Every line is judged by the same scorer on the same records. A network that was taught with all words and "
+        "Every line is judged by the same scorer on the same records. A network that was trained with all words and "
         "then loses some does worse than one that never had them: such lines say what the model leans on."
     ]
     if found.arms:
@@ -203,8 +203,8 @@ def _comparison(found: Evaluation) -> Section:
         pictures.insert(0, Picture("Ablations and baselines", plots.svg(draw, (7.2, 5.0))))
         text.insert(
             0,
-            "The first table is the fair comparison: each line was taught on the same annotated subjects and judged on "
-            "subjects it has never seen; “whole” alone has taught itself on hearts without annotated beats, too.",
+            "The first table is the fair comparison: each line was trained on the same annotated subjects and judged "
+            "on subjects it has never seen; “whole” alone was self-trained on hearts without annotated beats, too.",
         )
     else:
         text.append("What each part is worth when it is never learned: `telebeat evaluate --ablations`.")

@@ -122,8 +122,8 @@ def prepare(path: Path, ward: Ward, begin_s: float, seconds: float, reference: s
     if begin_s > record.seconds - 1.0:
         raise SettingsError(f"--from {clock(begin_s)}: record {record.name} ends at {clock(record.seconds)}")
     seconds = min(seconds, record.seconds - begin_s)
-    heard = round((begin_s + seconds + AFTER_S) * record.rate_mhz / 1000)
-    said = analyse(dataclasses.replace(record, samples=record.samples[:heard]), ward)
+    samples = round((begin_s + seconds + AFTER_S) * record.rate_mhz / 1000)
+    said = analyse(dataclasses.replace(record, samples=record.samples[:samples]), ward)
     labels = () if reference is None else read_labels(path, reference, record.rate_mhz / 1000)
     return Strip(record, said, begin_s, seconds, labels)
 

@@ -1,6 +1,6 @@
-"""What is taught and from what: the configuration, its records, and what is heard in them.
+"""What is trained and from what: the configuration, its records, and the passages made of them.
 
-Torch is not needed here; the commands that teach look for it before they begin.
+Torch is not needed here; the commands that train look for it before they begin.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
     return records
 
 
-def listen(
+def load_passages(
     console: Console,
     config: TrainingConfig,
     data: Path,
@@ -111,8 +111,8 @@ def listen(
 ) -> list[Passage]:
     """Records in all variants through the online code, with a progress bar.
 
-    Those without annotation are heard without their composed variants, which take a reference. `oracle`: at the
-    reference's beats, where there is one. `shelf`: a folder where what was heard is kept (`model.passage_cache`).
+    Those without annotation are analysed without their composed variants, which take a reference. `oracle`: at the
+    reference's beats, where there is one. `shelf`: a folder where they are kept (`model.passage_cache`).
     """
     work = [
         (path.parent, path.name, kind)
@@ -122,18 +122,18 @@ def listen(
     ]
     noise = folders.place_of(data, "nstdb")
     if not any(noise.glob("*.hea")) and not set(config.variants).isdisjoint(WITH_NOISE):
-        console.print(f"no nstdb in {data}: taught without its noise", style="yellow", highlight=False)
+        console.print(f"no nstdb in {data}: trained without its noise", style="yellow", highlight=False)
     tell(console.print)
     with Progress(console=console) as progress:
-        task = progress.add_task("listening", total=len(work))
-        heard = []
+        task = progress.add_task("analysing", total=len(work))
+        passages = []
         one = partial(_one, shelf=shelf, noise_folder=noise, seed=config.seed, oracle=oracle)
         for result in over(one, work, jobs, at_once=4):
-            heard.append(result)
+            passages.append(result)
             progress.advance(task)
-    beats = sum(len(p.samples) for p in heard)
-    console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in heard})} records, {beats} beats")
-    return heard
+    beats = sum(len(p.samples) for p in passages)
+    console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in passages})} records, {beats} beats")
+    return passages
 
 
 def _one(which: tuple[Path, str, str], **how: Any) -> Passage:

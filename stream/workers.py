@@ -1,4 +1,4 @@
-"""Records heard in several processes, whose kernels are compiled once, before any of them starts."""
+"""Records analysed in several processes, whose kernels are compiled once, before any of them starts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def over(
 def over_records(
     work: Callable[..., R], paths: Sequence[Path], model: Path | None, limits: Limits, jobs: int
 ) -> Iterator[R]:
-    """The same for records that a ward hears, one in each process.
+    """The same for records for a ward, one in each process.
 
     Parameters
     ----------

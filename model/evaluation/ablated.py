@@ -1,4 +1,4 @@
-"""A network taught with parts of the language out or in (`model.evaluation.ablation`), by the recipe that ships."""
+"""A network trained with parts of the language out or in (`model.evaluation.ablation`), by the recipe that ships."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AblatedTrainer(Trainer):
         self.ablation = ablation
         self.network_type = Network if ablation.memory else Forgetful
         self.counted: Counted | None = None
-        super().__init__(passages, config if ablation.again else replace(config, again=0), None, report)
+        super().__init__(passages, config if ablation.again else replace(config, last_hidden=0), None, report)
 
     def fields(self, config: TrainingConfig) -> tuple[int, ...]:
         """Those of the language, and the future's."""
@@ -49,7 +49,7 @@ class AblatedTrainer(Trainer):
             return super().learn(passages)
         if self.ablation.text:
             self.counted = Counted.learn(texts_of(passages, self.config), self.config)
-        words = self.config.shapes
+        words = self.config.clusters
         return Vocabulary(np.full(TABLE, -1, np.int32), np.zeros(1), np.zeros((1, words)), np.zeros(words))
 
     def say(self, passage: Passage) -> npt.NDArray[np.int64]:
@@ -57,7 +57,7 @@ class AblatedTrainer(Trainer):
         words = words_of(withheld(passage, self.ablation), self.vocabulary)
         if self.counted is not None:
             for lead in range(LEADS):
-                told = words[:, lead] < self.config.shapes
+                told = words[:, lead] < self.config.clusters
                 words[told, lead] = self.counted.words(passage.texts[told, lead])
         return np.hstack([words, future_words(passage)]) if self.ablation.future else words
 
@@ -94,14 +94,14 @@ class Counted:
         from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415 - only training needs scikit-learn
         from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415
 
-        weighed = vectorizer_of(config.terms)
+        weighed = vectorizer_of(config.ngrams)
         shared = {name: weighed.get_params()[name] for name in ("analyzer", "lowercase", "ngram_range", "max_features")}
         vectorizer = CountVectorizer(**shared, dtype=np.float64)
         matrix = vectorizer.fit_transform([text_of(text) for text in texts])
-        clusters = MiniBatchKMeans(config.shapes, random_state=config.seed, n_init=3, batch_size=4096, max_iter=50).fit(
+        kmeans = MiniBatchKMeans(config.clusters, random_state=config.seed, n_init=3, batch_size=4096, max_iter=50).fit(
             matrix
         )
-        return cls(vectorizer, clusters)
+        return cls(vectorizer, kmeans)
 
     def words(self, texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Shape words (n,) of texts (n, TEXT)."""

@@ -1,7 +1,7 @@
 """The arms of a comparison: the whole language, the language with parts out or in, and plain baselines.
 
-Every arm is taught on the same annotated subjects, by the same recipe where it is a network, and judged on subjects it
-has never seen (`run`). The first, which ships, has taught itself on hearts without annotated beats besides, some with a
+Every arm is trained on the same annotated subjects, by the same recipe where it is a network, and judged on subjects it
+has never seen (`run`). The first, which ships, is self-trained on hearts without annotated beats besides, some with a
 reader's rhythms. All of them get the very beats and measurements that the online code made.
 """
 
@@ -23,7 +23,7 @@ from model.evaluation.ablated import AblatedTrainer
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation
 from model.evaluation.baselines import Read
 from model.evaluation.judging import Probabilities, key
-from model.selftaught import teach
+from model.self_training import self_train
 from model.train import Round, TrainingConfig
 from model.training_loop import fingerprint
 
@@ -49,7 +49,7 @@ class Arm:
     network : bool
         It is trained in rounds, and that takes long.
     unannotated : bool
-        It is given hearts whose beats nobody has annotated, too, and teaches itself (`model.selftaught`).
+        It is given hearts whose beats nobody has annotated, too, and trains itself on them (`model.self_training`).
     """
 
     name: str
@@ -66,7 +66,7 @@ class Arm:
 
 
 def _shipped(passages: Sequence[Passage], config: TrainingConfig, report: Report) -> Read:
-    trainer = teach(passages, config, report=lambda line, _: report(line))
+    trainer = self_train(passages, config, report=lambda line, _: report(line))
     return lambda passage: trainer.read(passage).last
 
 
@@ -79,10 +79,10 @@ def _network(name: str, meaning: str, ablation: Ablation, *, oracle: bool = Fals
     return Arm(name, meaning, fit, oracle)
 
 
-#: The first is what ships; the second is what all others are compared with, which are not taught by themselves either.
+#: The first is what ships; the second is what all others are compared with, which are not self-trained either.
 ARMS: Final = (
     Arm("whole", "the language as it ships, trained anew in each fold", _shipped, unannotated=True),
-    _network("annotated", "no heart without annotation taught, as in all arms below", WHOLE),
+    _network("annotated", "no heart without annotation, as in all arms below", WHOLE),
     _network("no-text", "no shape words: measured words only", Ablation(text=False)),
     _network("no-tfidf", "shape words from plain counts of n-grams", Ablation(tfidf=False)),
     _network("no-rr", "no word that speaks of time", Ablation(silent=RR_WORDS)),
@@ -131,10 +131,10 @@ def run(
         Called with each round of a network's training.
     """
     kept = Readings(folder, passages, parts) if folder is not None else None
-    for number, (taught, judged, chosen) in enumerate(folds(passages, config, parts)):
+    for number, (training, judged, chosen) in enumerate(folds(passages, config, parts)):
         reading = kept.take(arm.name, number, chosen) if kept is not None else None
         if reading is None:
-            read = arm.fit([p for p in taught if p.annotated or arm.unannotated], chosen, report)
+            read = arm.fit([p for p in training if p.annotated or arm.unannotated], chosen, report)
             reading = {key(p): read(p) for p in judged}
             if kept is not None:
                 kept.put(arm.name, number, chosen, reading)
@@ -178,12 +178,12 @@ class Readings:
 
 
 def digest(passages: Sequence[Passage]) -> str:
-    """Of everything that passages teach."""
+    """Of everything that training takes from passages."""
     sum_ = hashlib.blake2b(digest_size=12)
     for p in passages:
         sum_.update(f"{key(p)} {p.kind}".encode())
         for array in (p.samples, p.texts, p.values, p.levels, p.labels):
             sum_.update(np.ascontiguousarray(array).tobytes())
         sum_.update(p.reference.samples.tobytes())
-        sum_.update(repr((p.reference.symbols, p.reference.notes)).encode())  # rhythms teach, too
+        sum_.update(repr((p.reference.symbols, p.reference.notes)).encode())  # rhythms count, too
     return sum_.hexdigest()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import CLASSES
-from model.dataset import UNTAUGHT, Passage
+from model.dataset import UNLABELLED, Passage
 from model.evaluation.judging import Probabilities
 from model.words import APART, BROAD_OWN, RR_OWN
 
@@ -60,11 +60,11 @@ def logistic(passages: Sequence[Passage], weights: Sequence[float]) -> Read:
 
 
 def _fitted(model: Any, prefix: str, passages: Sequence[Passage], weights: Sequence[float]) -> Read:
-    """Fit a classifier of scikit-learn to the taught beats, each weighing as in the network's loss."""
+    """Fit a classifier of scikit-learn to the labelled beats, each weighing as in the network's loss."""
     labels = np.concatenate([p.labels for p in passages])
-    taught = labels != UNTAUGHT
-    known = labels[taught].astype(np.int64)
-    measured = np.concatenate([_measured(p) for p in passages])[taught]
+    labelled = labels != UNLABELLED
+    known = labels[labelled].astype(np.int64)
+    measured = np.concatenate([_measured(p) for p in passages])[labelled]
     model.fit(measured, known, **{f"{prefix}sample_weight": np.asarray(weights)[known]})
 
     def read(passage: Passage) -> Probabilities:

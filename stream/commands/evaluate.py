@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from model.evaluation.arms import Arm
+    from stream.both_paths import BothPaths
     from stream.evaluate import Evaluation, Line
-    from stream.heard import Heard
 
 
 def evaluate(
@@ -56,17 +56,15 @@ def evaluate(
     work: Annotated[
         Path | None, typer.Option(help="Keep each fold's readings here; the same command goes on from there.")
     ] = None,
-    heard_dir: Annotated[
+    passages_dir: Annotated[
         Path | None,
-        typer.Option(
-            "--heard", help="Keep here what was heard in records, as `telebeat train` does, with --ablations."
-        ),
+        typer.Option("--heard", help="Keep analysed records here, as `telebeat train` does, with --ablations."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that listen to records.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that analyse records.")] = 2,
 ) -> None:
     """Judge a model on annotated records by the code of the bedside: EC57, classes, calibration, records, ablations.
 
-    The plain command trains nothing. With --ablations every arm is taught K times and judged on subjects it has never
+    The plain command trains nothing. With --ablations every arm is trained K times and judged on subjects it has never
     seen. Two such commands with the same --work and different --arms share the time; one more without --arms then
     gathers everything.
     """
@@ -80,14 +78,14 @@ def evaluate(
     from model.reader import Reader
     from replay.records import wanted
     from stream import outputs
+    from stream.both_paths import choose
     from stream.evaluate import evaluate
-    from stream.heard import choose
     from stream.settings import data_dirs, load
     from stream.times import seconds
 
     start_s = seconds(start)
     if arms and not ablations:
-        raise SettingsError("--arms chooses among what --ablations teaches; give that, too")
+        raise SettingsError("--arms chooses among what --ablations trains; give that, too")
     chosen = _arms(arms) if ablations else []
     folders = data_dirs(data_dir)
     names = wanted(records, more)
@@ -100,33 +98,33 @@ def evaluate(
             outputs.file(file)
     if png is not None:
         outputs.picture(png)
-    for folder in (annotations, work, heard_dir):
+    for folder in (annotations, work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
-        paths, heard, failed = _hear(loud, paths, kept, model, reference_annotator, start_s, jobs)
-        _warn_of_short(loud, heard, start, start_s)
+        paths, runs, failed = _run_both(loud, paths, kept, model, reference_annotator, start_s, jobs)
+        _warn_of_short(loud, runs, start, start_s)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
             "weights": reader.card.get("weights_blake2b", ""),
             "databases": sorted({database_of(path.parent) for path in paths}),
-            "hours": round(sum(one.seconds for one in heard) / 3600, 3),
+            "hours": round(sum(one.seconds for one in runs) / 3600, 3),
             "from_s": start_s,
             "reference_annotator": reference_annotator,
             **({"left_out": sorted(failed)} if failed else {}),
         }
-        found = evaluate(heard, reader, start_s=start_s, about=about)
+        found = evaluate(runs, reader, start_s=start_s, about=about)
     if chosen:
         named = paths if names or database else None
-        found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, heard_dir, jobs)
+        found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, passages_dir, jobs)
     _write(found, out, json_file, csv_file, png)
     console = wide_console()
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
     if failed:
         raise RecordError(
-            f"{len(failed)} of {len(failed) + len(heard)} records could not be judged and are not in the report, the "
+            f"{len(failed)} of {len(failed) + len(runs)} records could not be judged and are not in the report, the "
             f"first: {next(iter(failed.values()))}"
         )
 
@@ -167,7 +165,7 @@ def _arms(names: list[str] | None) -> list[Arm]:
     return [arm for arm in ARMS if not asked or arm.name in asked]
 
 
-def _hear(
+def _run_both(
     console: Console,
     paths: Sequence[Path],
     kept: Path,
@@ -175,33 +173,33 @@ def _hear(
     annotator: str,
     start_s: float,
     jobs: int,
-) -> tuple[list[Path], list[Heard], dict[str, str]]:
-    """What could be heard, by the bedside's way and by training's, with a progress bar; why the rest could not."""
-    from stream.heard import hear_all
+) -> tuple[list[Path], list[BothPaths], dict[str, str]]:
+    """What could be analysed, by the bedside's path and by training's, with a progress bar; why the rest could not."""
+    from stream.both_paths import run_all
     from stream.warm import tell
 
-    known, heard, failed = [], [], {}
+    known, runs, failed = [], [], {}
     tell(console.print)
     with progress(console) as bar:
-        task = bar.add_task("listening", total=len(paths))
-        for path, one in hear_all(paths, kept, model, annotator, start_s, jobs):
+        task = bar.add_task("analysing", total=len(paths))
+        for path, one in run_all(paths, kept, model, annotator, start_s, jobs):
             name = f"{database_of(path.parent)}/{path.name}"
             if isinstance(one, str):
                 failed[name] = one
                 bar.console.print(f"left out: {one}", style="yellow", soft_wrap=True)
             else:
                 known.append(path)
-                heard.append(one)
+                runs.append(one)
             bar.update(task, advance=1, description=name)
-    if not heard:
+    if not runs:
         raise RecordError(f"none of {len(paths)} records could be judged, the first: {next(iter(failed.values()))}")
-    return known, heard, failed
+    return known, runs, failed
 
 
-def _warn_of_short(console: Console, heard: Sequence[Heard], start: str, start_s: float) -> None:
+def _warn_of_short(console: Console, runs: Sequence[BothPaths], start: str, start_s: float) -> None:
     """Say which records have nothing to judge; all of them are an error."""
-    short = [f"{one.passage.database}/{one.passage.record}" for one in heard if one.seconds <= start_s]
-    if len(short) == len(heard):
+    short = [f"{one.passage.database}/{one.passage.record}" for one in runs if one.seconds <= start_s]
+    if len(short) == len(runs):
         raise SettingsError(f"every record ends before {start}, and nothing of them is judged: use --from 0")
     if short:
         console.print(f"nothing is judged of {', '.join(short)}: they end before {start}; use --from 0", soft_wrap=True)
@@ -220,7 +218,7 @@ def _ablate(
     shelf: Path | None,
     jobs: int,
 ) -> Evaluation:
-    """Teach and judge the arms on what `telebeat train` would listen to but what failed, or on the records named."""
+    """Train and judge the arms on what `telebeat train` would analyse but what failed, or on the records named."""
     import dataclasses
 
     from rich.progress import TextColumn
@@ -229,7 +227,7 @@ def _ablate(
     from model.evaluation.judging import Judged, judge
     from model.train import Round, TrainingConfig
     from stream.evaluate import Line
-    from stream.training import configured, folder_of, listen, records_in
+    from stream.training import configured, folder_of, load_passages, records_in
 
     settings = configured(TrainingConfig(), config)
     if paths is None:
@@ -239,22 +237,22 @@ def _ablate(
         data = above(paths[0].parent)
         settings = dataclasses.replace(settings, unannotated=())  # none was named
     start_s = float(found.about["from_s"])
-    heard = {
-        oracle: listen(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
+    material = {
+        oracle: load_passages(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
         for oracle in sorted({arm.oracle for arm in arms})
     }
-    subjects = {p.subject for p in next(iter(heard.values())) if p.scored}
+    subjects = {p.subject for p in next(iter(material.values())) if p.scored}
     if len(subjects) < 2 * parts:
         raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
     lines: list[Line] = []
     unseen: Judged | None = None
     with progress(console, TextColumn("{task.fields[now]}"), transient=False) as bar:
         task = bar.add_task(
-            "teaching", total=parts * sum(arm.rounds(heard[arm.oracle], settings) for arm in arms), now=""
+            "training", total=parts * sum(arm.rounds(material[arm.oracle], settings) for arm in arms), now=""
         )
         done = 0
         for arm in arms:
-            passages = heard[arm.oracle]
+            passages = material[arm.oracle]
             judged: list[Judged] = []
             rounds = arm.rounds(passages, settings)
 
@@ -277,7 +275,7 @@ def _ablate(
     about = {
         **found.about,
         "folds": parts,
-        "taught_on": [f"{database_of(path.parent)}/{path.name}" for path in paths],  # annotated or not
+        "trained_on": [f"{database_of(path.parent)}/{path.name}" for path in paths],  # annotated or not
         "config": dataclasses.asdict(settings),
     }
     return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)

@@ -116,7 +116,7 @@ def heartbeats(
         results.append(result)
     lead = [
         "Single beats as text, each 187 samples at 125 Hz from R on, between 0 and 1. For research; no medical device.",
-        f"seed {seed}, {recipe.shapes} shape words, {recipe.embedding} embedding, {recipe.hidden} LSTM units, "
+        f"seed {seed}, {recipe.clusters} shape words, {recipe.embedding} embedding, {recipe.hidden} LSTM units, "
         f"at most {recipe.epochs} rounds; published: {heartbeat_report.PAPER}.",
     ]
     if json_file is not None:

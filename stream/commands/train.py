@@ -30,10 +30,10 @@ def train(
     work: Annotated[
         Path | None, typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`")
     ] = None,
-    heard_dir: Annotated[
-        Path | None, typer.Option("--heard", help="keep here what was heard in records; it is not heard again")
+    passages_dir: Annotated[
+        Path | None, typer.Option("--heard", help="keep analysed records here, so that they are analysed only once")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="processes that listen to records")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="processes that analyse records")] = 2,
 ) -> None:
     """Train the beat language on detected beats, or cross-validate it by subject.
 
@@ -48,36 +48,36 @@ def train(
     need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
-    from stream.training import configured, folder_of, listen, records_in
+    from stream.training import configured, folder_of, load_passages, records_in
 
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
-    for folder in (out if cross_validate is None else work, heard_dir):
+    for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
     if cross_validate is not None and json_file is not None:
         outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
-    heard = listen(console, chosen, data, records_in(data, chosen), jobs, shelf=heard_dir)
+    passages = load_passages(console, chosen, data, records_in(data, chosen), jobs, shelf=passages_dir)
     if cross_validate is not None:
-        _cross_validate(console, heard, chosen, cross_validate, json_file, work)
+        _cross_validate(console, passages, chosen, cross_validate, json_file, work)
         return
-    _train(console, heard, chosen, out)
+    _train(console, passages, chosen, out)
     console.print(f"{time.monotonic() - began:.0f} s in all")
 
 
-def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
+def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
     import dataclasses
 
     from rich.progress import Progress, TextColumn
 
-    from model.selftaught import teach
+    from model.self_training import self_train
     from model.store import save
 
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, console=console) as progress:
-        twice = not all(p.annotated for p in heard)
+        twice = not all(p.annotated for p in passages)
         task = progress.add_task("training", total=config.epochs * (1 + twice), now="")
 
         def report(line: Round, before: int) -> None:
@@ -89,15 +89,15 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
                 )
             progress.update(task, completed=before + line.epoch, now=now)
 
-        trainer = teach(heard, config, out, report)
+        trainer = self_train(passages, config, out, report)
         weights = trainer.weights()
     kept = dataclasses.asdict(max(trainer.curve, key=lambda line: line.score) if config.held_out else trainer.curve[-1])
     card: dict[str, Any] = {
         "what": "beat classes N S V F Q of ANSI/AAMI EC57 from words of beats; for research, no medical device",
         "command": "telebeat train",
         "config": dataclasses.asdict(config),
-        "trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught if p.annotated}),
-        "taught_itself_on": sorted({f"{p.database}/{p.record}" for p in trainer.taught if not p.annotated}),
+        "trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.training if p.annotated}),
+        "self_trained_on": sorted({f"{p.database}/{p.record}" for p in trainer.training if not p.annotated}),
         "stopped_by": sorted(trainer.held_out),
         "epochs": len(trainer.curve),
         "kept": kept if config.held_out else {name: kept[name] for name in ("epoch", "loss")},  # nobody was judged
@@ -109,7 +109,7 @@ def _train(console: Console, heard: Sequence[Passage], config: TrainingConfig, o
 
 def _cross_validate(
     console: Console,
-    heard: Sequence[Passage],
+    passages: Sequence[Passage],
     config: TrainingConfig,
     parts: int,
     json_file: Path | None,
@@ -150,13 +150,13 @@ def _cross_validate(
         everything.add(tables)
         row(f"part {number + 1}", tables)
 
-    kept = Readings(work, heard, parts) if work is not None else None
+    kept = Readings(work, passages, parts) if work is not None else None
 
     def keep(number: int, chosen: TrainingConfig, words: dict[str, Any]) -> None:
         if kept is not None:
             kept.put(ARMS[0].name, number, chosen, words)
 
-    results = cross_validate(heard, config, parts, report, keep)
+    results = cross_validate(passages, config, parts, report, keep)
     for database in config.databases:
         if (of := everything.of(database)).last:
             row(database, of)

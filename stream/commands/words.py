@@ -64,7 +64,7 @@ def words(
     from detector.detector import update
     from detector.types import LEADS
     from model.codes import CLASSES
-    from model.dataset import listen
+    from model.dataset import sentences_of
     from model.letters import text_of
     from model.lstm import read_words
     from model.reader import Reader, spell
@@ -80,7 +80,7 @@ def words(
     reader = Reader.load(model or load().model_dir)
     strip = read_strip(path)
     tell(Console(stderr=True).print, update)
-    samples, texts, values, levels = listen(strip)
+    samples, texts, values, levels = sentences_of(strip)
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):
         spell(reader.weights.vocabulary, texts[i], levels[i], said[i])

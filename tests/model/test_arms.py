@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 from detector.types import LEADS
 from model.codes import CLASSES
 from model.cross_validation import cross_validate
-from model.dataset import UNTAUGHT, Passage
+from model.dataset import UNLABELLED, Passage
 from model.ec57 import Annotations
 from model.evaluation import baselines
 from model.evaluation.ablated import FUTURE, SCALE, AblatedTrainer, future_words
@@ -77,7 +77,7 @@ def test_without_state_no_beat_knows_of_another() -> None:
 
     torch.manual_seed(0)
     sizes = sizes_of(12)
-    network = Forgetful(NetworkConfig(sizes, 16, 12, again=8)).eval()
+    network = Forgetful(NetworkConfig(sizes, 16, 12, last_hidden=8)).eval()
     words = np.random.default_rng(0).integers(0, sizes, (40, len(sizes)))
     order = np.random.default_rng(1).permutation(40)
     layers = export([network], None).layers  # type: ignore[arg-type]
@@ -148,7 +148,9 @@ def test_cross_validation_leaves_what_the_arm_whole_would_read(passages: list[Pa
 
 def test_cross_validation_judges_unseen_hearts_amid_noise(passages: list[Passage]) -> None:
     small = replace(config(), held_out=0.0, epochs=1)
-    moved = [replace(p, kind="moved", labels=np.full_like(p.labels, UNTAUGHT)) for p in passages]  # they teach nothing
+    moved = [
+        replace(p, kind="moved", labels=np.full_like(p.labels, UNLABELLED)) for p in passages
+    ]  # nothing to learn from
     for tables in cross_validate([*passages, *moved], small, 2):
         assert tables.moved.keys() == tables.last.keys()
         assert all(np.array_equal(tables.moved[name].counts, tables.last[name].counts) for name in tables.last)
@@ -159,26 +161,26 @@ def test_readings_are_kept_and_made_anew_for_other_words(
     passages: list[Passage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = next(arm for arm in ARMS if arm.name == "rules")
-    taught: list[int] = []
+    sizes: list[int] = []
 
     def counting(fitted: Any, *_: Any) -> Any:
-        taught.append(len(fitted))
+        sizes.append(len(fitted))
         return baselines.rules
 
     arm = replace(rules, fit=counting)
     first = list(run(arm, passages, config(), 3, tmp_path))
     again = list(run(arm, passages, config(), 3, tmp_path))
-    assert taught == [4, 4, 4]
+    assert sizes == [4, 4, 4]
     for one, other in zip(first, again, strict=True):
         assert one.keys() == other.keys()
         assert all(np.array_equal(one[name], other[name]) for name in one)
     changed = [replace(passages[0], labels=np.roll(passages[0].labels, 1)), *passages[1:]]
     assert digest(changed) != digest(passages)
     marks = [replace(passages[0], reference=Annotations.of([0], "+", notes=[note])) for note in ("(VT", "(N")]
-    assert digest(marks[:1]) != digest(marks[1:])  # rhythms teach, too
+    assert digest(marks[:1]) != digest(marks[1:])  # rhythms count, too
     list(run(arm, changed, config(), 3, tmp_path))
     list(run(arm, passages, config(seed=8), 3, tmp_path))
-    assert len(taught) == 9
+    assert len(sizes) == 9
 
 
 @pytest.mark.parametrize("name", ["logistic", "boosting"])
@@ -186,7 +188,7 @@ def test_a_fitted_baseline_learns_what_is_plain(passages: list[Passage], name: s
     arm = next(arm for arm in ARMS if arm.name == name)
     read = arm.fit(passages[:5], config(), lambda _: None)
     answer = read(passages[5]).argmax(axis=1)
-    known = passages[5].labels != UNTAUGHT
+    known = passages[5].labels != UNLABELLED
     assert (answer == passages[5].labels)[known].mean() > 0.85
     nobody = replace(
         passages[5], samples=passages[5].samples[:0], values=passages[5].values[:0], labels=passages[5].labels[:0]
@@ -216,7 +218,7 @@ def test_a_record_without_beats_is_all_missed(passages: list[Passage]) -> None:
 
 def test_a_reading_is_paired_as_the_reference_has_it(passages: list[Passage]) -> None:
     p = passages[0]
-    perfect = np.eye(5, dtype=np.float32)[np.where(p.labels == UNTAUGHT, 0, p.labels)]
+    perfect = np.eye(5, dtype=np.float32)[np.where(p.labels == UNLABELLED, 0, p.labels)]
     exact = replace(p, reference=Annotations.of(p.samples, [CLASSES[k] for k in perfect.argmax(axis=1)]))
     judged = judge([exact], {key(exact): perfect}, 0.0)
     assert judged.figures.accuracy == 100

@@ -9,7 +9,7 @@ import wfdb
 
 from benchmarks import beat_step as bench
 from detector.types import LEADS
-from model.dataset import hear
+from model.dataset import labelled_passage
 from model.ec57 import Annotations
 from model.reader import Reader
 from model.strip import read_strip
@@ -32,7 +32,7 @@ def test_the_words_are_those_that_training_reads(tmp_path: Path) -> None:
     )
     weights = Reader.load().weights
     strip = read_strip(tmp_path / "208")
-    passage = hear(strip, Annotations.of([], ""), ("mitdb", "208", "plain"), RATE)
+    passage = labelled_passage(strip, Annotations.of([], ""), ("mitdb", "208", "plain"), RATE)
     words = bench.words_in(tmp_path / "208", weights)
     assert np.array_equal(words, words_of(passage, weights.vocabulary))
 

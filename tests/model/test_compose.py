@@ -13,7 +13,7 @@ import wfdb
 
 from detector.types import LEADS
 from model.compose import compose
-from model.dataset import listen, passage
+from model.dataset import passage, sentences_of
 from model.ec57 import Annotations
 from model.rhythms import LIFELONG, LIVES, PASSAGES, ROOM_S, SHORTEST_S, write
 from model.strip import Strip
@@ -205,8 +205,8 @@ def test_every_composed_variant_is_another(tmp_path: Path) -> None:
     folder.mkdir()
     wfdb.wrsamp("a", RATE, ["mV"] * LEADS, ["MLII", "V1"], mv, fmt=["16"] * LEADS, write_dir=str(folder))
     wfdb.wrann("a", "atr", reference.samples, list(reference.symbols), fs=RATE, write_dir=str(folder))
-    heard = [passage(folder, "a", kind) for kind in ("plain", *COMPOSED)]
-    for one, other in combinations(heard, 2):
+    analysed = [passage(folder, "a", kind) for kind in ("plain", *COMPOSED)]
+    for one, other in combinations(analysed, 2):
         assert not np.array_equal(one.reference.samples, other.reference.samples)
 
 
@@ -214,7 +214,7 @@ def test_a_composed_strip_is_heard() -> None:
     mv, reference = record("N" * 120)
     strip = Strip(RATE, np.rint(mv * 1000).astype(np.int16), np.full(LEADS, 1e-3))
     new, beats = composed(strip, reference, np.random.default_rng(3))
-    samples = listen(new)[0]
+    samples = sentences_of(new)[0]
     missed = [beat for beat in beats.samples[5:] if np.abs(samples - beat).min() > 37]
     assert len(missed) <= 6
 

@@ -10,7 +10,7 @@ import wfdb
 from scipy.signal import butter, sosfilt
 
 from benchmarks import handheld
-from benchmarks.handheld import Heard
+from benchmarks.handheld import Analysed
 from detector.types import INVALID
 from model.codes import CLASSES
 from model.reader import Reader
@@ -53,11 +53,11 @@ def test_without_strips_or_their_rhythms_it_says_so(tmp_path: Path) -> None:
 
 def test_a_strip_is_heard_from_its_first_second(tmp_path: Path) -> None:
     strip = read_strip(write(tmp_path, "A1") / handheld.DATABASE / "A1")
-    heard = handheld.listen_to(strip, "A1", Reader.load(None))
-    assert 36 <= len(heard.beats_s) <= 40
-    assert heard.beats_s[0] < 2.0
-    assert len(heard.said) == len(heard.beats_s)
-    assert 0 <= len(heard.epochs_s) - 10 * len(strip.samples) // RATE < 10  # the last reading is held for the last beat
+    analysed = handheld.analyse(strip, "A1", Reader.load(None))
+    assert 36 <= len(analysed.beats_s) <= 40
+    assert analysed.beats_s[0] < 2.0
+    assert len(analysed.said) == len(analysed.beats_s)
+    assert 0 <= len(analysed.epochs_s) - 10 * len(strip.samples) // RATE < 10  # the last reading is held
 
 
 def test_hum_is_declared_and_so_are_beats_in_doubt_but_no_clean_lead() -> None:
@@ -69,13 +69,13 @@ def test_hum_is_declared_and_so_are_beats_in_doubt_but_no_clean_lead() -> None:
     reader = Reader.load(None)
     for added, declared in ((0 * t, 0.0), (300 * np.sin(2 * np.pi * 60 * t), 1.0), (1000 * moving / moving.std(), 1.0)):
         samples = np.stack([clean + added, np.full(len(t), INVALID)], axis=1).astype(np.int16)
-        heard = handheld.listen_to(Strip(RATE, samples, np.array([0.001, np.nan])), "A1", reader)
-        assert len(heard.declared) == len(heard.epochs_s)
-        assert heard.declared[heard.epochs_s > 6.0].mean() == pytest.approx(declared, abs=0.05)
+        analysed = handheld.analyse(Strip(RATE, samples, np.array([0.001, np.nan])), "A1", reader)
+        assert len(analysed.declared) == len(analysed.epochs_s)
+        assert analysed.declared[analysed.epochs_s > 6.0].mean() == pytest.approx(declared, abs=0.05)
 
 
 def test_each_stretch_counts_its_own() -> None:
-    one = Heard(
+    one = Analysed(
         beats_s=np.array([0.5, 4.9, 5.0, 12.0, 70.0]),
         said=np.array([V, N, S, V, V]),
         epochs_s=np.array([0.1, 5.0, 5.25]),

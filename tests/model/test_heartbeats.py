@@ -1,4 +1,4 @@
-"""Single beats: how they are cut, read from files, said in words, split, and taught."""
+"""Single beats: how they are cut, read from files, said in words, split, and trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.measure import SPAN, SPAN_BEFORE
-from model.dataset import UNTAUGHT
+from model.dataset import UNLABELLED
 from model.heartbeat_files import LINES, from_csv
 from model.heartbeat_words import FINER, HOP, PLACES, WORDS, describe, lengths_of, levels_of, read_sentences, words_of
 from model.heartbeat_words import learn_vocabulary as learn_shapes
@@ -349,15 +349,15 @@ def test_no_patient_is_on_two_sides(count: int, subjects: int, folds: int, seed:
     beats = two_kinds(count, subjects, seed)
     assert beats.subjects is not None
     once = split_beats(beats, seed)
-    assert sorted(chain(once.taught, once.held_out, once.judged)) == list(range(count))
+    assert sorted(chain(once.training, once.held_out, once.judged)) == list(range(count))
     assert abs(len(once.judged) - count / 5) <= 2
     if why_not_by_patient(beats) is not None:
         return
     splits = split_patients(beats, folds, seed)
     assert sorted(chain.from_iterable(split.judged for split in splits)) == list(range(count))
     for split in splits:
-        assert sorted(chain(split.taught, split.held_out, split.judged)) == list(range(count))
-        sides = [set(beats.subjects[side]) for side in (split.taught, split.held_out, split.judged)]
+        assert sorted(chain(split.training, split.held_out, split.judged)) == list(range(count))
+        sides = [set(beats.subjects[side]) for side in (split.training, split.held_out, split.judged)]
         assert all(sides)
         assert sum(map(len, sides)) == len(set.union(*sides))
 
@@ -367,7 +367,7 @@ def test_the_split_by_beats_has_all_classes_on_every_side_and_is_repeatable() ->
 
     beats = two_kinds(200)
     one, same, other = (split_beats(beats, seed) for seed in (1, 1, 2))
-    for side in (one.taught, one.held_out, one.judged):
+    for side in (one.training, one.held_out, one.judged):
         assert set(beats.labels[side]) == {0, 2}
     assert np.array_equal(one.judged, same.judged)
     assert not np.array_equal(one.judged, other.judged)
@@ -398,7 +398,7 @@ def test_two_patients_are_too_few() -> None:
     assert why_not_by_patient(two_kinds(80, subjects=3)) is None
 
 
-# Teaching
+# Training
 
 
 def small(**changes: Any) -> Any:
@@ -406,9 +406,10 @@ def small(**changes: Any) -> Any:
 
     from model.heartbeat_train import RECIPE
 
-    sizes = {"shapes": 10, "terms": 80, "embedding": 12, "hidden": 12}
+    sizes = {"clusters": 10, "ngrams": 80, "embedding": 12, "hidden": 12}
     return replace(
-        RECIPE, **(sizes | {"epochs": 12, "patience": 12, "lanes": 8, "rate": 0.02, "dropout": 0.0} | changes)
+        RECIPE,
+        **(sizes | {"epochs": 12, "patience": 12, "batch_size": 8, "learning_rate": 0.02, "dropout": 0.0} | changes),
     )
 
 
@@ -435,13 +436,13 @@ def test_the_class_is_asked_for_once_and_rare_beats_are_read_more_often() -> Non
     beats = two_kinds(300)
     split = split_beats(beats, 0)
     trainer = HeartbeatTrainer(beats, describe(beats.rows), split, small())
-    for labels, words, i in zip(trainer.labels, trainer.words, split.taught, strict=True):
+    for labels, words, i in zip(trainer.labels, trainer.words, split.training, strict=True):
         assert len(labels) == len(words)
-        assert labels[-1].tolist() == [beats.labels[i], UNTAUGHT]
-        assert np.all(labels[:-1] == UNTAUGHT)
-    rare = beats.labels[split.taught] == 2
+        assert labels[-1].tolist() == [beats.labels[i], UNLABELLED]
+        assert np.all(labels[:-1] == UNLABELLED)
+    rare = beats.labels[split.training] == 2
     read = trainer.order()
-    assert len(read) == pytest.approx(len(split.taught), abs=2)
+    assert len(read) == pytest.approx(len(split.training), abs=2)
     roots = np.sqrt([rare.sum(), (~rare).sum()])
     assert rare[read].mean() == pytest.approx(roots[0] / roots.sum(), abs=0.01)
     assert len(set(trainer.order()) & set(np.flatnonzero(rare))) == rare.sum()

@@ -43,9 +43,9 @@ def test_without_such_hearts_it_says_so(tmp_path: Path) -> None:
 
 def test_a_heart_is_read_in_every_rhythm(tmp_path: Path) -> None:
     write(tmp_path, "n01")
-    heard = dict(lifelong.lives(lifelong.hearts(tmp_path)[0]))
-    assert set(heard) == set(LIVES)
-    premature = {life: (passage.labels == CLASSES.index("S")).sum() for life, passage in heard.items()}
+    analysed = dict(lifelong.lives(lifelong.hearts(tmp_path)[0]))
+    assert set(analysed) == set(LIVES)
+    premature = {life: (passage.labels == CLASSES.index("S")).sum() for life, passage in analysed.items()}
     assert all(premature[life] > 0 for life in ("bigeminy", "runs"))
     assert all(premature[life] == 0 for life in ("breathing", "fibrillation", "ventricular", "arrest"))
 

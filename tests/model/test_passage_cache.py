@@ -1,4 +1,4 @@
-"""What was heard is kept, and made again when it must be."""
+"""What was analysed is kept, and made again when it must be."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def test_a_passage_is_kept_until_its_record_changes(tmp_path: Path) -> None:
 def test_another_seed_leaves_alone_what_is_not_left_to_a_lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
-    def listen(_folder: Path, _record: str, kind: str, *_: object) -> None:
+    def analyse(_folder: Path, _record: str, kind: str, *_: object) -> None:
         made.append(kind)
 
-    monkeypatch.setattr(passage_cache, "_made", listen)
+    monkeypatch.setattr(passage_cache, "_made", analyse)
     monkeypatch.setattr(passage_cache, "_put", lambda path, stamp, _: stamps.__setitem__(path, stamp))
     monkeypatch.setattr(passage_cache, "_take", lambda path, stamp: True if stamps.get(path) == stamp else None)
     stamps: dict[Path, str] = {}
@@ -84,12 +84,12 @@ def test_the_stamp_knows_the_detectors_table_of_weights(tmp_path: Path, monkeypa
     assert stamps[0] != stamps[1]
 
 
-def test_the_stamp_knows_who_hears_and_says_and_not_who_reads_it() -> None:
-    """Else a change of the trainer would have every record heard again, or one of the detector none."""
+def test_the_stamp_knows_who_analyses_and_says_and_not_who_reads_it() -> None:
+    """Else a change of the trainer would have every record analysed again, or one of the detector none."""
     root = Path(passage_cache.__file__).parents[1]
-    known = {path.relative_to(root).as_posix() for path in reached([passage_cache._HEARS])}
-    heard = ("detector/qrs.py", "detector/lanes.py", "model/words.py", "model/compose.py", "model/ec57/beats.py")
-    assert known >= {*heard, "replay/records.py", "replay/headers.py"}
+    known = {path.relative_to(root).as_posix() for path in reached([passage_cache._ANALYSIS])}
+    analysed = ("detector/qrs.py", "detector/simd.py", "model/words.py", "model/compose.py", "model/ec57/beats.py")
+    assert known >= {*analysed, "replay/records.py", "replay/headers.py"}
     assert not known & {"model/training_loop.py", "model/lstm.py", "model/delineation.py", "model/passage_cache.py"}
 
 

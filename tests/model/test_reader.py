@@ -63,7 +63,7 @@ def _size(dtype: np.dtype[Any]) -> int:
 def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: int) -> None:
     """Beat by beat in a bed's row a model says what it says of the sentence: no network treads on another's state."""
     torch.manual_seed(0)
-    make = NetworkConfig(sizes_of(READER.shapes), embedding, hidden, again=4)
+    make = NetworkConfig(sizes_of(READER.shapes), embedding, hidden, last_hidden=4)
     weights = export([Network(make) for _ in range(members)], READER.weights.vocabulary)
     state, reader = np.zeros(1, LANGUAGE)[0], BeatReader(Reader(weights, {}))
     words, said = [], []

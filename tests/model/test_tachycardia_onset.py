@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.tachycardia_onset import FIGURES, RHYTHM_S, TACHYCARDIA_S, alarmed, heard, onset, show
+from benchmarks.tachycardia_onset import FIGURES, RHYTHM_S, TACHYCARDIA_S, alarmed, detected, onset, show
 from model.bench import Case
 from model.ec57 import Annotations
 from model.reader import Reader
@@ -39,11 +39,11 @@ def test_unheard_is_the_longest_time_without_a_beat_from_the_rhythm_to_the_end()
     one = onset(case(), 1, 4, 0.8, 120.0, 0)
     rhythm = np.arange(0.5, RHYTHM_S) * RATE
     missed_at_first = one.beats[12:]
-    found, unheard = heard(one, np.concatenate([rhythm, missed_at_first]).astype(np.int64))
+    found, unheard = detected(one, np.concatenate([rhythm, missed_at_first]).astype(np.int64))
     assert found == len(one.beats) - 12
     assert unheard == pytest.approx((one.beats[12] - rhythm[-1]) / RATE)
     for told, longest_s in ((rhythm.astype(np.int64), TACHYCARDIA_S + 0.5), (np.array([], np.int64), TACHYCARDIA_S)):
-        found, unheard = heard(one, told)
+        found, unheard = detected(one, told)
         assert found == 0
         assert unheard == pytest.approx(longest_s)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from detector.types import LEADS
 from model import dataset
 from model.codes import CLASSES
-from model.dataset import TAUGHT, UNTAUGHT, Passage, label, listen
+from model.dataset import LABEL_OF, UNLABELLED, Passage, label, sentences_of
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
 from model.lstm import read_words, tanh
@@ -41,10 +41,10 @@ def passage_of(record: str, seed: int) -> Passage:
     kinds = "".join(rng.choice(list("NNNNNSV"), 150))
     rr = np.array([200] + [140 if kind in "SV" else 230 if before == "V" else 200 for before, kind in pairwise(kinds)])
     strip, peaks = strip_of(kinds, rr, seed)
-    samples, texts, values, levels = listen(strip)
+    samples, texts, values, levels = sentences_of(strip)
     nearest = np.abs(samples[:, None] - peaks).argmin(axis=1)
     labels = np.array([CLASSES.index(kinds[i]) for i in nearest], np.int8)
-    labels[np.abs(samples - peaks[nearest]) > 37] = UNTAUGHT
+    labels[np.abs(samples - peaks[nearest]) > 37] = UNLABELLED
     reference = Annotations.of(peaks, kinds)
     return Passage("test", record, "plain", 250.0, samples, texts, values, levels, labels, reference)
 
@@ -58,13 +58,13 @@ def config(**changes: Any) -> Any:
     from model.train import TrainingConfig
 
     small = {
-        "shapes": 12,
-        "terms": 128,
+        "clusters": 12,
+        "ngrams": 128,
         "embedding": 16,
         "hidden": 12,
-        "again": 10,
+        "last_hidden": 10,
         "epochs": 3,
-        "lanes": 3,
+        "batch_size": 3,
         "members": 2,
         "held_out": 0.3,
     }
@@ -103,7 +103,7 @@ def test_step_equals_torch() -> None:
     words = random.integers(0, sizes, (300, len(sizes)))
     follows = random.random(300) < 0.9
     for again, members, (embedding, hidden) in product((0, 18), (1, 2), ((24, 20), (48, 50))):
-        config = NetworkConfig(sizes, embedding, hidden, again=again)
+        config = NetworkConfig(sizes, embedding, hidden, last_hidden=again)
         networks = [Network(config).eval() for _ in range(members)]
         both = read_words(export(networks, None).layers, words, follows)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -130,7 +130,7 @@ def test_chunks_go_on_where_the_last_ended() -> None:
 
     torch.manual_seed(4)
     sizes = sizes_of(12)
-    network = Network(NetworkConfig(sizes, 24, 20, again=18)).eval()
+    network = Network(NetworkConfig(sizes, 24, 20, last_hidden=18)).eval()
     words = torch.from_numpy(np.random.default_rng(1).integers(0, sizes, (2, 90, len(sizes))))
     with torch.no_grad():
         whole = network(words, network.start(2))
@@ -140,14 +140,16 @@ def test_chunks_go_on_where_the_last_ended() -> None:
         torch.testing.assert_close(torch.cat([one[k], other[k]], dim=1), whole[k])
 
 
-@pytest.mark.parametrize(("lanes", "chunk"), [(1, 16), (2, 16), (4, 7), (9, 200)])
+@pytest.mark.parametrize(("batch_size", "bptt_length"), [(1, 16), (2, 16), (4, 7), (9, 200)])
 def test_a_sequence_is_read_side_by_side_with_others_as_it_is_alone(
-    passages: list[Passage], lanes: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+    passages: list[Passage], batch_size: int, bptt_length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from model.train import Trainer
 
-    still: dict[str, Any] = dict.fromkeys(("dropout", "slip", "hush", "mute", "rate", "held_out"), 0.0)
-    trainer = Trainer(passages, config(lanes=lanes, chunk=chunk, members=1, **still))
+    still: dict[str, Any] = dict.fromkeys(
+        ("dropout", "level_jitter", "word_dropout", "field_dropout", "learning_rate", "held_out"), 0.0
+    )
+    trainer = Trainer(passages, config(batch_size=batch_size, bptt_length=bptt_length, members=1, **still))
     lengths = (5, 90, 33, 1, 64, 0)
     trainer.words = [words[:length] for words, length in zip(trainer.words, lengths, strict=True)]
     trainer.labels = [labels[:length] for labels, length in zip(trainer.labels, lengths, strict=True)]
@@ -157,19 +159,19 @@ def test_a_sequence_is_read_side_by_side_with_others_as_it_is_alone(
         return trainer._round(trainer.members[0], 0)
 
     alone = [read(i) for i in range(6)]
-    loss, taught = read(3, 1, 5, 0, 2, 4)
-    assert taught == sum(count for _, count in alone) == sum(int((part != UNTAUGHT).sum()) for part in trainer.labels)
+    loss, steps = read(3, 1, 5, 0, 2, 4)
+    assert steps == sum(count for _, count in alone) == sum(int((part != UNLABELLED).sum()) for part in trainer.labels)
     assert loss == pytest.approx(sum(each for each, _ in alone), rel=1e-5)
 
 
 def test_the_last_word_is_taught_by_the_beat_that_follows(passages: list[Passage]) -> None:
-    from model.train import taught_labels
+    from model.train import training_labels
 
     passage = replace(passages[0], values=passages[0].values.copy())
     passage.values[9, RR] = np.nan
-    labels = taught_labels(passage)
+    labels = training_labels(passage)
     assert np.array_equal(labels[:, 0], passage.labels)
-    assert labels[0, 1] == labels[9, 1] == UNTAUGHT
+    assert labels[0, 1] == labels[9, 1] == UNLABELLED
     assert np.array_equal(np.delete(labels[1:, 1], 8), np.delete(passage.labels[:-1], 8))
 
 
@@ -178,7 +180,7 @@ def test_training_is_repeatable_and_resumes(passages: list[Passage], tmp_path: P
 
     straight = Trainer(passages, config(), tmp_path / "straight")
     weights = straight.run()
-    assert not np.array_equal(weights.layers.embed[0], weights.layers.embed[1]), "members are taught apart"
+    assert not np.array_equal(weights.layers.embed[0], weights.layers.embed[1]), "members are trained apart"
     again = Trainer(passages, config(), tmp_path / "again")
 
     class Interrupted(Exception):  # noqa: N818 - no error
@@ -238,7 +240,7 @@ def test_subjects_are_never_on_both_sides(passages: list[Passage]) -> None:
 
     trainer = Trainer(passages, config())
     assert trainer.held_out
-    assert {p.subject for p in trainer.taught}.isdisjoint(trainer.held_out)
+    assert {p.subject for p in trainer.training}.isdisjoint(trainer.held_out)
     subjects = [f"{database}/{i}" for database in "ab" for i in range(11)]
     parts = split(subjects, 4, 0)
     assert sorted(chain.from_iterable(parts)) == sorted(subjects)
@@ -250,13 +252,13 @@ def test_it_learns(passages: list[Passage]) -> None:
 
     weights = Trainer(passages[:5], config(epochs=20, held_out=0.0)).run()
     answer = read_passage(passages[5], weights).last.argmax(axis=1)
-    known = passages[5].labels != UNTAUGHT
+    known = passages[5].labels != UNLABELLED
     assert (answer == passages[5].labels)[known].mean() > 0.85  # five in seven are normal
 
 
 def test_escape_beats_alone_are_not_taught() -> None:
-    assert set(CLASS_OF) - set(TAUGHT) == set("ejn")
-    assert all(CLASS_OF[symbol] == label for symbol, label in TAUGHT.items())
+    assert set(CLASS_OF) - set(LABEL_OF) == set("ejn")
+    assert all(CLASS_OF[symbol] == label for symbol, label in LABEL_OF.items())
 
 
 def noise() -> Noise:
@@ -269,7 +271,7 @@ def noise() -> Noise:
 def test_variants_keep_the_beats(kind: str) -> None:
     strip, peaks = strip_of("N" * 30, 200)
     reference = Annotations.of(peaks, "N" * len(peaks))
-    samples = listen(changed(strip, kind, reference, noise(), np.random.default_rng(4)))[0]
+    samples = sentences_of(changed(strip, kind, reference, noise(), np.random.default_rng(4)))[0]
     missed = [peak for peak in peaks[5:] if np.abs(samples - peak).min() > 37]
     assert len(missed) <= 3
 
@@ -332,30 +334,30 @@ def test_the_mixes_that_are_held_out_are_not_made(
 def test_what_nobody_marked_is_no_class_unless_nobody_looked() -> None:
     reference = Annotations.of([250, 500, 600, 900, 1000, 1250, 4000], "NV[]jNN")
     found = np.array([251, 370, 500, 700, 1000, 1250, 1900, 2200, 4000])
-    names = [CLASSES[k] if k != UNTAUGHT else "-" for k in label(found, reference, 250.0)]
+    names = [CLASSES[k] if k != UNLABELLED else "-" for k in label(found, reference, 250.0)]
     # found near N; nothing; V; in fibrillation; an escape beat; N; near the last one marked; far from it
     assert names == ["N", "Q", "V", "-", "-", "N", "Q", "-", "N"]
-    assert (label(found, Annotations.of([], ""), 250.0) == UNTAUGHT).all()
+    assert (label(found, Annotations.of([], ""), 250.0) == UNLABELLED).all()
 
 
 def test_given_beats_are_read_as_found_ones_are() -> None:
     strip, peaks = strip_of("NNNNVNNNSNNNNNNVNNNNN", 200)
-    samples, texts, _, levels = listen(strip)
-    again = listen(strip, samples)
+    samples, texts, _, levels = sentences_of(strip)
+    again = sentences_of(strip, samples)
     assert np.array_equal(samples, again[0])
     assert np.array_equal(texts, again[1])
     told = [field for field in range(FIELDS) if field not in (SURE, SURE_LATELY)]  # nobody has found a given beat
     assert np.array_equal(levels[:, told], again[3][:, told])
     assert (again[3][:, [SURE, SURE_LATELY]] == [WORDS[SURE].levels, WORDS[SURE_LATELY].levels]).all()
-    assert np.array_equal(listen(strip, peaks)[0], peaks)
-    assert len(listen(strip, peaks[:0])[0]) == 0
+    assert np.array_equal(sentences_of(strip, peaks)[0], peaks)
+    assert len(sentences_of(strip, peaks[:0])[0]) == 0
 
 
 def test_swapped_leads_swap_their_texts() -> None:
     strip, _ = strip_of("N" * 20, 200)
     rng = np.random.default_rng(0)
-    samples, texts, *_ = listen(strip)
-    swapped, other, *_ = listen(changed(strip, "swap", Annotations.of([], ""), None, rng))
+    samples, texts, *_ = sentences_of(strip)
+    swapped, other, *_ = sentences_of(changed(strip, "swap", Annotations.of([], ""), None, rng))
     if np.array_equal(samples, swapped):
         assert np.array_equal(texts, other[:, ::-1])
     assert abs(len(samples) - len(swapped)) <= 2

@@ -77,7 +77,7 @@ def test_only_what_has_the_ending_is_a_file_of_it(data: Path) -> None:
     ["files/mitdb/1.0.0", "mitdb-1.0.0", "mit-bih-arrhythmia-database-1.0.0", "mitdb", "physionet.org/mitdb/v1.0.0"],
 )
 def test_a_database_is_known_in_whatever_layout_it_came(tmp_path: Path, folder: str) -> None:
-    """Whether a heart was taught hangs on its database's name."""
+    """Whether a heart was trained on hangs on its database's name."""
     place = made(tmp_path / folder, "100", "101")
     assert folders.database_of(place) == "mitdb"
     assert find_records([tmp_path], database="mitdb") == [place / "100", place / "101"]

@@ -269,6 +269,10 @@ def test_find_by_name_path_and_database(tmp_path: Path) -> None:
     assert find_records([tmp_path / "one"], database="one") == [tmp_path / f"one/{n}" for n in ("2", "10", "x")]
     with pytest.raises(RecordError, match=r"several databases.*one/x"):
         find_records(dirs, ["x"])
+    for file, advice in (("one/x.dat", r"name .*one/x$"), ("night.edf", r"convert it \(`edf2mit`")):
+        (tmp_path / file).touch()
+        with pytest.raises(RecordError, match=rf"{file} is a file, but no header of a WFDB record; {advice}"):
+            find_records(dirs, [str(tmp_path / file)])
     with pytest.raises(RecordError, match=r"no record xx .*similar are x; .*telebeat download"):
         find_records(dirs, ["xx"])
     with pytest.raises(RecordError, match=r"two is a database, not a record; .* two/deep/z, .*--database two"):

@@ -31,15 +31,15 @@ def beat(sample: int) -> Beat:
 
 def test_no_beat_is_told_in_doubt_and_all_others_are() -> None:
     marks = [Mark(250, "~", "", DOUBTED), Mark(450, "~", "", 0)]
-    heard, told = shut_down([beat(at) for at in (100, 200, 300, 400, 500)], marks)
-    assert [one.sample for one in heard] == [100, 200, 500]
+    kept, told = shut_down([beat(at) for at in (100, 200, 300, 400, 500)], marks)
+    assert [one.sample for one in kept] == [100, 200, 500]
     assert told == [Mark(250, "~", "", DOUBTED | UNREADABLE), Mark(450, "~", "", 0)]
 
 
 def test_a_noisy_lead_beside_a_good_one_is_no_doubt() -> None:
     marks = [Mark(250, "~", "", 0x01), Mark(450, "~", "", 0x03)]
-    heard, told = shut_down([beat(300), beat(500)], marks)
-    assert len(heard) == 2
+    kept, told = shut_down([beat(300), beat(500)], marks)
+    assert len(kept) == 2
     assert told == marks
 
 
@@ -100,8 +100,8 @@ def test_a_rhythm_that_begins_in_it_begins_with_its_end() -> None:
 
 
 def test_doubt_that_does_not_end_keeps_silent_to_the_end() -> None:
-    heard, told = shut_down([beat(100), beat(900)], [Mark(500, "~", "", DOUBTED), Mark(600, "+", "(N")])
-    assert [one.sample for one in heard] == [100]
+    kept, told = shut_down([beat(100), beat(900)], [Mark(500, "~", "", DOUBTED), Mark(600, "+", "(N")])
+    assert [one.sample for one in kept] == [100]
     assert [mark.symbol for mark in told] == ["~"]
 
 
@@ -116,12 +116,12 @@ def test_doubt_that_does_not_end_keeps_silent_to_the_end() -> None:
 def test_ec57_finds_every_silence_and_no_beat_in_one(
     samples: list[int], quality: list[tuple[int, int]], turns: list[int]
 ) -> None:
-    """Wherever fibrillation lies; within it EC57 hears nothing."""
+    """Wherever fibrillation lies; within it EC57 counts nothing."""
     marks = [Mark(at, "~", "", subtype) for at, subtype in dict(sorted(quality)).items()]
     turns = sorted(turns)[: len(turns) // 2 * 2]
     vf = [Mark(at, "[" if k % 2 == 0 else "]") for k, at in enumerate(turns)]
-    heard, told = shut_down([beat(at) for at in samples], [*marks, *vf])
-    rows = marks_of(heard, [], told)
+    kept, told = shut_down([beat(at) for at in samples], [*marks, *vf])
+    rows = marks_of(kept, [], told)
     found = beats_of(
         Annotations.of(
             np.array([row.sample for row in rows], np.int64),

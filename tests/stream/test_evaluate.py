@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 
 from detector.types import LEADS
 from model.codes import CLASSES
-from model.dataset import DS1, Passage, listen, passage, records_of
+from model.dataset import DS1, Passage, passage, records_of, sentences_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
 from model.lstm import BothWords
@@ -30,11 +30,11 @@ from model.train import read_passage, words_of
 from replay import script, script_files
 from replay.records import read_record
 from stream.annotate import analyse, annotate
+from stream.both_paths import choose, run_both
 from stream.cli import app
 from stream.collector import Collector
 from stream.errors import RecordError, SettingsError
-from stream.evaluate import NEW, STOPPED, TAUGHT, UNSCORED, evaluate, standing
-from stream.heard import choose, hear
+from stream.evaluate import NEW, STOPPED, TRAINED, UNSCORED, evaluate, standing
 from stream.settings import data_dirs
 from stream.ward import Ward
 from tests.conftest import missing
@@ -124,8 +124,8 @@ def test_both_stop_at_the_same_beat_wherever_a_record_ends(data: Path, ward: War
         peak - round(0.1 * strip.rate_hz), peak + round(0.16 * strip.rate_hz), 2
     ):  # its last reading is held
         beats = analyse(replace(record, samples=record.samples[:end]), ward).beats
-        heard = listen(Strip(strip.rate_hz, strip.samples[:end], strip.mv_per_bit))[0]
-        assert [beat.sample for beat in beats] == heard.tolist()
+        runs = sentences_of(Strip(strip.rate_hz, strip.samples[:end], strip.mv_per_bit))[0]
+        assert [beat.sample for beat in beats] == runs.tolist()
         counts.add(len(beats))
     assert counts == {20, 21}
 
@@ -142,32 +142,32 @@ def test_online_tokens_equal_offline_tokens_on_records(database: str, monkeypatc
 
 
 def test_words_that_differ_are_counted(data: Path, ward: Ward, tmp_path: Path) -> None:
-    heard = hear(data / "scripted" / "p1", tmp_path, ward)
-    reading = read_passage(heard.passage, READER.weights)
-    assert heard.differences(reading) == 0
+    runs = run_both(data / "scripted" / "p1", tmp_path, ward)
+    reading = read_passage(runs.passage, READER.weights)
+    assert runs.differences(reading) == 0
     first, last = reading.first.copy(), reading.last.copy()
     first[7] = first[7][::-1]
     first[9] = 0.2
     last[9] = 0.2
     last[11] = last[11][::-1]
-    assert heard.differences(BothWords(first, last)) == 3
+    assert runs.differences(BothWords(first, last)) == 3
 
 
 def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path) -> None:
     path = data / "scripted" / "p2"
-    heard = hear(path, tmp_path / "ours", ward)
+    runs = run_both(path, tmp_path / "ours", ward)
     (tmp_path / "annotated").mkdir()
     annotate(path, tmp_path / "annotated", ward)
     assert (tmp_path / "ours/scripted/p2.tb").read_bytes() == (tmp_path / "annotated/p2.tb").read_bytes()
     written = read(tmp_path / "annotated", "p2", "tb", 360)
     beats = [(s, c) for s, c in zip(written.samples.tolist(), written.symbols, strict=True) if c in CLASSES]
-    assert beats == list(zip(heard.samples.tolist(), [label for label, _ in heard.last], strict=True))
+    assert beats == list(zip(runs.samples.tolist(), [label for label, _ in runs.last], strict=True))
 
 
 def test_the_score_is_that_of_telebeat_score(data: Path, ward: Ward, tmp_path: Path) -> None:
     paths = choose([data], [], ["scripted"])
-    heard = [hear(path, tmp_path, ward, start_s=10.0) for path in paths]
-    found = evaluate(heard, READER, start_s=10.0, about={})
+    runs = [run_both(path, tmp_path, ward, start_s=10.0) for path in paths]
+    found = evaluate(runs, READER, start_s=10.0, about={})
     files = [score_files(data / "scripted", tmp_path / "scripted", path.name, start_s=10.0) for path in paths]
     assert found.score.as_dict() == Score.of(files).as_dict()
     # the beats alone, as the files have them: the same table as that of the probabilities
@@ -259,7 +259,7 @@ def test_a_record_whose_rhythm_alone_was_told_is_not_judged(tmp_path: Path) -> N
     flat(folder)
     wfdb.wrann("flat", "atr", np.array([0]), symbol=["+"], aux_note=["(VT"], fs=250, write_dir=str(folder))
     with pytest.raises(RecordError, match=r"no beat in its reference annotations .*flat\.atr"):
-        hear(folder / "flat", tmp_path, Ward(Reader.load()))
+        run_both(folder / "flat", tmp_path, Ward(Reader.load()))
 
 
 def test_a_record_without_beats_is_reported(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_record_that_cannot_be_scored_stops_no_other(
             raise RecordError(f"{reference / record}.hea: no header")
         return score_files(reference, test, record, **how)
 
-    monkeypatch.setattr("stream.heard.score_files", but_one)
+    monkeypatch.setattr("stream.both_paths.score_files", but_one)
     numbers = tmp_path / "j.json"
     result = run(
         "p1", "p2", "--data-dir", data, "--out", tmp_path / "r.html", "--json", numbers, "--from", "10", "--jobs", "1"
@@ -342,7 +342,7 @@ def test_a_header_that_was_mended_to_be_heard_is_mended_to_be_scored(
         (tmp_path / f"p1.{suffix}").write_bytes((data / f"scripted/p1.{suffix}").read_bytes())
     first, *lines = (data / "scripted/p1.hea").read_text().splitlines()
     (tmp_path / "p1.hea").write_text("\n".join([head.format(first.split()[3]), *lines, ""]))
-    said = [hear(folder / "p1", tmp_path / "out", ward, start_s=10.0) for folder in (data / "scripted", tmp_path)]
+    said = [run_both(folder / "p1", tmp_path / "out", ward, start_s=10.0) for folder in (data / "scripted", tmp_path)]
     assert said[0].score.as_dict() == said[1].score.as_dict()
 
 
@@ -385,7 +385,7 @@ def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path, monkey
     assert result.output.count("compiling the kernels") == 1
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows if row["how"] == "taught anew"] == ["whole", "rules", "logistic"]
+    assert [row["name"] for row in rows if row["how"] == "trained anew"] == ["whole", "rules", "logistic"]
     assert all(0 <= float(row["accuracy"]) <= 100 for row in rows)
     assert len(list((tmp_path / "heard").iterdir())) == 4
     told = json.loads(numbers.read_text())
@@ -420,10 +420,10 @@ def test_wrong_options_are_told(data: Path) -> None:
 
 def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
     p = passage(data / "scripted", "p1")
-    assert standing(p, {"trained_on": [key(p)]}) == TAUGHT
+    assert standing(p, {"trained_on": [key(p)]}) == TRAINED
     assert standing(p, {"stopped_by": [p.subject]}) == STOPPED
     assert standing(p, {}) == NEW
     assert standing(replace(p, database="mitdb", record="102"), {}) == UNSCORED
     # two records of one patient: who knows the one knows the other
-    assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TAUGHT
-    assert standing(replace(p, database="afpdb", record="p06c"), {"taught_itself_on": ["afpdb/p05"]}) == TAUGHT
+    assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TRAINED
+    assert standing(replace(p, database="afpdb", record="p06c"), {"self_trained_on": ["afpdb/p05"]}) == TRAINED

@@ -69,7 +69,7 @@ SCRIPTED: Final = (
     Stretch("scripts", "vt", 60, 70, "a triplet, a salvo, R on T, a tachycardia that ends"),
     Stretch("scripts", "restless", 0, 60, "noise of all kinds"),
 )
-#: For what training hears: a beat is searched for and its lead changes before it is found.
+#: For what training is given: a beat is searched for and its lead changes before it is found.
 SEARCHED: Final = (
     Stretch("cudb", "cu30", 0, 80, "a lead off between an R peak and its decision"),
     Stretch("cinc2015", "b560s", 0, 140, "the same in a ventricular tachycardia"),
@@ -108,7 +108,7 @@ def framed(record: Record, ms: float = MS) -> list[Frame]:
 
 
 @functools.cache
-def heard(stretch: Stretch) -> list[Output]:
+def played(stretch: Stretch) -> list[Output]:
     """What the ward says after each frame."""
     return [after([frame], ward) for ward in [Ward(reader())] for frame in framed(recorded(stretch))]
 
@@ -129,7 +129,7 @@ def last_words(outputs: Sequence[Output]) -> list[Revision]:
 
 def whole(stretch: Stretch) -> Said:
     said = Said()
-    for output in heard(stretch):
+    for output in played(stretch):
         said.add(output)
     return said
 
@@ -150,7 +150,7 @@ def test_neither_frames_nor_calls_matter(stretch: Stretch) -> None:
 
 def crash_points(stretch: Stretch) -> list[int]:
     """Frames before which a crash costs most: open alarms, beats found but not read, peaks not yet found."""
-    record, outputs = recorded(stretch), heard(stretch)
+    record, outputs = recorded(stretch), played(stretch)
     random = np.random.default_rng(stretch.first_s)
     beats, alerts = all_of(outputs)
     hz = record.rate_mhz / 1000
@@ -169,7 +169,7 @@ def crash_points(stretch: Stretch) -> list[int]:
 @each
 def test_a_crash_changes_nothing(stretch: Stretch) -> None:
     """Another worker, which knew the bed at another time, goes on from the snapshot: the same outputs and state."""
-    frames, outputs, points = framed(recorded(stretch)), heard(stretch), crash_points(stretch)
+    frames, outputs, points = framed(recorded(stretch)), played(stretch), crash_points(stretch)
     assert len(points) >= 8
     first = Ward(reader())
     kept = []
@@ -195,8 +195,8 @@ def test_what_is_said_needs_nothing_later(stretch: Stretch) -> None:
     hz = record.rate_mhz / 1000
     random = np.random.default_rng(stretch.first_s)
     near = 2 + hz / 250  # samples that a tick needs beyond the one that names it
-    beats, alerts = all_of(heard(stretch))
-    revisions = last_words(heard(stretch))
+    beats, alerts = all_of(played(stretch))
+    revisions = last_words(played(stretch))
     moments = [alert.decided_sample for alert in alerts]
     moments += [
         int(word.sample + word.known_ms * hz / 1000)
@@ -266,7 +266,7 @@ def test_the_queues_hold_whatever_comes(stretch: Stretch) -> None:
 @each
 def test_it_is_never_silent(stretch: Stretch) -> None:
     """At every moment there has been a beat within a few seconds, or an alarm is open that says why not."""
-    speaks(recorded(stretch), heard(stretch))
+    speaks(recorded(stretch), played(stretch))
 
 
 def test_it_is_not_silent_when_a_heart_stops() -> None:
@@ -317,7 +317,7 @@ def tenths(sample: int, hz: float) -> int:
 def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     """The sentences that train, read by the network, give the bedside's beats, classes and probabilities."""
     record = recorded(stretch)
-    found, texts, values, levels = dataset.listen(Strip.of(record))
+    found, texts, values, levels = dataset.sentences_of(Strip.of(record))
     weights = reader().weights
     words = np.empty((len(found), LEADS + FIELDS), np.int64)
     for said, text, level in zip(words, texts, levels, strict=True):

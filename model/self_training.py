@@ -1,13 +1,13 @@
-"""Hearts whose beats nobody has annotated, taught with the words of a network that was.
+"""Self-training: hearts whose beats nobody has annotated, with pseudo-labels by a network trained on annotated ones.
 
-Annotated hearts are few, and how they differ is what a network reads in a new one. So a first teaching reads hearts
-without annotation as well as it can; where it is sure of a beat, that is what the beat teaches the second, in every
+Annotated hearts are few, and how they differ is what a network reads in a new one. So a first training reads hearts
+without annotation as well as it can; where it is sure of a beat, that is the beat's label for the second, in every
 variant of the record: with noise, leads exchanged or one lead off, a beat is to be called what it was called as it is.
-Where the first is not sure nothing is taught. (Scudder, IEEE Trans Inf Theory 11:363, 1965; with noise for the second
+Where the first is not sure there is no label. (Scudder, IEEE Trans Inf Theory 11:363, 1965; with noise for the second
 only, Xie et al., CVPR 2020.)
 
 Where a reader has told the rhythm, if not the beats, that comes first: in a ventricular tachycardia every beat is
-ventricular, whatever the first teaching makes of it. It met few of them: the annotated hearts have hardly any that
+ventricular, whatever the first training makes of it. It met few of them: the annotated hearts have hardly any that
 last, and hearts that know another rhythm than theirs for minutes are read wholly wrong.
 """
 
@@ -22,31 +22,31 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import CLASSES
-from model.dataset import UNTAUGHT, Passage, label
+from model.dataset import UNLABELLED, Passage, label
 from model.ec57 import Annotations
 from model.evaluation.judging import key
 from model.train import Round, Trainer, TrainingConfig
 
-UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class that teaches nothing
+UNSURE: Final = "e"  # an escape beat: a beat, so nothing near it is noise, and of a class without a label
 TACHYCARDIA: Final = "(VT"  # the mark of ventricular tachycardia
 FIBRILLATION: Final = "(VF"
-#: What a rhythm that was marked says of its beats, whatever the first teaching thinks of them.
+#: What a rhythm that was marked says of its beats, whatever the first training thinks of them.
 RHYTHM_SAYS: Final = {
     **dict.fromkeys((TACHYCARDIA, "(IVR", "(VER"), "V"),  # their slow sisters, idioventricular and escape
     **dict.fromkeys((FIBRILLATION, "(VFL", "(VFIB"), UNSURE),  # no beats: EC57 counts none there
     **dict.fromkeys(("(ASYS", "(NOISE"), "Q"),  # what is found there is none that a reader could tell
     **dict.fromkeys(("(P", "(PM"), UNSURE),  # paced, but not which of them
 }
-FIRST: Final = "first"  # folder of the first teaching's checkpoint, in that of the second
+FIRST: Final = "first"  # folder of the first training's checkpoint, in that of the second
 
 
-def teach(
+def self_train(
     passages: Sequence[Passage],
     config: TrainingConfig,
     folder: Path | None = None,
     report: Callable[[Round, int], None] = lambda *_: None,
 ) -> Trainer:
-    """Teach by the recipe that ships: once, or twice where there are hearts without annotation.
+    """Train by the recipe that ships: once, or twice where there are hearts without annotation.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def teach(
     folder : Path, optional
         Where learning curve and checkpoint are kept, and found again.
     report : callable
-        Called with each round, and the number of rounds of the teaching before it, at most.
+        Called with each round, and the number of rounds of the training before it, at most.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def teach(
         begun = None if folder is None else folder / FIRST
         first = Trainer(annotated, config, begun, lambda line: report(line, 0))
         first.run()
-        annotated += labelled(others, lambda p: first.read(p).last, config.sure)
+        annotated += labelled(others, lambda p: first.read(p).last, config.pseudo_label_from)
     before = config.epochs if others else 0
     trainer = Trainer(annotated, config, folder, lambda line: report(line, before))
     trainer.run()
@@ -100,7 +100,7 @@ def labelled(
     read : callable
         Probabilities (n, classes) of a passage's beats.
     sure : sequence of float
-        Probability from which on a beat's class is taught, for each class.
+        Probability from which on a beat's class is its label, for each class.
     """
     references = {}
     for p in passages:
@@ -115,12 +115,12 @@ def labelled(
 
 
 def _labels(passage: Passage, said: Annotations) -> npt.NDArray[np.int8]:
-    """What a passage's beats teach: what was said of those of the record as it is; none is Q where the rhythm says so.
+    """Labels of a passage's beats: what was said of those of the record as it is; none is Q where the rhythm says so.
 
     The waves of a tachycardia are found here in one variant and there in the other. One without a partner is no noise.
     """
     labels = label(passage.samples, said, passage.rate_hz)
     told = np.array([RHYTHM_SAYS.get(rhythm, "") for rhythm in rhythms(passage)])
     labels[(told == "Q")] = CLASSES.index("Q")
-    labels[(told == UNSURE) | ((told == "V") & (labels != CLASSES.index("V")))] = UNTAUGHT
+    labels[(told == UNSURE) | ((told == "V") & (labels != CLASSES.index("V")))] = UNLABELLED
     return labels

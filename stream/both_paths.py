@@ -1,8 +1,8 @@
-"""Records heard as they are at the bedside, and beside it as training hears them, for `stream.evaluate` to judge.
+"""Records by both paths, the bedside's and the training's, for `stream.evaluate` to judge.
 
-A record is heard twice in one process: by the ward, whose annotations EC57 judges, and by `model.dataset`, which gives
-what training is given, and so the probabilities of all classes. The two must agree beat by beat (`Heard.differences`);
-that they do is part of every evaluation.
+A record is analysed twice in one process: by the ward, whose annotations EC57 judges, and by `model.dataset`, which
+gives what training is given, and so the probabilities of all classes. The two must agree beat by beat
+(`BothPaths.differences`); that they do is part of every evaluation.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ DATABASES: Final = ("mitdb", "svdb")  # whose beats are annotated by class, and 
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """One record as the ward and as training heard it.
+class BothPaths:
+    """One record as the ward and as training analysed it.
 
     Attributes
     ----------
@@ -166,8 +166,8 @@ def _each_once(paths: Sequence[Path]) -> list[Path]:
     return list(known.values())
 
 
-def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: float = LEARNING_S) -> Heard:
-    """Hear one record both ways; the ward's annotations are written below `out`, in a folder of its database.
+def run_both(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: float = LEARNING_S) -> BothPaths:
+    """Analyse one record both ways; the ward's annotations are written below `out`, in a folder of its database.
 
     They are scored from `start_s` on, here and at once: what cannot be scored must cost no other record.
 
@@ -191,7 +191,7 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: flo
     )
     last = {revision.sample: revision for revision in said.revisions}
     words = [last.get(beat.sample, beat) for beat in said.beats]
-    return Heard(
+    return BothPaths(
         found,
         oracle,
         np.array([beat.sample for beat in said.beats], np.int64),
@@ -205,19 +205,19 @@ def hear(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: flo
     )
 
 
-def hear_all(
+def run_all(
     paths: Sequence[Path], out: Path, model: Path | None, annotator: str, start_s: float, jobs: int
-) -> Iterator[tuple[Path, Heard | str]]:
-    """`hear` many records in order, in `jobs` processes; one that fails stops no other, and why comes in its place."""
+) -> Iterator[tuple[Path, BothPaths | str]]:
+    """`run_both` many records in order, in `jobs` processes; one that fails stops no other, and why is in its place."""
     chosen = limits.load()  # here, where a wrong one can still be told
-    heard = over_records(partial(_one, out=out, annotator=annotator, start_s=start_s), paths, model, chosen, jobs)
-    yield from zip(paths, heard, strict=True)
+    runs = over_records(partial(_one, out=out, annotator=annotator, start_s=start_s), paths, model, chosen, jobs)
+    yield from zip(paths, runs, strict=True)
 
 
-def _one(path: Path, *, ward: Ward, out: Path, annotator: str, start_s: float) -> Heard | str:
+def _one(path: Path, *, ward: Ward, out: Path, annotator: str, start_s: float) -> BothPaths | str:
     remove(out / database_of(path.parent), path.name)
     try:
-        return hear(path, out, ward, annotator, start_s)
+        return run_both(path, out, ward, annotator, start_s)
     except TelebeatError as error:
         return str(error)
     except Exception as error:  # whatever one record does to the libraries below, the others are judged

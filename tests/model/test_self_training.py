@@ -1,4 +1,4 @@
-"""Hearts that nobody has annotated teach what a network taught by annotated ones is sure of, and nothing else."""
+"""Hearts that nobody has annotated get the labels a network trained on annotated ones is sure of, and no others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import wfdb
 from rich.console import Console
 
 from detector.types import LEADS
-from model import selftaught
+from model import self_training
 from model.codes import CLASSES
 from model.cross_validation import Tables, called_ventricular, cross_validate, folds
-from model.dataset import UNTAUGHT, Passage, records_of, without_annotation
+from model.dataset import UNLABELLED, Passage, records_of, without_annotation
 from model.ec57 import Annotations
-from model.selftaught import FIRST, labelled, rhythms, teach
+from model.self_training import FIRST, labelled, rhythms, self_train
 from model.train import Trainer
 from model.variants import CHANGED
 from stream.errors import RecordError, SettingsError
-from stream.training import configured, folder_of, listen, records_in
+from stream.training import configured, folder_of, load_passages, records_in
 from tests.model.hearts import heart
 from tests.model.test_training import arrays_equal, config, passage_of
 
@@ -36,7 +36,7 @@ N, S, V, Q = (CLASSES.index(name) for name in "NSVQ")
 
 def unannotated(p: Passage, kind: str = "plain") -> Passage:
     """A passage as it would be had nobody read its record."""
-    labels = np.full_like(p.labels, UNTAUGHT)
+    labels = np.full_like(p.labels, UNLABELLED)
     return replace(p, database="other", kind=kind, labels=labels, reference=Annotations.of([], ""))
 
 
@@ -51,7 +51,9 @@ def others() -> list[Passage]:
 
 
 def small(**changes: Any) -> Any:
-    return replace(config(), **{"held_out": 0.0, "epochs": ROUNDS, "sure": (0.6,) * len(CLASSES), **changes})
+    return replace(
+        config(), **{"held_out": 0.0, "epochs": ROUNDS, "pseudo_label_from": (0.6,) * len(CLASSES), **changes}
+    )
 
 
 def said(classes: list[int], surely: float) -> Any:
@@ -66,8 +68,8 @@ def test_what_was_said_surely_is_taught_and_nothing_else(others: list[Passage]) 
     classes = [N, S, V, N, CLASSES.index("F"), Q] * len(p.samples)
     classes = classes[: len(p.samples)]
     assert labelled([p], said(classes, 0.95), SURE)[0].labels.tolist() == classes
-    assert set(labelled([p], said(classes, 0.55), SURE)[0].labels) == {UNTAUGHT}
-    of_s = [S if told == S else UNTAUGHT for told in classes]  # asks less of them than of all others
+    assert set(labelled([p], said(classes, 0.55), SURE)[0].labels) == {UNLABELLED}
+    of_s = [S if told == S else UNLABELLED for told in classes]  # asks less of them than of all others
     assert labelled([p], said(classes, 0.85), SURE)[0].labels.tolist() == of_s
 
 
@@ -85,7 +87,7 @@ def test_a_variant_is_taught_what_was_said_of_the_record_as_it_is(others: list[P
     unsure = labelled([p, variant], said(classes, 0.5), SURE)[
         1
     ]  # what has no partner among its beats is noise all the same
-    assert unsure.labels.tolist() == [UNTAUGHT if sample in at else Q for sample in extra.tolist()]
+    assert unsure.labels.tolist() == [UNLABELLED if sample in at else Q for sample in extra.tolist()]
 
 
 def test_what_a_reader_has_said_of_the_rhythm_comes_first(others: list[Passage]) -> None:
@@ -104,9 +106,9 @@ def test_what_a_reader_has_said_of_the_rhythm_comes_first(others: list[Passage])
     at = np.searchsorted(marks, p.samples, side="right")
     assert rhythms(marked) == [["", *notes][k] for k in at]
     sure = labelled([marked], said([S] * n, 0.95), SURE)[0].labels
-    assert sure.tolist() == [[S, V, S, UNTAUGHT, Q, S, UNTAUGHT][k] for k in at]
+    assert sure.tolist() == [[S, V, S, UNLABELLED, Q, S, UNLABELLED][k] for k in at]
     unsure = labelled([marked], said([S] * n, 0.3), SURE)[0].labels
-    assert unsure.tolist() == [{1: V, 4: Q}.get(int(k), UNTAUGHT) for k in at]
+    assert unsure.tolist() == [{1: V, 4: Q}.get(int(k), UNLABELLED) for k in at]
 
 
 def test_waves_of_a_tachycardia_that_are_found_elsewhere_in_a_variant_are_no_noise(others: list[Passage]) -> None:
@@ -117,8 +119,8 @@ def test_waves_of_a_tachycardia_that_are_found_elsewhere_in_a_variant_are_no_noi
     shifted = np.sort(p.samples + np.where(np.arange(n) % 2, int(0.3 * RATE), 0))  # every other one has no partner
     variant = replace(marked, kind="single", samples=shifted)
     labels = labelled([marked, variant], said([N] * n, 0.95), SURE)[1].labels
-    taught = {rhythm: set(labels[np.array(rhythms(variant)) == rhythm]) for rhythm in ("(VT", "(VFIB", "(ASYS", "(PM")}
-    assert taught == {"(VT": {V, UNTAUGHT}, "(VFIB": {UNTAUGHT}, "(ASYS": {Q}, "(PM": {UNTAUGHT}}
+    known = {rhythm: set(labels[np.array(rhythms(variant)) == rhythm]) for rhythm in ("(VT", "(VFIB", "(ASYS", "(PM")}
+    assert known == {"(VT": {V, UNLABELLED}, "(VFIB": {UNLABELLED}, "(ASYS": {Q}, "(PM": {UNLABELLED}}
     assert Q in labels[np.array(rhythms(variant)) == "(N"]
 
 
@@ -129,71 +131,73 @@ def test_a_record_without_beats_teaches_nothing(others: list[Passage]) -> None:
 
 def test_without_such_hearts_there_is_one_teaching(passages: list[Passage], tmp_path: Path) -> None:
     once = Trainer(passages, small()).run()
-    assert arrays_equal(teach(passages, small(), tmp_path).weights(), once)
+    assert arrays_equal(self_train(passages, small(), tmp_path).weights(), once)
     assert not (tmp_path / FIRST).exists()
 
 
 @pytest.fixture(scope="module")
-def taught(passages: list[Passage], others: list[Passage]) -> Trainer:
-    """What was taught twice, in one go."""
-    return teach([*passages, *others], small())
+def trained(passages: list[Passage], others: list[Passage]) -> Trainer:
+    """What was trained twice, in one go."""
+    return self_train([*passages, *others], small())
 
 
 def test_the_second_teaching_is_taught_what_the_first_says(
-    passages: list[Passage], others: list[Passage], taught: Trainer
+    passages: list[Passage], others: list[Passage], trained: Trainer
 ) -> None:
     first = Trainer(passages, small())
     first.run()
-    given = [p for p in taught.taught if not p.annotated]
+    given = [p for p in trained.training if not p.annotated]
     assert {p.record for p in given} == {p.record for p in others}
     for p, other in zip(given, others, strict=True):
         read = first.read(other).last
         sure = read.max(axis=1) >= small().sure[0]
         assert np.array_equal(p.labels[sure], read[sure].argmax(axis=1))
-        assert set(p.labels[~sure]) <= {UNTAUGHT}
-    assert {N, V, UNTAUGHT} <= set(np.concatenate([p.labels for p in given]).tolist())
+        assert set(p.labels[~sure]) <= {UNLABELLED}
+    assert {N, V, UNLABELLED} <= set(np.concatenate([p.labels for p in given]).tolist())
     mute = Trainer([*passages, *others], small())
-    assert not arrays_equal(taught.weights(), mute.run())  # the words, not only that there are more passages
+    assert not arrays_equal(trained.weights(), mute.run())  # the words, not only that there are more passages
 
 
 @pytest.mark.parametrize("stopped", [(0, 3), (ROUNDS, 2)], ids=["in the first", "in the second"])
 def test_two_teachings_are_taken_up_where_they_stopped(
-    passages: list[Passage], others: list[Passage], taught: Trainer, tmp_path: Path, stopped: tuple[int, int]
+    passages: list[Passage], others: list[Passage], trained: Trainer, tmp_path: Path, stopped: tuple[int, int]
 ) -> None:
     def stop(line: Any, before: int) -> None:
         if (before, line.epoch) == stopped:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        teach([*passages, *others], small(), tmp_path, stop)
+        self_train([*passages, *others], small(), tmp_path, stop)
     rounds: list[tuple[int, int]] = []
-    trainer = teach([*passages, *others], small(), tmp_path, lambda line, before: rounds.append((before, line.epoch)))
-    assert arrays_equal(trainer.weights(), taught.weights())
+    trainer = self_train(
+        [*passages, *others], small(), tmp_path, lambda line, before: rounds.append((before, line.epoch))
+    )
+    assert arrays_equal(trainer.weights(), trained.weights())
     whole = [(before, epoch) for before in (0, ROUNDS) for epoch in range(1, ROUNDS + 1)]
     assert rounds == whole[whole.index(stopped) :]  # the round that was cut off before it was kept is made again
     none: list[Any] = []
-    again = teach([*passages, *others], small(), tmp_path, lambda *line: none.append(line))
-    assert arrays_equal(again.weights(), taught.weights())
+    again = self_train([*passages, *others], small(), tmp_path, lambda *line: none.append(line))
+    assert arrays_equal(again.weights(), trained.weights())
     assert none == []
 
 
-def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_not_taught(
+def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_not_trained_on(
     passages: list[Passage], others: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taught: list[set[str]] = []
+    training: list[set[str]] = []
 
-    def teaching(given: list[Passage], *args: Any) -> Trainer:
-        taught.append({p.subject for p in given})
-        return teach(given, *args)
+    def training_run(given: list[Passage], *args: Any) -> Trainer:
+        training.append({p.subject for p in given})
+        return self_train(given, *args)
 
-    monkeypatch.setattr("model.cross_validation.teach", teaching)
+    monkeypatch.setattr("model.cross_validation.self_train", training_run)
     told = [replace(p, reference=Annotations.of([0], "+", notes=["(VT"]), database="aa") for p in others]
     parts = cross_validate([*passages, *told], small(epochs=1), 3)
     alone = [{p.subject for p in judged} for _, judged, _ in folds(passages, small(), 3)]
     assert alone == [tables.last.keys() for tables in parts]  # who is judged together does not depend on them
     everything = Tables.empty()
     for number, tables in enumerate(parts):
-        assert not taught[number] & (tables.last.keys() | tables.tachycardia.keys())
+        assert not training[number] & (tables.last.keys() | tables.tachycardia.keys())
         everything.add(tables)
     assert {name: told.total for name, told in everything.tachycardia.items()} == {
         p.subject: len(p.samples) for p in told
@@ -210,7 +214,7 @@ def test_tachycardias_that_only_the_rhythm_tells_are_judged_in_hearts_that_were_
 def test_nothing_of_a_part_reaches_what_reads_it(
     passages: list[Passage], others: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the first nor the second teaching of a fold is told what its judged subjects' beats are."""
+    """Neither the first nor the second training of a fold is told what its judged subjects' beats are."""
     spoken: list[set[int]] = []
 
     def listening(*args: Any) -> list[Passage]:
@@ -218,7 +222,7 @@ def test_nothing_of_a_part_reaches_what_reads_it(
         spoken.append({int(k) for p in given for k in p.labels})
         return given
 
-    monkeypatch.setattr(selftaught, "labelled", listening)
+    monkeypatch.setattr(self_training, "labelled", listening)
 
     def read(given: list[Passage]) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = []
@@ -239,7 +243,7 @@ def test_nothing_of_a_part_reaches_what_reads_it(
         other = 1 - number
         assert not any(np.array_equal(before[other][name], after[other][name]) for name in before[other])
     assert len(spoken) == 6  # three readings of two parts
-    assert all({N, V} & told for told in spoken)  # the first teachings had something to say
+    assert all({N, V} & told for told in spoken)  # the first trainings had something to say
 
 
 @pytest.fixture
@@ -265,16 +269,16 @@ def test_records_without_annotation_are_heard_in_the_variants_that_need_none(
     records = records_in(data, chosen)
     assert [path.parent.name for path in records] == ["own", "foreign"]
     console = Console(file=io.StringIO(), record=True)
-    heard = listen(console, chosen, data, records, 1)
+    made = load_passages(console, chosen, data, records, 1)
     assert "compiling the kernels" in console.export_text()
-    assert [(p.database, p.kind) for p in heard] == [
+    assert [(p.database, p.kind) for p in made] == [
         *(("own", kind) for kind in chosen.variants),
         *(("foreign", kind) for kind in chosen.variants if kind in CHANGED),
     ]
-    for p in heard:
+    for p in made:
         assert p.annotated == (p.database == "own") == p.scored
         assert len(p.samples) > 30
-    assert {p.database for p in listen(Console(quiet=True), chosen, data, records, 1, oracle=True)} == {"own"}
+    assert {p.database for p in load_passages(Console(quiet=True), chosen, data, records, 1, oracle=True)} == {"own"}
 
 
 def test_a_record_of_which_only_the_rhythm_was_told_is_one_without_annotated_beats(data: Path) -> None:
@@ -283,9 +287,9 @@ def test_a_record_of_which_only_the_rhythm_was_told_is_one_without_annotated_bea
     chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain", "composed"))
     records = records_in(data, chosen)
     assert [path.parent.name for path in records] == ["own", "foreign"]
-    heard = listen(Console(quiet=True), chosen, data, records, 1)
-    assert [p.kind for p in heard if p.rhythm_only] == ["plain"]
-    assert heard[-1].reference.notes == ("(VT",)
+    made = load_passages(Console(quiet=True), chosen, data, records, 1)
+    assert [p.kind for p in made if p.rhythm_only] == ["plain"]
+    assert made[-1].reference.notes == ("(VT",)
     with pytest.raises(RecordError, match="no annotated WFDB records"):
         records_of(folder)
 
@@ -298,7 +302,7 @@ def test_annotations_that_cannot_be_read_are_named_and_not_passed_over(
     (data / database / "p1.atr").write_bytes(content)
     chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain",))
     with pytest.raises(RecordError, match=r"p1\.atr"):
-        listen(Console(quiet=True), chosen, data, records_in(data, chosen), 1)
+        load_passages(Console(quiet=True), chosen, data, records_in(data, chosen), 1)
 
 
 def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
@@ -309,7 +313,7 @@ def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
         wfdb.wrsamp(kind, 360.0, ["mV"] * 2, ["noise1", "noise2"], noise, fmt=["16"] * 2, write_dir=str(folder))
     plain = without_annotation(data / "foreign", "p1")
     moved = without_annotation(data / "foreign", "p1", "moved", noise_folder=folder, seed=3)
-    assert set(plain.labels) == {UNTAUGHT}
+    assert set(plain.labels) == {UNLABELLED}
     assert not np.array_equal(plain.values[: len(moved.values)], moved.values[: len(plain.values)], equal_nan=True)
 
 
