@@ -141,7 +141,7 @@ def trained(passages: list[Passage], others: list[Passage]) -> Trainer:
     return self_train([*passages, *others], small())
 
 
-def test_the_second_teaching_is_taught_what_the_first_says(
+def test_the_second_network_is_trained_on_what_the_first_says(
     passages: list[Passage], others: list[Passage], trained: Trainer
 ) -> None:
     first = Trainer(passages, small())
@@ -150,7 +150,7 @@ def test_the_second_teaching_is_taught_what_the_first_says(
     assert {p.record for p in given} == {p.record for p in others}
     for p, other in zip(given, others, strict=True):
         read = first.read(other).last
-        sure = read.max(axis=1) >= small().sure[0]
+        sure = read.max(axis=1) >= small().pseudo_label_from[0]
         assert np.array_equal(p.labels[sure], read[sure].argmax(axis=1))
         assert set(p.labels[~sure]) <= {UNLABELLED}
     assert {N, V, UNLABELLED} <= set(np.concatenate([p.labels for p in given]).tolist())

@@ -371,11 +371,11 @@ def test_the_command_writes_everything(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_arms_are_taught_and_judged_on_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_are_trained_and_judged_on_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = iter([False])  # kernels are there from the second time on that they are asked for
     monkeypatch.setattr("stream.warm.compiled", lambda *_: next(asked, True))
     config = tmp_path / "tiny.toml"
-    config.write_text('epochs = 1\nvariants = ["plain"]\nshapes = 8\nterms = 64\nheld_out = 0.0\n')
+    config.write_text('epochs = 1\nvariants = ["plain"]\nclusters = 8\nngrams = 64\nheld_out = 0.0\n')
     where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1")
     words = (*where, "--ablations", "--folds", "2", "--config", config, "--heard", tmp_path / "heard")
     arms = ("--arms", "whole,rules,logistic", "--work", tmp_path / "work")

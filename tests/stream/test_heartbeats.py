@@ -18,7 +18,7 @@ from tests.model.test_heartbeats import csv, two_kinds, write
 
 pytestmark = pytest.mark.train
 
-QUICK = "epochs = 3\nshapes = 10\nterms = 80\nembedding = 12\nhidden = 12\nlanes = 16\n"
+QUICK = "epochs = 3\nclusters = 10\nngrams = 80\nembedding = 12\nhidden = 12\nbatch_size = 16\n"
 
 
 def telebeat(*arguments: str | Path) -> str:
