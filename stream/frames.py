@@ -111,7 +111,7 @@ def decode(message: bytes) -> Frame:
         raise FrameError("checksum", "the bytes were changed on their way")
     try:
         frame = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: a field more, nested deep
         raise FrameError("schema", str(error)) from None
     check(frame)
     return frame

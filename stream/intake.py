@@ -42,6 +42,9 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     mv_per_bit: tuple[float, ...]
 
 
+_NUMBERS: Final = tuple(name for name, kind in Place.__annotations__.items() if kind in (int, "int"))
+
+
 class Event(enum.StrEnum):
     """Technical events of the input: frames that are not simply the next ones of their bed; the metric's labels."""
 
@@ -94,14 +97,16 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     # The device counts samples, not time: by how much its clock has moved beside them.
     paused = frame.device_time_us - int(intake["device_us"]) - (first - expected) * 1_000_000_000 // frame.rate_mhz
     other_rate = frame.rate_mhz != intake["rate_mhz"]
-    if other_rate or ",".join(frame.leads).encode() != intake["leads"]:
+    other_leads = ",".join(frame.leads).encode() != intake["leads"]
+    if other_rate or other_leads:
         if (
             first + instants <= expected
             and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["latest_us"]
         ):
             return _old(intake, frame)  # from before the change by its count and its clock: sent again
         if other_rate or (seen and abs(paused) > JUMP_US):
-            return Verdict((Event.RATE_CHANGED if other_rate else Event.LEADS_CHANGED,), anew=True)
+            changed = ((Event.RATE_CHANGED, other_rate), (Event.LEADS_CHANGED, other_leads))
+            return Verdict(tuple(event for event, is_so in changed if is_so), anew=True)
         if seen >= instants:
             return Verdict((Event.DUPLICATE,), skip=instants)
         stopped = paused if paused > JUMP_US or (paused < -JUMP_US and _is_long(frame, missing)) else 0
@@ -203,13 +208,13 @@ def units(intake: Any, frame: Frame) -> list[float]:
 
 def place_of(intake: Any) -> Place:
     """Where a bed is."""
-    numbers = {name: int(intake[name]) for name in Place.__struct_fields__[:-2]}
+    numbers = {name: int(intake[name]) for name in _NUMBERS}
     return Place(**numbers, leads=intake["leads"].decode(), mv_per_bit=tuple(intake["mv_per_bit"].tolist()))
 
 
 def go_on(intake: Any, place: Place) -> None:
     """Take up a place; alerts to come have no id of one before."""
-    for name in Place.__struct_fields__[:-2]:
+    for name in _NUMBERS:
         intake[name] = getattr(place, name)
     intake["numbering"] += 1
     leads = tuple(place.leads.split(","))

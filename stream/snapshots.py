@@ -97,7 +97,7 @@ def decode(message: bytes) -> Snapshot:
         raise SnapshotError("the snapshot's bytes were changed")
     try:
         snapshot = _decoder.decode(zlib.decompress(body))
-    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
     if snapshot.offset < 0 or snapshot.partition < 0 or snapshot.silent_us < 0:
         raise SnapshotError(f"snapshot with offset {snapshot.offset} of partition {snapshot.partition}")

@@ -125,9 +125,9 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
     """The events in one record of a topic of this kind (see `KINDS`); of a batch beats, last words, then marks."""
     try:
         if kind == "alerts":
-            alert = wire.decode_alert(record.value)
+            alert = wire.decode_alert(record.value or b"")
             return [Event(alert.bed, alert.rate_hz, alert)]
-        batch = wire.decode_batch(record.value)
+        batch = wire.decode_batch(record.value or b"")
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
     said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*batch.beats, *batch.revisions, *batch.marks)

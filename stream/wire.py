@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 VERSION: Final = 2
+
+T = TypeVar("T")
 
 
 class Rule(enum.IntEnum):
@@ -183,7 +185,7 @@ def encode_alert(alert: Alert) -> bytes:
 
 def decode_alert(message: bytes) -> Alert:
     """Read an alert; raises `msgspec.DecodeError`."""
-    return _alert.decode(message)
+    return _decoded(_alert, message)
 
 
 def ended(message: bytes) -> Alert | None:
@@ -205,4 +207,12 @@ def decode_batch(message: bytes) -> Batch:
     """Read a batch; raises `msgspec.DecodeError`, also for another version."""
     if not message or message[0] != VERSION:
         raise msgspec.DecodeError(f"beats of version {message[:1].hex() or 'none'}; this reads {VERSION}")
-    return _batch.decode(memoryview(message)[1:])
+    return _decoded(_batch, memoryview(message)[1:])
+
+
+def _decoded(decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], message: bytes | memoryview) -> T:
+    """What a message says; whatever its bytes, what is wrong with them is a `msgspec.DecodeError`."""
+    try:
+        return decoder.decode(message)
+    except (UnicodeDecodeError, RecursionError) as error:  # the last: a field nobody knows, nested deep
+        raise msgspec.DecodeError(str(error)) from None

@@ -209,7 +209,15 @@ def test_a_checkpoint_of_other_words_is_not_gone_on_from(passages: list[Passage]
 
 @pytest.mark.parametrize(
     "line",
-    ["seed = -1", "members = 0", "members = 7", "hidden = 193", "embedding = 0", 'variants = ["swop"]', "pseudo_label_from = [0.9]"],
+    [
+        "seed = -1",
+        "members = 0",
+        "members = 7",
+        "hidden = 193",
+        "embedding = 0",
+        'variants = ["swop"]',
+        "pseudo_label_from = [0.9]",
+    ],
 )
 def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:
     from model.train import TrainingConfig

@@ -8,6 +8,7 @@ from stream.frames import Frame
 
 RATE_MHZ = 250_000
 START_US = 1_700_000_000_000_000
+DEEP = b"\x91" * 5000 + b"\x00"  # in MessagePack a list in a list in a list ...
 
 
 def frame(bed: str, first: int, instants: int = 62, *, seq: int = 0, seed: int = 0, ingest_us: int = START_US) -> Frame:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.reader import Reader
-from stream import annotate, bed, conditions, rhythm
+from stream import annotate, bed, conditions, consumer, frames, rhythm
 from stream.annotations import write_alerts
 from stream.collector import Output
 from stream.errors import FrameError, RecordError
@@ -23,6 +24,7 @@ from stream.frames import INVALID, Frame, check
 from stream.limits import Limits
 from stream.ward import Ward
 from stream.wire import Alert, Rule, alert_id, decode_alert, encode_alert
+from tests.stream.frames_of import DEEP
 
 LAST = 2**53 - 1  # greatest index and time a frame can carry
 START_US = 1_700_000_000_000_000
@@ -313,6 +315,18 @@ def test_todays_limits_hold_after_a_restart() -> None:
     other.restore("bed", ward.snapshot("bed"))
     alerts = [a for f in train(1240, 2, values=INVALID) for a in said(other, [f]).alerts]
     assert next(a for a in alerts if a.rule == "unmonitored").evidence["limit_s"] == 0.5
+
+
+def test_no_message_stops_the_one_who_reads_it() -> None:
+    """Fields a frame does not have are passed over, and lists in lists would take the decoder too deep."""
+    good = frames.encode(frame(0))
+    body = bytes([good[6] + 1]) + good[7:] + DEEP
+    message = consumer.read(0, 0, b"bed", good[:2] + zlib.crc32(body).to_bytes(4, "little") + body)
+    assert message.error is not None
+    assert message.error.reason == "schema"
+    one_more = bytes([good[6] + 1]) + good[7:] + b"\x01"  # what a later version may add
+    later = consumer.read(0, 0, b"bed", good[:2] + zlib.crc32(one_more).to_bytes(4, "little") + one_more)
+    assert later.frame == frame(0)
 
 
 @pytest.mark.parametrize(

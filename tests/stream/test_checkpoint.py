@@ -23,7 +23,7 @@ from stream.publisher import Publisher
 from stream.settings import KafkaSettings
 from stream.snapshots import Kept, Ledger, Rota, Snapshot, Stored, newest, place_of
 from tests.stream.fake import VERSION, FakeWard, State
-from tests.stream.frames_of import frame, stream_of
+from tests.stream.frames_of import DEEP, frame, stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
 
 offsets = st.integers(0, 2**40)
@@ -61,6 +61,14 @@ def test_other_contents_in_the_right_wrapping_are_refused(content: object) -> No
     except OverflowError:
         return
     with pytest.raises(SnapshotError):
+        snapshots.decode(bytes((snapshots.MAGIC, snapshots.VERSION)) + zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+def test_a_field_more_of_lists_in_lists_is_refused_as_well() -> None:
+    """The decoder passes over fields it does not know, one level of recursion for each list."""
+    body = msgspec.msgpack.encode(Snapshot("a", 0, 5, 0, b""))
+    body = zlib.compress(bytes([body[0] + 1]) + body[1:] + DEEP)
+    with pytest.raises(SnapshotError, match="recursion"):
         snapshots.decode(bytes((snapshots.MAGIC, snapshots.VERSION)) + zlib.crc32(body).to_bytes(4, "little") + body)
 
 

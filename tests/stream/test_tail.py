@@ -19,6 +19,7 @@ from stream.cli import app
 from stream.commands.tail import elapsed, json_line, line
 from stream.errors import KafkaError, RecordError, SettingsError
 from stream.settings import KafkaSettings
+from tests.stream.frames_of import DEEP
 
 RATE_MHZ = 360_000
 LAST = wire.Revision(100, "S", 0.75, 1120.0)
@@ -96,10 +97,14 @@ async def test_each_bed_is_told_in_order_and_repetitions_once(cluster: KafkaSett
 
 async def test_a_message_of_others_is_told_and_passed_over(cluster: KafkaSettings) -> None:
     good = batch("a", [beat(100)])
-    await put(cluster, topics.BEATS, [b"", b"\xff junk", bytes([99]) + good[1:], good])
+    await put(
+        cluster,
+        topics.BEATS,
+        [b"", b"\xff junk", bytes([99]) + good[1:], bytes([good[0], good[1] + 1]) + good[2:] + DEEP, good],
+    )
     events = await everything(cluster, "beats")
-    assert [type(event) for event in events] == [tail.Unreadable] * 3 + [tail.Event]
-    assert [event.offset for event in events[:3]] == [0, 1, 2]
+    assert [type(event) for event in events] == [tail.Unreadable] * 4 + [tail.Event]
+    assert [event.offset for event in events[:4]] == [0, 1, 2, 3]
     assert "version 63" in events[2].reason
 
 

@@ -466,6 +466,17 @@ def test_a_device_that_changes_is_read_on(field: str) -> None:
     assert rules(said)["relearning"] == 1
 
 
+def test_another_monitor_starts_with_an_empty_language_whatever_its_rate() -> None:
+    """Rate and leads change at once: what was usual in the old leads says nothing of the new ones."""
+    plain = cut(scripted(), [90])
+    leads = ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")
+    other = [msgspec.structs.replace(f, leads=leads, rate_mhz=500_000) for f in plain[60:61]]
+    ward = Ward(reader())
+    said = through([[f] for f in [*plain[:60], *other]], ward)
+    assert said.events["rate_changed"] == said.events["leads_changed"] == 1
+    assert ward._table[0]["language"]["beats"] == 0
+
+
 @pytest.mark.parametrize("field", ["rate", "leads"])
 def test_a_frame_of_before_a_change_sent_again_changes_nothing(field: str) -> None:
     """Judged by its time: it must not set the bed back to what the device no longer is."""
