@@ -80,6 +80,8 @@ def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]
                     break
                 first[partition] = following
         yield taken
+        for partition in list(first)[:1]:  # the next round begins with another: one that is full keeps no other waiting
+            first[partition] = first.pop(partition)
 
 
 def _printable(key: bytes | None) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -42,7 +43,6 @@ POLL_MS: Final = 100  # longest wait for frames: bounds how late a signal to sto
 HOUSEKEEPING_S: Final = 1.0  # between two looks at silent beds, lag and gauges, and two commits
 HEALTHY_S: Final = 15.0  # without a turn of the loop though Kafka takes what is sent: it hangs, restart me
 DRAIN_S: Final = 5.0  # for the last snapshots; under Kafka's rebalance timeout and an orchestrator's patience
-REFERENCE_FRAME_S: Final = 0.25  # the design's length of a frame; only the gauge of lag in seconds counts with it
 LOST_DRAIN_S: Final = 0.1  # the same while Kafka does not answer: there is nothing to wait for
 
 
@@ -247,6 +247,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
                 sent_us = message.frame.ingest_time_us
+                ledger.frame_s = message.frame.instants * 1000 / message.frame.rate_mhz
                 self.metrics.samples.inc(message.frame.instants)
                 self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
         return frames
@@ -298,13 +299,17 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     def _show_state(self) -> None:
         """Bring the gauges up to date."""
-        self.metrics.standing(self._ward.beds)
+        beds = self._ward.beds
+        self.metrics.standing(beds)
+        sending = Counter(
+            self._checkpoints.homes.get(bed) for bed, view in beds.items() if Rule.BED_SILENT not in view.active
+        )
         quietest = self._attendance.quietest_us()
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
         for partition, ledger in self._checkpoints.ledgers.items():
             if (told := self._reading.told(partition)) is not None:
-                self.metrics.lag(partition, told.lag, told.lag / max(1, len(ledger.beds)) * REFERENCE_FRAME_S)
+                self.metrics.lag(partition, told.lag, told.lag / max(1, sending[partition]) * ledger.frame_s)
 
     # partitions come and go
 

@@ -216,10 +216,17 @@ class Ledger:
         Offset of the next frame to read.
     restored : iterable of Stored
         The snapshots this worker goes on from.
+
+    Attributes
+    ----------
+    position : int
+    frame_s : float
+        Length of the newest frame read, seconds; before there is one, the design's.
     """
 
     def __init__(self, position: int, restored: Iterable[Stored] = ()) -> None:
         self.position = position
+        self.frame_s = 0.25
         self._from: dict[str, int] = {}  # bed -> offset its frames have to be read from again after a crash
         self._skip: dict[str, int] = {}  # bed -> offset below which its frames are in the restored state
         self._place: dict[str, int] = {}  # bed -> where on ecg.state its newest durable snapshot lies

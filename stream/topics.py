@@ -1,7 +1,7 @@
 """The topics of telebeat: what each keeps and for how long, and how they are made.
 
-`ecg.frames`, `ecg.beats`, `ecg.commands` and `ecg.state` are keyed by bed and must have the same number of partitions:
-a worker that is given partition 3 of one finds the same beds in partition 3 of the others.
+`ecg.frames`, `ecg.beats`, `ecg.commands` and `ecg.state` are keyed by bed, `ecg.alerts` by alert. All have the same
+number of partitions: a worker that is given partition 3 of one finds the same beds in partition 3 of the others.
 """
 
 from __future__ import annotations
@@ -60,6 +60,20 @@ TOPICS: Final[dict[str, dict[str, str]]] = {
 }
 
 
+REDUNDANT: Final = 3  # copies from which on a broker may be away and most of them are still two or more
+
+
+def designed(settings: KafkaSettings) -> dict[str, dict[str, str]]:
+    """What the design asks of each topic, by its name on the cluster.
+
+    Of three copies or more, most have to be written before a message is confirmed: what a worker takes for durable then
+    outlives any one broker.
+    """
+    copies = settings.replication
+    durable = {"min.insync.replicas": str(copies // 2 + 1)} if copies >= REDUNDANT else {}
+    return {kafka.topic(settings, name): config | durable for name, config in TOPICS.items()}
+
+
 class Topic(msgspec.Struct, frozen=True):
     """A topic as it stands on the cluster.
 
@@ -72,7 +86,7 @@ class Topic(msgspec.Struct, frozen=True):
     partitions, replication : int
         As they are.
     config : dict of str to str
-        The settings of `TOPICS`, as they are.
+        The settings of `designed`, as they are.
     differences : tuple of str
         Where it is not what the design asks for, such as ``retention.ms is 1000, not 86400000``.
     """
@@ -111,11 +125,7 @@ async def create(settings: KafkaSettings, partitions: int | None = None) -> list
     async with kafka.admin(settings) as client:
         before = {topic.name: topic for topic in await _describe(client, settings, wanted)}
         _require_partitions(before, wanted)
-        missing = {
-            name: config
-            for name, config in ((kafka.topic(settings, name), config) for name, config in TOPICS.items())
-            if name not in before
-        }
+        missing = {name: config for name, config in designed(settings).items() if name not in before}
         made = await _make(client, missing, wanted, settings.replication) if missing else set()
         after = await _describe(client, settings, wanted)
         _require_partitions({topic.name: topic for topic in after}, wanted)  # another process may have been first
@@ -140,7 +150,7 @@ async def check(settings: KafkaSettings) -> None:
 
 
 async def _describe(client: kafka.Admin, settings: KafkaSettings, wanted: int) -> list[Topic]:
-    names = {kafka.topic(settings, name): config for name, config in TOPICS.items()}
+    names = designed(settings)
     existing = {
         found["topic"]: found["partitions"]
         for found in await _asked(client.describe_topics(list(names)))

@@ -145,14 +145,13 @@ class Ward:
     # --- bugs --------------------------------------------------------------------------------------------------------
 
     def _quarantine(self, name: str, error: Exception, frame: Frame | None = None) -> None:
-        """Drop a frame that met a bug and what was known of its bed, which learns anew: from there, or from what comes.
-
-        At once, and not with its next frame: also of a bed that sends no more it has to be told that it is silent.
-        """
+        """Drop the frame and the bed's state, and begin the bed anew now, so that it is still watched for silence."""
+        row = self._rows.get(name)
+        if row is not None and frame is not None and self._table[row]["intake"]["failing"]:
+            self._collector.output.events[intake.Event.FAULT] += 1
+            return  # it has begun anew and said so; the frames that are dropped since are one gap
         self._collector.fault(name, error)
-        if (row := self._rows.get(name)) is not None:
-            if frame is not None and self._table[row]["intake"]["failing"]:
-                return  # it has begun anew already, and the frames that were dropped since are one gap
+        if row is not None:
             self._unqueue(name, row)
             self._end_alerts(name, row)
         try:

@@ -94,6 +94,16 @@ def worker(disk: Disk, sizes: Iterable[int], crash_at: tuple[int, str] | None, s
             step("committed")
 
 
+def test_a_partition_with_a_backlog_keeps_no_other_waiting() -> None:
+    """A round is full with the first of many beds; the next one begins with another partition."""
+    many = [Message(0, i, f"a{i}", stream_of(f"a{i}", 1)[0], None) for i in range(2 * consumer.ROUND_FRAMES)]
+    few = [Message(1, i, "b", one, None) for i, one in enumerate(stream_of("b", 3))]
+    taken = list(consumer.rounds({0: many, 1: few}))
+    assert few[0] in taken[1]
+    assert [m for messages in taken for m in messages if m.partition == 0] == many
+    assert [m for messages in taken for m in messages if m.partition == 1] == few
+
+
 def log_of(beds: int, frames: int) -> list[Frame]:
     """Frames of beds that join one after the other."""
     return [f for i in range(frames) for bed in range(min(beds, 1 + i // 3)) for f in stream_of(f"b{bed}", i + 1)[-1:]]

@@ -38,6 +38,14 @@ async def test_topics_are_made_once_and_are_as_designed(kafka: KafkaSettings) ->
     assert int(by_name["ecg.beats"]["retention.ms"]) > int(by_name["ecg.frames"]["retention.ms"])
 
 
+@pytest.mark.parametrize(("copies", "written"), [(1, None), (2, None), (3, "2"), (5, "3")])
+def test_what_is_confirmed_outlives_a_broker_where_there_are_three(copies: int, written: str | None) -> None:
+    """Kafka confirms to one copy by default: with it, an alert could be lost that was taken for durable."""
+    made = topics.designed(KafkaSettings(replication=copies))
+    assert len(made) == len(topics.TOPICS)
+    assert {config.get("min.insync.replicas") for config in made.values()} == {written}
+
+
 async def test_what_is_missing_is_added_and_what_differs_is_told_not_changed(kafka: KafkaSettings) -> None:
     name = clients.topic(kafka, topics.FRAMES)
     await make(kafka, NewTopic(name, 2, 1, topic_configs={"retention.ms": "60000"}))

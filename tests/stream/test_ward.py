@@ -648,7 +648,9 @@ def test_a_bed_whose_every_frame_meets_a_bug_says_so_once(monkeypatch: pytest.Mo
         rest = through(([f] for f in plain[crash:]), ward)
         said.alerts["bed"] += rest.alerts["bed"]
         said.events += rest.events
+        said.faults += rest.faults
     assert said.events == {"fault": 40, "gap": 1}
+    assert len(said.faults) == 1, "told once: the bed has begun anew once"
     alerts = [a for a in said.alerts["bed"] if a.rule in ("relearning", "signal_gap")]
     assert [(a.rule, a.state) for a in alerts[:3]] == [
         ("relearning", "raised"),

@@ -44,6 +44,7 @@ class Said:
         self.marks: dict[str, list[Mark]] = {}
         self.alerts: dict[str, list[Alert]] = {}
         self.events: Counter[str] = Counter()
+        self.faults: list[str] = []
 
     def add(self, output: Output) -> None:
         for batch in output.batches:
@@ -53,6 +54,7 @@ class Said:
         for alert in output.alerts:
             self.alerts.setdefault(alert.bed, []).append(alert)
         self.events.update(output.events)
+        self.faults.extend(bed for bed, _ in output.faults)
 
     def of(self, bed: str) -> tuple[list[Beat], list[Revision], list[Mark], list[bytes]]:
         revisions = self.revisions.get(bed, [])
