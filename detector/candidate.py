@@ -106,7 +106,7 @@ CANDIDATE = np.dtype(
         ("shift", "i8"),
         ("fit", "f8"),  # likeness to it
         ("likeness", "f8"),  # to the shapes that count
-        ("known", "i8"),  # shapes that count there are
+        ("known", "i8"),  # 1: enough beats are known for likeness to a shape to count
         ("recalled", "f8"),  # likeness to what is remembered (`detector.memory`); below -1: nothing is
         ("recalled_shift", "i8"),
     ],

@@ -5,7 +5,7 @@ placed to the tick afterwards. Two boxcars of two steps act against mains noise,
 against the baseline; then comes the slope from one step to the next, and the root of the mean of its square over
 about a QRS complex, the *envelope*. All up to the slope are whole numbers below 2**24 in float32, which has as many
 lanes in the processor as 32-bit integers and nothing to round: no drift, the same on every machine. The slope before
-the square is held to 3.4 mV a step, which only a pacemaker's spike exceeds.
+the square is held to 3.9 mV a step, which only a pacemaker's spike exceeds.
 
 The filters take all new steps of a lead at once. They keep their last values, so that how the signal was cut into
 frames leaves no trace.
@@ -33,7 +33,7 @@ SETTLE: Final = 40  # steps until the filters have forgotten how they were fille
 HELD: Final = 64  # steps of signal kept: the shape of a candidate is read again up to 45 steps later
 SLOPES: Final = 32  # steps of slope kept: the steepest of a candidate is looked for up to 17 steps later
 STEPS: Final = CHUNK // STRIDE + 1  # steps at once at most
-FINE: Final = 64.0  # divides a slope before it is squared: 0.4 µV are left
+FINE: Final = 64.0  # divides a slope before it is squared: 0.5 µV are left
 STEEPEST: Final = 8191.0  # its largest value
 LIMIT_UV: Final = 32767.0  # µV of a tick at most, so that everything stays whole; no ECG reaches it
 

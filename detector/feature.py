@@ -26,7 +26,7 @@ LEARNED: Final = 3  # beats after which a lead is used before those that have ha
 
 @hot
 def alike(scratch: Row, start: int, steps: int) -> int:
-    """Where the stretch from `start` on ends in which no lead comes or goes."""
+    """First step after `start` at which a lead comes or goes, or `steps`."""
     end = steps
     for lead in range(LEADS):
         if scratch.lead[lead].alike:

@@ -11,7 +11,7 @@ lead rests too little to be told by this is it measured without its baseline, in
   counts more: that much has only noise.
 * *quiet*: share of time in which the slope is small against its own peaks, from sample to sample (the idea of TCSC;
   Arafat et al. 2011, here on the slope).
-* *unsteadiness*: the greatest deflection of each second, least over largest. Beats of one rhythm are alike,
+* *steadiness*: the greatest deflection of each second, least over largest. Beats of one rhythm are alike,
   fibrillation waxes and wanes.
 * *period*: lag of the greatest autocorrelation, 0.1 to 0.58 s. Fibrillation and flutter run at 150 to 500 a minute.
 * *size*: log2 of the mean of those deflections in µV. A small signal of this kind is an asystole with noise.

@@ -71,9 +71,9 @@ def kernel(function: F) -> F:
 def hot(function: F) -> F:
     """Compile a kernel on the way of every sample.
 
-    It makes no array of its own, returns none and keeps none, only looks at parts of what it is given, so nobody counts
-    who holds them: that counting is a call for each part, and one of the dearest things a small kernel does. numba does
-    not promise this option (`_nrt`) for ever; where it goes, these are kernels like the others, only slower.
+    It creates, returns and stores no array, only takes slices of what it is given. So it is compiled without reference
+    counting, which would cost a call for each slice, one of the dearest things a small kernel does. numba does not
+    promise this option (`_nrt`) for ever; where it goes, these are kernels like the others, only slower.
     """
     return cast(F, numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy", _nrt=False)(function))
 

@@ -1,8 +1,8 @@
 """What can be measured on one beat in one lead: QRS bounds, amplitudes, P and T waves, ST level.
 
-The measurements look at `BEFORE` ticks before the R peak and at most `AFTER` ticks after it, never further, so they
-are ready 300 ms after the R peak. QRS bounds are those of `detector.bounds`. What needs other beats or more time, P
-presence and T end, is in `detector.waves`. `docs/fiducials.md` says how well each agrees with readers.
+The measurements look at `SPAN_BEFORE` ticks before the R peak and at most `AFTER` ticks after it, never further, so
+they are ready 300 ms after the R peak. QRS bounds are those of `detector.bounds`. What needs other beats or more time,
+P presence and T end, is in `detector.waves`. `docs/fiducials.md` says how well each agrees with readers.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MEASURES = np.dtype(
 def window(signal: Row, peak_tick: int, lead: int, out: npt.NDArray[np.float32]) -> int:
     """Copy a beat's window out of the ring, smoothed, without pacing spikes; returns 1 if it can be read.
 
-    The filter is a triangle of 5 ticks: 3 dB at 40 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
+    The filter is a triangle of 5 ticks: 3 dB at 28 Hz, zero at 83 Hz, delay none. Missing samples repeat the last
     reading. Nothing after ``peak_tick + SPAN_AFTER - 1`` is used.
 
     Parameters

@@ -48,8 +48,8 @@ SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate i
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
-SOON: Final = 2 * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
-LATEST: Final = 2 * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
+SOON: Final = STRIDE * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
+LATEST: Final = STRIDE * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
 
 QRS = np.dtype(
     [

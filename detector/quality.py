@@ -21,7 +21,7 @@ from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array
 
 SECOND: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
-RAIL_UV: Final = 1000.0  # µV: a lead that does not move this far from 0 stands at a rail, not in a pause
+RAIL_UV: Final = 1000.0  # µV: a lead that stands still farther than this from 0 is at a rail, not in a pause
 STUCK: Final = 0.3  # share of equal neighbours far from 0 over a second that means clipping
 ROUGH: Final = 0.35  # ratio of mean roughness to mean movement above which a lead is noisy
 ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called noisy
@@ -167,9 +167,8 @@ def stay_lost(quality: Row, epochs: int) -> None:
 @hot
 def _remember(quality: Row, rough: Float32, move: Float32, stuck: Float32) -> None:
     """Put an epoch in the place of that a second ago."""
-    quality.still = (quality.still + 1) * (
-        move <= np.float32(EPOCH * STILL_UV)
-    )  # no branch: a mispredicted one costs more
+    # No branch: a mispredicted one costs more.
+    quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))
     rough, move = min(rough, np.float32(MOST)), min(move, np.float32(MOST))
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]

@@ -15,7 +15,10 @@ from detector.types import EPOCH, NOISY, Row
 
 @hot
 def judge_epochs(state: Row, track: Row, lead: int, begun: int, ticks: int) -> None:
-    """Judge a lead epoch by epoch, the first of which has `begun` so many ticks ago; where it may carry beats."""
+    """Judge a lead at the end of each epoch of this call, and say which ticks may carry beats (`track.valid`).
+
+    The first epoch began `begun` ticks before the call.
+    """
     lately, same, valid = state.quality[lead], state.last[lead].same, track.valid
     ending = (begun + ticks) // EPOCH
     if track.gone:

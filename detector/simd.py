@@ -219,7 +219,7 @@ def sqrt(typingctx: Any, a: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """The product of two and a third, rounded once or twice as the machine likes: for whole numbers."""
+    """``a * b + c``, rounded once or twice as the machine likes: for whole numbers."""
     if a not in (float32_lanes, float64_lanes) or a != b or a != c:
         return None
     return a(a, b, c), lambda context, builder, sig, args: _call(builder, "fmuladd", *args)
@@ -227,7 +227,7 @@ def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """The product of two and a third, rounded once on every machine: numbers in float32, or lanes of them.
+    """``a * b + c``, rounded once on every machine: numbers in float32, or lanes of them.
 
     A processor without such an instruction (x86 before 2013) is slow at it, not wrong.
     """

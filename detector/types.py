@@ -27,7 +27,6 @@ EPOCH: Final = 25  # ticks between two judgements of the rules (100 ms)
 EPOCHS: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
 BEATS: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6
 AFTER: Final = 75  # ticks after the R peak at which a beat is read (300 ms): the ST segment and T wave's rise
-BEFORE: Final = 75  # ticks before the R peak that belong to the beat's window (300 ms): its P wave
 
 #: State of a lead, worst last.
 GOOD, NOISY, SATURATED, FLAT, OFF = range(5)
@@ -50,7 +49,8 @@ EPOCH_STATE = np.dtype(
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
         ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
         ("doubtful", "i1"),  # 1 while many of the beats found are likely wrong (`detector.doubt`)
-        ("vf", "f4"),  # likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown
+        # Likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown. Log odds until `doubt.follow`.
+        ("vf", "f4"),
         ("vf_alone", "f8"),  # the same by the signal alone, whatever beats were found (f8: rows without gaps)
     ],
     align=True,

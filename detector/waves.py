@@ -89,7 +89,7 @@ def _copy(signal: Row, first: int, lead: int, out: Array) -> int:
 
 @kernel
 def _smooth(raw: Array, out: Array) -> None:
-    """Two boxcars of five ticks, 3 dB at 23 Hz; beyond its ends the window goes on as it ends."""
+    """Two boxcars of five ticks, 3 dB at 16 Hz; beyond its ends the window goes on as it ends."""
     n = len(raw)
     once = np.empty(n, np.float64)
     for i in range(n):

@@ -37,7 +37,7 @@ class Case:
     ----------
     database, record : str
     strip : Strip
-        Its first two leads.
+        The leads of it that are analysed.
     truth : Annotations
         Its reference annotations.
     """

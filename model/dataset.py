@@ -2,8 +2,8 @@
 
 Every record is played through the online code in short steps, so the network learns from what it will be given: beats
 the detector found, windows cut at 300 ms, the patient's own beat learned on the way. A found beat has the class of the
-reference beat that EC57's matching pairs it with. One without a partner is labelled as of no class, Q (`label`):
-what noise makes of nothing is neither normal nor ectopic.
+reference beat that EC57's matching pairs it with. One without a partner is labelled as of no class, Q:
+what noise makes of nothing is neither normal nor ectopic (where that holds not, see `label`).
 """
 
 from __future__ import annotations

@@ -54,8 +54,6 @@ SYMBOLS: Final[dict[str, str]] = {
     "F": "F",
     **dict.fromkeys("/fQ?", "Q"),
 }
-#: PTB's reasons of admission that are classes.
-REASONS: Final = {"myocardial infarction": "infarction", "healthy control": "normal"}
 LEAD_II: Final = ("mlii", "ii")  # names of lead II in MIT-BIH and PTB
 
 

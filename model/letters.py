@@ -4,7 +4,7 @@ The letters are relative to the largest deflection of the lead's QRS, against th
 
     d -0.75 c -0.45 b -0.2 a -0.06 . +0.06 A +0.2 B +0.45 C +0.75 D
 
-`|` parts P wave, QRS and T wave: ``..A..|.bDDDCa.....|AA``.
+`|` parts the P wave, the QRS and the T wave, such as ``..AA....|...ab.CDDCa.b...........|.AAA``.
 """
 
 from __future__ import annotations

@@ -14,14 +14,13 @@ from detector.waves import P_SPAN
 from model.codes import CLASSES
 
 UNITS: Final = 192  # room for the LSTM's units, or for a beat's embedding, of all networks of a model together
-SCORES: Final = len(CLASSES)  # probabilities of a beat
+SCORES: Final = len(CLASSES)  # scores of a beat's classes, before the softmax
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
-MEMORY: Final = 32  # RR intervals kept for quantiles: half a minute, long against a run of ectopy
+MEMORY: Final = 32  # RR intervals kept for quantiles and order: half a minute, long against a run of ectopy
 
 PACES: Final = 64  # lengths of RR that are counted: sixteenths of an octave from 0.25 to 4 s
-EARLIER: Final = (
-    2  # beats whose P wave is kept: with a premature beat every other time, the one before the last is of the same kind
-)
+#: Beats whose P wave is kept: with a premature beat every other time, the one before the last is of the same kind.
+EARLIER: Final = 2
 USUALS: Final = 5  # measurements of the own normal beat whose usual value is kept (`model.sentence`)
 
 # A beat's picture is sampled every 2 ticks (125 Hz) from 288 ms before R to 264 ms after it.
@@ -68,14 +67,14 @@ LANGUAGE = np.dtype(
         ("p_again", "f4"),  # mean likeness of the P wave to those of the beats before
         ("p_seen", "i4"),  # beats in it
         ("last_early", "f4"),  # log2 of the last RR over the own RR
-        ("last_group", "i4"),  # of the last beat, -1 for none; stored + 1 so that zero means none
+        ("last_group", "i4"),  # of the last beat, + 1; 0: none
         ("before_group", "i4"),  # of the beat before that, likewise
         ("normal", "i4"),  # the group taken as the patient's own normal beat, + 1
         ("usual", "f4", (USUALS,)),  # mean of some measurements over own normal beats
         ("deviation", "f4", (USUALS,)),  # their mean distance from it
         ("unrest", "f4"),  # mean |log2 of RR over the own RR| of own normal beats
         ("sure", "f4"),  # mean log odds of the beats by the detector's score, over about 8 beats
-        ("usual_beats", "i4"),  # beats in them
+        ("usual_beats", "i4"),  # beats in `usual` and `deviation`
         ("groups", GROUP, (GROUPS,)),
         ("before", "f4", (UNITS,)),  # the last beat's words, as each network embeds them, one after the other
         ("scores", "f4", (SCORES,)),  # its first word, as scores of the classes

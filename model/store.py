@@ -37,8 +37,10 @@ _DTYPES: Final = {"vocabulary.columns": np.int32, "layers.offsets": np.int64} | 
 
 
 def language() -> str:
-    """Fingerprint of what a beat is said in: alphabet, scales, where letters are taken."""
-    said = repr((ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, [astuple(word) for word in WORDS]))
+    """Fingerprint of what a beat is said in: alphabet, words and their scales, where letters are taken."""
+    said = repr(
+        (ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, [(word.name, *astuple(word)[2:]) for word in WORDS])
+    )
     return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
 

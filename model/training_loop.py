@@ -4,7 +4,7 @@ What is read, in which order, and how a round is judged is the subclass's: `mode
 bed's whole life, `model.heartbeat_train.HeartbeatTrainer` for single beats. A course is seeded, keeps its learning
 curve and a checkpoint, and goes on from there when configuration and material are the same.
 
-A sequence is read from its first word. Many run side by side in the slots of a batch; after each chunk the gradient is
+A sequence is read from its first beat. Many run side by side in the slots of a batch; after each chunk the gradient is
 cut but the state goes on (truncated back-propagation). Where a sequence has ended, the next begins in its slot with an
 empty state: records of five minutes and of thirty are read together, and a step meets some beds that have just been
 connected and some that have been there for long. The last chunk of a sequence is padded and masked.
@@ -76,7 +76,7 @@ class Slot:
     words : int64 (T, W)
     labels : integer (T, 2)
     read : int
-        Words of it that have been read.
+        Beats of it that have been read.
     """
 
     words: npt.NDArray[np.int64]
@@ -85,16 +85,16 @@ class Slot:
 
     @property
     def left(self) -> int:
-        """Words of it still to be read."""
+        """Beats of it still to be read."""
         return len(self.words) - self.read
 
     def next(self, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-        """Its next words, at most so many, and their labels."""
+        """Words and labels of its next beats, at most so many."""
         part = slice(self.read, self.read + most)
         return self.words[part], self.labels[part]
 
     def advance(self, most: int) -> int:
-        """Go on by at most so many words; by how many."""
+        """Go on by at most so many beats; by how many."""
         by = min(most, self.left)
         self.read += by
         return by
@@ -212,12 +212,12 @@ class TrainingRun(ABC):
     def _round(self, member: Member, epoch: int) -> tuple[float, float]:
         """Gradient steps over every sequence of a round; summed loss and number of their labelled steps."""
         order = [i for i in self.order() if len(self.words[i])]
-        words_in_all = sum(len(self.words[i]) for i in order)
+        beats_in_all = sum(len(self.words[i]) for i in order)
         waiting = iter(order)
         slots: list[Slot] = []
         memory = member.network.start(0)
         member.network.train()
-        loss = trained = words_read = 0.0
+        loss = trained = beats_read = 0.0
         while True:
             going_on = [n for n, slot in enumerate(slots) if slot.left]
             free = self.config.batch_size - len(going_on)
@@ -226,14 +226,14 @@ class TrainingRun(ABC):
             if not slots:
                 return loss, trained
             memory = memory.of(going_on).beside(member.network.start(len(begun)))
-            self._set_learning_rate(member, epoch + words_read / words_in_all)
+            self._set_learning_rate(member, epoch + beats_read / beats_in_all)
             memory, step_loss, step_count = self._step(member, slots, memory)
             loss += step_loss
             trained += step_count
-            words_read += sum(slot.advance(self.config.bptt_length) for slot in slots)
+            beats_read += sum(slot.advance(self.config.bptt_length) for slot in slots)
 
     def _set_learning_rate(self, member: Member, rounds: float) -> None:
-        """Set the learning rate by the rounds that have been read: two to warm up, then a cosine."""
+        """Set the learning rate by the rounds that have been read: a cosine, less in the first two."""
         warm = min(1.0, (rounds + 0.2) / 2.0)
         done = min(rounds / self.config.epochs, 1.0)
         for group in member.optimizer.param_groups:

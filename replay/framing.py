@@ -67,7 +67,10 @@ def frames(
             f"{first * 1000 / record.rate_mhz:g} s on; choose an earlier start"
         )
     if not 0 < len(bed) <= MAX_BED or not bed.isprintable():
-        raise SettingsError(f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; shorten --bed-prefix")
+        raise SettingsError(
+            f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; it is made of --bed-prefix and the name "
+            "of the record"
+        )
     instants = frame_instants(frame_ms, record.rate_mhz)
 
     def cut() -> Iterator[Frame]:

@@ -203,7 +203,7 @@ def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
         Must exist.
     bed : str
     alerts : iterable of Alert
-        In any order: on Kafka the alerts of a bed lie on several partitions.
+        In any order: a bed that moved has alerts on several partitions.
     """
     lines = sorted(alerts, key=_decision)
     path = folder / f"{bed}.{ALERTS}"

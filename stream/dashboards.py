@@ -158,7 +158,7 @@ def ward_alarms() -> Any:
             [
                 graph(
                     "Active, by rule and priority",
-                    # 39 pairs, most of them never: only those that stood at some moment of the picture
+                    # 45 pairs, most of them never: only those that stood at some moment of the picture
                     [Query(f"{active} and max_over_time({active}[$__range]) > 0", "{{rule}} · {{priority}}")],
                     none="none in this time",
                     stack=True,

@@ -33,7 +33,7 @@ from stream.settings import KafkaSettings
 
 LINGER_MS: Final = 2  # a fiftieth of a frame's 100 ms epoch, enough to batch what one ward step publishes
 BATCH_BYTES: Final = 256 * 1024  # 64 beds of 2-lead, 250 ms frames fit in a batch even when all share a partition
-MAX_RECORD_BYTES: Final = 4 * 1024 * 1024  # a bed's snapshot with its signal ring is far above Kafka's default of 1 MB
+MAX_RECORD_BYTES: Final = 4 * 1024 * 1024  # far above a bed's snapshot (30 KB) and a frame; Kafka's default is 1 MB
 FETCH_WAIT_MS: Final = 100  # the broker answers at once when there is data; this bounds only the idle poll
 REQUEST_MS: Final = 15_000  # a monitor must know within seconds, not aiokafka's 40 s, that a broker is dead
 SESSION_MS: Final = 10_000  # a worker is called dead after this: the bound on how long its beds stay unwatched

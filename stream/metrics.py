@@ -53,7 +53,7 @@ def _buckets(first_decade: int, last_decade: int) -> tuple[float, ...]:
 
 
 # One metric has one set of buckets for all its stages. Computing takes from 10 µs (one small frame) upwards, waiting
-# up to 10 s (an alarm later than that fails IEC 60601-2-27 whatever the stage): six decades, 37 series a stage.
+# up to 10 s (an alarm later than that fails IEC 60601-2-27 whatever the stage): six decades, 40 series a stage.
 STAGE_BUCKETS: Final = _buckets(-5, 1)
 
 # The whole way includes two passages through Kafka; nothing arrives in under a millisecond.
@@ -64,8 +64,8 @@ class Stage(enum.StrEnum):
     """The stages of a frame's way, in their order; each is the wall time between two moments."""
 
     INGEST = "ingest"  #: the gateway's stamp in the frame -> the worker has fetched it from Kafka
-    QUEUE = "queue"  #: fetched -> its detection begins
-    DETECT = "detect"  #: decode, resample, filter, R peaks
+    QUEUE = "queue"  #: fetched -> decoded, and its detection begins
+    DETECT = "detect"  #: resample, filter, R peaks
     CLASSIFY = "classify"  #: word, token, LSTM step, rules
     PUBLISH = "publish"  #: handed to the producer -> acknowledged by Kafka
 
