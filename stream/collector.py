@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from detector.types import TICK_MS
 from model.codes import CLASSES
@@ -28,34 +28,41 @@ class Output:
     heard: dict[str, int] = field(default_factory=dict)
 
 
+class Count(NamedTuple):
+    """What a sample number of a bed means: at which rate it counts, and how often the device has begun anew."""
+
+    rate_mhz: int
+    numbering: int
+
+
 class Collector:
     """Gathers events of the kernels into an `Output`."""
 
     def __init__(self) -> None:
         self.output = Output()
-        #: Beats, revisions and marks of each bed at each rate, in the order in which they were first spoken of.
-        self._said: dict[tuple[str, int], tuple[list[Beat], list[Revision], list[Mark]]] = {}
+        #: Beats, revisions and marks of each bed in each count, in the order in which they were first spoken of.
+        self._said: dict[tuple[str, Count], tuple[list[Beat], list[Revision], list[Mark]]] = {}
 
-    def _of(self, bed: str, rate_mhz: int) -> tuple[list[Beat], list[Revision], list[Mark]]:
-        return self._said.setdefault((bed, rate_mhz), ([], [], []))
+    def _of(self, bed: str, count: Count) -> tuple[list[Beat], list[Revision], list[Mark]]:
+        return self._said.setdefault((bed, count), ([], [], []))
 
-    def beat(self, bed: str, rate_mhz: int, beat: Any) -> None:
+    def beat(self, bed: str, count: Count, beat: Any) -> None:
         """Add a `bed.BEAT`."""
-        self._of(bed, rate_mhz)[0].append(
+        self._of(bed, count)[0].append(
             Beat(
                 sample=int(beat["sample"]),
                 label=CLASSES[int(beat["label"])],
                 probability=round(float(beat["probability"]), 4),
                 token=int(beat["token"]),
-                rr_ms=round(int(beat["rr"]) * 1e6 / rate_mhz, 2),
+                rr_ms=round(int(beat["rr"]) * 1e6 / count.rate_mhz, 2),
                 found_ms=int(beat["found"]) * TICK_MS,
                 known_ms=int(beat["known"]) * TICK_MS,
             )
         )
 
-    def revise(self, bed: str, rate_mhz: int, revision: Any) -> None:
+    def revise(self, bed: str, count: Count, revision: Any) -> None:
         """Add a `bed.REVISION`."""
-        self._of(bed, rate_mhz)[1].append(
+        self._of(bed, count)[1].append(
             Revision(
                 sample=int(revision["sample"]),
                 label=CLASSES[int(revision["label"])],
@@ -64,13 +71,13 @@ class Collector:
             )
         )
 
-    def mark(self, bed: str, rate_mhz: int, mark: Any) -> None:
+    def mark(self, bed: str, count: Count, mark: Any) -> None:
         """Add a `rhythm.MARK`."""
         symbol = ("+", "~", "[", "]")[int(mark["kind"])]
         code = int(mark["code"])
         aux = rhythm.AUX[code] if symbol == "+" else ""
         subtype = code if symbol == "~" else 0
-        self._of(bed, rate_mhz)[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
+        self._of(bed, count)[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
 
     def fault(self, bed: str, error: Exception) -> None:
         """Add that a bed met a bug."""
@@ -79,8 +86,9 @@ class Collector:
 
     def take(self) -> Output:
         """Everything gathered since the last call."""
-        for (bed, rate_mhz), (beats_, revisions, marks) in self._said.items():
-            self.output.batches.append(Batch(bed, rate_mhz, tuple(beats_), tuple(revisions), tuple(marks)))
+        for (bed, count), (beats_, revisions, marks) in self._said.items():
+            said = tuple(beats_), tuple(revisions), tuple(marks)
+            self.output.batches.append(Batch(bed, count.rate_mhz, *said, count.numbering))
         output = self.output
         self.output = Output()
         self._said = {}

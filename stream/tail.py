@@ -38,11 +38,14 @@ class Event(NamedTuple):
         Sampling rate at which `what` counts samples.
     what : Alert, Beat, Revision or Mark
         The thing itself.
+    numbering : int
+        Of its `Batch`; an alert's id has it in it.
     """
 
     bed: str
     rate_hz: float
     what: wire.Alert | wire.Beat | wire.Revision | wire.Mark
+    numbering: int = 0
 
 
 class Unreadable(NamedTuple):
@@ -131,24 +134,23 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
     said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*batch.beats, *batch.revisions, *batch.marks)
-    return [Event(batch.bed, batch.rate_mhz / 1000, what) for what in said]
+    return [Event(batch.bed, batch.rate_mhz / 1000, what, batch.numbering) for what in said]
 
 
 class Seen:
     """Tells the first time something is said of a bed from a repetition.
 
-    A repetition is equal in every field, device time included, so a device that starts its sample count anew is heard.
+    A repetition is equal in every field. A device that plays the same again has begun to count anew, and is not one.
     """
 
     def __init__(self) -> None:
-        self._said: dict[
-            str, dict[bytes | wire.Beat | wire.Revision | wire.Mark, None]
-        ] = {}  # a dict is a set with an order
+        self._said: dict[str, dict[Any, None]] = {}  # a dict is a set with an order
 
     def first(self, event: Event) -> bool:
         """Whether this was not among the last `REMEMBERED` things said of its bed; remembers it."""
         said = self._said.setdefault(event.bed, {})
-        key = wire.encode_alert(event.what) if isinstance(event.what, wire.Alert) else event.what
+        what = event.what
+        key = wire.encode_alert(what) if isinstance(what, wire.Alert) else (what, event.numbering)
         if key in said:
             return False
         said[key] = None

@@ -18,7 +18,7 @@ from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
 from stream import catalogue, conditions, intake, rhythm, rules
-from stream.collector import Collector, Output
+from stream.collector import Collector, Count, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
@@ -188,7 +188,7 @@ class Ward:
         bed["intake"]["failing"] = frame is not None
         bed["intake"]["numbering"] = place["numbering"] + 1  # no alert of before has the id of one to come
         first = int(bed["intake"]["next_sample"])
-        beds.begin(bed, self._rate(row), first, leads)
+        beds.begin(bed, self._count(row).rate_mhz, first, leads)
         self._raise(name, Rule.RELEARNING, first, first, 0.0)
 
     def _end_alerts(self, name: str, row: int, ended: Collection[Rule] = tuple(Rule)) -> None:
@@ -199,7 +199,7 @@ class Ward:
         if fibrillation in ended and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
             rhythm.recovers(bed["rhythm"], end, mark, 0)
-            self._collector.mark(name, self._rate(row), mark[0])
+            self._collector.mark(name, self._count(row), mark[0])
         for rule in ended:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)
@@ -331,9 +331,9 @@ class Ward:
                 except Exception as error:  # as in `detect`; what else there is of the bed is told all the same
                     failed.setdefault(name, error)
 
-        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._rate(row), it))
-        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._rate(row), it))
-        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, self._rate(row), it))
+        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._count(row), it))
+        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._count(row), it))
+        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, self._count(row), it))
         tell(events.moves[: counts[beds.MOVED]], self._alert)
         for name, error in failed.items():
             self._quarantine(name, error)
@@ -368,8 +368,9 @@ class Ward:
         alert = catalogue.alert(bed, int(place["rate_mhz"]), anchor, move, numbering, onset_us)
         self._collector.output.alerts.append(alert)
 
-    def _rate(self, row: int) -> int:
-        return int(self._table[row]["intake"]["rate_mhz"])
+    def _count(self, row: int) -> Count:
+        place = self._table[row]["intake"]
+        return Count(int(place["rate_mhz"]), int(place["numbering"]))
 
     def _row_of(self, bed: str) -> int:
         """A bed's row, a free one if it has none yet."""

@@ -116,13 +116,24 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Beats, last words and marks of one bed, each in the order in which they were decided."""
+    """Beats, last words and marks of one bed, each in the order in which they were decided.
+
+    Attributes
+    ----------
+    bed : str
+    rate_mhz : int
+        Sampling rate at which samples count, millihertz.
+    beats, revisions, marks : tuple
+    numbering : int
+        How often the device has begun to count its samples anew so far: only with it is a sample one moment.
+    """
 
     bed: str
     rate_mhz: int
     beats: tuple[Beat, ...]
     revisions: tuple[Revision, ...]
     marks: tuple[Mark, ...]
+    numbering: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -249,6 +249,8 @@ def test_seen_forgets_what_is_long_past(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tail, "REMEMBERED", 3)
     seen = tail.Seen()
     assert all(seen.first(tail.Event("a", 360.0, beat(sample))) for sample in (1, 2, 3, 4))
+    assert seen.first(tail.Event("a", 360.0, beat(4), numbering=1)), "the same record, played once more"
+    assert not seen.first(tail.Event("a", 360.0, beat(4), numbering=1))
     assert seen.first(tail.Event("a", 360.0, beat(1)))
     assert not seen.first(tail.Event("a", 360.0, beat(4)))
 

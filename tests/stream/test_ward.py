@@ -490,6 +490,21 @@ def test_a_frame_of_before_a_change_sent_again_changes_nothing(field: str) -> No
     assert again.events["duplicate"] == once.events["duplicate"] + 3
 
 
+def test_a_device_that_counts_anew_says_so_with_its_beats() -> None:
+    """The same samples come again, to the same beats: without it nobody could tell them from a repetition."""
+    plain = cut(scripted(), [90])
+    late = plain[-1].device_time_us + 60_000_000
+    again = [msgspec.structs.replace(f, device_time_us=f.device_time_us + late) for f in plain]
+    ward = Ward(reader())
+    batches = []
+    for frame in [*plain, *again]:
+        ward.detect([frame])
+        batches += ward.judge().batches
+    first, second = ([b for batch in batches if batch.numbering == n for b in batch.beats] for n in (0, 1))
+    assert len(first) > 50
+    assert {beat.sample for beat in second} & {beat.sample for beat in first}
+
+
 def test_a_new_start_tells_no_interval_from_the_beat_before_it() -> None:
     """Ticks do not count the hour between; the words must not take the next beat for the neighbour of the last."""
     plain = cut(scripted(), [90])
