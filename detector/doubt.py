@@ -51,7 +51,7 @@ def begin(doubt: Row) -> None:
 
 
 @hot
-def _odds(score: float) -> float:
+def _probability(score: float) -> float:
     """Probability of a beat."""
     return 1.0 / (1.0 + math.exp(-score))
 
@@ -59,19 +59,19 @@ def _odds(score: float) -> float:
 @hot
 def tell(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is told as a beat."""
-    _note(scratch, step, 1.0, 1.0 - _odds(score), _bounded(score))
+    _note(scratch, step, 1.0, 1.0 - _probability(score), _bounded(score))
 
 
 @hot
 def refuse(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is no beat."""
-    _note(scratch, step, 0.0, _odds(score), 0.0)
+    _note(scratch, step, 0.0, _probability(score), 0.0)
 
 
 @hot
 def take_back(scratch: Row, step: int, score: float) -> None:
     """A peak of this score, refused before, is told as a beat all the same."""
-    _note(scratch, step, 1.0, 1.0 - 2.0 * _odds(score), _bounded(score))
+    _note(scratch, step, 1.0, 1.0 - 2.0 * _probability(score), _bounded(score))
 
 
 @hot
@@ -102,7 +102,7 @@ def follow(doubt: Row, scratch: Row, epochs: Array, first: int, end: int) -> Non
         `decided` holds the call's decisions in order.
     epochs : EPOCH_STATE, shape (n,)
         `doubtful` is set to 1 where the beats are in doubt, and `vf`, the log odds by the signal alone, becomes the
-        likelihood by signal and beats, beside `vf_alone`.
+        probability by signal and beats, beside `vf_alone`.
     first, end : int
     """
     taken = 0
@@ -119,8 +119,8 @@ def follow(doubt: Row, scratch: Row, epochs: Array, first: int, end: int) -> Non
         if odds == fibrillation.SURE_NOT:  # nearly always
             epoch.vf_alone = epoch.vf = fibrillation.UNLIKELY
         else:
-            epoch.vf_alone = fibrillation.likelihood(odds, 0.0)
-            epoch.vf = fibrillation.likelihood(odds, regular(told, scores))
+            epoch.vf_alone = fibrillation.probability(odds, 0.0)
+            epoch.vf = fibrillation.probability(odds, regular(told, scores))
         told, wrong, scores = told * KEEP, wrong * KEEP, scores * KEEP
     for number in range(taken, scratch.n_decided):
         decided = scratch.decided[number]

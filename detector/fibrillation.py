@@ -73,12 +73,12 @@ LATE: Final = 4  # half seconds at the window's end that may show alone that bea
 LATE_MOST: Final = 16  # epochs of rest in them beyond which it is so: fewer silence a true alarm of cinc2015
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
-#: The score: likelihood = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
+#: The score: probability = 1 / (1 + exp(-score)), 0.5 where a false alert an hour of arrhythmia records is rare.
 SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -6.1, -8.3, -3.3, -3.6, -10.2, 10.6
 MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
 REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm ...
 REGULAR_MOST: Final = -2.0  # ... but no more: a pacemaker's spikes are found in fibrillation too, and they are regular
-UNKNOWN: Final = -1.0  # the likelihood where nothing is known: no window yet, or no lead could be read for most of it
+UNKNOWN: Final = -1.0  # the probability where nothing is known: no window yet, or no lead could be read for most of it
 NOTHING: Final = 1e9  # in place of log odds: nothing is known
 FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
 SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
@@ -104,12 +104,12 @@ FIBRILLATION = np.dtype(
         ("here", "u4"),  # place of the next sample
         ("filled", "i8"),  # samples of this half second that are there
         ("half", "i8"),  # place of that among the window's
-        ("odds", "f8"),  # log odds by the signal alone; `NOTHING` where nothing is known
+        ("log_odds", "f8"),  # log odds by the signal alone; `NOTHING` where nothing is known
     ],
     align=True,
 )
 
-UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the likelihood where every lead rests
+UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the probability where every lead rests
 _EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
 #: For each place of the current half second a bit for every epoch of the last `LATE`.
 _LATEST: Final = np.array(
@@ -122,7 +122,7 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.filled, state.half = 0, 0, 0, 0
-    state.odds = NOTHING
+    state.log_odds = NOTHING
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
@@ -199,12 +199,12 @@ def judge(state: Row) -> float:
 
     At `SURE_NOT` or below it is certain that there is none.
     """
-    return float(state.odds)
+    return float(state.log_odds)
 
 
 @hot
-def likelihood(odds: float, regular: float) -> float:
-    """Likelihood of fibrillation or flutter, 0 to 1; `UNKNOWN` where nothing is known.
+def probability(odds: float, regular: float) -> float:
+    """Probability of fibrillation or flutter, 0 to 1; `UNKNOWN` where nothing is known.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def _measure(state: Row, wave: Row) -> None:
         _move(state.lead[lead], np.uint32(state.here - IN_HALF), state.half)
     if state.here == KEPT:
         state.here = 0
-    state.odds = _odds(state, wave) if state.n >= HALVES else NOTHING
+    state.log_odds = _log_odds(state, wave) if state.n >= HALVES else NOTHING
     state.filled = 0
     state.half = (state.half + 1) % HALVES
 
@@ -280,7 +280,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
 
 
 @hot
-def _odds(state: Row, wave: Row) -> float:
+def _log_odds(state: Row, wave: Row) -> float:
     total = 0.0
     known = leads = noisy = 0
     resting = True

@@ -314,7 +314,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
             found = _judge(state, scratch, step, closed)
         if found:
             candidate = state.candidate
-            peak.strength = candidate.score
+            peak.log_odds = candidate.score
             locate(state, scratch, signal, candidate.at, peak, False)
             learn(state.shape, candidate)
             memory.learn(state.memory, candidate)
@@ -337,7 +337,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
                     take_back(scratch, step, kept.score)
                 else:
                     tell(scratch, step, kept.score)
-                peak.strength = kept.score
+                peak.log_odds = kept.score
                 locate(state, scratch, signal, kept.at, peak, searched)
                 learn_beat(state, kept, since, searched)
                 state.looked = 1  # what came after it has been refused

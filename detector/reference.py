@@ -30,7 +30,7 @@ class Peak:
 
     tick: int
     found: int
-    strength: float
+    log_odds: float
     lead: int
 
 

@@ -36,7 +36,7 @@ PEAK = np.dtype(
     [
         ("tick", "i8"),  # of the R peak
         ("found", "i8"),  # tick at which the decision fell: nothing later was used
-        ("strength", "f4"),  # log odds of its being a beat; below 0 if only the search back took it
+        ("log_odds", "f4"),  # log odds of its being a beat; below 0 if only the search back took it
         ("lead", "i4"),  # analysed lead the peak was placed on
     ],
     align=True,
@@ -49,7 +49,7 @@ EPOCH_STATE = np.dtype(
         ("lead", "i1", (LEADS,)),  # GOOD ... OFF of each lead
         ("readable", "i1"),  # 1 when at least one lead shows the heart, be it that a flat line says it stands still
         ("doubtful", "i1"),  # 1 while many of the beats found are likely wrong (`detector.doubt`)
-        # Likelihood of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown. Log odds until `doubt.follow`.
+        # Probability of ventricular fibrillation or flutter, 0 ... 1; below 0: unknown. Log odds until `doubt.follow`.
         ("vf", "f4"),
         ("vf_alone", "f8"),  # the same by the signal alone, whatever beats were found (f8: rows without gaps)
     ],

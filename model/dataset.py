@@ -168,15 +168,15 @@ def sentences_of(
     for start in range(0, len(played), size):
         peaks, states = detector.update(played[start : start + size])
         if beats is None:
-            waiting += [(int(peak["tick"]), int(peak["found"]), float(peak["strength"])) for peak in peaks]
+            waiting += [(int(peak["tick"]), int(peak["found"]), float(peak["log_odds"])) for peak in peaks]
         epochs += [(int(epoch["tick"]), epoch["lead"].copy()) for epoch in states]
         while waiting and (due := max(waiting[0][0] + AFTER, waiting[0][1])) < detector.signal["end"]:
-            tick, _, strength = waiting.pop(0)
+            tick, _, log_odds = waiting.pop(0)
             while epochs and epochs[0][0] < due:  # as the ward does: the epoch that ends with it comes after it
                 lead_states = epochs.pop(0)[1]
             text, value = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
             level = np.empty(FIELDS, np.int64)
-            describe(state, detector.signal, tick, strength, lead_states, text, value, level)
+            describe(state, detector.signal, tick, log_odds, lead_states, text, value, level)
             ticks.append(tick)
             texts.append(text)
             values.append(value)

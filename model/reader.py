@@ -59,7 +59,7 @@ def read_beat(
     weights: Weights,
     signal: Any,
     peak_tick: int,
-    strength: float,
+    log_odds: float,
     lead_states: npt.NDArray[np.int8],
     first: npt.NDArray[np.float32],
     last: npt.NDArray[np.float32],
@@ -77,7 +77,7 @@ def read_beat(
         Nothing after ``peak_tick + AFTER - 1`` is looked at.
     peak_tick : int
         The R peak, at 250 Hz.
-    strength : float
+    log_odds : float
         Log odds of its being a beat, by the detector.
     lead_states : int8 (LEADS,)
         GOOD ... OFF at the beat; leads from FLAT on are not read.
@@ -95,7 +95,7 @@ def read_beat(
     values = np.empty(FIELDS, np.float32)
     levels = np.empty(FIELDS, np.int64)
     words = np.empty(LEADS + FIELDS, np.int64)
-    best = describe(state, signal, peak_tick, strength, lead_states, texts, values, levels)
+    best = describe(state, signal, peak_tick, log_odds, lead_states, texts, values, levels)
     spell(weights.vocabulary, texts, levels, words)
     layers = weights.layers
     members, width = layers.bias.shape[0], max(layers.bias.shape[1], layers.recurrent.shape[1])
@@ -152,11 +152,11 @@ class BeatReader:
         self._row = np.zeros(1, LANGUAGE)
 
     def update(
-        self, signal: Any, peak_tick: int, strength: float, lead_states: npt.NDArray[np.int8]
+        self, signal: Any, peak_tick: int, log_odds: float, lead_states: npt.NDArray[np.int8]
     ) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Read the next beat; see `read_beat`. Returns its shape word, its first word, the last on the one before."""
         first, last = np.zeros((2, len(CLASSES)), np.float32)
-        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, strength, lead_states, first, last)
+        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, log_odds, lead_states, first, last)
         return int(token), first, last
 
     def state(self) -> npt.NDArray[np.void]:

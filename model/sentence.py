@@ -84,7 +84,7 @@ def describe(
     state: Row,
     signal: Row,
     peak_tick: int,
-    strength: float,
+    log_odds: float,
     lead_states: Array,
     texts: Array,
     values: Array,
@@ -98,7 +98,7 @@ def describe(
     signal : record of `detector.types.SIGNAL`
     peak_tick : int
         The R peak; samples up to ``peak_tick + AFTER - 1`` are used.
-    strength : float
+    log_odds : float
         Log odds of its being a beat, by the detector (`detector.types.PEAK`); NaN for all beats where no detector found
         them.
     lead_states : int8 (LEADS,)
@@ -125,7 +125,7 @@ def describe(
     if rr > 0.0:
         learn_pause(state, early)
     say_atria(state, signal, peak_tick, measures, good, values)
-    _say_sure(state, strength, values)
+    _say_sure(state, log_odds, values)
     group = -1
     if best >= 0:
         values[LEAD] = 2.0 if good.all() else np.float64(best)
@@ -205,15 +205,15 @@ def _say_form(measures: Array, good: Array, values: Array) -> float:
 
 
 @kernel
-def _say_sure(state: Row, strength: float, values: Array) -> None:
+def _say_sure(state: Row, log_odds: float, values: Array) -> None:
     """The words of how sure the detector is that this is a beat, and of the last ones: what noise makes of a beat, or
     makes into one, it has weighed already.
     """
-    if np.isfinite(strength):
+    if np.isfinite(log_odds):
         share = max(LATELY, 1.0 / (state.beats + 1.0))
-        told = min(max(strength, LEAST_SURE), MOST_SURE)
+        told = min(max(log_odds, LEAST_SURE), MOST_SURE)
         state.sure += share * (told - np.float64(state.sure))
-        values[SURE] = strength
+        values[SURE] = log_odds
         values[SURE_LATELY] = state.sure
 
 

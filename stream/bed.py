@@ -29,7 +29,7 @@ from stream.limits import LIMITS
 LAYOUT: Final = 16
 BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
-PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("strength", "f8")], align=True)
+PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odds", "f8")], align=True)
 
 #: Where a bed is in its stream of frames.
 INTAKE = np.dtype(
@@ -248,7 +248,7 @@ def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) 
             new = bed.pending[bed.n_pending]
             new.tick = state.peaks[peak].tick
             new.found = found
-            new.strength = state.peaks[peak].strength
+            new.log_odds = state.peaks[peak].log_odds
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
             counts[MOVED] = rules.on_peak(
@@ -289,7 +289,7 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     first = bed.pending[0]
     out = events.beats[counts[BEATS_READ]]
     out.token = read_beat(
-        bed.language, weights, state.signal, first.tick, first.strength, bed.lead_state, first_word, last_word
+        bed.language, weights, state.signal, first.tick, first.log_odds, bed.lead_state, first_word, last_word
     )
     label = _likeliest(first_word)
     out.label = label

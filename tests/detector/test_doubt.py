@@ -29,7 +29,7 @@ decision = st.tuples(st.integers(0, LAST_STEP), st.floats(-30.0, 30.0), st.sampl
 
 
 def kernel(decisions: list[Decision], calls: list[int]) -> tuple[list[bool], list[float]]:
-    """Whether the kernel doubts at each epoch, and the likelihood of fibrillation it makes of even odds.
+    """Whether the kernel doubts at each epoch, and the probability of fibrillation it makes of even odds.
 
     It is given the decisions over calls that end at these steps.
     """
@@ -64,7 +64,7 @@ def test_it_is_what_the_twin_says_however_the_calls_are_cut(
     doubted, likely = kernel(decisions, calls)
     expected = follow(decisions, EPOCHS)
     assert doubted == [one for one, _ in expected]
-    assert likely == [np.float32(fibrillation.likelihood(0.0, regular)) for _, regular in expected]
+    assert likely == [np.float32(fibrillation.probability(0.0, regular)) for _, regular in expected]
 
 
 @pytest.mark.parametrize("size", [50.0, 1000.0, 5000.0])
@@ -137,15 +137,15 @@ def test_fibrillation_after_a_rhythm_is_seen_within_eight_seconds(bpm: float, si
 
 
 def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> None:
-    assert fibrillation.likelihood(fibrillation.NOTHING, 8.0) == fibrillation.UNKNOWN
-    assert fibrillation.likelihood(fibrillation.SURE_NOT, -2.0) < 0.01
-    assert fibrillation.likelihood(fibrillation.FLAT, -2.0) < 1e-9
-    assert fibrillation.likelihood(1.5, 7.0) < 0.5 < fibrillation.likelihood(1.5, 0.0)
+    assert fibrillation.probability(fibrillation.NOTHING, 8.0) == fibrillation.UNKNOWN
+    assert fibrillation.probability(fibrillation.SURE_NOT, -2.0) < 0.01
+    assert fibrillation.probability(fibrillation.FLAT, -2.0) < 1e-9
+    assert fibrillation.probability(1.5, 7.0) < 0.5 < fibrillation.probability(1.5, 0.0)
 
 
 def test_what_is_surely_fibrillation_is_told_however_regular_the_beats_found() -> None:
     """They may be a pacemaker's spikes."""
-    assert fibrillation.likelihood(fibrillation.SURE, 8.0) > 0.8
+    assert fibrillation.probability(fibrillation.SURE, 8.0) > 0.8
 
 
 def doubted(samples: npt.NDArray[np.int16], rate_hz: float = RATE, mv_per_bit: Any = (0.005, 0.005)) -> Any:

@@ -1,4 +1,4 @@
-"""The likelihood of fibrillation: what must fire, what must not, and that nothing depends on gain, lead or start."""
+"""The probability of fibrillation: what must fire, what must not, and that nothing depends on gain, lead or start."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def run(
             for i in range(end - tick):
                 scratch.lead[lead].valid[i] = valid[tick + i, lead]
         fibrillation.take(state[0], tick, end - tick, scratch, 0)
-        out[tick:end] = fibrillation.likelihood(fibrillation.judge(state[0]), regular)
+        out[tick:end] = fibrillation.probability(fibrillation.judge(state[0]), regular)
         out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN
         tick = end
 
 
-def likelihood(
+def probability(
     *leads: Signal, lost: npt.NDArray[np.bool_] | None = None, cuts: list[int] | None = None, regular: float = 0.0
 ) -> npt.NDArray[np.float64]:
     """At each tick; leads not given, and ticks `lost`, are unreadable; cut at epochs and at `cuts`."""
@@ -98,8 +98,8 @@ def beating(bpm: float, width_ms: float, height_uv: float = 1000.0) -> Signal:
 @given(seed=st.integers(0, 10**6), size=st.floats(300.0, 1500.0))
 def test_fibrillation_is_seen_in_one_lead_or_two(seed: int, size: float) -> None:
     one = fibrillating(seed, size)
-    assert likelihood(one)[8 * RATE :].mean() > 0.8
-    assert likelihood(one, -one // 2)[8 * RATE :].mean() > 0.8
+    assert probability(one)[8 * RATE :].mean() > 0.8
+    assert probability(one, -one // 2)[8 * RATE :].mean() > 0.8
 
 
 #: Rate and width in ms of beats that are no fibrillation for themselves. Slower ones may look so for seconds, and
@@ -113,7 +113,7 @@ ORGANISED = st.one_of(
 @settings(max_examples=20, deadline=None)
 @given(beats=ORGANISED, height=st.floats(200.0, 3000.0))
 def test_organised_beats_are_not_fibrillation(beats: tuple[float, float], height: float) -> None:
-    assert likelihood(beating(*beats, height)).max() < 0.5
+    assert probability(beating(*beats, height)).max() < 0.5
 
 
 @settings(max_examples=20, deadline=None)
@@ -127,33 +127,33 @@ def test_slow_beats_are_not_fibrillation_once_they_speak(bpm: float, width_ms: f
 @given(seed=st.integers(0, 10**6), size=st.floats(1.0, 300.0))
 def test_white_noise_is_not_fibrillation(seed: int, size: float) -> None:
     noise = np.random.default_rng(seed).normal(0.0, size, SECONDS * RATE).astype(np.int64)
-    assert longest(likelihood(noise) >= 0.5) < 3.0
+    assert longest(probability(noise) >= 0.5) < 3.0
 
 
 def test_paced_beats_are_not_fibrillation() -> None:
     paced = beating(70, 180)
     paced[np.arange(RATE // 4, len(paced), RATE * 60 // 70)] += 3000
-    assert likelihood(paced).max() < 0.5
+    assert probability(paced).max() < 0.5
 
 
 @pytest.mark.parametrize("spike", [500, 1000, 1500])
 def test_fibrillation_under_a_pacemakers_spikes_is_told_though_they_are_regular(spike: int) -> None:
     signal = fibrillating(3)
     signal[:: 60 * RATE // 70] += spike
-    assert (likelihood(signal, regular=8.0)[8 * RATE :] >= 0.5).mean() > 0.9
+    assert (probability(signal, regular=8.0)[8 * RATE :] >= 0.5).mean() > 0.9
 
 
 @pytest.mark.parametrize("level", [0, 12_000])
 def test_a_flat_line_is_not_fibrillation(level: int) -> None:
-    assert likelihood(np.full(SECONDS * RATE, level)).max() == 0.0
+    assert probability(np.full(SECONDS * RATE, level)).max() == 0.0
 
 
 def test_fibrillation_too_small_to_tell_from_noise_is_left_to_asystole() -> None:
-    assert likelihood(fibrillating(size_uv=25)).max() < 0.5
+    assert probability(fibrillating(size_uv=25)).max() < 0.5
 
 
 def test_beats_in_one_lead_outweigh_an_artefact_in_the_other() -> None:
-    assert likelihood(fibrillating(), beating(80, 90)).max() < 0.5
+    assert probability(fibrillating(), beating(80, 90)).max() < 0.5
 
 
 @settings(max_examples=20, deadline=None)
@@ -171,14 +171,14 @@ def test_a_shock_does_not_make_fibrillation_look_like_rest(seed: int, first: int
 def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
     lost = np.zeros(SECONDS * RATE, np.bool_)
     lost[10 * RATE : 12 * RATE] = True
-    out = likelihood(fibrillating(), lost=lost)
+    out = probability(fibrillating(), lost=lost)
     assert out[11 * RATE] == fibrillation.UNKNOWN
     assert out[9 * RATE] > 0.5
-    assert likelihood(fibrillating(), fibrillating(1))[11 * RATE] > 0.5
+    assert probability(fibrillating(), fibrillating(1))[11 * RATE] > 0.5
 
 
 def test_it_is_silent_before_a_window_is_full() -> None:
-    out = likelihood(fibrillating())
+    out = probability(fibrillating())
     assert (out[: 5 * RATE - 1] == fibrillation.UNKNOWN).all()
     assert out[6 * RATE] > 0.5
 
@@ -187,7 +187,7 @@ def test_it_is_silent_before_a_window_is_full() -> None:
 @given(offset=st.integers(-50_000, 50_000), seed=st.integers(0, 100))
 def test_the_baseline_does_not_matter(offset: int, seed: int) -> None:
     signal = fibrillating(seed)
-    np.testing.assert_array_equal(likelihood(signal), likelihood(signal + offset))
+    np.testing.assert_array_equal(probability(signal), probability(signal + offset))
 
 
 def strange(seed: int) -> tuple[Signal, npt.NDArray[np.bool_]]:
@@ -204,8 +204,8 @@ def strange(seed: int) -> tuple[Signal, npt.NDArray[np.bool_]]:
 def test_the_cutting_does_not_matter(seed: int, steps: list[int]) -> None:
     signal, lost = strange(seed)
     cuts = np.cumsum(np.resize(steps, SECONDS * RATE))
-    cut = likelihood(signal, -signal, lost=lost, cuts=cuts[cuts < len(signal)].tolist())
-    np.testing.assert_array_equal(cut, likelihood(signal, -signal, lost=lost))
+    cut = probability(signal, -signal, lost=lost, cuts=cuts[cuts < len(signal)].tolist())
+    np.testing.assert_array_equal(cut, probability(signal, -signal, lost=lost))
 
 
 def rests_plainly(signal: Signal) -> bool:
@@ -243,13 +243,13 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(seed: int, tick: int) -
     run(state, uv[:middle], valid[:middle], WHOLE, out[:middle], new_scratch()[0], 0.0)
     kept = state.copy()
     run(kept, uv[middle:], valid[middle:], WHOLE, out[middle:], new_scratch()[0], 0.0)
-    whole = likelihood(signal, -signal, lost=lost)
+    whole = probability(signal, -signal, lost=lost)
     np.testing.assert_array_equal(out[middle + EPOCH - 1 :: EPOCH], whole[middle + EPOCH - 1 :: EPOCH])
 
 
 def test_leads_are_equals() -> None:
     a, b = fibrillating(1), fibrillating(2, 400.0)
-    np.testing.assert_array_equal(likelihood(a, b), likelihood(b, a))
+    np.testing.assert_array_equal(probability(a, b), probability(b, a))
 
 
 def test_a_new_start_forgets() -> None:

@@ -24,7 +24,7 @@ def test_a_heart_that_stood_still_is_heard_again_whatever_it_looks_like_now(stan
     twin = QrsTwin(LEADS)
     expected = [peak for peak in map(twin.step, ticks.tolist()) if peak]
     assert [(p["tick"], p["found"]) for p in found] == [(p.tick, p.found) for p in expected]
-    np.testing.assert_array_equal(found["strength"], np.array([p.strength for p in expected], np.float32))
+    np.testing.assert_array_equal(found["log_odds"], np.array([p.log_odds for p in expected], np.float32))
     assert not ((found["tick"] > first + RATE // 4) & (found["tick"] < end)).any()
     heard = peaks[(peaks > end + 6 * RATE) & (peaks < len(mv) - RATE)]
     assert (np.abs(found["tick"][:, None] - heard).min(axis=0) < NEAR * RATE).all()

@@ -65,7 +65,7 @@ def test_the_twin_agrees_on_every_beat(seed: int) -> None:
     twin = QrsTwin(LEADS)
     expected = [peak for peak in map(twin.step, ticks.tolist()) if peak]
     assert [(p["tick"], p["found"], p["lead"]) for p in found] == [(p.tick, p.found, p.lead) for p in expected]
-    np.testing.assert_array_equal(found["strength"], np.array([p.strength for p in expected], np.float32))
+    np.testing.assert_array_equal(found["log_odds"], np.array([p.log_odds for p in expected], np.float32))
 
 
 def detect(mv: npt.NDArray[np.float64], rate_hz: float = RATE, cut: int = 100) -> tuple[Detector, npt.NDArray[np.void]]:
@@ -319,7 +319,7 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     delay = peaks["found"] - peaks["tick"]
     assert (delay >= 0).all()
     assert (delay <= qrs.LATEST).all()
-    assert (delay[peaks["strength"] > qrs.DOUBT] <= qrs.SOON).all()
+    assert (delay[peaks["log_odds"] > qrs.DOUBT] <= qrs.SOON).all()
 
 
 def small_last_beat(beats_per_min: float, noise_mv: float, rest: int, size: float) -> Any:
@@ -338,10 +338,10 @@ def test_a_last_beat_does_not_wait_for_ever(beats_per_min: float, noise_mv: floa
     told = [small_last_beat(beats_per_min, noise_mv, 3600, size) for size in np.arange(0.1, 0.42, 0.02)]
     assert all(len(peaks) <= 1 for peaks in told)
     late = np.concatenate(told)
-    delay, searched = late["found"] - late["tick"], late["strength"] < 0.0
+    delay, searched = late["found"] - late["tick"], late["log_odds"] < 0.0
     assert len(late) >= 10
     assert searched.sum() > 1
-    assert (late["strength"][~searched] <= qrs.DOUBT).sum() > 2
+    assert (late["log_odds"][~searched] <= qrs.DOUBT).sum() > 2
     assert (delay[searched] <= qrs.LATEST).all()
     assert (delay[~searched] <= qrs.SOON).all()
 

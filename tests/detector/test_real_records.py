@@ -180,8 +180,8 @@ def apart_and_in_time(strip: Strip) -> None:
     assert (peaks["tick"] >= 0).all(), strip.name
     assert (delay >= 0).all(), strip.name
     assert (delay <= MOST_DELAY).all(), (strip.name, delay.max())
-    assert np.isfinite(peaks["strength"]).all(), strip.name
-    assert (peaks["strength"] >= -candidate.SEARCHED).all(), strip.name
+    assert np.isfinite(peaks["log_odds"]).all(), strip.name
+    assert (peaks["log_odds"] >= -candidate.SEARCHED).all(), strip.name
     np.testing.assert_array_equal(strip.whole.epochs["tick"], np.arange(EPOCH - 1, ticks(strip), EPOCH), strip.name)
     vf = strip.whole.epochs["vf"]
     assert ((vf == UNKNOWN) | ((vf >= 0) & (vf <= 1))).all(), strip.name

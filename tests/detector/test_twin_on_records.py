@@ -51,18 +51,18 @@ def readable(epochs: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np
 def twin(
     mv: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]
 ) -> tuple[list[tuple[int, int, int, float]], list[bool]]:
-    """Peaks of the twin: tick, tick of the decision, lead, strength; and which epochs it doubts."""
+    """Peaks of the twin: tick, tick of the decision, lead, log_odds; and which epochs it doubts."""
     detector = reference.QrsTwin(mv.shape[1])
     valid = (allowed & ~np.isnan(mv)).tolist()
     peaks = [detector.step(row, flags) for row, flags in zip(mv.tolist(), valid, strict=True)]
-    told = [(p.tick, p.found, p.lead, float(np.float32(p.strength))) for p in peaks if p]
+    told = [(p.tick, p.found, p.lead, float(np.float32(p.log_odds))) for p in peaks if p]
     return told, reference_doubt.doubtful(detector.decisions, len(mv) // EPOCH)
 
 
 def agrees(strip: Strip) -> None:
     heard = strip.whole
     mv = ticks_of(strip)
-    found = [(int(p["tick"]), int(p["found"]), int(p["lead"]), float(p["strength"])) for p in heard.peaks]
+    found = [(int(p["tick"]), int(p["found"]), int(p["lead"]), float(p["log_odds"])) for p in heard.peaks]
     doubted = (heard.epochs["doubtful"] != 0).tolist()
     assert twin(mv, readable(heard.epochs, mv.shape)) == (found, doubted), strip.name
 

@@ -181,13 +181,13 @@ def test_how_sure_the_detector_is_and_has_been(strengths: list[float]) -> None:
     mv, peaks = heart("N" * 12, 200)
     state = np.zeros(1, LANGUAGE)[0]
     known: list[float] = []
-    for strength, (signal, peak) in zip(strengths, play(mv, peaks), strict=True):
+    for log_odds, (signal, peak) in zip(strengths, play(mv, peaks), strict=True):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
         levels = np.empty(FIELDS, np.int64)
-        describe(state, signal, peak, strength, GOOD_LEADS, texts, values, levels)
-        if np.isfinite(strength):
-            known.append(min(max(strength, -4.0), 10.0))
-            assert values[SURE_WORD] == np.float32(strength)
+        describe(state, signal, peak, log_odds, GOOD_LEADS, texts, values, levels)
+        if np.isfinite(log_odds):
+            known.append(min(max(log_odds, -4.0), 10.0))
+            assert values[SURE_WORD] == np.float32(log_odds)
             assert min(0.0, *known) <= values[SURE_LATELY] <= max(0.0, *known)
         else:
             assert np.isnan(values[[SURE_WORD, SURE_LATELY]]).all()
@@ -212,10 +212,10 @@ def test_the_mean_of_how_sure_it_has_been_is_of_about_eight_beats() -> None:
 def test_a_state_restored_is_as_sure(strengths: list[float]) -> None:
     mv, peaks = heart("N" * 12, 200)
     first, second = BeatReader(READER), BeatReader(READER)
-    for i, (strength, (signal, peak)) in enumerate(zip(strengths, play(mv, peaks), strict=True)):
-        told = first.update(signal, peak, strength, GOOD_LEADS)
+    for i, (log_odds, (signal, peak)) in enumerate(zip(strengths, play(mv, peaks), strict=True)):
+        told = first.update(signal, peak, log_odds, GOOD_LEADS)
         if i >= 6:
-            again = second.update(signal, peak, strength, GOOD_LEADS)
+            again = second.update(signal, peak, log_odds, GOOD_LEADS)
             assert (told[0], told[1].tobytes(), told[2].tobytes()) == (again[0], again[1].tobytes(), again[2].tobytes())
         second.restore(first.state())
 
