@@ -107,7 +107,7 @@ class Metrics:
     registry : prometheus_client.CollectorRegistry
         What `render` writes out.
     frames, samples : Counter
-        Frames read from Kafka, good or bad; sampling instants accepted (one for all leads of that instant).
+        Frames read from Kafka, good or bad; sampling instants in them, those sent again too (one for all leads of that instant).
     frame_to_alert : Histogram
         Seconds from the gateway's stamp in the deciding frame to Kafka's acknowledgement of the alert.
     alert_publishes, publish_errors : Counter
