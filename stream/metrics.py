@@ -107,7 +107,8 @@ class Metrics:
     registry : prometheus_client.CollectorRegistry
         What `render` writes out.
     frames, samples : Counter
-        Frames read from Kafka, good or bad; sampling instants in them, those sent again too (one for all leads of that instant).
+        Frames read from Kafka, good or bad; sampling instants in the good ones, those sent again too, each once for all
+        of its leads.
     frame_to_alert : Histogram
         Seconds from the gateway's stamp in the deciding frame to Kafka's acknowledgement of the alert.
     alert_publishes, publish_errors : Counter
