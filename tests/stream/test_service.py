@@ -19,6 +19,7 @@ from stream.checkpoint import Checkpoints
 from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
+from stream.lag import Told
 from stream.publisher import Publisher
 from stream.service import Service
 from stream.settings import KafkaSettings
@@ -103,6 +104,25 @@ async def test_malformed_frames_are_counted_and_harm_nobody(kafka: KafkaSettings
     wanted["magic"] += 1
     assert {r: counter(service, "telebeat_frames_rejected_total", reason=r) for r in REASONS} == wanted
     assert all(wanted.values())
+
+
+async def test_lag_in_seconds_is_by_the_frames_that_come_and_the_beds_that_send(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics.create(kafka)
+    others = [f"b{i}" for i in range(6)]
+    frames = [*(frame(bed, 0) for bed in others), *(frame("a", 248 * i, 248, seq=i) for i in range(4))]
+    await send(kafka, frames)
+    async with monitor(kafka) as service:
+        await until(read_all(service, len(frames)))
+        for bed in others:
+            service._ward.silence(bed, 0)
+        monkeypatch.setattr(service._reading, "told", lambda _: Told(end=0, us=0, lag=20))
+        service._show_state()
+        partition = service._checkpoints.homes["a"]
+        assert partition in {service._checkpoints.homes[bed] for bed in others}
+        seconds = service.metrics.registry.get_sample_value("telebeat_lag_seconds", {"partition": str(partition)})
+    assert seconds == pytest.approx(20 * 248 / 250)
 
 
 async def test_duplicates_and_gaps_are_events_of_their_bed_alone(kafka: KafkaSettings) -> None:
