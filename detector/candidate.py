@@ -68,7 +68,20 @@ SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overd
 #: tachycardia are wide, early and without rest.
 SELF, ENOUGH = 0.9, 0.7
 CLEAR: Final = SURE + 0.5  # its score at least
-LOGARITHMS: Final = (M_HEIGHT, M_STEEPNESS, M_LEAST, M_SIZE, M_NOISE, M_SHARP_HEIGHT, M_SHARP_NOISE)  # always taken
+FAINT: Final = 0.02  # of a usual beat: added before a logarithm is taken, so that nothing is not infinitely little
+#: Measures that are told by their logarithms, and what is added first, so that none is of 0.
+LOGARITHMS: Final = (
+    (M_HEIGHT, FAINT),
+    (M_STEEPNESS, FAINT),
+    (M_LEAST, FAINT),
+    (M_SIZE, 0.05),
+    (M_NOISE, 0.1),
+    (M_SHARP_HEIGHT, FAINT),
+    (M_SHARP_NOISE, 0.1),
+)
+#: Measures that are averaged over the leads by their weights.
+AVERAGED: Final = (M_STEEPNESS, M_SIZE, M_NOISE, M_DRIFT, M_SHARP_HEIGHT, M_SHARP_NOISE, M_SHARP_UNREST)
+ABOVE_ALL: Final = 1e9  # where the least of the leads' envelopes begins
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 LOST: Final = 2250  # steps without a beat but by search back after which shapes and sizes do not count (18 s)
@@ -120,7 +133,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
 
     Parameters
     ----------
-    state : detector.qrs.QRS
+    state : detector.qrs_state.QRS
     scratch : detector.scratch.SCRATCH
     index : int
         That step, counted from the first of this call.
@@ -158,78 +171,77 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
 @hot
 def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> None:
     """All measures but likeness; the signal around the candidate on the way."""
-    candidate = state.candidate
-    slope = 0.0
-    size = 0.0
+    candidate, measures = state.candidate, state.candidate.measures
+    measures[:] = 0.0
+    measures[M_ONE] = 1.0
+    measures[M_LEAST] = ABOVE_ALL
     weights = 0.0
-    least = 1e9
-    most = 0.0
-    restless = 0.0
-    noise = 0.0
-    drift = 0.0
-    at_rest = 0.0
     leads = 0
-    sharp = sharp_noise = sharp_unrest = 0.0
     for lead in range(LEADS):
         candidate.envelope[lead] = state.at_best[lead]
         candidate.sharp[lead] = sharpest(scratch.lead[lead].work, index) if state.lead[lead].run > 0 else 0.0
-        if scratch.gain[lead] <= 0.0:
+        if scratch.gain[lead] > 0.0:
+            weights += state.levels[lead].weight
+            leads += 1
+            _add_lead(state, scratch, lead, index, lost)
+        else:
             candidate.size[lead] = 0.0
             candidate.near[lead, :] = 0.0
-            continue
-        levels = state.levels[lead]
-        near = candidate.near[lead]
-        size_uv = band(scratch.lead[lead].work, index - CENTRE_BACK - NEAR // 2, near) * PER_BAND
-        candidate.size[lead] = size_uv
-        level = max(levels.signal, FLOOR)
-        envelope = state.at_best[lead] / level
-        weight = levels.weight
-        slope += weight * (steepest(scratch.lead[lead].work, index) / level)
-        size += weight * (size_uv / levels.size if levels.size > 0.0 and not lost else state.best)
-        weights += weight
-        noise += weight * min(levels.noise / level, NOISIEST)
-        low, high = span_of(scratch.lead[lead].work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
-        drift += weight * math.log(((high - low) * PER_SMOOTH + DRIFT_UV) / (size_uv + DRIFT_UV))
-        least = min(least, envelope)
-        most = max(most, envelope)
-        unrest = levels.restless / level
-        restless += unrest
-        at_rest = max(at_rest, min(envelope, 1.2) * min(max(1.0 - unrest / RESTLESS, 0.0), 1.0))
-        leads += 1
-        sharp_level = max(levels.sharp if not lost else SHARP_USUAL * level, SHARP_FLOOR)
-        sharp += weight * (candidate.sharp[lead] / sharp_level)
-        sharp_noise += weight * min(levels.sharp_noise / sharp_level, NOISIEST)
-        sharp_unrest += weight * min(levels.sharp_unrest / sharp_level, NOISIEST)
-    slope /= weights
-    size /= weights
-    candidate.slope = slope
+    for number in AVERAGED:
+        measures[number] /= weights
+    measures[M_RESTLESS] /= leads
+    candidate.slope = measures[M_STEEPNESS]
+    measures[M_HEIGHT] = state.best
+    measures[M_WIDTH] = _width(scratch.feature[BACK + index - WIDTH : BACK + index], state.best)
+    _take_logarithms(measures, leads)
+    _compare_with_last(state, scratch, since)
+
+
+@hot
+def _add_lead(state: Row, scratch: Row, lead: int, index: int, lost: bool) -> None:
+    """Add what a lead says to the measures: those that are averaged over the leads by their weights, and others."""
+    candidate, levels, work = state.candidate, state.levels[lead], scratch.lead[lead].work
+    measures = candidate.measures
+    weight, level = levels.weight, max(levels.signal, FLOOR)
+    size_uv = band(work, index - CENTRE_BACK - NEAR // 2, candidate.near[lead]) * PER_BAND
+    candidate.size[lead] = size_uv
+    measures[M_STEEPNESS] += weight * (steepest(work, index) / level)
+    measures[M_SIZE] += weight * (size_uv / levels.size if levels.size > 0.0 and not lost else state.best)
+    measures[M_NOISE] += weight * min(levels.noise / level, NOISIEST)
+    low, high = span_of(work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
+    measures[M_DRIFT] += weight * math.log(((high - low) * PER_SMOOTH + DRIFT_UV) / (size_uv + DRIFT_UV))
+    envelope, unrest = state.at_best[lead] / level, levels.restless / level
+    measures[M_LEAST] = min(measures[M_LEAST], envelope)
+    measures[M_MOST] = max(measures[M_MOST], envelope)
+    measures[M_RESTLESS] += unrest
+    at_rest = min(envelope, 1.2) * min(max(1.0 - unrest / RESTLESS, 0.0), 1.0)
+    measures[M_HEIGHT_AT_REST] = max(measures[M_HEIGHT_AT_REST], at_rest)
+    sharp_level = max(levels.sharp if not lost else SHARP_USUAL * level, SHARP_FLOOR)
+    measures[M_SHARP_HEIGHT] += weight * (candidate.sharp[lead] / sharp_level)
+    measures[M_SHARP_NOISE] += weight * min(levels.sharp_noise / sharp_level, NOISIEST)
+    measures[M_SHARP_UNREST] += weight * min(levels.sharp_unrest / sharp_level, NOISIEST)
+
+
+@hot
+def _take_logarithms(measures: Array, leads: int) -> None:
+    """Tell ratios by their logarithms: twice as much says as much for a beat as half as much says against it."""
+    for number, least in LOGARITHMS:  # one by one: so little need be kept in registers across each call
+        measures[number] = math.log(measures[number] + least)
+    measures[M_MOST] = math.log(measures[M_MOST] + FAINT) if leads > 1 else measures[M_LEAST]
+
+
+@hot
+def _compare_with_last(state: Row, scratch: Row, since: int) -> None:
+    """Whether a beat is due, and whether this is the T wave of the last one; `since` are steps since that."""
+    measures = state.candidate.measures
     rr = since / state.expected if state.n_rr >= 4 else 1.0
     off = (rr - 1.0) / RR_SPREAD
-    measures = candidate.measures
-    measures[M_ONE] = 1.0
-    measures[M_HEIGHT] = state.best + 0.02
-    measures[M_STEEPNESS] = slope + 0.02
-    measures[M_LEAST] = least + 0.02
-    measures[M_MOST] = most + 0.02
     measures[M_ON_TIME] = math.exp(-0.5 * off * off)
     measures[M_DUE] = min(rr, DUE)
-    measures[M_LIKENESS] = 0.0
-    measures[M_LIKENESS_SQUARED] = 0.0
-    measures[M_RESTLESS] = restless / leads
-    measures[M_STEEPNESS_IN_T] = (slope + 0.02) / (state.last_slope + 0.05)
-    measures[M_SIZE] = size + 0.05
-    measures[M_HEIGHT_AT_REST] = at_rest
-    measures[M_NOISE] = noise / weights + 0.1
-    measures[M_DRIFT] = drift / weights
-    measures[M_SHARP_HEIGHT] = sharp / weights + 0.02
-    measures[M_SHARP_NOISE] = sharp_noise / weights + 0.1
-    measures[M_SHARP_UNREST] = sharp_unrest / weights
-    for number in LOGARITHMS:  # one after the other: what else is at work need not be put aside for each of them
-        measures[number] = math.log(measures[number])
-    measures[M_MOST] = math.log(measures[M_MOST]) if leads > 1 else measures[M_LEAST]
-    measures[M_STEEPNESS_IN_T] = math.log(measures[M_STEEPNESS_IN_T]) if since < T_WAVE else 0.0
-    measures[M_SIZE_IN_T] = (scratch.faded[since] if since < FADED else math.exp(-since / FADING)) * measures[M_SIZE]
-    measures[M_WIDTH] = _width(scratch.feature[BACK + index - WIDTH : BACK + index], state.best)
+    if since < T_WAVE:
+        measures[M_STEEPNESS_IN_T] = math.log((state.candidate.slope + FAINT) / (state.last_slope + 0.05))
+    faded = scratch.faded[since] if since < FADED else math.exp(-since / FADING)
+    measures[M_SIZE_IN_T] = faded * measures[M_SIZE]
 
 
 @hot

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import doubt, fibrillation, qrs, quality, resample, simd
+from detector import doubt, fibrillation, qrs, qrs_state, quality, resample, simd
 from detector.arrays import copy, copy_float32
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
@@ -50,7 +50,7 @@ DETECTOR = np.dtype(
         ("input", resample.INPUT),
         ("signal", SIGNAL),
         ("quality", quality.QUALITY, (LEADS,)),
-        ("qrs", qrs.QRS),
+        ("qrs", qrs_state.QRS),
         ("doubt", doubt.DOUBT),
         ("fibrillation", fibrillation.FIBRILLATION),
         ("tick", "i8"),  # next tick to be looked at
@@ -73,7 +73,7 @@ def begin(state: Row, rate_mhz: int, origin: int) -> None:
     state.signal.mv[:] = np.nan
     state.signal.end = tick
     state.tick = tick
-    qrs.begin(state.qrs)
+    qrs_state.begin(state.qrs)
     doubt.begin(state.doubt)
     fibrillation.begin(state.fibrillation)
     for lead in range(LEADS):

@@ -121,12 +121,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Row) -> None:
     base = 0.0
     for i in range(onset - LEVEL, onset):
         base += np.float64(y[i]) / LEVEL
-    highest = lowest = area = 0.0
-    for i in range(onset, offset + 1):
-        value = np.float64(y[i]) - base
-        highest = max(highest, value)
-        lowest = min(lowest, value)
-        area += abs(value)
+    highest, lowest, area = _extremes(y, onset, offset, base)
     height = max(highest, -lowest)
     if height < FLAT_MV:
         return
@@ -142,6 +137,30 @@ def measure_window(y: npt.NDArray[np.float32], out: Row) -> None:
     out.area_uvs = area * TICK_MS
     out.breadth_ms = area * TICK_MS / height
 
+    _measure_p(y, onset, base, out)
+    for i in range(min(offset + J60, SPAN - 1), SPAN):
+        value = np.float64(y[i]) - base
+        if abs(value) > abs(out.t_mv):
+            out.t_mv = value
+    out.st60_mv = np.float64(y[min(offset + J60, SPAN - 1)]) - base
+    out.st80_mv = np.float64(y[min(offset + J80, SPAN - 1)]) - base
+
+
+@kernel
+def _extremes(y: npt.NDArray[np.float32], onset: int, offset: int, base: float) -> tuple[float, float, float]:
+    """Highest and lowest value of a QRS complex over `base`, and the area between, in mV and mV times ticks."""
+    highest = lowest = area = 0.0
+    for i in range(onset, offset + 1):
+        value = np.float64(y[i]) - base
+        highest = max(highest, value)
+        lowest = min(lowest, value)
+        area += abs(value)
+    return highest, lowest, area
+
+
+@kernel
+def _measure_p(y: npt.NDArray[np.float32], onset: int, base: float, out: Row) -> None:
+    """Where the curve before the QRS bulges most from the line between its ends, and how much."""
     first = max(onset - P_TICKS, FOOT - 1)
     left = (np.float64(y[first]) + np.float64(y[first - 1]) + np.float64(y[first - 2])) / FOOT
     steps = onset - FOOT - first
@@ -149,13 +168,7 @@ def measure_window(y: npt.NDArray[np.float32], out: Row) -> None:
         bulge = np.float64(y[i]) - (left + (base - left) * (i - first) / steps)
         if abs(bulge) > abs(out.p_mv):
             out.p_mv = bulge
-            out.p_tick = i - peak
-    for i in range(min(offset + J60, SPAN - 1), SPAN):
-        value = np.float64(y[i]) - base
-        if abs(value) > abs(out.t_mv):
-            out.t_mv = value
-    out.st60_mv = np.float64(y[min(offset + J60, SPAN - 1)]) - base
-    out.st80_mv = np.float64(y[min(offset + J80, SPAN - 1)]) - base
+            out.p_tick = i - SPAN_BEFORE
 
 
 @kernel

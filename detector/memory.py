@@ -109,7 +109,7 @@ def recall(state: Row, scratch: Row, lost: bool) -> None:
 
     Parameters
     ----------
-    state : detector.qrs.QRS
+    state : detector.qrs_state.QRS
     scratch : detector.scratch.SCRATCH
     lost : bool
         What beats looked like does not count.

@@ -24,17 +24,17 @@ import numpy as np
 
 from detector import memory, simd
 from detector.arrays import copy_float32
-from detector.candidate import BACK, BEAT, CANDIDATE, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
+from detector.candidate import BACK, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
 from detector.doubt import refuse, take_back, tell
-from detector.envelope import FRONT, HELD, LAG, STRIDE, clear, feed, load, rest, store
+from detector.envelope import HELD, LAG, STRIDE, feed, load, rest, store
 from detector.feature import alike, features, follow_loud, gains, is_peak, note_first_reading, tell_silent
 from detector.jit import hot
-from detector.learning import BLUNT, FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
-from detector.levels import KEPT, LEVELS, WEIGHED, fade, forget
+from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
+from detector.levels import WEIGHED, fade, forget
+from detector.qrs_state import DOUBTFUL, NO, YES
 from detector.r_peak import FIDUCIAL, PAST, locate
 from detector.scratch import JUDGED
-from detector.shape import SHAPE, learn
-from detector.shape import begin as begin_shape
+from detector.shape import learn
 from detector.simd import F32_LANES
 from detector.types import LEADS, RATE, RING, Array, Float32, Row
 
@@ -47,87 +47,8 @@ LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
-EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
 SOON: Final = STRIDE * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
 LATEST: Final = STRIDE * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
-
-QRS = np.dtype(
-    [
-        ("lead", FRONT, (LEADS,)),
-        ("levels", LEVELS, (LEADS,)),
-        ("loud", "i8", (LEADS,)),  # last step looked at in which a lead was loud
-        ("silent", "u1", (LEADS,)),  # whether it has been silent too long, while another was loud
-        ("shape", SHAPE),
-        ("memory", memory.MEMORY),
-        ("feature", "f4", (BACK,)),  # of the last steps, newest last
-        ("best", "f4"),  # highest feature of the peak being followed; 0: none
-        ("best_at", "i8"),
-        ("at_best", "f8", (LEADS,)),  # envelopes there, once its call is over or it is looked at
-        ("weighed", "i1"),  # whether its score is known: `NO`, `YES`, or `DOUBTFUL` where it hardly speaks for a beat
-        ("candidate", CANDIDATE),
-        ("last", "i8"),  # step of the last beat's feature
-        ("last_r", "i8"),  # tick of its R peak
-        ("upright", "f4", (LEADS,)),  # share of the last beats in each lead whose R peak points upwards
-        ("sure", "i8"),  # step of the last beat that no search back was needed for
-        ("last_slope", "f8"),
-        ("last_height", "f4"),  # its feature
-        ("looked", "i1"),  # 1 when what came within its refractory period has been looked at
-        ("outdone", "i8"),  # the last beat that something much higher came after, by its number
-        ("wary", "i8"),  # beats still to be waited for to the end
-        ("rr", "f8", (KEPT,)),
-        ("n_rr", "i8"),
-        ("expected", "f8"),  # median RR in steps
-        ("kept", BEAT),  # the best candidate refused since the last beat, for the search back
-        ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
-        ("n_refused", "i8"),
-        ("refused_sharpness", "f8"),  # its median
-        ("n", "i8"),  # beats found
-        ("first", "i8"),  # first step; -1 before it
-        ("first_reading", "i8"),  # step of the first reading of any lead; -1 before it
-    ],
-    align=True,
-)
-NO, YES, DOUBTFUL = 0, 1, 2
-_LONG_AGO: Final = -(10**9)
-
-
-@hot
-def begin(state: Row) -> None:
-    """Forget everything; the next step is the first."""
-    for lead in range(LEADS):
-        clear(state.lead[lead])
-        levels = state.levels[lead]
-        levels.hold = 0
-        forget(levels)
-    state.loud[:] = 0
-    state.silent[:] = 0
-    begin_shape(state.shape)
-    memory.begin(state.memory)
-    state.feature[:] = 0.0
-    state.best = 0.0
-    state.best_at = 0
-    state.at_best[:] = 0.0
-    state.weighed = NO
-    state.candidate.score = UNLIKELY
-    state.last = _LONG_AGO
-    state.last_r = _LONG_AGO
-    state.upright[:] = 1.0
-    state.sure = _LONG_AGO
-    state.last_slope = 1.0
-    state.last_height = 0.0
-    state.looked = 1
-    state.outdone = 0
-    state.wary = 0
-    state.rr[:] = 0.0
-    state.n_rr = 0
-    state.expected = EXPECTED
-    state.kept.score = UNLIKELY
-    state.refused[:] = 0.0
-    state.n_refused = 0
-    state.refused_sharpness = BLUNT
-    state.n = 0
-    state.first = -1
-    state.first_reading = -1
 
 
 @hot
@@ -304,8 +225,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
     found = refused = False
     begun, drop, wait = _terms(state.wary, state.weighed)
     late = step - state.best_at >= wait
-    ripe = state.best > np.float32(0.0) and step > state.best_at and (late or feature < begun * state.best)
-    if ripe:
+    if state.best > np.float32(0.0) and step > state.best_at and (late or feature < begun * state.best):
         closed = late or feature < drop * state.best
         if closed or state.weighed == NO:
             _at_best(state, scratch, step - index)
@@ -313,38 +233,55 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
             closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
             found = _judge(state, scratch, step, closed)
         if found:
-            candidate = state.candidate
-            peak.log_odds = candidate.score
-            locate(state, scratch, signal, candidate.at, peak, False)
-            learn(state.shape, candidate)
-            memory.learn(state.memory, candidate)
-            learn_beat(state, candidate, since, False)
+            _accept(state, scratch, signal, since, peak)
         refused = closed and not found
         if found or closed:
             follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
             state.best = feature if follows else np.float32(0.0)
             state.best_at = step
             state.weighed = NO
-    kept = state.kept
-    if not found and kept.score > UNLIKELY and state.weighed != DOUBTFUL:
-        overdue = state.n >= WEIGHED and step - state.last > _patience(state)
-        if overdue or (refused and kept.score > 0.0):
-            enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
-            found = kept.score > enough and step - kept.at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
-            if found:
-                searched = kept.score <= 0.0  # else it was a beat all along, and is learned like one
-                if searched:
-                    take_back(scratch, step, kept.score)
-                else:
-                    tell(scratch, step, kept.score)
-                peak.log_odds = kept.score
-                locate(state, scratch, signal, kept.at, peak, searched)
-                learn_beat(state, kept, since, searched)
-                state.looked = 1  # what came after it has been refused
-            kept.score = UNLIKELY
+    if not found and state.kept.score > UNLIKELY and state.weighed != DOUBTFUL:
+        found = _search_back(state, scratch, signal, step, refused, since, peak)
     if found:
         peak.found = STRIDE * step + STRIDE - 1
     return found
+
+
+@hot
+def _accept(state: Row, scratch: Row, signal: Row, since: int, peak: Row) -> None:
+    """Place the candidate's R peak, and learn from it."""
+    candidate = state.candidate
+    peak.log_odds = candidate.score
+    locate(state, scratch, signal, candidate.at, peak, False)
+    learn(state.shape, candidate)
+    memory.learn(state.memory, candidate)
+    learn_beat(state, candidate, since, False)
+
+
+@hot
+def _search_back(state: Row, scratch: Row, signal: Row, step: int, refused: bool, since: int, peak: Row) -> bool:
+    """Take the best candidate refused since the last beat, if a beat is overdue or, better, it was one all along.
+
+    That shows when the candidate after it is refused (`refused`).
+    """
+    kept = state.kept
+    overdue = state.n >= WEIGHED and step - state.last > _patience(state)
+    if not (overdue or (refused and kept.score > 0.0)):
+        return False
+    enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
+    found = kept.score > enough and step - kept.at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
+    if found:
+        searched = kept.score <= 0.0  # else it was a beat all along, and is learned like one
+        if searched:
+            take_back(scratch, step, kept.score)
+        else:
+            tell(scratch, step, kept.score)
+        peak.log_odds = kept.score
+        locate(state, scratch, signal, kept.at, peak, searched)
+        learn_beat(state, kept, since, searched)
+        state.looked = 1  # what came after it has been refused
+    kept.score = UNLIKELY
+    return bool(found)
 
 
 @hot

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector import candidate, learning, levels, qrs, shape
+from detector import candidate, learning, levels, qrs, qrs_state, shape
 from detector.envelope import PER_BAND, PER_SLOPE, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
@@ -62,7 +62,7 @@ class QrsTwin:
         self.wary = 0
         self.outdone = 0
         self.rr: list[float] = []
-        self.expected = qrs.EXPECTED
+        self.expected = qrs_state.EXPECTED
         self.kept: Candidate | None = None
         self.refused: list[float] = []
         self.n = 0

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from detector import bounds as qrs
-from detector import waves as w
+from detector import bounds as qrs_bounds
+from detector import waves
 
 Curve = npt.NDArray[np.float32]
 Signal = Sequence[float]
@@ -29,10 +29,12 @@ def _sum(values: Iterable[float]) -> float:
 
 def bridge(curve: Sequence[float], at: int, least: float) -> list[float]:
     """What bridges a pacing spike at `at`, nothing where there is none; see `detector.bounds.bridge_spike`."""
-    half, beside = qrs.SPIKE_HALF, qrs.SPIKE_BESIDE
+    half, beside = qrs_bounds.SPIKE_HALF, qrs_bounds.SPIKE_BESIDE
     far_left, left, middle, right, far_right = (curve[at + k] for k in (-beside, -half, 0, half, beside))
     height = abs(middle - 0.5 * (left + right))
-    if height > least and height > qrs.SPIKE * max(abs(left - right), abs(left - far_left), abs(right - far_right)):
+    if height > least and height > qrs_bounds.SPIKE * max(
+        abs(left - right), abs(left - far_left), abs(right - far_right)
+    ):
         return [left + (right - left) * k / (2.0 * half) for k in range(1, 2 * half)]
     return []
 
@@ -40,11 +42,11 @@ def bridge(curve: Sequence[float], at: int, least: float) -> list[float]:
 def remove_spikes(raw: Signal, peak: int) -> list[float]:
     """The curve without pacing spikes; see `detector.bounds.remove_spikes`."""
     curve = list(raw)
-    near = raw[peak - qrs.EXTENT_BEFORE : peak + qrs.EXTENT_AFTER]
-    least = qrs.SPIKE_SHARE * (max(near) - min(near))
-    for i in range(peak - qrs.EXTENT_BEFORE, peak + 2):
+    near = raw[peak - qrs_bounds.EXTENT_BEFORE : peak + qrs_bounds.EXTENT_AFTER]
+    least = qrs_bounds.SPIKE_SHARE * (max(near) - min(near))
+    for i in range(peak - qrs_bounds.EXTENT_BEFORE, peak + 2):
         if bridged := bridge(curve, i, least):
-            curve[i - qrs.SPIKE_HALF + 1 : i + qrs.SPIKE_HALF] = bridged
+            curve[i - qrs_bounds.SPIKE_HALF + 1 : i + qrs_bounds.SPIKE_HALF] = bridged
     return curve
 
 
@@ -53,34 +55,38 @@ def bounds(y: Curve, peak: int) -> tuple[float, float]:
     n = len(y)
     slope = [abs(float(y[i + 1]) - float(y[i - 1])) for i in range(1, n - 1)]
     slope = [slope[0], *slope, slope[-1]]
-    steepest = max(slope[peak - qrs.STEEP_BEFORE : peak + qrs.STEEP_AFTER])
+    steepest = max(slope[peak - qrs_bounds.STEEP_BEFORE : peak + qrs_bounds.STEEP_AFTER])
     if steepest == 0.0:
-        return -qrs.UNTOLD, qrs.UNTOLD
-    flanks = range(peak - qrs.FLANK_BEFORE, peak + qrs.FLANK_AFTER + 1)
-    steep = [i for i in flanks if slope[i] > qrs.FLANK * steepest]
+        return -qrs_bounds.UNTOLD, qrs_bounds.UNTOLD
+    flanks = range(peak - qrs_bounds.FLANK_BEFORE, peak + qrs_bounds.FLANK_AFTER + 1)
+    steep = [i for i in flanks if slope[i] > qrs_bounds.FLANK * steepest]
 
-    begin = steep[0] - qrs.QUIET_BEFORE
-    sums = [_sum(slope[begin : begin + qrs.QUIET])]
-    sums += [slope[i] - slope[i - qrs.QUIET] for i in range(begin + qrs.QUIET, steep[0] - 1)]
+    begin = steep[0] - qrs_bounds.QUIET_BEFORE
+    sums = [_sum(slope[begin : begin + qrs_bounds.QUIET])]
+    sums += [slope[i] - slope[i - qrs_bounds.QUIET] for i in range(begin + qrs_bounds.QUIET, steep[0] - 1)]
     quietest = min(itertools.accumulate(sums))
-    half = qrs.SHARE * steepest + qrs.NOISE * max(quietest, 0.0) / qrs.QUIET
+    half = qrs_bounds.SHARE * steepest + qrs_bounds.NOISE * max(quietest, 0.0) / qrs_bounds.QUIET
 
-    padded = [slope[0]] * qrs.REACH + slope + [slope[-1]] * qrs.REACH
+    padded = [slope[0]] * qrs_bounds.REACH + slope + [slope[-1]] * qrs_bounds.REACH
     added = list(itertools.accumulate((s / (s + half) for s in padded), initial=0.0))
-    onset = _place(added, steep[0] - peak, peak, range(qrs.ONSET_FROM, qrs.ONSET_TO + 1), qrs.ONSET_WEIGHTS)
-    end = _place(added, steep[-1] - peak, peak, range(qrs.END_FROM, qrs.END_TO + 1), qrs.END_WEIGHTS)
-    return onset, max(end, onset + qrs.NARROWEST)
+    onset = _place(
+        added, steep[0] - peak, peak, range(qrs_bounds.ONSET_FROM, qrs_bounds.ONSET_TO + 1), qrs_bounds.ONSET_WEIGHTS
+    )
+    end = _place(
+        added, steep[-1] - peak, peak, range(qrs_bounds.END_FROM, qrs_bounds.END_TO + 1), qrs_bounds.END_WEIGHTS
+    )
+    return onset, max(end, onset + qrs_bounds.NARROWEST)
 
 
 def _place(added: Signal, flank: int, peak: int, ticks: range, weights: Iterable[float]) -> float:
     scores = []
     for tick in ticks:
-        at = peak + tick + qrs.REACH
-        measures = [(added[at + b] - added[at + a]) / (b - a) for a, b in itertools.pairwise(qrs.EDGES)]
-        off, away = (tick - flank) / qrs.FROM_FLANK, tick / qrs.FROM_PEAK
+        at = peak + tick + qrs_bounds.REACH
+        measures = [(added[at + b] - added[at + a]) / (b - a) for a, b in itertools.pairwise(qrs_bounds.EDGES)]
+        off, away = (tick - flank) / qrs_bounds.FROM_FLANK, tick / qrs_bounds.FROM_PEAK
         measures += [off, abs(off), away, away * away]
         scores.append(_sum(w * m for w, m in zip(weights, measures, strict=True)))
-    counts = [qrs.weight_of(max(scores) - score) for score in scores]
+    counts = [qrs_bounds.weight_of(max(scores) - score) for score in scores]
     return ticks.start + _sum(c * n for n, c in enumerate(counts)) / _sum(counts)
 
 
@@ -109,8 +115,8 @@ def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
     if own is None:
         return math.nan
     alike = []
-    for before in earlier[: w.COMPARED]:
-        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - w.MEMORY, 0) else None
+    for before in earlier[: waves.COMPARED]:
+        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - waves.MEMORY, 0) else None
         if other is not None:
             power = _sum(a * a for a in own) * _sum(b * b for b in other)
             common = _sum(a * b for a, b in zip(own, other, strict=True))
@@ -119,51 +125,52 @@ def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
 
 
 def _p_stretch(mv: Curve, onset: int) -> list[float] | None:
-    raw, missing = _ticks(mv, onset - w.P_BEFORE - 4, w.P_SPAN + 8)
-    if missing > w.MISSING:
+    raw, missing = _ticks(mv, onset - waves.P_BEFORE - 4, waves.P_SPAN + 8)
+    if missing > waves.MISSING:
         return None
-    for i in range(qrs.SPIKE_BESIDE, len(raw) - qrs.SPIKE_BESIDE):
+    for i in range(qrs_bounds.SPIKE_BESIDE, len(raw) - qrs_bounds.SPIKE_BESIDE):
         if bridged := bridge(raw, i, 0.0):
-            raw[i - qrs.SPIKE_HALF + 1 : i + qrs.SPIKE_HALF] = bridged
+            raw[i - qrs_bounds.SPIKE_HALF + 1 : i + qrs_bounds.SPIKE_HALF] = bridged
     y = _smooth(raw)[4:-4]
     return [value - (y[0] + (y[-1] - y[0]) * i / (len(y) - 1.0)) for i, value in enumerate(y)]
 
 
 def t_wave(mv: Curve, peak: int, rr: int, offset: int) -> tuple[float, float, float] | None:
     """Peak and end of the T wave in ms from R, and its height; see `detector.waves.t_wave`."""
-    raw, missing = _ticks(mv, peak - w.QRS_BEFORE, w.T_WINDOW)
-    if missing > w.MISSING:
+    raw, missing = _ticks(mv, peak - waves.QRS_BEFORE, waves.T_WINDOW)
+    if missing > waves.MISSING:
         return None
     y = _smooth(raw)
-    r, last = w.QRS_BEFORE, w.T_WINDOW - 1 - w.HALF
+    r, last = waves.QRS_BEFORE, waves.T_WINDOW - 1 - waves.HALF
     steepest = max(abs(raw[i + 2] - raw[i - 2]) for i in range(r - 25, r + 30))
     extent = max(raw[r - 30 : r + 50]) - min(raw[r - 30 : r + 50])
-    scale = 1.0 + w.T_RATE * (min(max(rr if rr > 0 else w.UNKNOWN_RR, w.SHORTEST), w.LONGEST) - 250) / 250.0
-    begin = max(r + offset + w.T_BEGIN, r + 20)
-    later = range(r + max(w.NEXT_AFTER, offset + 20), w.T_WINDOW - 2)
-    following = [i for i in later if abs(raw[i + 2] - raw[i - 2]) > w.NEXT_QRS * steepest]
-    stop = min([r + int(w.T_STOP * scale), last] + [i - w.NEXT_CLEAR for i in following[:1]])
-    stop = min(max(stop, begin + w.T_SHORTEST), last)
+    known_rr = min(max(rr if rr > 0 else waves.UNKNOWN_RR, waves.SHORTEST), waves.LONGEST)
+    scale = 1.0 + waves.T_RATE * (known_rr - 250) / 250.0
+    begin = max(r + offset + waves.T_BEGIN, r + 20)
+    later = range(r + max(waves.NEXT_AFTER, offset + 20), waves.T_WINDOW - 2)
+    following = [i for i in later if abs(raw[i + 2] - raw[i - 2]) > waves.NEXT_QRS * steepest]
+    stop = min([r + int(waves.T_STOP * scale), last] + [i - waves.NEXT_CLEAR for i in following[:1]])
+    stop = min(max(stop, begin + waves.T_SHORTEST), last)
 
     bulge = {i: y[i] - (y[begin] + (y[stop] - y[begin]) * (i - begin) / (stop - begin)) for i in range(begin, stop)}
-    off = {i: (i - (r + w.T_USUAL * scale)) / w.T_SPREAD for i in bulge}
+    off = {i: (i - (r + waves.T_USUAL * scale)) / waves.T_SPREAD for i in bulge}
     weighted = {i: abs(value) / (1.0 + off[i] * off[i]) for i, value in bulge.items()}
     top = max(weighted, key=lambda i: weighted[i])
-    if weighted[top] == 0.0 or abs(bulge[top]) < w.T_LEAST * extent:
+    if weighted[top] == 0.0 or abs(bulge[top]) < waves.T_LEAST * extent:
         return None
     height = bulge[top]
     up = 1.0 if height > 0.0 else -1.0
     top = next((i for i in range(top, stop) if up * y[i + 1] <= up * y[i]), stop)
     top = next((i for i in range(top, begin, -1) if up * y[i - 1] <= up * y[i]), begin)
-    slope = {i: -up * (y[i + w.HALF] - y[i - w.HALF]) for i in range(top + 1, last)}
+    slope = {i: -up * (y[i + waves.HALF] - y[i - waves.HALF]) for i in range(top + 1, last)}
     fall, steep = 0.0, top + 1
-    for i in range(top + 2, min(top + w.FALL, last)):
+    for i in range(top + 2, min(top + waves.FALL, last)):
         if slope[i] > fall:
             fall, steep = slope[i], i
-        elif fall > 0.0 and slope[i] < w.FALLEN * fall:
+        elif fall > 0.0 and slope[i] < waves.FALLEN * fall:
             break
     for i in range(steep + 1, last):
-        if fall > 0.0 and slope[i] < w.END * fall:
+        if fall > 0.0 and slope[i] < waves.END * fall:
             before = slope[i - 1]
-            return (top - r) * 4.0, (i - (w.END * fall - slope[i]) / (before - slope[i]) - r) * 4.0, height
+            return (top - r) * 4.0, (i - (waves.END * fall - slope[i]) / (before - slope[i]) - r) * 4.0, height
     return None

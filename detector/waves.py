@@ -20,7 +20,7 @@ import numpy as np
 
 from detector.bounds import SPIKE_BESIDE, bridge_spike
 from detector.jit import kernel
-from detector.types import RING, Array, Row
+from detector.types import RING, TICK_MS, Array, Row
 
 COMPARED: Final = 3  # beats before this one with which its P wave is compared
 MEMORY: Final = 590  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
@@ -62,6 +62,7 @@ T_WAVE = np.dtype(
 )
 
 T_WINDOW: Final = QRS_BEFORE + T_AFTER
+LAST_END: Final = T_WINDOW - 1 - HALF  # index before which the slope of a T wave can be told
 _MARGIN: Final = 4  # ticks that the filter of two boxcars of five reaches
 
 
@@ -222,9 +223,26 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
     y = np.empty(T_WINDOW, np.float64)
     _smooth(raw, y)
     r = QRS_BEFORE
-    last = T_WINDOW - 1
+    scale = 1.0 + T_RATE * (min(max(rr if rr > 0 else UNKNOWN_RR, SHORTEST), LONGEST) - 250) / 250.0
+    begin, end, extent = _t_range(raw, offset, scale)
+    top, height = _t_peak(y, begin, end, r + usual_ticks * scale)
+    if top < 0 or abs(height) < T_LEAST * extent:
+        return
+    t_end = _t_end(y, top, 1.0 if height > 0.0 else -1.0, share)
+    if t_end > 0.0:
+        out.valid = 1
+        out.peak_ms = (top - r) * TICK_MS
+        out.end_ms = (t_end - r) * TICK_MS
+        out.height_mv = height
 
-    # The slope over four ticks of the raw curve tells a QRS from a T wave.
+
+@kernel
+def _t_range(raw: Array, offset: int, scale: float) -> tuple[int, int, float]:
+    """Indices between which the T wave peaks, before the next QRS, and the peak-to-peak amplitude of the QRS.
+
+    The slope over four ticks of the raw curve tells a QRS from a T wave.
+    """
+    r = QRS_BEFORE
     steepest = 0.0
     lowest = highest = raw[r]
     for i in range(r - 30, r + 50):
@@ -232,16 +250,21 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
         highest = max(highest, raw[i])
         if i >= r - 25 and i < r + 30:
             steepest = max(steepest, abs(raw[i + 2] - raw[i - 2]))
-    scale = 1.0 + T_RATE * (min(max(rr if rr > 0 else UNKNOWN_RR, SHORTEST), LONGEST) - 250) / 250.0
     begin = max(r + offset + T_BEGIN, r + 20)
-    end = min(r + int(T_STOP * scale), last - HALF)
-    for i in range(r + max(NEXT_AFTER, offset + 20), last - 1):
+    end = min(r + int(T_STOP * scale), LAST_END)
+    for i in range(r + max(NEXT_AFTER, offset + 20), T_WINDOW - 2):
         if abs(raw[i + 2] - raw[i - 2]) > NEXT_QRS * steepest:
             end = min(end, i - NEXT_CLEAR)
             break
-    end = min(max(end, begin + T_SHORTEST), last - HALF)
+    return begin, min(max(end, begin + T_SHORTEST), LAST_END), highest - lowest
 
-    usual = r + usual_ticks * scale
+
+@kernel
+def _t_peak(y: Array, begin: int, end: int, usual: float) -> tuple[int, float]:
+    """Index and height of the largest deflection from the line between two indices, by how near it is to a third.
+
+    The index is -1 where the curve is that line.
+    """
     best = 0.0
     height = 0.0
     top = -1
@@ -253,17 +276,25 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
             best = weighted
             height = deflection
             top = i
-    if top < 0 or abs(height) < T_LEAST * (highest - lowest):
-        return
-
+    if top < 0:
+        return top, height
     up = 1.0 if height > 0.0 else -1.0
     while top < end and up * y[top + 1] > up * y[top]:  # the weight has drawn it towards where T waves usually are
         top += 1
     while top > begin and up * y[top - 1] > up * y[top]:
         top -= 1
+    return top, height
+
+
+@kernel
+def _t_end(y: Array, top: int, up: float, share: float) -> float:
+    """Where the slope after the T peak at `top` has fallen to a share of its steepest; 0 where it does not.
+
+    `up` is 1 for a positive T wave and -1 for a negative one.
+    """
     fall = 0.0
     steep = top + 1
-    for i in range(top + 2, min(top + FALL, last - HALF)):
+    for i in range(top + 2, min(top + FALL, LAST_END)):
         slope = -up * (y[i + HALF] - y[i - HALF])
         if slope > fall:
             fall = slope
@@ -271,14 +302,11 @@ def t_in_window(raw: Array, rr: int, offset: int, usual_ticks: float, share: flo
         elif fall > 0.0 and slope < FALLEN * fall:
             break
     if fall == 0.0:
-        return
+        return 0.0
     before = fall
-    for i in range(steep + 1, last - HALF):
+    for i in range(steep + 1, LAST_END):
         slope = -up * (y[i + HALF] - y[i - HALF])
         if slope < share * fall:
-            out.valid = 1
-            out.peak_ms = (top - r) * 4.0
-            out.end_ms = (i - (share * fall - slope) / (before - slope) - r) * 4.0
-            out.height_mv = height
-            return
+            return float(i - (share * fall - slope) / (before - slope))
         before = slope
+    return 0.0

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import bounds as qrs
+from detector import bounds as qrs_bounds
 from detector import waves
 from detector.jit import kernel
 from detector.types import TICK_MS, Array, Row
@@ -182,8 +182,8 @@ def cross_validate(found: Sequence[Found], folds: int = FOLDS) -> tuple[Readings
 def shipped() -> dict[str, Any]:
     """The constants as the detector has them, by the names `cross_validate` gives them."""
     return {
-        "onset_weights": qrs.ONSET_WEIGHTS.tolist(),
-        "end_weights": qrs.END_WEIGHTS.tolist(),
+        "onset_weights": qrs_bounds.ONSET_WEIGHTS.tolist(),
+        "end_weights": qrs_bounds.END_WEIGHTS.tolist(),
         "t_usual": waves.T_USUAL,
         "t_share": waves.END,
         "p_present": waves.P_PRESENT,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detector import envelope, qrs
+from detector import envelope, qrs, qrs_state
 from detector.detector import Detector
 from detector.reference import QrsTwin
 from detector.scratch import new_scratch
@@ -22,9 +22,10 @@ NEAR = 0.05  # seconds between a peak placed and the true one
 
 def run(mv: npt.NDArray[np.float32], cuts: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     """The kernel over a whole recording, cut into so many steps at a time."""
-    state, signal, peaks, scratch = np.zeros(1, qrs.QRS), np.zeros(1, SIGNAL), np.zeros(len(mv), PEAK), new_scratch()
+    state, signal = np.zeros(1, qrs_state.QRS), np.zeros(1, SIGNAL)
+    peaks, scratch = np.zeros(len(mv), PEAK), new_scratch()
     signal["mv"] = np.nan
-    qrs.begin(state[0])
+    qrs_state.begin(state[0])
     held = np.clip(np.rint(np.nan_to_num(mv) * np.float32(1000.0)), -envelope.LIMIT_UV, envelope.LIMIT_UV)
     found = first = 0
     for cut in np.resize(cuts, len(mv)):
