@@ -70,6 +70,7 @@ LOST_MOST: Final = 5  # epochs of the window a lead may have been without readin
 SMALLEST_UV: Final = 30  # mean deflection below which a lead is flat and says nothing
 REST_MOST: Final = 30  # epochs of rest in the window beyond which nothing fibrillates: no alert of the records is lost
 LATE: Final = 4  # half seconds at the window's end that may show alone that beats are back, or that it was a short run
+SMALL, ROUGH_LEAD, SCORED = range(3)  # a lead is flat, or noise, or can be judged
 LATE_MOST: Final = 16  # epochs of rest in them beyond which it is so: fewer silence a true alarm of cinc2015
 MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be flat: rest is its nature
 
@@ -238,7 +239,9 @@ def _measure(state: Row, wave: Row) -> None:
 @hot
 def _move(track: Row, at: np.uint32, half: int) -> None:
     """How far the signal went in each epoch of the half second that begins at `at`."""
-    good = track.good[0] + track.good[1] + track.good[2] + track.good[3] + track.good[4]
+    good = 0
+    for epoch in range(HALF):
+        good += track.good[epoch]
     if good < IN_HALF or track.lost & 1:
         if good == 0 and track.lost == _EVER:
             track.x[at : at + IN_HALF] = track.last
@@ -281,6 +284,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
 
 @hot
 def _log_odds(state: Row, wave: Row) -> float:
+    """Log odds of fibrillation over the window: the mean of what the leads say that can be judged."""
     total = 0.0
     known = leads = noisy = 0
     resting = True
@@ -289,31 +293,40 @@ def _log_odds(state: Row, wave: Row) -> float:
         if is_lost(track.lost):
             continue
         known += 1
-        score = SURE_NOT
+        kind, score = SCORED, SURE_NOT
         if not rests(track, state.half):
             resting = False
-            without_baseline(track, state.here, wave)
-            y = wave.y
-            least, largest, mean = deflections(y)
-            if mean < SMALLEST_UV:
-                continue
-            rough = roughness(y)
-            if rough > ROUGH:
-                noisy += 1
-                continue
-            through = leakage(y)
-            score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
-            score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
-            # The period is dear to find; where even the shortest leaves the score at the least, it is not.
-            if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
-                score += PERIOD * period(wave)
-        total += min(max(score, SURE_NOT), SURE)
-        leads += 1
+            kind, score = _score(track, state.here, wave)
+        if kind == SCORED:
+            total += min(max(score, SURE_NOT), SURE)
+            leads += 1
+        elif kind == ROUGH_LEAD:
+            noisy += 1
     if known == 0:
         return NOTHING
     if leads == 0:
         return SURE_NOT if noisy > 0 else FLAT
     return SURE_NOT if resting else (total + noisy * NOISE_SAYS) / (leads + noisy)
+
+
+@hot
+def _score(track: Row, here: int, wave: Row) -> tuple[int, float]:
+    """Whether a lead can be judged (`SMALL`, `ROUGH_LEAD`, `SCORED`), and its logistic score."""
+    without_baseline(track, here, wave)
+    y = wave.y
+    least, largest, mean = deflections(y)
+    if mean < SMALLEST_UV:
+        return SMALL, 0.0
+    rough = roughness(y)
+    if rough > ROUGH:
+        return ROUGH_LEAD, 0.0
+    through = leakage(y)
+    score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
+    score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
+    # The period is dear to find; where even the shortest leaves the score at the least, it is not.
+    if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
+        score += PERIOD * period(wave)
+    return SCORED, score
 
 
 @hot
@@ -341,7 +354,7 @@ def rests(track: Row, half: int) -> bool:
 def is_lost(mask: int) -> bool:
     """Whether more epochs than `LOST_MOST` of the window were without reading."""
     for _ in range(LOST_MOST):
-        mask &= mask - 1  # without its lowest 1; of nothing there is nothing left
+        mask &= mask - 1  # clears the lowest bit that is set; 0 stays 0
     return mask > 0
 
 

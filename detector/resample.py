@@ -320,7 +320,7 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     state.count += count
     ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
     phases = scratch.phases[_look_up(scratch, state.rate_mhz, state.ticks, ticks)]
-    periods = (state.ticks - phases.first) // phases.rows
+    periods = (state.ticks - phases.first) // max(phases.rows, 1)  # none where no tick is made
     row = state.ticks - phases.first - periods * phases.rows
     base = periods * phases.step - before + PAST
     for lead in range(LEADS):

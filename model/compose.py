@@ -164,36 +164,53 @@ def _play(
 
 def _interval(old: Floats, rate_hz: float, score: Score, i: int, rng: np.random.Generator) -> Floats:
     """The signal from one R peak to the next, (m, leads), with another length and another P wave before the second."""
-    size = len(old)
     count = max(round(score.rr[i] * rate_hz), round(SHORTEST_S * rate_hz))
-    qrs, edge, joint = round(QRS_S * rate_hz), round(EDGE_S * rate_hz), round(J_S * rate_hz)
-    begin = max(size - round(P_S * rate_hz), joint + edge)
-    base = old.copy()
-    wave = np.zeros((0, old.shape[1]))
-    if begin + 2 * edge < size - qrs:
-        left, right = old[begin - edge : begin].mean(axis=0), old[size - qrs : size - qrs + edge].mean(axis=0)
-        line = np.linspace(left, right, size - qrs - begin)
-        wave = (old[begin : size - qrs] - line) * np.hanning(size - qrs - begin + 2)[1:-1, None] ** 0.25
-        base[begin : size - qrs] -= wave
-    over = min(round(QT * np.sqrt(size / rate_hz) * rate_hz), begin)  # of the T wave
-    room = count - qrs - round(ROOM_S * rate_hz)
-    kept = min(over, max(room, joint + 1))
-    new = np.array([0, joint, kept, count - qrs, count], float)
-    was = np.array([0, joint, over, size - qrs, size], float)
-    new = np.maximum.accumulate(new)
-    time = np.interp(np.arange(count), new, was)
-    out = np.stack([np.interp(time, np.arange(size), base[:, k]) for k in range(old.shape[1])], axis=1)
-    first = count - qrs - len(wave) + round(score.pr[i] * rate_hz)
+    base, wave = _take_out_p(old, rate_hz)
+    out = _stretch(base, count, rate_hz)
+    first = count - round(QRS_S * rate_hz) - len(wave) + round(score.pr[i] * rate_hz)
     skip = max(-first, 0)
     stop = min(len(wave), count - first)
     if skip < stop:
         out[first + skip : first + stop] += (wave * score.p[i])[skip:stop]
     if score.waves[i] > 0:
-        height = np.ptp(old, axis=0)
-        t = np.arange(count) / rate_hz
-        pitch = rng.uniform(4.5, 8.0)
-        tones = np.sin(2 * np.pi * (pitch * t + rng.random())) + 0.5 * np.sin(
-            2 * np.pi * (1.6 * pitch * t + rng.random())
-        )
-        out += (np.hanning(count) ** 0.3 * tones)[:, None] * height * score.waves[i]
+        out += _fibrillatory_waves(count, rate_hz, rng)[:, None] * np.ptp(old, axis=0) * score.waves[i]
     return out
+
+
+def _p_begins(size: int, rate_hz: float) -> int:
+    """Where the stretch of an interval of so many samples begins that may hold the P wave."""
+    return max(size - round(P_S * rate_hz), round(J_S * rate_hz) + round(EDGE_S * rate_hz))
+
+
+def _take_out_p(old: Floats, rate_hz: float) -> tuple[Floats, Floats]:
+    """An interval without its P wave, and the P wave over the line under it, which ends where the QRS begins."""
+    size, qrs, edge = len(old), round(QRS_S * rate_hz), round(EDGE_S * rate_hz)
+    begin = _p_begins(size, rate_hz)
+    base = old.copy()
+    if begin + 2 * edge >= size - qrs:
+        return base, np.zeros((0, old.shape[1]))
+    left, right = old[begin - edge : begin].mean(axis=0), old[size - qrs : size - qrs + edge].mean(axis=0)
+    line = np.linspace(left, right, size - qrs - begin)
+    wave = (old[begin : size - qrs] - line) * np.hanning(size - qrs - begin + 2)[1:-1, None] ** 0.25
+    base[begin : size - qrs] -= wave
+    return base, wave
+
+
+def _stretch(base: Floats, count: int, rate_hz: float) -> Floats:
+    """An interval at another length: QRS complexes keep theirs, the T wave too where there is room for it."""
+    size, qrs, joint = len(base), round(QRS_S * rate_hz), round(J_S * rate_hz)
+    over = min(round(QT * np.sqrt(size / rate_hz) * rate_hz), _p_begins(size, rate_hz))  # of the T wave
+    room = count - qrs - round(ROOM_S * rate_hz)
+    kept = min(over, max(room, joint + 1))
+    new = np.maximum.accumulate(np.array([0, joint, kept, count - qrs, count], float))
+    was = np.array([0, joint, over, size - qrs, size], float)
+    time = np.interp(np.arange(count), new, was)
+    return np.stack([np.interp(time, np.arange(size), base[:, k]) for k in range(base.shape[1])], axis=1)
+
+
+def _fibrillatory_waves(count: int, rate_hz: float, rng: np.random.Generator) -> Floats:
+    """Waves of atrial fibrillation between two R peaks, about 1 high, (count,)."""
+    t = np.arange(count) / rate_hz
+    pitch = rng.uniform(4.5, 8.0)
+    tones = np.sin(2 * np.pi * (pitch * t + rng.random())) + 0.5 * np.sin(2 * np.pi * (1.6 * pitch * t + rng.random()))
+    return np.asarray(np.hanning(count) ** 0.3 * tones)

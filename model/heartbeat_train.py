@@ -170,8 +170,6 @@ class HeartbeatTrainer(TrainingRun):
         report: Callable[[Line], None] = lambda _: None,
     ) -> None:
         classes = len(beats.task.classes)
-        if len(config.class_weights) != classes:
-            config = replace(config, class_weights=(1.0,) * classes)
         super().__init__(config, sizes_of(config.clusters), classes, folder, report)
         self.held_out = split.held_out
         self.split = split

@@ -52,7 +52,8 @@ class Layers(NamedTuple):
     head : float32 (M, D, C)
     head_bias : float32 (M, C)
     again : float32 (M, H + 2 E, A)
-        Dense layer after the last word: the state, this beat, the beat before; A is 0 where nothing is named twice.
+        Hidden layer of the last word, from the state, this beat and the one before; without units (A = 0) there is
+        no last word, and the first stands.
     again_bias : float32 (M, A)
     last : float32 (M, A, C)
     last_bias : float32 (M, C)

@@ -43,7 +43,7 @@ class NetworkConfig:
         How far, in levels, the embeddings of an ordered field are blended with their neighbours': what is said of one
         level then holds for those beside it, too.
     last_hidden : int
-        A, units of the dense layer after the last word; 0: nothing is named twice.
+        A, units of the hidden layer of the last word; 0: there is none, and the first stands.
     """
 
     sizes: tuple[int, ...]

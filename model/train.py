@@ -11,9 +11,11 @@ all from one patient and are given less weight, so that they do not eat the vent
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,20 @@ from model.training_loop import TrainingRun
 from model.variants import VARIANTS
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import FIELDS
+
+#: Least and greatest value of what a training is told in numbers.
+RANGES: Final = {
+    "seed": (0, 2**32 - 1),  # what the libraries take
+    **dict.fromkeys(("members", "embedding", "hidden"), (1, UNITS)),
+    "clusters": (2, 4096),
+    **dict.fromkeys(("vocabulary_texts", "ngrams", "epochs", "batch_size", "bptt_length"), (1, 10**7)),
+    **dict.fromkeys(("patience", "last_hidden"), (0, 10**7)),
+    **dict.fromkeys(("dropout", "level_jitter", "word_dropout", "field_dropout"), (0.0, 0.99)),
+    **dict.fromkeys(("ema_decay", "held_out"), (0.0, 0.9999)),
+    "level_smoothing": (0.0, 100.0),
+    "learning_rate": (1e-9, 1.0),
+    "weight_decay": (0.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class TrainingConfig:
         In training: share of measured words moved to a neighbouring level; of words replaced by "cannot be told"; and
         of kinds of word replaced so in a whole sequence, so that no reading hangs on one of them.
     class_weights : tuple of float
-        Of N S V F Q in the loss.
+        Of N S V F Q in the loss, or one for all; of other classes (`model.heartbeats`) all weigh alike.
     batch_size, bptt_length : int
         Sequences side by side, and beats between two gradient steps.
     learning_rate, weight_decay : float
@@ -104,13 +120,13 @@ class TrainingConfig:
     held_out: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what the bedside could not read.
+        """Refuse what cannot be trained, before hours of records are analysed, or what the bedside could not read.
 
         Raises
         ------
         ValueError
-            The bed's row has no room for so many networks or units, there is no such variant or pattern, a class is
-            left out, or the seed is negative.
+            A value is out of its range, the bed's row has no room for so many networks or units, there is no such
+            variant or pattern, or a class is left out.
         """
         if unknown := set(self.variants) - set(VARIANTS):
             raise ValueError(f"no variant {' or '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
@@ -118,15 +134,20 @@ class TrainingConfig:
             raise ValueError(f"unannotated: {', '.join(wrong)} is not database/pattern, such as afpdb/p*")
         if len(self.pseudo_label_from) != len(CLASSES):
             raise ValueError(f"pseudo_label_from must be {len(CLASSES)} numbers, one for each of {' '.join(CLASSES)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {self.seed}")
-        if min(self.members, self.embedding, self.hidden) < 1:
-            raise ValueError("members, embedding and hidden must be at least 1")
+        if len(self.class_weights) not in (1, len(CLASSES)) or not all(0 < w < math.inf for w in self.class_weights):
+            raise ValueError(f"class_weights must be {len(CLASSES)} numbers above 0, or one for all")
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be {least:g} to {most:g}, not {getattr(self, name)}")
         if self.members * max(self.embedding, self.hidden) > UNITS:
             wide = max(self.embedding, self.hidden)
             raise ValueError(
                 f"members times hidden or embedding is {self.members} x {wide}: a bed's row has room for {UNITS} units"
             )
+
+    def weights_of(self, classes: int) -> tuple[float, ...]:
+        """What each of so many classes weighs in the loss."""
+        return self.class_weights if len(self.class_weights) == classes else (1.0,) * classes
 
 
 @dataclass(frozen=True)

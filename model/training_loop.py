@@ -154,6 +154,7 @@ class TrainingRun(ABC):
         torch.use_deterministic_algorithms(True)
         self.config = config
         self.sizes = sizes
+        self.class_weights = torch.tensor(config.weights_of(classes))
         self.folder = folder
         self.report = report
         self.rng = np.random.default_rng(config.seed)
@@ -254,9 +255,8 @@ class TrainingRun(ABC):
         if not count:
             return memory.cut(), 0.0, 0.0
         scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
-        class_weights = torch.tensor(self.config.class_weights)
         loss = functional.cross_entropy(
-            scores.flatten(0, 2), part.flatten(), class_weights, ignore_index=UNLABELLED, reduction="sum"
+            scores.flatten(0, 2), part.flatten(), self.class_weights, ignore_index=UNLABELLED, reduction="sum"
         )
         member.optimizer.zero_grad()
         torch.autograd.backward(loss / (self.config.batch_size * self.config.bptt_length))

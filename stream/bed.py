@@ -21,7 +21,7 @@ from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, RATE, Array
 from model.pace import LONGEST
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE, SCORES
-from stream import conditions, rhythm, rules
+from stream import conditions, rhythm, rules, rules_runs
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
@@ -62,7 +62,7 @@ BED = np.dtype(
         ("detector", detector.DETECTOR),
         ("language", LANGUAGE),
         ("rhythm", rhythm.RHYTHM),
-        ("rules", conditions.MEMORY),
+        ("rules", conditions.RULE_STATE),
         ("limits", LIMITS),
         ("pending", PENDING, (BEATS,)),  # found but not yet read
         ("n_pending", "i8"),
@@ -224,9 +224,9 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         counts[MOVED] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[MOVED])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
             if fibrillating:
-                counts[MARKED] = rhythm.recovers(bed.rhythm, now, marks, counts[MARKED])
+                counts[MARKED] = rhythm.end_vf(bed.rhythm, now, marks, counts[MARKED])
             else:
-                counts[MARKED] = rhythm.fibrillates(bed.rhythm, bed.rules.vf_sample, marks, counts[MARKED])
+                counts[MARKED] = rhythm.begin_vf(bed.rhythm, bed.rules.vf_sample, marks, counts[MARKED])
         counts[MARKED] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[MARKED])
         for lead in range(LEADS):
             bed.lead_state[lead] = epoch.lead[lead]
@@ -314,7 +314,7 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         bed.rules,
         bed.limits,
         label,
-        first_word[rules.VENTRICULAR],
+        first_word[rules_runs.VENTRICULAR],
         first.tick,
         first.sample,
         now,

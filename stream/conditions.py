@@ -21,6 +21,7 @@ HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
 HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
 CALM: Final = RATE  # ticks without a fault of the signal that end it, so that a loose contact is one alert
 LOOK_BACK: Final = 3 * RATE  # ticks that a lead's quality may need to see again that it is flat
+MINUTE: Final = 60.0 * RATE  # ticks
 RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
 
 ASYSTOLE: Final = int(Rule.ASYSTOLE)
@@ -40,7 +41,7 @@ RULE = np.dtype(
 )
 
 #: What the rules remember of a bed, of its rhythm (`stream.rules`) and of its leads (`stream.rules_signal`).
-MEMORY = np.dtype(
+RULE_STATE = np.dtype(
     [
         ("rule", RULE, (RULES,)),
         ("r", "i8", (HISTORY,)),  # ticks of the last R peaks, in a ring by n
@@ -66,7 +67,7 @@ MEMORY = np.dtype(
         ("run_sample", "i8"),
         ("run_last", "i8"),  # R peak of the last of them
         ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
-        ("run_chance", "f4", (RUN_KEPT,)),  # how likely each of these is ventricular
+        ("run_probability", "f4", (RUN_KEPT,)),  # how likely each of these is ventricular
         ("others", "i8"),  # beats in a row that are not ventricular
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation

@@ -17,13 +17,14 @@ import structlog
 #: Lines of one kind that pass in each window; the rest is counted and reported with the next that passes.
 BURST: Final = 5
 WINDOW_S: Final = 10.0
+MOST_KINDS: Final = 1000  # kept before those that are over are forgotten: some libraries put numbers into their texts
 
 
 class RateLimit:
     """A structlog processor that lets `burst` lines of one kind pass in each window of time.
 
     A kind is the event's text with its level and, where it has one, its `reason`. The first line of a later window says
-    in `suppressed` how many were held back. Errors pass always.
+    in `suppressed` how many were held back. Errors of our own always pass; a library's are limited like warnings.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ class RateLimit:
             return event
         now = self._clock()
         kind = (level, event.get("event"), event.get("reason"))
+        if len(self._kinds) >= MOST_KINDS and kind not in self._kinds:
+            self._forget(now)
         window = self._kinds.setdefault(kind, [now, 0])
         if now - window[0] >= self._window_s:
             held_back = int(window[1]) - self._burst
@@ -59,6 +62,14 @@ class RateLimit:
         if window[1] > self._burst:
             raise structlog.DropEvent
         return event
+
+    def _forget(self, now: float) -> None:
+        """Forget kinds that are over and of which nothing is left to be reported."""
+        self._kinds = {
+            kind: [began, lines]
+            for kind, (began, lines) in self._kinds.items()
+            if now - began < self._window_s or lines > self._burst
+        }
 
 
 def configure(form: str, level: str) -> None:
@@ -90,7 +101,7 @@ def configure(form: str, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(["suppressed"]), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
     handler.setFormatter(formatter)
@@ -106,7 +117,10 @@ _limit = RateLimit()
 def _limited(record: logging.LogRecord) -> bool:
     """The same limit for lines of libraries; a library's errors repeat too, so they count as warnings."""
     try:
-        _limit(None, "warning", {"event": record.msg})
+        passed = _limit(
+            None, "warning", {"event": str(record.msg)}
+        )  # a message may be any object, even one without hash
     except structlog.DropEvent:
         return False
+    record.__dict__.update({"suppressed": passed["suppressed"]} if "suppressed" in passed else {})
     return True

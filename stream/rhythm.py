@@ -24,10 +24,10 @@ from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import GOOD, LEADS, NOISY, RATE, Row
 from model.codes import ALL_NOISY, CLASSES, DOUBTED, UNREADABLE
-from stream.rules import VENTRICULAR
+from stream.rules_runs import VENTRICULAR
 from stream.wire import VF_RHYTHM
 
-BEATS: Final = 32  # intervals looked at for atrial fibrillation (about 25 s)
+HISTORY: Final = 32  # beats remembered: in their intervals atrial fibrillation is looked for (about 25 s)
 FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
 TOLERANCE: Final = 0.03 * RATE  # ticks by which two intervals may differ and still be the same (30 ms)
 REPEATS: Final = 0.5  # added to each count of equal intervals, so that none is no infinity
@@ -43,16 +43,16 @@ SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
 SUPRAVENTRICULAR: Final = CLASSES.index("S")
 
 #: Rhythms, and their WFDB names in the same order.
-NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, FIBRILLATION = range(8)
+NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, VF = range(8)
 AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM)
 
 RHYTHM = np.dtype(
     [
         ("code", "i8"),
-        ("sample", "i8", (BEATS,)),  # of the last beats, in a ring by n
-        ("tick", "i8", (BEATS,)),
-        ("label", "i1", (BEATS,)),
-        ("rr", "f8", (BEATS,)),  # ticks before each beat; -1 where a ventricular beat or a gap makes it mean nothing
+        ("sample", "i8", (HISTORY,)),  # of the last beats, in a ring by n
+        ("tick", "i8", (HISTORY,)),
+        ("label", "i1", (HISTORY,)),
+        ("rr", "f8", (HISTORY,)),  # ticks before each beat; -1 where a ventricular beat or a gap makes it mean nothing
         ("n", "i8"),
         ("irregular", "i1"),
         ("told", "i8"),  # sample up to which rhythms have been told
@@ -88,19 +88,19 @@ def restart(state: Row, sample: int) -> None:
 
 
 @kernel
-def fibrillates(state: Row, sample: int, out: Row, count: int) -> int:
+def begin_vf(state: Row, sample: int, out: Row, count: int) -> int:
     """Ventricular fibrillation has been told to begin at `sample`; the new count of `out`.
 
     It is the rhythm until it ends, whatever the detector takes for beats meanwhile.
     """
-    state.code = FIBRILLATION
+    state.code = VF
     state.told = max(state.told, sample)
-    count = mark(out, count, RHYTHM_MARK, sample, FIBRILLATION)
+    count = mark(out, count, RHYTHM_MARK, sample, VF)
     return mark(out, count, VF_BEGINS, sample, 0)
 
 
 @kernel
-def recovers(state: Row, sample: int, out: Row, count: int) -> int:
+def end_vf(state: Row, sample: int, out: Row, count: int) -> int:
     """Ventricular fibrillation has ended at `sample`; the new count of `out`.
 
     What the rhythm is now the beats that come after say, and no beat before. Also when its signal ends before it does:
@@ -125,14 +125,14 @@ def mark(out: Row, count: int, kind: int, sample: int, code: int) -> int:
 @kernel
 def _label(state: Row, back: int) -> int:
     """Label of the beat `back` before the newest; -1 before the first."""
-    return int(state.label[(state.n - 1 - back) % BEATS]) if back < min(state.n, BEATS) else -1
+    return int(state.label[(state.n - 1 - back) % HISTORY]) if back < min(state.n, HISTORY) else -1
 
 
 @kernel
 def _run(state: Row, label: int) -> int:
-    """How many beats up to the newest carry this label, up to `BEATS`."""
+    """How many beats up to the newest carry this label, up to `HISTORY`."""
     length = 0
-    while length < BEATS and _label(state, length) == label:
+    while length < HISTORY and _label(state, length) == label:
         length += 1
     return length
 
@@ -157,22 +157,22 @@ def _repeats(state: Row, period: int) -> bool:
 
 
 @kernel
-def _fibrillation(state: Row) -> float:
+def _af_score(state: Row) -> float:
     """Score of atrial fibrillation over the last beats, above 0 where it is more likely than not.
 
-    NaN while there are too few intervals. At most BEATS² / 2 comparisons.
+    NaN while there are too few intervals. At most HISTORY² / 2 comparisons.
     """
-    rr = np.empty(BEATS)
+    rr = np.empty(HISTORY)
     neighbours = 0
     usable = 0
     total = 0.0
     first = 0.0
     second = 0.0
     bends = 0
-    oldest = max(state.n - BEATS, 0)
+    oldest = max(state.n - HISTORY, 0)
     for i in range(oldest, state.n):
-        value = state.rr[i % BEATS]
-        before = state.rr[(i - 1) % BEATS] if i > oldest else -1.0
+        value = state.rr[i % HISTORY]
+        before = state.rr[(i - 1) % HISTORY] if i > oldest else -1.0
         if value < 0.0:
             continue
         rr[usable] = value
@@ -203,12 +203,32 @@ def _fibrillation(state: Row) -> float:
 @kernel
 def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int) -> int:
     """A beat was classed; writes a mark when the rhythm has changed; the new count of `out`."""
-    if state.code == FIBRILLATION or (state.code == NONE and sample <= state.told):
+    if state.code == VF or (state.code == NONE and sample <= state.told):
         return count
-    here = state.n % BEATS
+    _remember(state, label, tick, sample)
+    score = _af_score(state)
+    if score >= BEGINS:
+        state.irregular = 1
+    elif score < ENDS:
+        state.irregular = 0
+    code, back = _pattern(state)
+    if code == state.code:
+        return count
+    onset = sample
+    if code != BASIC and state.code != NONE:
+        onset = max(state.sample[(state.n - 1 - min(back, state.n - 1)) % HISTORY], state.told + 1)
+    state.code = code
+    state.told = onset
+    return mark(out, count, RHYTHM_MARK, onset, code)
+
+
+@kernel
+def _remember(state: Row, label: int, tick: int, sample: int) -> None:
+    """Put a beat into the ring, with its RR interval where neither end of that is ventricular."""
+    here = state.n % HISTORY
     state.rr[here] = -1.0
     if state.n >= 1:
-        rr = float(tick - state.tick[(state.n - 1) % BEATS])
+        rr = float(tick - state.tick[(state.n - 1) % HISTORY])
         if label != VENTRICULAR and _label(state, 0) != VENTRICULAR and rr < 3.0 * RATE:
             state.rr[here] = rr
     state.tick[here] = tick
@@ -216,46 +236,31 @@ def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int
     state.label[here] = label
     state.n += 1
 
-    score = _fibrillation(state)
-    if score >= BEGINS:
-        state.irregular = 1
-    elif score < ENDS:
-        state.irregular = 0
-    code = BASIC
-    back = 0
+
+@kernel
+def _pattern(state: Row) -> tuple[int, int]:
+    """The rhythm that the last beats make, and how many beats before the newest it began."""
     ventricular = _run(state, VENTRICULAR)
     supraventricular = _run(state, SUPRAVENTRICULAR)
-    if ventricular >= RUN and _rate_of(state, ventricular) < RUN_RR:
-        code = V_RUN
-        back = ventricular - 1
-    elif supraventricular >= RUN and _rate_of(state, supraventricular) < RUN_RR and not state.irregular:
-        code = SV_RUN
-        back = supraventricular - 1
-    elif _repeats(state, 2):
-        code = BIGEMINY
-        back = 5
-    elif _repeats(state, 3):
-        code = TRIGEMINY
-        back = 8
-    elif state.irregular:
-        code = AF
-        back = BEATS // 2
-    if code == state.code:
-        return count
-    onset = sample
-    if code != BASIC and state.code != NONE:
-        onset = max(state.sample[(state.n - 1 - min(back, state.n - 1)) % BEATS], state.told + 1)
-    state.code = code
-    state.told = onset
-    return mark(out, count, RHYTHM_MARK, onset, code)
+    if ventricular >= RUN and _mean_rr(state, ventricular) < RUN_RR:
+        return V_RUN, ventricular - 1
+    if supraventricular >= RUN and _mean_rr(state, supraventricular) < RUN_RR and not state.irregular:
+        return SV_RUN, supraventricular - 1
+    if _repeats(state, 2):
+        return BIGEMINY, 2 * PATTERNS - 1
+    if _repeats(state, 3):
+        return TRIGEMINY, 3 * PATTERNS - 1
+    if state.irregular:
+        return AF, HISTORY // 2
+    return BASIC, 0
 
 
 @kernel
-def _rate_of(state: Row, beats: int) -> float:
+def _mean_rr(state: Row, beats: int) -> float:
     """Mean RR in ticks over the last `beats` beats, with the one before them where it is known."""
-    newest = state.tick[(state.n - 1) % BEATS]
-    first = min(beats, state.n - 1, BEATS - 1)
-    return float((newest - state.tick[(state.n - 1 - first) % BEATS]) / max(first, 1))
+    newest = state.tick[(state.n - 1) % HISTORY]
+    first = min(beats, state.n - 1, HISTORY - 1)
+    return float((newest - state.tick[(state.n - 1 - first) % HISTORY]) / max(first, 1))
 
 
 @kernel

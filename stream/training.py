@@ -43,14 +43,20 @@ def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
         if name not in known:
             raise SettingsError(f"{file}: {name} is no value of TrainingConfig; known are {', '.join(known)}")
         given[name] = tuple(value) if isinstance(value, list) else value
-        if type(given[name]) is not type(known[name]) and not (
-            isinstance(known[name], float) and isinstance(value, int)
-        ):
-            raise SettingsError(f"{file}: {name} must be {type(known[name]).__name__}, not {value!r}")
+        if not _is_like(given[name], known[name]):
+            raise SettingsError(f"{file}: {name} must be like {known[name]!r}, not {value!r}")
     try:
         return dataclasses.replace(base, **given)
     except ValueError as error:
         raise SettingsError(f"{file}: {error}") from error
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of the default's type; each of its values, where that is a tuple."""
+    if isinstance(default, tuple):
+        kind = default[0] if default else ""
+        return isinstance(value, tuple) and all(_is_like(one, kind) for one in value)
+    return type(value) is type(default) or (isinstance(default, float) and type(value) is int)
 
 
 def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:

@@ -17,7 +17,7 @@ from detector.types import LEADS
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, rhythm, rules
+from stream import catalogue, conditions, intake, rhythm, rules_height
 from stream.collector import Collector, Count, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
@@ -198,7 +198,7 @@ class Ward:
         fibrillation = Rule.VENTRICULAR_FIBRILLATION
         if fibrillation in ended and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
-            rhythm.recovers(bed["rhythm"], end, mark, 0)
+            rhythm.end_vf(bed["rhythm"], end, mark, 0)
             self._collector.mark(name, self._count(row), mark[0])
         for rule in ended:
             with contextlib.suppress(Exception):
@@ -262,7 +262,7 @@ class Ward:
         if not verdict.counts_on or other_leads or verdict.paused_us:
             intake.adopt(bed["intake"], frame, verdict.skip)
         if other_leads:
-            rules.forget_heights(bed["rules"])
+            rules_height.forget_heights(bed["rules"])
         if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mhz, first, min(len(frame.leads), LEADS))

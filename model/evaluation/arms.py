@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from model.codes import CLASSES
 from model.cross_validation import folds
 from model.dataset import Passage
 from model.evaluation import baselines
@@ -95,13 +96,13 @@ ARMS: Final = (
     Arm(
         "logistic",
         "baseline: logistic regression on the raw measurements",
-        lambda passages, config, _: baselines.logistic(passages, config.class_weights),
+        lambda passages, config, _: baselines.logistic(passages, config.weights_of(len(CLASSES))),
         network=False,
     ),
     Arm(
         "boosting",
         "baseline: gradient boosting on the raw measurements",
-        lambda passages, config, _: baselines.boosting(passages, config.class_weights, config.seed),
+        lambda passages, config, _: baselines.boosting(passages, config.weights_of(len(CLASSES)), config.seed),
         network=False,
     ),
 )

@@ -217,6 +217,16 @@ def test_a_checkpoint_of_other_words_is_not_gone_on_from(passages: list[Passage]
         "embedding = 0",
         'variants = ["swop"]',
         "pseudo_label_from = [0.9]",
+        "batch_size = 0",
+        "bptt_length = 0",
+        "epochs = 0",
+        "held_out = -1",
+        "dropout = 1.0",
+        "learning_rate = nan",
+        "class_weights = [1, 1]",
+        "class_weights = [1, 1, 1, 0, 1]",
+        'class_weights = ["a"]',
+        "databases = [1]",
     ],
 )
 def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_path: Path) -> None:

@@ -289,10 +289,10 @@ def test_after_fibrillation_that_was_cut_short_the_rhythm_is_told_again(then: st
     transitions, marks = np.zeros(2, conditions.TRANSITION), np.zeros(3, rhythm.MARK)
     fibrillation = int(Rule.VENTRICULAR_FIBRILLATION)
     conditions.raise_(transitions, 0, row["rules"], fibrillation, end - 1000, end - 250, 1.0, 3.0, 3.0)
-    rhythm.fibrillates(row["rhythm"], end - 1000, marks, 0)
+    rhythm.begin_vf(row["rhythm"], end - 1000, marks, 0)
     if ended:
         conditions.clear(transitions, 1, row["rules"], fibrillation, end)
-        rhythm.recovers(row["rhythm"], end, marks, 2)
+        rhythm.end_vf(row["rhythm"], end, marks, 2)
     first = 0 if then == "it counts anew" else end
     late_us = (end - first) * 4000 + (60_000_000 if then in ("it counts anew", "its clock jumps") else 0)
     options: dict[str, dict[str, Any]] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mhz": 250_001}}

@@ -9,7 +9,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.logs import BURST, WINDOW_S, RateLimit
+from stream.logs import BURST, MOST_KINDS, WINDOW_S, RateLimit
 
 CODE = """
 import logging, structlog
@@ -64,3 +64,34 @@ def test_errors_and_other_kinds_pass() -> None:
     limit(None, "warning", {"event": "x", "reason": "rate"})
     with pytest.raises(structlog.DropEvent):
         limit(None, "warning", {"event": "x", "reason": "rate"})
+
+
+def test_a_librarys_messages_may_be_anything_and_those_held_back_are_counted() -> None:
+    code = """
+import logging
+from stream import logs
+now = 0.0
+logs._limit = logs.RateLimit(clock=lambda: now)
+logs.configure("json", "info")
+library = logging.getLogger("library")
+for now in [0.0] * 8 + [20.0]:
+    library.error({"number": 1})
+    library.error(["a list"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert len(lines) == 2 * (BURST + 1)
+    assert [line["suppressed"] for line in lines if "suppressed" in line] == [8 - BURST] * 2
+
+
+def test_texts_that_never_come_again_are_forgotten() -> None:
+    now = 0.0
+    limit = RateLimit(burst=1, clock=lambda: now)
+    limit(None, "warning", {"event": "again"})
+    with pytest.raises(structlog.DropEvent):
+        limit(None, "warning", {"event": "again"})
+    for number in range(3 * MOST_KINDS):
+        now += 0.1
+        limit(None, "warning", {"event": f"number {number}"})
+    assert len(limit._kinds) <= MOST_KINDS
+    assert limit(None, "warning", {"event": "again"})["suppressed"] == 1

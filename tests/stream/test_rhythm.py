@@ -115,7 +115,7 @@ def test_fibrillation_is_the_rhythm_until_it_ends(within: str, after: str, late:
     bed = Bed().beats("N" * 10 + "NV" * 5, 0.5)
     before = len(bed.told)
     begin = bed.tick - late  # it is known some time after it began
-    assert rhythm.fibrillates(bed.state, begin, bed.out, 0) == 2
+    assert rhythm.begin_vf(bed.state, begin, bed.out, 0) == 2
     assert [(int(mark["kind"]), int(mark["sample"])) for mark in bed.out[:2]] == [
         (rhythm.RHYTHM_MARK, begin),
         (rhythm.VF_BEGINS, begin),
@@ -123,7 +123,7 @@ def test_fibrillation_is_the_rhythm_until_it_ends(within: str, after: str, late:
     assert rhythm.AUX[int(bed.out[0]["code"])] == "(VFL"
     bed.beats(within, 0.3)
     end = bed.tick + RATE
-    assert rhythm.recovers(bed.state, end, bed.out, 0) == 1
+    assert rhythm.end_vf(bed.state, end, bed.out, 0) == 1
     assert int(bed.out[0]["kind"]) == rhythm.VF_ENDS
     bed.beats("V", 0.5)
     assert len(bed.told) == before

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from detector.fibrillation import UNKNOWN
 from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, LEADS, NOISY, OFF, RATE, RING, SATURATED, SIGNAL
 from model.codes import CLASSES
-from stream import conditions, rules
+from stream import conditions, rules, rules_runs
 from stream.limits import Limits, pack
 from stream.wire import Rule
 
@@ -37,7 +37,7 @@ class Bed:
     """The rules of one bed at 250 Hz, where a sample is a tick; times in seconds."""
 
     def __init__(self, limits: Limits | None = None, leads: int = 2) -> None:
-        self.memory = np.zeros(1, conditions.MEMORY)[0]
+        self.memory = np.zeros(1, conditions.RULE_STATE)[0]
         self.limits = pack(limits or Limits())
         self.signal = np.zeros(1, SIGNAL)[0]
         self.signal["mv"][:] = np.nan
@@ -50,7 +50,7 @@ class Bed:
         self.vf = 0.0
         self.vf_alone = 0.0
         self.doubtful = False
-        self.chance = 1.0  # of a ventricular beat's being one
+        self.probability = 1.0  # of a ventricular beat's being one
         self.waiting: list[tuple[int, str, float]] = []
         self.due: list[tuple[int, str]] = []
 
@@ -83,8 +83,8 @@ class Bed:
 
     def _beat(self, tick: int, label: str) -> None:
         number = CLASSES.index(label.upper())
-        chance = self.chance if label == "V" else rules.IN_RUN if label.islower() else 0.0
-        self._keep(rules.on_beat(self.memory, self.limits, number, chance, tick, tick, self.tick, self.out, 0))
+        probability = self.probability if label == "V" else rules_runs.IN_RUN if label.islower() else 0.0
+        self._keep(rules.on_beat(self.memory, self.limits, number, probability, tick, tick, self.tick, self.out, 0))
 
     def _epoch(self) -> None:
         epoch = np.zeros(1, EPOCH_STATE)[0]
@@ -397,16 +397,17 @@ def test_a_doubtful_beat_goes_on_with_a_run_and_begins_none(labels: str, run: in
     assert not bed.active(Rule.VENTRICULAR_RUN)
 
 
-@pytest.mark.parametrize(("chance", "told"), [(0.3, False), (0.39, False), (0.41, True), (0.9, True)])
-def test_a_tachycardia_is_of_beats_that_are_likely_ventricular_taken_together(chance: float, told: bool) -> None:
+@pytest.mark.parametrize(("probability", "told"), [(0.3, False), (0.39, False), (0.41, True), (0.9, True)])
+def test_a_tachycardia_is_of_beats_that_are_likely_ventricular_taken_together(probability: float, told: bool) -> None:
     bed = Bed()
-    bed.chance = chance
+    bed.probability = probability
     bed.play(rhythm(70, 0.5, 9.8) + labelled("V" * 20, 10.0, 0.4), 18.0)
     assert bed.active(Rule.VENTRICULAR_RUN)
     assert bed.active(Rule.VENTRICULAR_TACHYCARDIA) == told
-    bed.chance = 1.0  # what is told does not end because its next beats are less sure, and begins once they are surer
+    # What is told does not end because its next beats are less sure, and begins once they are surer.
+    bed.probability = 1.0
     bed.play(labelled("V" * 6, 18.0, 0.4), 20.3)
-    bed.chance = 0.3
+    bed.probability = 0.3
     bed.play(labelled("V" * 10, 20.4, 0.4), 24.6)
     assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
     assert len(bed.of(Rule.VENTRICULAR_TACHYCARDIA)) == 1
@@ -416,11 +417,11 @@ def test_only_the_last_beats_of_a_long_run_are_taken_together() -> None:
     """A slow run of sure beats becomes fast with doubtful ones: by then the sure ones are no longer among the last."""
     bed = Bed(Limits(ventricular_tachycardia_beats=15)).play(rhythm(70, 0.5, 9.8), 9.8)
     bed.play(labelled("V" * 20, 10.0, 1.5), 39.5)
-    bed.chance = 0.3
+    bed.probability = 0.3
     bed.play(labelled("V" * 30, 40.0, 0.4), 52.2)
     assert bed.active(Rule.VENTRICULAR_RUN)
     assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
-    bed.chance = 0.9
+    bed.probability = 0.9
     bed.play(labelled("V" * 6, 52.4, 0.4), 55.0)
     assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
 

@@ -1,0 +1,78 @@
+"""Which beats are too small to be beats: P waves and noise that an asystole lets pass, told by their height."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detector.jit import kernel
+from detector.types import LEADS, NOISY, RING, Array, Row
+from stream.conditions import ASYSTOLE, HEIGHTS
+
+QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
+HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
+SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
+ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller ...
+LEAST_MV: Final = 0.3  # ... but not, while asystole stands, below this height: so high P waves and noise may be
+
+
+@kernel
+def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int) -> bool:
+    """Whether a beat is far below the usual height in every readable lead; learns the height of one that is not.
+
+    In an asystole the detector's thresholds fall until P waves or noise pass for beats. They must not end the wait
+    for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats, but what is
+    below `LEAST_MV` then is none.
+    """
+    known = memory.n_heights >= HEIGHTS // 2
+    judged = 0
+    small = 0
+    heights = np.zeros(LEADS)
+    for lead in range(LEADS):
+        least = np.inf
+        greatest = -np.inf
+        for t in range(max(tick - HALF_QRS, signal.end - RING), min(tick + HALF_QRS, found) + 1):
+            value = signal.mv[lead, t & (RING - 1)]
+            if np.isfinite(value):
+                least = min(least, value)
+                greatest = max(greatest, value)
+        heights[lead] = max(greatest - least, 0.0)
+        if known and heights[lead] > 0.0 and lead_state[lead] <= NOISY:
+            usual = _usual_height(memory, lead)
+            if usual > 0.0:
+                judged += 1
+                small += heights[lead] < SMALL * usual
+    if judged > 0 and small == judged:
+        memory.small += 1
+        if memory.small < ADOPTED or (memory.rule[ASYSTOLE].active and heights.max() < LEAST_MV):
+            return True
+        memory.n_heights = 0
+    memory.small = 0
+    for lead in range(LEADS):
+        memory.height[memory.n_heights % HEIGHTS, lead] = heights[lead]
+    memory.n_heights += 1
+    return False
+
+
+@kernel
+def forget_heights(memory: Row) -> None:
+    """Nothing is known of how high the beats of other leads are, but no P wave in them ends an asystole either."""
+    memory.n_heights = 0
+    if memory.rule[ASYSTOLE].active:
+        memory.height[:] = LEAST_MV / SMALL
+        memory.n_heights = HEIGHTS
+
+
+@kernel
+def _usual_height(memory: Row, lead: int) -> float:
+    """Lower quartile of the remembered heights of a lead, mV; 0 while it could mostly not be read."""
+    ordered = np.empty(HEIGHTS)
+    count = min(memory.n_heights, HEIGHTS)
+    for i in range(count):
+        j = i
+        while j > 0 and ordered[j - 1] > memory.height[i, lead]:
+            ordered[j] = ordered[j - 1]
+            j -= 1
+        ordered[j] = memory.height[i, lead]
+    return float(ordered[count * QUARTILE // HEIGHTS])
