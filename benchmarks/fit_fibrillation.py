@@ -35,7 +35,7 @@ from sklearn.linear_model import LogisticRegression
 from detector import doubt, fibrillation, vf_measures
 from detector.detector import Detector
 from detector.jit import kernel
-from detector.scratch import PAST, new_scratch
+from detector.scratch import CARRIED_TICKS, new_scratch
 from detector.types import EPOCH, GOOD, LEADS, NOISY, RATE, RING, Array, Row
 from model import noise
 from model.cases import CLEAN, CLEAN_DATABASE, cases, mixed_db
@@ -100,7 +100,7 @@ class Analysed:
 def _run_kernel(state: Row, uv: Array, valid: Array, scratch: Row, says: Array, measures: Array) -> None:
     for epoch in range(uv.shape[0]):
         for lead in range(LEADS):
-            scratch.lead[lead].uv[PAST : PAST + EPOCH] = uv[epoch, lead]
+            scratch.lead[lead].uv[CARRIED_TICKS : CARRIED_TICKS + EPOCH] = uv[epoch, lead]
             scratch.lead[lead].valid[:EPOCH] = valid[epoch, lead]
         fibrillation.take(state, epoch * EPOCH, EPOCH, scratch, 0)
         if epoch % fibrillation.HALF < fibrillation.HALF - 1 or state.n < fibrillation.HALVES:
@@ -211,15 +211,15 @@ def label(path: Path, database: str, rows: int) -> npt.NDArray[np.int64]:
 
 def likelihood(analysed: Analysed, score: Floats, constant: float) -> Floats:
     """As `detector.fibrillation` has it, of each half second."""
-    value = np.where(analysed.says == SPEAKS, analysed.measures @ score[:-1] + constant, fibrillation.SURE_NOT)
+    value = np.where(analysed.says == SPEAKS, analysed.measures @ score[:-1] + constant, fibrillation.LOG_ODDS_MIN)
     judged = ((analysed.says == RESTS) | (analysed.says == SPEAKS)).any(axis=1, keepdims=True)
     value = np.where((analysed.says == ROUGH) & judged, fibrillation.NOISE_SAYS, value)
     spoken = analysed.says != SILENT
-    total = np.where(spoken, value.clip(fibrillation.SURE_NOT, fibrillation.SURE), 0.0).sum(axis=1)
+    total = np.where(spoken, value.clip(fibrillation.LOG_ODDS_MIN, fibrillation.LOG_ODDS_MAX), 0.0).sum(axis=1)
     count = spoken.sum(axis=1)
     odds = total / np.maximum(count, 1)
     beats = np.maximum(score[-1] * analysed.regular, fibrillation.REGULAR_MOST)
-    odds += np.where(odds > fibrillation.SURE_NOT, beats, 0.0)
+    odds += np.where(odds > fibrillation.LOG_ODDS_MIN, beats, 0.0)
     return np.where(count > 0, 1.0 / (1.0 + np.exp(-odds)), 0.0)
 
 

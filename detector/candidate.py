@@ -50,7 +50,7 @@ from detector.score import (
     M_WIDTH,
     score,
 )
-from detector.shape import CENTRE_BACK, KNOWN, NEAR, UNKNOWN, compare, sharpen
+from detector.shape import CENTRE_BACK, KNOWN, UNKNOWN, WAVEFORM, compare, sharpen
 from detector.types import LEADS, Array, Float32, Row
 
 WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
@@ -62,12 +62,12 @@ FADING: Final = 30.0  # steps in which a T wave's being likely fades after a bea
 FADED: Final = 256  # steps for which that is kept ready (2 s: as long as beats are apart)
 RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
 BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
-SURE: Final = 2.0  # score that is enough before the peak has closed
+EARLY_SCORE: Final = 2.0  # score that is enough before the peak has closed
 SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overdue
 #: Likeness and feature from which on a peak is a beat, whatever else is measured: those of a fast ventricular
 #: tachycardia are wide, early and without rest.
-SELF, ENOUGH = 0.9, 0.7
-CLEAR: Final = SURE + 0.5  # its score at least
+SURE_LIKENESS, SURE_HEIGHT = 0.9, 0.7
+CLEAR: Final = EARLY_SCORE + 0.5  # its score at least
 FAINT: Final = 0.02  # of a usual beat: added before a logarithm is taken, so that nothing is not infinitely little
 #: Measures that are told by their logarithms, and what is added first, so that none is of 0.
 LOGARITHMS: Final = (
@@ -114,7 +114,7 @@ CANDIDATE = np.dtype(
         ("size", "f8", (LEADS,)),  # µV, greatest deflection
         ("sharp", "f8", (LEADS,)),  # `detector.envelope.sharpest`
         ("measures", "f8", (COUNT,)),
-        ("near", "f8", (LEADS, NEAR)),  # signal without baseline, in `PER_BAND` µV: whole numbers
+        ("waveform", "f8", (LEADS, WAVEFORM)),  # signal without baseline, in `PER_BAND` µV: whole numbers
         ("shape", "i8"),  # likest shape; -1: none
         ("shift", "i8"),
         ("fit", "f8"),  # likeness to it
@@ -148,7 +148,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
         active += scratch.gain[lead] > 0.0
     if active == 0:  # all leads were lost on the way down
         return
-    lost = candidate.at - state.sure > LOST  # what beats looked like says nothing until there is one again
+    lost = candidate.at - state.last_direct > LOST  # what beats looked like says nothing until there is one again
     _measure(state, scratch, index, state.best_at - state.last, lost)
     compare(state, scratch)
     recall(state, scratch, lost)
@@ -164,7 +164,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
         sharpen(state, scratch)
     begins = state.n < BEGIN and candidate.at - state.first_reading < BEGIN_STEPS
     candidate.score = score(candidate.measures, scratch.weights[1 if begins else 0])
-    if known and likeness > SELF and candidate.height > ENOUGH:
+    if known and likeness > SURE_LIKENESS and candidate.height > SURE_HEIGHT:
         candidate.score = max(candidate.score, CLEAR)
 
 
@@ -186,7 +186,7 @@ def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> No
             _add_lead(state, scratch, lead, index, lost)
         else:
             candidate.size[lead] = 0.0
-            candidate.near[lead, :] = 0.0
+            candidate.waveform[lead, :] = 0.0
     for number in AVERAGED:
         measures[number] /= weights
     measures[M_RESTLESS] /= leads
@@ -203,7 +203,7 @@ def _add_lead(state: Row, scratch: Row, lead: int, index: int, lost: bool) -> No
     candidate, levels, work = state.candidate, state.levels[lead], scratch.lead[lead].work
     measures = candidate.measures
     weight, level = levels.weight, max(levels.signal, FLOOR)
-    size_uv = band(work, index - CENTRE_BACK - NEAR // 2, candidate.near[lead]) * PER_BAND
+    size_uv = band(work, index - CENTRE_BACK - WAVEFORM // 2, candidate.waveform[lead]) * PER_BAND
     candidate.size[lead] = size_uv
     measures[M_STEEPNESS] += weight * (steepest(work, index) / level)
     measures[M_SIZE] += weight * (size_uv / levels.size if levels.size > 0.0 and not lost else state.best)

@@ -12,13 +12,13 @@ from detector.arrays import copy, copy_float32
 from detector.envelope import LIMIT_UV, STRIDE
 from detector.jit import hot
 from detector.quality_epochs import judge_epochs
-from detector.scratch import PAST, new_scratch
+from detector.scratch import CARRIED_TICKS, new_scratch
 from detector.simd import F32_LANES
 from detector.types import (
-    BEATS,
+    BEAT_QUEUE,
     EPOCH,
+    EPOCH_QUEUE,
     EPOCH_STATE,
-    EPOCHS,
     FLAT,
     INVALID,
     LEADS,
@@ -36,8 +36,8 @@ GONE: Final = 2 * RING  # ticks without a reading after which nothing of a lead'
 #: The last ticks of a lead.
 LAST = np.dtype(
     [
-        ("uv", "f4", (PAST,)),  # whole microvolts, the last reading held
-        ("there", "u1", (PAST,)),  # whether the tick has a reading
+        ("uv", "f4", (CARRIED_TICKS,)),  # whole microvolts, the last reading held
+        ("there", "u1", (CARRIED_TICKS,)),  # whether the tick has a reading
         ("same", "i8"),  # ticks in a row with a reading; below 0: without
         ("half", "u1"),  # whether the last tick may carry beats, should it be the first of a step
     ],
@@ -57,8 +57,8 @@ DETECTOR = np.dtype(
         ("last", LAST, (LEADS,)),
         ("n_peaks", "i8"),
         ("n_epochs", "i8"),
-        ("peaks", PEAK, (BEATS,)),
-        ("epochs", EPOCH_STATE, (EPOCHS,)),
+        ("peaks", PEAK, (BEAT_QUEUE,)),
+        ("epochs", EPOCH_STATE, (EPOCH_QUEUE,)),
     ],
     align=True,
 )
@@ -125,39 +125,40 @@ def _take(state: Row, track: Row, lead: int, ticks: int) -> None:
     ring, last = state.signal.mv[lead], state.last[lead]
     track.gone = track.blank == ticks and last.same <= -GONE
     if track.gone:
-        track.uv[PAST] = last.uv[PAST - 1]
+        track.uv[CARRIED_TICKS] = last.uv[CARRIED_TICKS - 1]
         return
-    mv, uv = track.mv[:ticks], track.uv[PAST : PAST + ticks]
+    mv, uv = track.mv[:ticks], track.uv[CARRIED_TICKS : CARRIED_TICKS + ticks]
     if track.blank == ticks:
         mv[:] = np.nan
     at = state.tick & (RING - 1)
     before = min(ticks, RING - at)
     copy(mv[:before], ring[at:])
     copy(mv[before:], ring)
-    copy_float32(last.uv, 0, PAST, track.uv, 0)
+    copy_float32(last.uv, 0, CARRIED_TICKS, track.uv, 0)
     if track.blank == ticks:
-        uv[:] = last.uv[PAST - 1]
+        uv[:] = last.uv[CARRIED_TICKS - 1]
     else:
         _to_microvolts(mv, uv)
-    if track.blank > 0 or last.same < PAST:  # else there are readings all along, and nobody asks
+    if track.blank > 0 or last.same < CARRIED_TICKS:  # else there are readings all along, and nobody asks
         _mark(track, last, ticks)
-    copy_float32(track.uv, ticks, PAST, last.uv, 0)
+    copy_float32(track.uv, ticks, CARRIED_TICKS, last.uv, 0)
 
 
 @hot
 def _mark(track: Row, last: Row, ticks: int) -> None:
     """Say which ticks of a lead have a reading, and hold the last one where there is none."""
-    mv, uv, there = track.mv[:ticks], track.uv[PAST : PAST + ticks], track.there[PAST : PAST + ticks]
+    end = CARRIED_TICKS + ticks
+    mv, uv, there = track.mv[:ticks], track.uv[CARRIED_TICKS:end], track.there[CARRIED_TICKS:end]
     copy(last.there, track.there)
     there[:] = 0 if track.blank == ticks else 1
     if 0 < track.blank < ticks:
-        held = last.uv[PAST - 1]
+        held = last.uv[CARRIED_TICKS - 1]
         for i in range(ticks):
             if np.isnan(mv[i]):
                 there[i] = 0
                 uv[i] = held
             held = uv[i]
-    copy(track.there[ticks : ticks + PAST], last.there)
+    copy(track.there[ticks : ticks + CARRIED_TICKS], last.there)
 
 
 @hot
@@ -204,7 +205,7 @@ def _count_same(last: Row, track: Row, ticks: int) -> None:
     elif track.blank == ticks:
         last.same = min(last.same, 0) - ticks
     else:
-        there = track.there[PAST : PAST + ticks]
+        there = track.there[CARRIED_TICKS : CARRIED_TICKS + ticks]
         run = 1
         while there[ticks - 1 - run] == there[ticks - 1]:
             run += 1
@@ -215,16 +216,16 @@ def _count_same(last: Row, track: Row, ticks: int) -> None:
 def _pair(last: Row, track: Row, odd: int, steps: int, ticks: int) -> None:
     """Make steps of a lead's ticks, two of each; the first tick may be the second of a step."""
     x, uv, there, valid = track.work.x, track.uv, track.work.valid, track.valid
-    track.alike = track.gone
+    track.uniform = track.gone
     if track.gone:
         there[:steps] = 0
         last.half = 0
         return
     for step in range(0, steps, F32_LANES):
-        simd.store(x, 2 + step, simd.load_pair_sums(uv, PAST - odd + 2 * step))
+        simd.store(x, 2 + step, simd.load_pair_sums(uv, CARRIED_TICKS - odd + 2 * step))
     if track.carries:
         there[odd:steps] = 1
-        track.alike = odd == 0 or last.half == 1
+        track.uniform = odd == 0 or last.half == 1
     else:
         whole, first = there[odd:steps], valid[odd:]
         for i in range(len(whole)):

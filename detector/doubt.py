@@ -57,19 +57,19 @@ def _probability(score: float) -> float:
 
 
 @hot
-def tell(scratch: Row, step: int, score: float) -> None:
+def note_accepted(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is told as a beat."""
     _note(scratch, step, 1.0, 1.0 - _probability(score), _bounded(score))
 
 
 @hot
-def refuse(scratch: Row, step: int, score: float) -> None:
+def note_rejected(scratch: Row, step: int, score: float) -> None:
     """A peak of this score is no beat."""
     _note(scratch, step, 0.0, _probability(score), 0.0)
 
 
 @hot
-def take_back(scratch: Row, step: int, score: float) -> None:
+def note_recovered(scratch: Row, step: int, score: float) -> None:
     """A peak of this score, refused before, is told as a beat all the same."""
     _note(scratch, step, 1.0, 1.0 - 2.0 * _probability(score), _bounded(score))
 
@@ -116,7 +116,7 @@ def follow(doubt: Row, scratch: Row, epochs: Array, first: int, end: int) -> Non
         doubtful = wrong > (ENDS if doubtful else BEGINS) * max(told, LEAST)
         epoch.doubtful = doubtful
         odds = epoch.vf
-        if odds == fibrillation.SURE_NOT:  # nearly always
+        if odds == fibrillation.LOG_ODDS_MIN:  # nearly always
             epoch.vf_alone = epoch.vf = fibrillation.UNLIKELY
         else:
             epoch.vf_alone = fibrillation.probability(odds, 0.0)

@@ -25,11 +25,11 @@ LEARNED: Final = 3  # beats after which a lead is used before those that have ha
 
 
 @hot
-def alike(scratch: Row, start: int, steps: int) -> int:
+def next_lead_change(scratch: Row, start: int, steps: int) -> int:
     """First step after `start` at which a lead comes or goes, or `steps`."""
     end = steps
     for lead in range(LEADS):
-        if scratch.lead[lead].alike:
+        if scratch.lead[lead].uniform:
             continue
         valid = scratch.lead[lead].work.valid[start:steps]
         there = 0
@@ -50,7 +50,7 @@ def is_active(state: Row, lead: int) -> bool:
 
 
 @hot
-def tell_silent(state: Row) -> None:
+def mark_silent(state: Row) -> None:
     """Which leads have been silent too long while another was loud, by `state.loud` as it is."""
     for lead in range(LEADS):
         state.silent[lead] = 0
@@ -61,10 +61,10 @@ def tell_silent(state: Row) -> None:
 
 
 @hot
-def follow_loud(state: Row, scratch: Row, origin: int, start: int, end: int) -> int:
+def track_loud(state: Row, scratch: Row, origin: int, start: int, end: int) -> int:
     """Follow when each lead is loud over the steps [start, end) of this call, in which no lead comes or goes.
 
-    Returns the first step from which `tell_silent` says something else than it did, or `end`.
+    Returns the first step from which `mark_silent` says something else than it did, or `end`.
     """
     running = 0
     for lead in range(LEADS):

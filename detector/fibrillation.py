@@ -40,11 +40,11 @@ import numpy as np
 
 from detector import simd, simd_int
 from detector.jit import hot
-from detector.scratch import PAST
+from detector.scratch import CARRIED_TICKS
 from detector.simd import F32_LANES, I32_LANES
 from detector.types import EPOCH, LEADS, Row
 from detector.vf_measures import (
-    KEPT,
+    BUFFER_SAMPLES,
     RATE_OUT,
     REST,
     SHORTEST,
@@ -60,11 +60,11 @@ from detector.vf_measures import (
 
 SAMPLES: Final = EPOCH // STEP  # of an epoch
 
-EPOCHS: Final = WINDOW // SAMPLES  # of the window
+WINDOW_EPOCHS: Final = WINDOW // SAMPLES  # of the window
 EVERY: Final = 125  # ticks between two measurements (0.5 s)
 HALF: Final = EVERY // EPOCH  # epochs between them
 IN_HALF: Final = HALF * SAMPLES  # samples between them
-HALVES: Final = EPOCHS // HALF  # of the window
+HALVES: Final = WINDOW_EPOCHS // HALF  # of the window
 LANES: Final = 64  # epochs whose movement is kept, whole vectors; those after the window never rest
 LOST_MOST: Final = 5  # epochs of the window a lead may have been without reading
 SMALLEST_UV: Final = 30  # mean deflection below which a lead is flat and says nothing
@@ -79,11 +79,11 @@ SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -
 MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
 REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm ...
 REGULAR_MOST: Final = -2.0  # ... but no more: a pacemaker's spikes are found in fibrillation too, and they are regular
-UNKNOWN: Final = -1.0  # the probability where nothing is known: no window yet, or no lead could be read for most of it
-NOTHING: Final = 1e9  # in place of log odds: nothing is known
-FLAT: Final = -np.inf  # log odds of a flat line: it does not even move
-SURE: Final = 4.0  # no lead speaks for fibrillation beyond this ...
-SURE_NOT: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
+UNKNOWN_PROBABILITY: Final = -1.0  # there is no window yet, or no lead could be read for most of it
+UNKNOWN_LOG_ODDS: Final = 1e9  # in place of log odds: nothing is known
+FLAT_LOG_ODDS: Final = -np.inf  # log odds of a flat line: it does not even move
+LOG_ODDS_MAX: Final = 4.0  # no lead speaks for fibrillation beyond this ...
+LOG_ODDS_MIN: Final = -6.0  # ... and none against it: complexes in one lead outweigh an artefact in the other, not more
 ROUGH: Final = 1.35  # bends over slopes: 2.1 in white noise, below 1.1 in fibrillation; above it a lead shows noise
 NOISE_SAYS: Final = -2.0  # log odds of such a lead beside another: an electrode that is moved shakes more than one lead
 
@@ -94,7 +94,7 @@ LEAD = np.dtype(
         ("last", "i4"),  # the last sample, µV * STEP
         ("peak", "i4", (HALVES,)),  # the greatest movement in each half second, µV * STEP
         ("move", "i4", (LANES,)),  # how far the signal went in each epoch of the window, µV * STEP
-        ("x", "i4", (KEPT,)),  # the samples of the window and before it, µV * STEP
+        ("x", "i4", (BUFFER_SAMPLES,)),  # the samples of the window and before it, µV * STEP
     ],
     align=True,
 )
@@ -105,13 +105,13 @@ FIBRILLATION = np.dtype(
         ("here", "u4"),  # place of the next sample
         ("filled", "i8"),  # samples of this half second that are there
         ("half", "i8"),  # place of that among the window's
-        ("log_odds", "f8"),  # log odds by the signal alone; `NOTHING` where nothing is known
+        ("log_odds", "f8"),  # log odds by the signal alone; `UNKNOWN_LOG_ODDS` where nothing is known
     ],
     align=True,
 )
 
-UNLIKELY: Final = 1.0 / (1.0 + math.exp(-SURE_NOT))  # the probability where every lead rests
-_EVER: Final = (1 << EPOCHS) - 1  # every epoch of the window
+UNLIKELY: Final = 1.0 / (1.0 + math.exp(-LOG_ODDS_MIN))  # the probability where every lead rests
+_EVER: Final = (1 << WINDOW_EPOCHS) - 1  # every epoch of the window
 #: For each place of the current half second a bit for every epoch of the last `LATE`.
 _LATEST: Final = np.array(
     [sum((1 << HALF) - 1 << (half - back) % HALVES * HALF for back in range(LATE)) for half in range(HALVES)]
@@ -123,13 +123,13 @@ _NEVER: Final = 2**31 - 1  # a movement no rest is above
 def begin(state: Row) -> None:
     """Forget; nothing is said until a whole window has been seen."""
     state.n, state.here, state.filled, state.half = 0, 0, 0, 0
-    state.log_odds = NOTHING
+    state.log_odds = UNKNOWN_LOG_ODDS
     for lead in range(LEADS):
         track = state.lead[lead]
         track.lost = _EVER
         track.last = 0
         track.good[:], track.peak[:], track.x[:] = 0, 0, 0
-        track.move[:], track.move[:EPOCHS] = _NEVER, 0
+        track.move[:], track.move[:WINDOW_EPOCHS] = _NEVER, 0
 
 
 @hot
@@ -172,7 +172,7 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
         track.good[:] = 0
     uv, x = lead.uv, track.x
     if lead.gone:
-        x[here : here + samples] = np.int32(np.float32(STEP) * uv[PAST])
+        x[here : here + samples] = np.int32(np.float32(STEP) * uv[CARRIED_TICKS])
         return
     for epoch in range(HALF):
         start, end = max(epoch * SAMPLES - filled, 0), min((epoch + 1) * SAMPLES - filled, samples)
@@ -181,7 +181,7 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
         else:
             for i in range(start, end):
                 track.good[epoch] += lead.valid[first + STEP * i + STEP - 1]
-    at = PAST + first
+    at = CARRIED_TICKS + first
     if samples >= F32_LANES:
         for i in range(0, samples, F32_LANES):
             start = min(i, samples - F32_LANES)  # the last vector makes some once more, to end where they end
@@ -196,16 +196,16 @@ def _fill(track: Row, here: int, filled: int, lead: Row, first: int, samples: in
 
 @hot
 def judge(state: Row) -> float:
-    """Log odds of fibrillation or flutter by the signal alone, as of the last half second; or `NOTHING`.
+    """Log odds of fibrillation or flutter by the signal alone, as of the last half second; or `UNKNOWN_LOG_ODDS`.
 
-    At `SURE_NOT` or below it is certain that there is none.
+    At `LOG_ODDS_MIN` or below it is certain that there is none.
     """
     return float(state.log_odds)
 
 
 @hot
 def probability(odds: float, regular: float) -> float:
-    """Probability of fibrillation or flutter, 0 to 1; `UNKNOWN` where nothing is known.
+    """Probability of fibrillation or flutter, 0 to 1; `UNKNOWN_PROBABILITY` where nothing is known.
 
     Parameters
     ----------
@@ -214,11 +214,11 @@ def probability(odds: float, regular: float) -> float:
     regular : float
         How much the beats found speak for a rhythm, of `detector.doubt.regular`.
     """
-    if odds == SURE_NOT:  # nearly always
+    if odds == LOG_ODDS_MIN:  # nearly always
         return UNLIKELY
-    if odds == NOTHING:
-        return UNKNOWN
-    if odds > SURE_NOT:
+    if odds == UNKNOWN_LOG_ODDS:
+        return UNKNOWN_PROBABILITY
+    if odds > LOG_ODDS_MIN:
         odds += max(REGULAR * regular, REGULAR_MOST)
     return float(1.0 / (1.0 + math.exp(-odds)))
 
@@ -229,9 +229,9 @@ def _measure(state: Row, wave: Row) -> None:
     state.n += 1
     for lead in range(LEADS):
         _move(state.lead[lead], np.uint32(state.here - IN_HALF), state.half)
-    if state.here == KEPT:
+    if state.here == BUFFER_SAMPLES:
         state.here = 0
-    state.log_odds = _log_odds(state, wave) if state.n >= HALVES else NOTHING
+    state.log_odds = _log_odds(state, wave) if state.n >= HALVES else UNKNOWN_LOG_ODDS
     state.filled = 0
     state.half = (state.half + 1) % HALVES
 
@@ -276,7 +276,7 @@ def _bridge(track: Row, at: np.uint32) -> None:
         elif track.lost & 1:
             jump = track.x[first] - before
             track.last += jump
-            for i in range(KEPT):
+            for i in range(BUFFER_SAMPLES):
                 if i < first or i >= at + IN_HALF:
                     track.x[i] = track.x[first] if track.lost == _EVER else track.x[i] + jump
         track.lost = (track.lost << 1) & _EVER | lost
@@ -293,20 +293,20 @@ def _log_odds(state: Row, wave: Row) -> float:
         if is_lost(track.lost):
             continue
         known += 1
-        kind, score = SCORED, SURE_NOT
+        kind, score = SCORED, LOG_ODDS_MIN
         if not rests(track, state.half):
             resting = False
             kind, score = _score(track, state.here, wave)
         if kind == SCORED:
-            total += min(max(score, SURE_NOT), SURE)
+            total += min(max(score, LOG_ODDS_MIN), LOG_ODDS_MAX)
             leads += 1
         elif kind == ROUGH_LEAD:
             noisy += 1
     if known == 0:
-        return NOTHING
+        return UNKNOWN_LOG_ODDS
     if leads == 0:
-        return SURE_NOT if noisy > 0 else FLAT
-    return SURE_NOT if resting else (total + noisy * NOISE_SAYS) / (leads + noisy)
+        return LOG_ODDS_MIN if noisy > 0 else FLAT_LOG_ODDS
+    return LOG_ODDS_MIN if resting else (total + noisy * NOISE_SAYS) / (leads + noisy)
 
 
 @hot
@@ -324,7 +324,7 @@ def _score(track: Row, here: int, wave: Row) -> tuple[int, float]:
     score = CONSTANT + SIZE * np.log2(mean) + STEADY * least / largest + ROUGHNESS * rough
     score += LEAKAGE * through + LEAKY * max(through - MUCH, 0.0) + QUIET * quiet(wave)
     # The period is dear to find; where even the shortest leaves the score at the least, it is not.
-    if score + PERIOD * SHORTEST / RATE_OUT > SURE_NOT:
+    if score + PERIOD * SHORTEST / RATE_OUT > LOG_ODDS_MIN:
         score += PERIOD * period(wave)
     return SCORED, score
 

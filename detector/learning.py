@@ -16,13 +16,13 @@ from detector.candidate import BACK, REFRACTORY, UNLIKELY, WAIT
 from detector.envelope import PER_SLOPE, SETTLE, SLOPES
 from detector.feature import LEARNED, is_active
 from detector.jit import hot
-from detector.levels import KEPT, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
+from detector.levels import MEDIAN_OF, UNREST, UNREST_EVERY, accept, median, raise_last, refuse
 from detector.score import M_SHARPNESS
 from detector.shape import begin as begin_shape
 from detector.types import LEADS, Row
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it and is so much higher is the QRS itself
-MOST: Final = 4.0  # times: what is higher yet is an artefact
+OUTDONE_MAX: Final = 4.0  # times: what is higher yet is an artefact
 WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
 FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
 BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
@@ -43,16 +43,16 @@ def learn_beat(state: Row, beat: Row, since: int, searched: bool) -> None:
         Found by the search back.
     """
     at = beat.at
-    after_pause = not searched and at - state.sure > FADE_AFTER
+    after_pause = not searched and at - state.last_direct > FADE_AFTER
     if state.n > 0:
-        state.rr[state.n_rr % KEPT] = min(float(at - state.last), LONGEST)
+        state.rr[state.n_rr % MEDIAN_OF] = min(float(at - state.last), LONGEST)
         state.n_rr += 1
         state.expected = median(state.rr, state.n_rr)
     state.last = at
-    state.sure = state.sure if searched else at
+    state.last_direct = state.last_direct if searched else at
     state.last_slope = beat.slope
     state.last_height = state.best
-    state.looked = searched
+    state.refractory_checked = searched
     state.wary = max(state.wary - 1, 0)
     state.kept.score = UNLIKELY
     state.n += 1
@@ -67,7 +67,7 @@ def learn_refused(state: Row, candidate: Row) -> None:
     """Learn from a peak that is no beat and keep the best for the search back."""
     keep(state, candidate)
     if candidate.known:
-        state.refused[state.n_refused % KEPT] = candidate.measures[M_SHARPNESS]
+        state.refused[state.n_refused % MEDIAN_OF] = candidate.measures[M_SHARPNESS]
         state.n_refused += 1
         state.refused_sharpness = median(state.refused, state.n_refused)
     for lead in range(LEADS):
@@ -89,7 +89,7 @@ def keep(state: Row, candidate: Row) -> None:
 
 
 @hot
-def look_behind(state: Row, scratch: Row, index: int) -> bool:
+def check_refractory(state: Row, scratch: Row, index: int) -> bool:
     """The last beat's refractory period has ended before step `index`: was there something much higher in it?
 
     If so twice in a row, what is taken for a QRS is a P wave or a pacemaker's spike. It has been told and stands, but
@@ -98,7 +98,7 @@ def look_behind(state: Row, scratch: Row, index: int) -> bool:
 
     Returns True where a lead may have learned something.
     """
-    state.looked = 1
+    state.refractory_checked = 1
     behind = scratch.feature[BACK + index - REFRACTORY : BACK + index]
     most = np.float32(0.0)
     for i in range(REFRACTORY):
@@ -111,7 +111,7 @@ def look_behind(state: Row, scratch: Row, index: int) -> bool:
         raised = False
         for lead in range(LEADS):
             if is_active(state, lead):
-                raised = raise_last(state.levels[lead], min(most / state.last_height, MOST)) or raised
+                raised = raise_last(state.levels[lead], min(most / state.last_height, OUTDONE_MAX)) or raised
         if raised:
             begin_shape(state.shape)
             memory.forget_shape(state.memory)
@@ -121,7 +121,7 @@ def look_behind(state: Row, scratch: Row, index: int) -> bool:
 
 
 @hot
-def look_at_rest(state: Row, scratch: Row, origin: int, start: int, end: int) -> None:
+def trace_unrest(state: Row, scratch: Row, origin: int, start: int, end: int) -> None:
     """Note how restless each lead is after each look in the steps [start, end) of this call.
 
     No beat changes it, so it is done ahead: one look waits for another, and what comes next need not wait for them.
@@ -149,7 +149,7 @@ def look_at_rest(state: Row, scratch: Row, origin: int, start: int, end: int) ->
 def learn_rest(state: Row, scratch: Row, begun: int, start: int, end: int) -> None:
     """Learn how restless each lead is that has a reading, from the looks in the steps [start, end) of this call.
 
-    They are among those that `look_at_rest` has noted from step `begun` on; all are told by the call's first step.
+    They are among those that `trace_unrest` has noted from step `begun` on; all are told by the call's first step.
     """
     if start // UNREST_EVERY < end // UNREST_EVERY:
         first = start // UNREST_EVERY - begun // UNREST_EVERY
@@ -159,7 +159,7 @@ def learn_rest(state: Row, scratch: Row, begun: int, start: int, end: int) -> No
             for lead in range(LEADS):
                 if state.lead[lead].run > 0:
                     least = min(least, scratch.lead[lead].unrest[look])
-            memory.look_at_rest(state.memory, least)
+            memory.count_rest(state.memory, least)
         for lead in range(LEADS):
             if state.lead[lead].run > 0:
                 state.levels[lead].restless = scratch.lead[lead].unrest[latest]

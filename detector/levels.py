@@ -14,7 +14,7 @@ from detector.jit import hot
 from detector.types import Array, Row
 
 FLOOR: Final = 30.0  # µV a step: envelope of a QRS of about 0.2 mV; what is much smaller is no beat but the baseline
-KEPT: Final = 8  # beats, noise peaks and RR intervals in each median
+MEDIAN_OF: Final = 8  # beats, noise peaks and RR intervals in each median
 FADE: Final = 0.992  # per step: half in 0.7 s
 FADE_TO: Final = 0.15  # of the level before, while the pause is shorter than FADE_FULL
 FADE_FULL: Final = 1250  # steps without a beat after which only the floor bounds the fading (10 s)
@@ -41,12 +41,12 @@ LEVELS = np.dtype(
         ("sharp", "f8"),  # usual sharpness of a beat (`detector.envelope.sharpest`)
         ("sharp_noise", "f8"),  # and of a refused candidate
         ("sharp_unrest", "f8"),  # mean difference of slopes of the last second
-        ("beats", "f8", (KEPT,)),
-        ("sizes", "f8", (KEPT,)),
-        ("sharps", "f8", (KEPT,)),
+        ("beats", "f8", (MEDIAN_OF,)),
+        ("sizes", "f8", (MEDIAN_OF,)),
+        ("sharps", "f8", (MEDIAN_OF,)),
         ("n_beats", "i8"),
-        ("refused", "f8", (KEPT,)),
-        ("refused_sharp", "f8", (KEPT,)),
+        ("refused", "f8", (MEDIAN_OF,)),
+        ("refused_sharp", "f8", (MEDIAN_OF,)),
         ("n_refused", "i8"),
         ("hold", "i8"),  # steps without a reading
     ],
@@ -77,7 +77,7 @@ def forget(levels: Row) -> None:
 @hot
 def median(values: Array, count: int) -> float:
     """Median of the first min(count, KEPT) of `values`."""
-    if count >= KEPT:
+    if count >= MEDIAN_OF:
         return _median_of_eight(values)
     for i in range(count):
         below = equal = 0
@@ -118,8 +118,8 @@ def _median_of_eight(v: Array) -> float:
 @hot
 def refuse(levels: Row, envelope: float, sharp: float) -> None:
     """Learn from a candidate that was no beat."""
-    levels.refused[levels.n_refused % KEPT] = envelope
-    levels.refused_sharp[levels.n_refused % KEPT] = sharp
+    levels.refused[levels.n_refused % MEDIAN_OF] = envelope
+    levels.refused_sharp[levels.n_refused % MEDIAN_OF] = sharp
     levels.n_refused += 1
     levels.noise = median(levels.refused, levels.n_refused)
     levels.sharp_noise = median(levels.refused_sharp, levels.n_refused)
@@ -135,10 +135,10 @@ def accept(levels: Row, envelope: float, size: float, sharp: float, after_pause:
         levels.beats[:] = envelope  # the amplitude has changed for good: eight beats would be too long to learn it
         levels.sizes[:] = size
         levels.sharps[:] = sharp
-        levels.n_beats = max(levels.n_beats, KEPT)
-    levels.beats[levels.n_beats % KEPT] = envelope
-    levels.sizes[levels.n_beats % KEPT] = size
-    levels.sharps[levels.n_beats % KEPT] = sharp
+        levels.n_beats = max(levels.n_beats, MEDIAN_OF)
+    levels.beats[levels.n_beats % MEDIAN_OF] = envelope
+    levels.sizes[levels.n_beats % MEDIAN_OF] = size
+    levels.sharps[levels.n_beats % MEDIAN_OF] = sharp
     levels.n_beats += 1
     level = median(levels.beats, levels.n_beats)
     levels.signal = min(levels.signal, level) if searched else level
@@ -154,7 +154,7 @@ def raise_last(levels: Row, times: float) -> bool:
     """The last beat was so many times as high; True when that has made the usual one much higher."""
     if levels.n_beats == 0:
         return False
-    last = (levels.n_beats - 1) % KEPT
+    last = (levels.n_beats - 1) % MEDIAN_OF
     levels.beats[last] *= times
     levels.sizes[last] *= times
     levels.sharps[last] *= times
@@ -173,4 +173,4 @@ def fade(levels: Row, silent: int) -> None:
         levels.signal = max(levels.signal * FADE, lowest)
 
 
-assert KEPT == 8, "the median is one of eight"
+assert MEDIAN_OF == 8, "the median is one of eight"

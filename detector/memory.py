@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import hot
-from detector.levels import KEPT, median
+from detector.levels import MEDIAN_OF, median
 from detector.score import (
     M_APART,
     M_IN_STEP,
@@ -32,10 +32,10 @@ from detector.score import (
     M_REMEMBERED_SIZE,
     M_UNSURE,
 )
-from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, bend, both, mix
+from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN, dot, mix, second_differences
 from detector.types import LEADS, Row
 
-SURELY: Final = 4.0  # score above which a beat is sure: 55 to 1
+CONFIDENT_SCORE: Final = 4.0  # score above which a beat is sure: 55 to 1
 FEW: Final = 4  # sure beats, and intervals between them, before either is remembered
 MIX: Final = 0.1  # share of a new beat in what is remembered
 CHANGED: Final = 8  # sure beats in a row unlike what is remembered, after which it begins anew
@@ -55,7 +55,7 @@ MEMORY = np.dtype(
         ("unlike", "i8"),  # sure beats in a row that were unlike it
         ("rested", "i8"),  # looks at rest since the last sure beat
         ("last", "i8"),  # step of the last sure beat
-        ("rr", "f8", (KEPT,)),  # steps from one to the next
+        ("rr", "f8", (MEDIAN_OF,)),  # steps from one to the next
         ("n_rr", "i8"),
         ("usual_rr", "f8"),  # their median
     ],
@@ -95,7 +95,7 @@ def forget_lead(memory: Row, lead: int) -> None:
 
 
 @hot
-def look_at_rest(memory: Row, unrest: float) -> None:
+def count_rest(memory: Row, unrest: float) -> None:
     """Take how restless the lead is that rests most, one look after the other (`detector.levels.UNREST_EVERY`)."""
     if unrest < AT_REST:
         memory.rested += 1
@@ -129,13 +129,13 @@ def recall(state: Row, scratch: Row, lost: bool) -> None:
         if scratch.gain[lead] > 0.0 and memory.size[lead] > 0.0:
             weight = state.levels[lead].weight
             points = memory.points[lead]
-            bend(points, 0, scratch.template_bend)
-            bend(candidate.near[lead], shift, scratch.bend)
-            squares = both(scratch.template_bend, 0, scratch.template_bend)
-            product = both(scratch.bend, 0, scratch.template_bend)
-            bent = math.sqrt(both(scratch.bend, 0, scratch.bend)) * math.sqrt(squares)
+            second_differences(points, 0, scratch.template_curvature)
+            second_differences(candidate.waveform[lead], shift, scratch.curvature)
+            squares = dot(scratch.template_curvature, 0, scratch.template_curvature)
+            product = dot(scratch.curvature, 0, scratch.template_curvature)
+            bent = math.sqrt(dot(scratch.curvature, 0, scratch.curvature)) * math.sqrt(squares)
             weights += weight
-            size += weight * (both(candidate.near[lead], shift, points) / (memory.size[lead] * memory.size[lead]))
+            size += weight * (dot(candidate.waveform[lead], shift, points) / (memory.size[lead] * memory.size[lead]))
             sharp += weight * (product / (bent + 1e-9))
             sharp_size += weight * (product / (squares + 1e-9))
     measures[M_REMEMBERED] = candidate.recalled
@@ -158,7 +158,7 @@ def _find(state: Row, scratch: Row) -> None:
             total = 0.0
             for lead in range(LEADS):
                 if scratch.gain[lead] > 0.0 and memory.size[lead] > 0.0:
-                    product = both(candidate.near[lead], shift, memory.points[lead])
+                    product = dot(candidate.waveform[lead], shift, memory.points[lead])
                     total += state.levels[lead].weight * (product / (scratch.size[lead, shift] * memory.size[lead]))
             likeness = total / weights
             better = likeness > best
@@ -185,11 +185,11 @@ def _recall_rhythm(memory: Row, candidate: Row, lost: bool) -> None:
 @hot
 def learn(memory: Row, candidate: Row) -> None:
     """Learn from a candidate that is told as a beat, if it is sure."""
-    if not candidate.score > SURELY:
+    if not candidate.score > CONFIDENT_SCORE:
         return
     memory.rested = 0
     if candidate.at - memory.last < LONG:
-        memory.rr[memory.n_rr % KEPT] = float(candidate.at - memory.last)
+        memory.rr[memory.n_rr % MEDIAN_OF] = float(candidate.at - memory.last)
         memory.n_rr += 1
         memory.usual_rr = median(memory.rr, memory.n_rr)
     memory.last = candidate.at
@@ -204,4 +204,4 @@ def learn(memory: Row, candidate: Row) -> None:
     for lead in range(LEADS):
         if candidate.size[lead] > 0.0:
             share = 1.0 if memory.size[lead] == 0.0 else max(1.0 / memory.beats, MIX)
-            memory.size[lead] = mix(memory.points[lead], candidate.near[lead], shift, share)
+            memory.size[lead] = mix(memory.points[lead], candidate.waveform[lead], shift, share)

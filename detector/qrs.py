@@ -24,15 +24,15 @@ import numpy as np
 
 from detector import memory, simd
 from detector.arrays import copy_float32
-from detector.candidate import BACK, LOST, REFRACTORY, SEARCHED, SURE, UNLIKELY, WAIT, weigh
-from detector.doubt import refuse, take_back, tell
+from detector.candidate import BACK, EARLY_SCORE, LOST, REFRACTORY, SEARCHED, UNLIKELY, WAIT, weigh
+from detector.doubt import note_accepted, note_recovered, note_rejected
 from detector.envelope import HELD, LAG, STRIDE, feed, load, rest, store
-from detector.feature import alike, features, follow_loud, gains, is_peak, note_first_reading, tell_silent
+from detector.feature import features, gains, is_peak, mark_silent, next_lead_change, note_first_reading, track_loud
 from detector.jit import hot
-from detector.learning import FADE_AFTER, keep, learn_beat, learn_refused, learn_rest, look_at_rest, look_behind
+from detector.learning import FADE_AFTER, check_refractory, keep, learn_beat, learn_refused, learn_rest, trace_unrest
 from detector.levels import WEIGHED, fade, forget
-from detector.qrs_state import DOUBTFUL, NO, YES
-from detector.r_peak import FIDUCIAL, PAST, locate
+from detector.qrs_state import NO, WEAK, YES
+from detector.r_peak import FIDUCIAL, LEVEL_TICKS, locate
 from detector.scratch import JUDGED
 from detector.shape import learn
 from detector.simd import F32_LANES
@@ -40,15 +40,15 @@ from detector.types import LEADS, RATE, RING, Array, Float32, Row
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
-DOUBT: Final = 1.75  # score up to which a beat is doubtful ...
-DOUBTED: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
+WEAK_SCORE: Final = 1.75  # score up to which a beat is doubtful ...
+WEAK_WAIT: Final = 22  # ... and told after so many steps without a higher value: a QRS after a P wave shows by then
 TALL: Final = 1.0  # feature from which on a peak is hardly a P wave, and waits for no QRS behind it
 LOWEST: Final = 0.12  # feature of the lowest candidate
 SEARCH_BACK: Final = 1.8  # expected RR after which the best refused candidate is looked at again
 SEARCH_LIMIT: Final = 225  # steps: no search back over more than 1.8 s
 FORGET: Final = 1250  # steps without a reading after which a lead is learned anew: it may have been moved (10 s)
-SOON: Final = STRIDE * DOUBTED + LAG + FIDUCIAL  # ticks from an R peak to its being told without a search back, at most
-LATEST: Final = STRIDE * (SEARCH_LIMIT + DOUBTED) + LAG + FIDUCIAL  # ticks from an R peak to its being told, at most
+MAX_DELAY: Final = STRIDE * WEAK_WAIT + LAG + FIDUCIAL  # ticks from an R peak to its decision, without search back
+MAX_SEARCH_DELAY: Final = STRIDE * (SEARCH_LIMIT + WEAK_WAIT) + LAG + FIDUCIAL  # ... and with it
 
 
 @hot
@@ -76,7 +76,7 @@ def update(state: Row, scratch: Row, signal: Row, first: int, steps: int, peaks:
             load(state.lead[lead], scratch.lead[lead].work)
     start = 0
     while start < steps:
-        end = alike(scratch, start, steps)
+        end = next_lead_change(scratch, start, steps)
         if state.first_reading < 0:
             note_first_reading(state, scratch, first, start)
         for lead in range(LEADS):
@@ -106,29 +106,29 @@ def _decide(state: Row, scratch: Row, signal: Row, origin: int, start: int, end:
 
     The feature is computed as far ahead as the gains will not change, and again after each beat, which changes them.
     """
-    tell_silent(state)
+    mark_silent(state)
     gains(state, scratch)
-    turns = follow_loud(state, scratch, origin, start, end)
-    look_at_rest(state, scratch, origin, start, end)
+    turns = track_loud(state, scratch, origin, start, end)
+    trace_unrest(state, scratch, origin, start, end)
     rested = origin + start
     index = ready = start
     while index < end:
         if index == turns:
-            tell_silent(state)
+            mark_silent(state)
             gains(state, scratch)
-            turns = follow_loud(state, scratch, origin, index + 1, end)
+            turns = track_loud(state, scratch, origin, index + 1, end)
             ready = index
-        past = end if state.looked else max(state.last + REFRACTORY + 1 - origin, index)
+        past = end if state.refractory_checked else max(state.last + REFRACTORY + 1 - origin, index)
         if index == past:
-            if look_behind(state, scratch, index):
+            if check_refractory(state, scratch, index):
                 gains(state, scratch)
                 ready = index
             past = end
-        fades = max(state.sure, state.first) + FADE_AFTER + 1 - origin
+        fades = max(state.last_direct, state.first) + FADE_AFTER + 1 - origin
         stop = min(turns, fades, past)
         if index >= fades:
             for lead in range(LEADS):
-                fade(state.levels[lead], origin + index - state.sure)
+                fade(state.levels[lead], origin + index - state.last_direct)
             gains(state, scratch)
             ready = index
             stop = index + 1
@@ -181,7 +181,7 @@ def _scan(state: Row, scratch: Row, origin: int, start: int, stop: int) -> int:
                 break
         now = feature[index]
         if now > best:
-            outdone = weighed == DOUBTFUL
+            outdone = weighed == WEAK
             best = now
             best_at = index
             weighed = NO
@@ -207,8 +207,8 @@ def _terms(wary: int, weighed: int) -> tuple[Float32, Float32, int]:
     and before any is; or so many steps without a higher value.
     """
     never = np.float32(0.0)
-    if weighed == DOUBTFUL:
-        return never, never, DOUBTED
+    if weighed == WEAK:
+        return never, never, WEAK_WAIT
     return (never, never, WAIT) if wary > 0 else (np.float32(BEGUN), np.float32(DROP), WAIT)
 
 
@@ -230,7 +230,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
         if closed or state.weighed == NO:
             _at_best(state, scratch, step - index)
             _weigh(state, scratch, index - (step - state.best_at))
-            closed = closed and (state.weighed != DOUBTFUL or step - state.best_at >= DOUBTED)
+            closed = closed and (state.weighed != WEAK or step - state.best_at >= WEAK_WAIT)
             found = _judge(state, scratch, step, closed)
         if found:
             _accept(state, scratch, signal, since, peak)
@@ -240,7 +240,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
             state.best = feature if follows else np.float32(0.0)
             state.best_at = step
             state.weighed = NO
-    if not found and state.kept.score > UNLIKELY and state.weighed != DOUBTFUL:
+    if not found and state.kept.score > UNLIKELY and state.weighed != WEAK:
         found = _search_back(state, scratch, signal, step, refused, since, peak)
     if found:
         peak.found = STRIDE * step + STRIDE - 1
@@ -269,17 +269,17 @@ def _search_back(state: Row, scratch: Row, signal: Row, step: int, refused: bool
     if not (overdue or (refused and kept.score > 0.0)):
         return False
     enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing
-    found = kept.score > enough and step - kept.at <= SEARCH_LIMIT + DOUBTED  # later, its signal is gone
+    found = kept.score > enough and step - kept.at <= SEARCH_LIMIT + WEAK_WAIT  # later, its signal is gone
     if found:
         searched = kept.score <= 0.0  # else it was a beat all along, and is learned like one
         if searched:
-            take_back(scratch, step, kept.score)
+            note_recovered(scratch, step, kept.score)
         else:
-            tell(scratch, step, kept.score)
+            note_accepted(scratch, step, kept.score)
         peak.log_odds = kept.score
         locate(state, scratch, signal, kept.at, peak, searched)
         learn_beat(state, kept, since, searched)
-        state.looked = 1  # what came after it has been refused
+        state.refractory_checked = 1  # what came after it has been refused
     kept.score = UNLIKELY
     return bool(found)
 
@@ -300,20 +300,20 @@ def _weigh(state: Row, scratch: Row, index: int) -> None:
         candidate.score = UNLIKELY
         if state.best_at - state.last > REFRACTORY and is_peak(scratch, index):
             weigh(state, scratch, index)
-        doubtful = 0.0 < candidate.score <= DOUBT and candidate.height < TALL
-        state.weighed = DOUBTFUL if doubtful else YES
+        doubtful = 0.0 < candidate.score <= WEAK_SCORE and candidate.height < TALL
+        state.weighed = WEAK if doubtful else YES
 
 
 @hot
 def _judge(state: Row, scratch: Row, step: int, closed: bool) -> bool:
     """Whether the peak that was weighed is a beat at this step; once it has closed and is none, it is noise."""
     candidate = state.candidate
-    if candidate.score > UNLIKELY and (closed or candidate.score > SURE):
+    if candidate.score > UNLIKELY and (closed or candidate.score > EARLY_SCORE):
         _show(state, scratch)
-        if candidate.score > (0.0 if closed else SURE):
-            tell(scratch, step, candidate.score)
+        if candidate.score > (0.0 if closed else EARLY_SCORE):
+            note_accepted(scratch, step, candidate.score)
             return True
-        refuse(scratch, step, candidate.score)
+        note_rejected(scratch, step, candidate.score)
         learn_refused(state, candidate)
     return False
 
@@ -326,6 +326,8 @@ def _show(state: Row, scratch: Row) -> None:
 
 
 assert BACK % F32_LANES == 0, "copied in whole vectors"
-assert LATEST + FIDUCIAL + PAST + RATE < RING, "what an R peak is placed by would be gone at the end of a long frame"
-assert WAIT < DOUBTED < REFRACTORY, "a refractory period would end before its beat is told"
-assert 0.0 < DOUBT < SURE, "a doubtful beat would be told at once"
+assert MAX_SEARCH_DELAY + FIDUCIAL + LEVEL_TICKS + RATE < RING, (
+    "an R peak's signal would be gone at the end of a long frame"
+)
+assert WAIT < WEAK_WAIT < REFRACTORY, "a refractory period would end before its beat is told"
+assert 0.0 < WEAK_SCORE < EARLY_SCORE, "a doubtful beat would be told at once"

@@ -11,7 +11,7 @@ from detector.candidate import BACK, BEAT, CANDIDATE, UNLIKELY
 from detector.envelope import FRONT, clear
 from detector.jit import hot
 from detector.learning import BLUNT
-from detector.levels import KEPT, LEVELS, forget
+from detector.levels import LEVELS, MEDIAN_OF, forget
 from detector.shape import SHAPE
 from detector.shape import begin as begin_shape
 from detector.types import LEADS, Row
@@ -30,22 +30,22 @@ QRS = np.dtype(
         ("best", "f4"),  # highest feature of the peak being followed; 0: none
         ("best_at", "i8"),
         ("at_best", "f8", (LEADS,)),  # envelopes there, once its call is over or it is looked at
-        ("weighed", "i1"),  # whether its score is known: `NO`, `YES`, or `DOUBTFUL` where it hardly speaks for a beat
+        ("weighed", "i1"),  # whether its score is known: `NO`, `YES`, or `WEAK` where it hardly speaks for a beat
         ("candidate", CANDIDATE),
         ("last", "i8"),  # step of the last beat's feature
         ("last_r", "i8"),  # tick of its R peak
         ("upright", "f4", (LEADS,)),  # share of the last beats in each lead whose R peak points upwards
-        ("sure", "i8"),  # step of the last beat that no search back was needed for
+        ("last_direct", "i8"),  # step of the last beat that no search back was needed for
         ("last_slope", "f8"),
         ("last_height", "f4"),  # its feature
-        ("looked", "i1"),  # 1 when what came within its refractory period has been looked at
+        ("refractory_checked", "i1"),  # 1 when what came within its refractory period has been looked at
         ("outdone", "i8"),  # the last beat that something much higher came after, by its number
         ("wary", "i8"),  # beats still to be waited for to the end
-        ("rr", "f8", (KEPT,)),
+        ("rr", "f8", (MEDIAN_OF,)),
         ("n_rr", "i8"),
         ("expected", "f8"),  # median RR in steps
         ("kept", BEAT),  # the best candidate refused since the last beat, for the search back
-        ("refused", "f8", (KEPT,)),  # sharpness of the last candidates refused
+        ("refused", "f8", (MEDIAN_OF,)),  # sharpness of the last candidates refused
         ("n_refused", "i8"),
         ("refused_sharpness", "f8"),  # its median
         ("n", "i8"),  # beats found
@@ -54,7 +54,7 @@ QRS = np.dtype(
     ],
     align=True,
 )
-NO, YES, DOUBTFUL = 0, 1, 2
+NO, YES, WEAK = 0, 1, 2
 _LONG_AGO: Final = -(10**9)
 
 
@@ -79,10 +79,10 @@ def begin(state: Row) -> None:
     state.last = _LONG_AGO
     state.last_r = _LONG_AGO
     state.upright[:] = 1.0
-    state.sure = _LONG_AGO
+    state.last_direct = _LONG_AGO
     state.last_slope = 1.0
     state.last_height = 0.0
-    state.looked = 1
+    state.refractory_checked = 1
     state.outdone = 0
     state.wary = 0
     state.rr[:] = 0.0

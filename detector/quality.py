@@ -19,21 +19,21 @@ from detector.jit import hot
 from detector.simd import F32_LANES
 from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Float32, Row
 
-SECOND: Final = 10  # epochs looked at
+SECOND_EPOCHS: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
 RAIL_UV: Final = 1000.0  # µV: a lead that stands still farther than this from 0 is at a rail, not in a pause
 STUCK: Final = 0.3  # share of equal neighbours far from 0 over a second that means clipping
 ROUGH: Final = 0.35  # ratio of mean roughness to mean movement above which a lead is noisy
 ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called noisy
 MOVE: Final = 5  # ticks over which movement is measured (20 ms, about half a QRS complex)
-IN_SECOND: Final = SECOND * EPOCH
-MOST: Final = 2.0**20  # µV an epoch counts for at most, so that the sum of a second stays whole
+IN_SECOND: Final = SECOND_EPOCHS * EPOCH
+EPOCH_MAX_UV: Final = 2.0**20  # µV an epoch counts for at most, so that the sum of a second stays whole
 
 QUALITY = np.dtype(
     [
-        ("rough", "f4", (SECOND,)),  # sum of second differences, µV
-        ("move", "f4", (SECOND,)),  # sum of differences over `MOVE` ticks, µV
-        ("stuck", "f4", (SECOND,)),  # ticks equal to the one before and far from 0
+        ("rough", "f4", (SECOND_EPOCHS,)),  # sum of second differences, µV
+        ("move", "f4", (SECOND_EPOCHS,)),  # sum of differences over `MOVE` ticks, µV
+        ("stuck", "f4", (SECOND_EPOCHS,)),  # ticks equal to the one before and far from 0
         ("roughs", "f4"),  # sums over the second
         ("moves", "f4"),
         ("stucks", "f4"),
@@ -161,7 +161,7 @@ def lose(quality: Row) -> None:
 def stay_lost(quality: Row, epochs: int) -> None:
     """End so many epochs without any reading, after more than a second of them."""
     quality.epochs += epochs
-    quality.slot = (quality.slot + epochs) % SECOND
+    quality.slot = (quality.slot + epochs) % SECOND_EPOCHS
 
 
 @hot
@@ -169,7 +169,7 @@ def _remember(quality: Row, rough: Float32, move: Float32, stuck: Float32) -> No
     """Put an epoch in the place of that a second ago."""
     # No branch: a mispredicted one costs more.
     quality.still = (quality.still + 1) * (move <= np.float32(EPOCH * STILL_UV))
-    rough, move = min(rough, np.float32(MOST)), min(move, np.float32(MOST))
+    rough, move = min(rough, np.float32(EPOCH_MAX_UV)), min(move, np.float32(EPOCH_MAX_UV))
     slot = quality.slot
     quality.roughs += rough - quality.rough[slot]
     quality.moves += move - quality.move[slot]
@@ -178,7 +178,7 @@ def _remember(quality: Row, rough: Float32, move: Float32, stuck: Float32) -> No
     quality.move[slot] = move
     quality.stuck[slot] = stuck
     quality.epochs += 1
-    quality.slot = slot + 1 if slot < SECOND - 1 else 0
+    quality.slot = slot + 1 if slot < SECOND_EPOCHS - 1 else 0
 
 
 @hot
@@ -193,8 +193,8 @@ def _span(ring: Array, tick: int) -> tuple[Float32, Float32]:
 
 @hot
 def _judge(quality: Row, ring: Array, tick: int) -> int:
-    ticks = min(quality.epochs, SECOND) * EPOCH
-    if quality.still >= SECOND:  # else it has moved further
+    ticks = min(quality.epochs, SECOND_EPOCHS) * EPOCH
+    if quality.still >= SECOND_EPOCHS:  # else it has moved further
         low, high = _span(ring, tick)
         if high - low < STILL_UV:
             return SATURATED if abs(low) > RAIL_UV else FLAT

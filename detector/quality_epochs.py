@@ -9,7 +9,7 @@ from __future__ import annotations
 from detector import quality
 from detector.arrays import copy
 from detector.jit import hot
-from detector.scratch import PAST
+from detector.scratch import CARRIED_TICKS
 from detector.types import EPOCH, NOISY, Row
 
 
@@ -32,7 +32,7 @@ def judge_epochs(state: Row, track: Row, lead: int, begun: int, ticks: int) -> N
         track.carries = track.blank == 0
     else:
         track.carries = 0
-        copy(track.there[PAST : PAST + ticks], valid)
+        copy(track.there[CARRIED_TICKS : CARRIED_TICKS + ticks], valid)
     ring = state.signal.mv[lead]
     number = state.n_epochs
     first = -begun
@@ -46,12 +46,12 @@ def judge_epochs(state: Row, track: Row, lead: int, begun: int, ticks: int) -> N
             if track.blank == ticks and end - min(same, 0) >= EPOCH:
                 missing = EPOCH
             elif track.blank > 0 or end + max(same, 0) < EPOCH:
-                for i in range(PAST + first, PAST + end):
+                for i in range(CARRIED_TICKS + first, CARRIED_TICKS + end):
                     missing += 1 - track.there[i]
             if missing == EPOCH:
                 quality.lose(lately)
             else:
-                quality.close(lately, track, PAST + first, missing, ring, state.tick + end)
+                quality.close(lately, track, CARRIED_TICKS + first, missing, ring, state.tick + end)
             state.epochs[number].lead[lead] = lately.state
             number += 1
         first = end
@@ -63,7 +63,8 @@ def _judge_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, endi
     nearly always.
     """
     lately, valid, states = state.quality[lead], track.valid, track.states
-    worst = quality.close_all(lately, track, PAST - begun, ending, state.signal.mv[lead], state.tick - begun + EPOCH)
+    first, tick = CARRIED_TICKS - begun, state.tick - begun + EPOCH
+    worst = quality.close_all(lately, track, first, ending, state.signal.mv[lead], tick)
     for i in range(ending):
         state.epochs[state.n_epochs + i].lead[lead] = states[i]
     valid[:ticks] = 1

@@ -29,12 +29,12 @@ T_OVER: Final = 80  # when the T wave is over (320 ms)
 UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
 LOYAL: Final = 1.5  # or this many times as much where most of the last beats are placed on their R wave, or less if not
 LATELY: Final = 0.125  # share of a beat in which of the two that is, about 8 beats
-FIRST: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
+EARLIER_SHARE: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
-LEFT: Final = 0.05  # share of a spike that must be left without it: else there was no complex, and it is all there is
+RESIDUAL_SHARE: Final = 0.05  # of a spike: if no more is left without it, it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
-PAST: Final = STRETCHES * BEFORE  # ticks that are looked at before those in which the R peak is looked for
+LEVEL_TICKS: Final = STRETCHES * BEFORE  # ticks that are looked at before those in which the R peak is looked for
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 
 
@@ -66,14 +66,14 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: 
     count = last - first + 1
     if _deflections(signal.mv[chosen], first, scratch.window, count, state.last_r + T_OVER):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
-        top = _largest(scratch.window[PAST:], count, upright, scratch.sizes)
-        spike, height = top, scratch.window[PAST + top]
+        top = _largest(scratch.window[LEVEL_TICKS:], count, upright, scratch.sizes)
+        spike, height = top, scratch.window[LEVEL_TICKS + top]
         for _ in range(SPIKES):
-            if top + SPIKE_BESIDE >= count or not bridge_spike(scratch.window, PAST + top, 0.0):
+            if top + SPIKE_BESIDE >= count or not bridge_spike(scratch.window, LEVEL_TICKS + top, 0.0):
                 break
-            top = _largest(scratch.window[PAST:], count, upright, scratch.sizes)
-        if abs(scratch.window[PAST + top]) > np.float32(LEFT) * abs(height):
-            height = scratch.window[PAST + top]
+            top = _largest(scratch.window[LEVEL_TICKS:], count, upright, scratch.sizes)
+        if abs(scratch.window[LEVEL_TICKS + top]) > np.float32(RESIDUAL_SHARE) * abs(height):
+            height = scratch.window[LEVEL_TICKS + top]
         else:
             top = spike
         if not searched:
@@ -89,15 +89,15 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: 
 def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: int) -> bool:
     """How far `count` ticks from `first` on, and a vector of those before, lie from the level before them, in whole µV.
 
-    They are put into `window`, after the `PAST` ticks that come before them. A tick without a reading lies on the
-    level; False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`.
+    They are put into `window`, after the `LEVEL_TICKS` ticks before them. A tick without a reading lies on the level;
+    False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`.
     """
-    at = (first - PAST) & (RING - 1)
-    all_of = window[: PAST + count]
+    at = (first - LEVEL_TICKS) & (RING - 1)
+    all_of = window[: LEVEL_TICKS + count]
     to_end = min(len(all_of), RING - at)
     _whole(ring[at:], all_of[:to_end])
     _whole(ring, all_of[to_end:])
-    out = all_of[PAST:]
+    out = all_of[LEVEL_TICKS:]
     missing = 0
     for i in range(count):
         missing += np.isnan(out[i])
@@ -106,12 +106,12 @@ def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: 
     level = _level(window, first, calm_from)
     if np.isnan(level):
         level = _mean(out)
-    if missing == 0 and not np.isnan(simd.reduce_add(simd.load(window, PAST - F32_LANES))):  # nearly always
+    if missing == 0 and not np.isnan(simd.reduce_add(simd.load(window, LEVEL_TICKS - F32_LANES))):  # nearly always
         levels = simd.broadcast(level)
-        for i in range(PAST - F32_LANES, PAST + count, F32_LANES):
+        for i in range(LEVEL_TICKS - F32_LANES, LEVEL_TICKS + count, F32_LANES):
             simd.store(window, i, simd.load(window, i) - levels)
         return True
-    for i in range(PAST - F32_LANES, PAST + count):
+    for i in range(LEVEL_TICKS - F32_LANES, LEVEL_TICKS + count):
         all_of[i] = np.float32(0.0) if np.isnan(all_of[i]) else all_of[i] - level
     return True
 
@@ -122,13 +122,13 @@ def _level(window: Array, first: int, calm_from: int) -> Float32:
 
     It is the last one, or one before it without a gap that is calmer by far and does not begin before `calm_from`.
     """
-    level = _mean(window[PAST - BEFORE : PAST])
+    level = _mean(window[LEVEL_TICKS - BEFORE : LEVEL_TICKS])
     least = np.float32(np.inf)
     zero = simd.broadcast(np.float32(0.0))
     for back in range(1, STRETCHES + 1):
         if back > 1 and first - back * BEFORE < calm_from:
             break
-        begin = PAST - back * BEFORE
+        begin = LEVEL_TICKS - back * BEFORE
         some, others = simd.load(window, begin), simd.load(window, begin + F32_LANES)
         if np.isnan(simd.reduce_add(some + others)):
             continue
@@ -164,7 +164,7 @@ def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> 
     while simd.mask_ge(simd.load(sizes, top), all_of) == 0:
         top += F32_LANES
     top += simd_int.trailing_zeros(simd.mask_ge(simd.load(sizes, top), all_of))
-    nearly = simd.broadcast(np.float32(FIRST) * most)
+    nearly = simd.broadcast(np.float32(EARLIER_SHARE) * most)
     for i in range(1, top - WIDE, F32_LANES):
         here = simd.load(sizes, i)
         peaks = simd.mask_ge(here, simd.load(sizes, i - 1)) & simd.mask_ge(here, simd.load(sizes, i + 1))
@@ -197,8 +197,8 @@ def _whole(mv: Array, out: Array) -> None:
         out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
 
 
-assert PAST + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
+assert LEVEL_TICKS + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"
 assert BEFORE == 2 * F32_LANES, "the level before a complex is the mean of two vectors"
-assert PAST + (2 * FIDUCIAL // F32_LANES + 1) * F32_LANES <= WINDOW, "the last vector has no room"
+assert LEVEL_TICKS + (2 * FIDUCIAL // F32_LANES + 1) * F32_LANES <= WINDOW, "the last vector has no room"
 assert SPIKE_BESIDE <= F32_LANES, "a spike would be looked for before what is known"
 assert FIDUCIAL < LAG, "the R peak would lie ahead"

@@ -55,10 +55,10 @@ class QrsTwin:
         self.best = np.float32(0.0)
         self.best_at = 0
         self.candidate: Candidate | None = None
-        self.last = self.last_r = self.sure = -(10**9)
+        self.last = self.last_r = self.last_direct = -(10**9)
         self.last_slope = 1.0
         self.last_height = np.float32(0.0)
-        self.looked = True
+        self.refractory_checked = True
         self.wary = 0
         self.outdone = 0
         self.rr: list[float] = []
@@ -95,10 +95,10 @@ class QrsTwin:
             lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
         for lead in self.leads:
             lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
-        if not self.looked and now == self.last + candidate.REFRACTORY + 1:
+        if not self.refractory_checked and now == self.last + candidate.REFRACTORY + 1:
             self._look_behind()
         self._gain()
-        unsure = now - self.sure
+        unsure = now - self.last_direct
         if unsure > learning.FADE_AFTER and now > learning.FADE_AFTER:
             self._fade(unsure)
             self._gain()
@@ -112,9 +112,9 @@ class QrsTwin:
                     lead.restless = (1.0 - levels.UNREST) * lead.restless + levels.UNREST * float(lead.envelope)
                     bent = PER_SLOPE * abs(lead.d[-1] - lead.d[-2])
                     lead.sharp_unrest = (1.0 - levels.UNREST) * lead.sharp_unrest + levels.UNREST * bent
-            self.memory.look_at_rest(min((lead.restless for lead in self.leads if lead.run), default=math.inf))
+            self.memory.count_rest(min((lead.restless for lead in self.leads if lead.run), default=math.inf))
         peak, refused = None, False
-        late = now - self.best_at >= (qrs.DOUBTED if self._doubtful else candidate.WAIT)
+        late = now - self.best_at >= (qrs.WEAK_WAIT if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best
         if self.best == 0.0 or feature > self.best:
             if self._doubtful:
@@ -122,7 +122,7 @@ class QrsTwin:
             self._follow(now, feature)
         elif late or begun:
             weighed = self.candidate or self._weigh_peak(now)
-            if not self._doubtful or now - self.best_at >= qrs.DOUBTED:
+            if not self._doubtful or now - self.best_at >= qrs.WEAK_WAIT:
                 closed = late or bool(feature < np.float32(qrs.DROP) * self.best)
                 peak = self._judge(weighed, now, closed)
                 refused = closed and peak is None
@@ -157,13 +157,13 @@ class QrsTwin:
 
     def _look_behind(self) -> None:
         """What was taken for a QRS may have been a P wave."""
-        self.looked = True
+        self.refractory_checked = True
         most = max(self.feature[-candidate.REFRACTORY :])
         if most > np.float32(learning.OUTDONE) * self.last_height:
             again, self.outdone = self.outdone == self.n - 1, self.n
             if not again:
                 return
-            times = min(float(most / self.last_height), learning.MOST)
+            times = min(float(most / self.last_height), learning.OUTDONE_MAX)
             raised = False
             for lead in self.leads:
                 if lead.active and lead.beats:
@@ -198,13 +198,13 @@ class QrsTwin:
     @property
     def _doubtful(self) -> bool:
         low = self.best < np.float32(qrs.TALL)
-        return self.candidate is not None and bool(low) and 0.0 < self.candidate.score <= qrs.DOUBT
+        return self.candidate is not None and bool(low) and 0.0 < self.candidate.score <= qrs.WEAK_SCORE
 
     def _judge(self, one: Candidate, now: int, closed: bool) -> Peak | None:
-        if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.SURE):
+        if one.score == candidate.UNLIKELY or not (closed or one.score > candidate.EARLY_SCORE):
             return None
         one.envelopes = [lead.at_best for lead in self.leads]
-        told = one.score > (0.0 if closed else candidate.SURE)
+        told = one.score > (0.0 if closed else candidate.EARLY_SCORE)
         self.decisions.append(Decision(2 * now + 1, one.score, told))
         if told:
             self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
@@ -226,7 +226,7 @@ class QrsTwin:
     def _weigh(self, one: Candidate, now: int) -> None:
         back = now - one.at
         since = one.at - self.last
-        lost = one.at - self.sure > candidate.LOST
+        lost = one.at - self.last_direct > candidate.LOST
         slope = size = weights = restless = at_rest = noise = drift = sharp = sharp_noise = sharp_unrest = 0.0
         active = []
         envelopes = []
@@ -234,12 +234,12 @@ class QrsTwin:
             one.sharps.append(lead.sharpest(back) if lead.run else 0.0)
             if gain <= 0.0:
                 one.sizes.append(0.0)
-                one.near.append([0] * shape.NEAR)
+                one.waveform.append([0] * shape.WAVEFORM)
                 continue
             middle = back + shape.CENTRE_BACK
-            near = [lead.band(middle + shape.NEAR // 2 - k) for k in range(shape.NEAR)]
-            one.near.append(near)
-            one.sizes.append(max(abs(value) for value in near) * PER_BAND)
+            waveform = [lead.band(middle + shape.WAVEFORM // 2 - k) for k in range(shape.WAVEFORM)]
+            one.waveform.append(waveform)
+            one.sizes.append(max(abs(value) for value in waveform) * PER_BAND)
             level = max(lead.level, levels.FLOOR)
             envelopes.append(lead.at_best / level)
             slope += lead.weight * (lead.steepest(back) / level)
@@ -304,7 +304,7 @@ class QrsTwin:
         one.score = units[0]
         for unit, weight in zip(units[1:], out[1:], strict=True):
             one.score += weight * (unit / (1.0 + abs(unit)))
-        if known and likeness > candidate.SELF and float(self.best) > candidate.ENOUGH:
+        if known and likeness > candidate.SURE_LIKENESS and float(self.best) > candidate.SURE_HEIGHT:
             one.score = max(one.score, candidate.CLEAR)
 
     def _search_back(self, now: int, *, refused: bool) -> Peak | None:
@@ -316,33 +316,33 @@ class QrsTwin:
             return None
         one, self.kept = self.kept, None
         enough = -candidate.SEARCHED if now - self.last <= candidate.LOST else 0.0
-        if one.score <= enough or now - one.at > qrs.SEARCH_LIMIT + qrs.DOUBTED:
+        if one.score <= enough or now - one.at > qrs.SEARCH_LIMIT + qrs.WEAK_WAIT:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
         self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=searched)
         self._accept(one, searched=searched)
-        self.looked = True
+        self.refractory_checked = True
         return Peak(self.last_r, 2 * now + 1, one.score, chosen)
 
     def _accept(self, one: Candidate, *, searched: bool) -> None:
-        faded = not searched and one.at - self.sure > learning.FADE_AFTER
+        faded = not searched and one.at - self.last_direct > learning.FADE_AFTER
         if self.n:
             self.rr.append(min(float(one.at - self.last), learning.LONGEST))
             self.expected = _median(self.rr)
         self.last, self.last_slope = one.at, one.slope
-        self.last_height, self.looked = self.best, searched
+        self.last_height, self.refractory_checked = self.best, searched
         self.wary = max(self.wary - 1, 0)
-        self.sure = self.sure if searched else one.at
+        self.last_direct = self.last_direct if searched else one.at
         self.kept = None
         self.n += 1
         for lead, envelope, size, sharp in zip(self.leads, one.envelopes, one.sizes, one.sharps, strict=True):
             if lead.silent or lead.run <= (SETTLE if self.n > LEARNED else 0):
                 continue
             if faded and envelope < 0.5 * _median(lead.beats):
-                lead.beats = [envelope] * levels.KEPT
-                lead.sizes = [size] * levels.KEPT
-                lead.sharps = [sharp] * levels.KEPT
+                lead.beats = [envelope] * levels.MEDIAN_OF
+                lead.sizes = [size] * levels.MEDIAN_OF
+                lead.sharps = [sharp] * levels.MEDIAN_OF
             lead.beats.append(envelope)
             lead.sizes.append(size)
             lead.sharps.append(sharp)
@@ -356,4 +356,4 @@ class QrsTwin:
 
 
 def _median(values: Sequence[float]) -> float:
-    return statistics.median(values[-levels.KEPT :]) if values else 0.0
+    return statistics.median(values[-levels.MEDIAN_OF :]) if values else 0.0

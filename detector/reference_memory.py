@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from detector import memory
-from detector.levels import KEPT
-from detector.reference_shape import Candidate, bend, both
+from detector.levels import MEDIAN_OF
+from detector.reference_shape import Candidate, dot, second_differences
 from detector.shape import POINTS, SAME, SHIFT, SHIFTS, UNKNOWN
 
 
@@ -41,7 +41,7 @@ class MemoryTwin:
         if not any(self.points):
             self.forget()
 
-    def look_at_rest(self, unrest: float) -> None:
+    def count_rest(self, unrest: float) -> None:
         """Take how restless the lead is that rests most."""
         self.rested += unrest < memory.AT_REST
         if self.rested >= memory.UNSURE_AT_REST:
@@ -50,29 +50,29 @@ class MemoryTwin:
     def recall(self, one: Candidate, weights: Sequence[float], *, lost: bool) -> dict[str, float]:
         """Measures of a candidate against what is remembered."""
         parts = [
-            (weight, near, points)
-            for weight, near, points in zip(weights, one.near, self.points, strict=True)
+            (weight, waveform, points)
+            for weight, waveform, points in zip(weights, one.waveform, self.points, strict=True)
             if weight > 0.0 and points is not None
         ]
         total = sum(weight for weight, _, _ in parts)
         for shift in range(SHIFTS if parts else 0):
             likeness = 0.0
-            for weight, near, points in parts:
-                part = near[shift : shift + POINTS]
+            for weight, waveform, points in parts:
+                part = waveform[shift : shift + POINTS]
                 size = math.sqrt(sum(a * a for a in part) + 1e-9) * _size(points)
-                likeness += weight * (both(part, points) / size)
+                likeness += weight * (dot(part, points) / size)
             if likeness / total > one.recalled:
                 one.recalled, one.recalled_shift = likeness / total, shift
         shape = {"remembered": UNKNOWN, "remembered size": 0.0, "remembered sharp": UNKNOWN}
         shape["remembered sharp size"] = 0.0
         if parts and self.beats >= memory.FEW and not lost:
             size = sharp = sharp_size = 0.0
-            for weight, near, points in parts:
-                part = near[one.recalled_shift : one.recalled_shift + POINTS]
-                bent, usual = bend(part), bend(points)
-                squares, product = both(usual, usual), both(bent, usual)
-                size += weight * (both(part, points) / (_size(points) * _size(points)))
-                sharp += weight * (product / (math.sqrt(both(bent, bent)) * math.sqrt(squares) + 1e-9))
+            for weight, waveform, points in parts:
+                part = waveform[one.recalled_shift : one.recalled_shift + POINTS]
+                bent, usual = second_differences(part), second_differences(points)
+                squares, product = dot(usual, usual), dot(bent, usual)
+                size += weight * (dot(part, points) / (_size(points) * _size(points)))
+                sharp += weight * (product / (math.sqrt(dot(bent, bent)) * math.sqrt(squares) + 1e-9))
                 sharp_size += weight * (product / (squares + 1e-9))
             shape["remembered"] = one.recalled
             shape["remembered size"] = math.log(max(size / total, 0.0) + memory.SMALLEST)
@@ -84,7 +84,7 @@ class MemoryTwin:
         if len(self.rr) < memory.FEW or lost:
             return {"in step": 0.0, "unsure": 0.0, "apart": 0.0}
         since = float(at - self.last)
-        apart = since / statistics.median(self.rr[-KEPT:])
+        apart = since / statistics.median(self.rr[-MEDIAN_OF:])
         off = (apart - max(math.floor(apart + 0.5), 1.0)) / memory.STRAYS
         return {
             "in step": math.exp(-0.5 * off * off - since / memory.FORGETS),
@@ -94,7 +94,7 @@ class MemoryTwin:
 
     def learn(self, one: Candidate) -> None:
         """Learn from a beat, if it is sure."""
-        if one.score <= memory.SURELY:
+        if one.score <= memory.CONFIDENT_SCORE:
             return
         self.rested = 0
         if one.at - self.last < memory.LONG:
@@ -108,9 +108,9 @@ class MemoryTwin:
         self.unlike = 0
         self.beats += 1
         shift = SHIFT if self.beats == 1 else one.recalled_shift
-        for lead, (size, near) in enumerate(zip(one.sizes, one.near, strict=True)):
+        for lead, (size, waveform) in enumerate(zip(one.sizes, one.waveform, strict=True)):
             if size > 0.0:
-                part = [float(value) for value in near[shift : shift + POINTS]]
+                part = [float(value) for value in waveform[shift : shift + POINTS]]
                 points = self.points[lead]
                 share = 1.0 if points is None else max(1.0 / self.beats, memory.MIX)
                 old = points or [0.0] * POINTS
@@ -118,4 +118,4 @@ class MemoryTwin:
 
 
 def _size(points: Sequence[float]) -> float:
-    return math.sqrt(both(points, points) + 1e-9)
+    return math.sqrt(dot(points, points) + 1e-9)

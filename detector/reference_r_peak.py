@@ -45,7 +45,7 @@ def locate(
     first = max(centre - r_peak.FIDUCIAL, last_r + r_peak.APART)
     last = max(centre + r_peak.FIDUCIAL, first)
 
-    past = _whole(mv, chosen, first - r_peak.PAST, first)
+    past = _whole(mv, chosen, first - r_peak.LEVEL_TICKS, first)
     window = _whole(mv, chosen, first, last + 1)
     if all(value is None for value in window):
         return min(max(centre, first), last), chosen
@@ -63,7 +63,7 @@ def locate(
             break
         off[begin + top - SPIKE_HALF + 1 : begin + top + SPIKE_HALF] = [float(np.float32(value)) for value in bridged]
         top = _largest(off[begin:], upright)
-    if abs(off[begin + top]) > np.float32(r_peak.LEFT) * np.float32(abs(height)):
+    if abs(off[begin + top]) > np.float32(r_peak.RESIDUAL_SHARE) * np.float32(abs(height)):
         height = off[begin + top]
     else:
         top = spike
@@ -94,7 +94,7 @@ def _largest(off: Sequence[float], upright: np.float32) -> int:
     sizes = [np.float32(value) * upright if value > 0.0 else np.float32(-value) for value in off]
     top = sizes.index(max(sizes))
     for i in range(1, top - r_peak.WIDE):
-        if sizes[i] > np.float32(r_peak.FIRST) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
+        if sizes[i] > np.float32(r_peak.EARLIER_SHARE) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
             return i
     return top
 

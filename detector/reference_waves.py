@@ -116,7 +116,7 @@ def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
         return math.nan
     alike = []
     for before in earlier[: waves.COMPARED]:
-        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - waves.MEMORY, 0) else None
+        other = _p_stretch(mv, before + min(onset, 0)) if before >= max(peak - waves.COMPARED_WITHIN, 0) else None
         if other is not None:
             power = _sum(a * a for a in own) * _sum(b * b for b in other)
             common = _sum(a * b for a, b in zip(own, other, strict=True))

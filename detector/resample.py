@@ -37,8 +37,8 @@ LEAST_PAIRS: Final = 4  # that go into it at every rate
 WIDEST: Final = 2**15 - 1  # sum of a tick's weights that fit into 16 bits; so do their products' sums into 32
 PERIOD: Final = 264  # rows of a rate: whole hertz have a period of at most 250 ticks, and there is room for a block
 RATES: Final = 8  # rates whose weights are kept: no ward has more kinds of monitor
-PAST: Final = 8  # samples kept from one call to the next
-MOST: Final = 1024  # samples at once at most: those of 1 s
+CARRIED_SAMPLES: Final = 8  # samples kept from one call to the next
+MAX_SAMPLES: Final = 1024  # samples at once at most: those of 1 s
 AFTER: Final = 2 * PAIRS + BLOCK_SHORT  # and after them: what lanes that are not wanted yet would take
 
 #: A bed's place in time and the resampler's memory.
@@ -49,7 +49,7 @@ INPUT = np.dtype(
         ("count", "i8"),  # samples taken since
         ("tick0", "i8"),  # tick that lies on `origin`
         ("ticks", "i8"),  # ticks written since
-        ("past", "i2", (LEADS, PAST)),  # the newest samples ...
+        ("past", "i2", (LEADS, CARRIED_SAMPLES)),  # the newest samples ...
         ("mv_per_bit", "f8", (LEADS,)),  # ... in steps of so many mV
     ],
     align=True,
@@ -78,8 +78,9 @@ PHASES = np.dtype(
 #: One lead's samples of a call, after those of before, and how many of them are no reading.
 SAMPLES = np.dtype(
     [
-        ("value", "f8", (PAST + MOST + AFTER,)),
-        ("twice", "i2", (2 * (PAST + MOST + AFTER),)),  # each sample two times: from the second on, all pairs in a row
+        ("value", "f8", (CARRIED_SAMPLES + MAX_SAMPLES + AFTER,)),
+        # Each sample two times: from the second on, all pairs in a row.
+        ("twice", "i2", (2 * (CARRIED_SAMPLES + MAX_SAMPLES + AFTER),)),
         ("missing", "i8"),
     ],
     align=True,
@@ -207,10 +208,10 @@ def _look_up(scratch: Row, rate_mhz: int, tick: int, ticks: int) -> int:
 def _load(track: Row, held: Array, samples: Array, invalid: int) -> None:
     """Put a lead's samples after those of before, each two times."""
     n = len(samples)
-    old, new = track.twice[: 2 * PAST], track.twice[2 * PAST : 2 * (PAST + n)]
+    old, new = track.twice[: 2 * CARRIED_SAMPLES], track.twice[2 * CARRIED_SAMPLES : 2 * (CARRIED_SAMPLES + n)]
     none = np.int16(invalid)
     missing = np.int16(0)
-    for i in range(PAST):
+    for i in range(CARRIED_SAMPLES):
         old[2 * i] = old[2 * i + 1] = held[i]
         missing = np.int16(missing + (held[i] == none))
     for i in range(n):
@@ -218,7 +219,7 @@ def _load(track: Row, held: Array, samples: Array, invalid: int) -> None:
         missing = np.int16(missing + (samples[i] == none))
     track.missing = missing
     last = track.twice[2 * n :]
-    for i in range(PAST):
+    for i in range(CARRIED_SAMPLES):
         held[i] = last[2 * i]
 
 
@@ -291,7 +292,7 @@ def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Ar
 @hot
 def _restep(past: Array, ratio: float, invalid: int) -> None:
     """Say the newest samples in other steps: the device has changed its own."""
-    for i in range(PAST):
+    for i in range(CARRIED_SAMPLES):
         if past[i] != invalid:
             past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))
 
@@ -322,7 +323,7 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
     phases = scratch.phases[_look_up(scratch, state.rate_mhz, state.ticks, ticks)]
     periods = (state.ticks - phases.first) // max(phases.rows, 1)  # none where no tick is made
     row = state.ticks - phases.first - periods * phases.rows
-    base = periods * phases.step - before + PAST
+    base = periods * phases.step - before + CARRIED_SAMPLES
     for lead in range(LEADS):
         track = scratch.lead[lead]
         if np.isnan(mv_per_bit[lead]):
@@ -342,7 +343,7 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         if phases.pairs > 0 and scratch.samples.missing == 0:
             _make_short(phases, scratch.samples.twice, base, row, ticks, scale, mv)
             continue
-        _widen(scratch.samples, PAST + count)
+        _widen(scratch.samples, CARRIED_SAMPLES + count)
         _make(phases, value, base, row, ticks, scale, mv)
         if scratch.samples.missing > 0:
             track.blank = _blank(phases, value, base, row, invalid, mv[:ticks])

@@ -75,12 +75,12 @@ def score(measures: Array, weights: Array) -> float:
     for i in range(COUNT):
         total += weights[i, 0] * measures[i]
     for first in range(1, UNITS + 1, TOGETHER * F64_LANES):
-        total = _bend(measures, weights, first, total)
+        total = _hidden_units(measures, weights, first, total)
     return total
 
 
 @hot
-def _bend(measures: Array, weights: Array, at: int, total: float) -> float:
+def _hidden_units(measures: Array, weights: Array, at: int, total: float) -> float:
     """Add what `TOGETHER` vectors of units say, from column `at` on: sums side by side need not wait for each other."""
     first = second = third = simd.broadcast(0.0)
     for i in range(COUNT):

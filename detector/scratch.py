@@ -19,10 +19,10 @@ from detector.resample import PHASES, RATES, SAMPLES
 from detector.score import BEGIN_FILE, COUNT, UNITS, load
 from detector.shape import POINTS, SHIFTS
 from detector.simd import F32_LANES, room
-from detector.types import CHUNK, EPOCHS, LEADS
+from detector.types import CHUNK, EPOCH_QUEUE, LEADS
 from detector.vf_measures import WAVE
 
-PAST: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
+CARRIED_TICKS: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
 WINDOW: Final = 104  # ticks of signal in which an R peak is looked for, and what comes before it
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
 WEIGHTS: Final = np.stack([load(), load(BEGIN_FILE)])
@@ -35,16 +35,17 @@ TRACK = np.dtype(
         ("mv", "f4", (room(CHUNK),)),  # the ticks of this call; NaN: no reading
         ("blank", "i8"),  # how many of them have none
         ("gone", "i8"),  # 1: it has had none for so long that only the last one is left, in the first tick of `uv`
-        ("uv", "f4", (PAST + room(CHUNK),)),  # in whole microvolts after those of before, the last reading held
-        ("there", "u1", (PAST + CHUNK + 1,)),  # whether there is a reading
+        # Whole microvolts, after those of before; the last reading held where there is none.
+        ("uv", "f4", (CARRIED_TICKS + room(CHUNK),)),
+        ("there", "u1", (CARRIED_TICKS + CHUNK + 1,)),  # whether there is a reading
         ("valid", "u1", (CHUNK + 1,)),  # whether the lead may carry beats there
-        ("rough", "f4", (EPOCHS,)),  # roughness and movement of each epoch of this call,
-        ("move", "f4", (EPOCHS,)),
-        ("states", "i1", (EPOCHS,)),  # and the lead's state after it
+        ("rough", "f4", (EPOCH_QUEUE,)),  # roughness and movement of each epoch of this call,
+        ("move", "f4", (EPOCH_QUEUE,)),
+        ("states", "i1", (EPOCH_QUEUE,)),  # and the lead's state after it
         ("unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # how restless it is after each look of this call,
         ("sharp_unrest", "f8", (STEPS // UNREST_EVERY + 2,)),  # and how much so in what is sharp
         ("carries", "i8"),  # 1: it may in all ticks of this call
-        ("alike", "i8"),  # 1: its steps are all valid, or none is
+        ("uniform", "i8"),  # 1: its steps are all valid, or none is
         ("work", WORK),
     ],
     align=True,
@@ -57,8 +58,8 @@ SCRATCH = np.dtype(
         ("samples", SAMPLES),
         ("lead", TRACK, (LEADS,)),
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
-        ("bend", "f8", (POINTS,)),  # second differences of a candidate in a lead,
-        ("template_bend", "f8", (POINTS,)),  # and of the likest shape
+        ("curvature", "f8", (POINTS,)),  # second differences of a candidate in a lead,
+        ("template_curvature", "f8", (POINTS,)),  # and of the likest shape
         ("window", "f4", (WINDOW,)),  # of the signal, in which the R peak is looked for
         ("sizes", "f4", (WINDOW,)),  # of its deflections
         ("wave", WAVE),
@@ -75,7 +76,7 @@ SCRATCH = np.dtype(
 )
 
 
-assert PAST % F32_LANES == 0, "copied in whole vectors"
+assert CARRIED_TICKS % F32_LANES == 0, "copied in whole vectors"
 
 
 def new_scratch(weights: npt.NDArray[np.float64] = WEIGHTS) -> npt.NDArray[Any]:

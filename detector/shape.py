@@ -24,7 +24,7 @@ HALF: Final = 7  # steps of a shape to each side of its centre (120 ms in all: a
 POINTS: Final = 2 * HALF + 1
 SHIFT: Final = 1  # steps by which a beat may lie beside the centre of its envelope
 SHIFTS: Final = 2 * SHIFT + 1
-NEAR: Final = POINTS + SHIFTS - 1
+WAVEFORM: Final = POINTS + SHIFTS - 1
 CENTRE_BACK: Final = SPAN // 2 + 1  # steps from the envelope's peak back to the middle of the filtered QRS
 SHAPES: Final = 2  # the usual beat and the ectopic one
 SAME: Final = 0.7  # likeness from which on a beat is of a known shape
@@ -55,19 +55,19 @@ def begin(shape: Row) -> None:
 
 
 @hot
-def _sizes(near: Array, out: Array) -> None:
+def _sizes(waveform: Array, out: Array) -> None:
     """Roots of the sums of squares at each shift: the squares are of whole numbers, and their sums exact in float64."""
-    part = simd.load(near, 0)
+    part = simd.load(waveform, 0)
     sums = part * part
     for k in range(F64_LANES, POINTS - F64_LANES + 1, F64_LANES):
-        part = simd.load(near, k)
+        part = simd.load(waveform, k)
         sums = simd.multiply_add(part, part, sums)
     total = simd.reduce_add(sums)
     for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
-        total += near[k] * near[k]
+        total += waveform[k] * waveform[k]
     out[0] = math.sqrt(total + 1e-9)
     for shift in range(1, SHIFTS):
-        total += near[shift + POINTS - 1] * near[shift + POINTS - 1] - near[shift - 1] * near[shift - 1]
+        total += waveform[shift + POINTS - 1] * waveform[shift + POINTS - 1] - waveform[shift - 1] * waveform[shift - 1]
         out[shift] = math.sqrt(total + 1e-9)
 
 
@@ -81,7 +81,7 @@ def compare(state: Row, scratch: Row) -> None:
     for lead in range(LEADS):
         if scratch.gain[lead] > 0.0:
             weights += state.levels[lead].weight
-            _sizes(candidate.near[lead], scratch.size[lead])
+            _sizes(candidate.waveform[lead], scratch.size[lead])
     for shape in range(SHAPES):
         if state.shape.beats[shape] <= 0.0:
             continue
@@ -89,7 +89,7 @@ def compare(state: Row, scratch: Row) -> None:
             total = 0.0
             for lead in range(LEADS):
                 if scratch.gain[lead] > 0.0:
-                    product = both(candidate.near[lead], shift, state.shape.points[shape, lead])
+                    product = dot(candidate.waveform[lead], shift, state.shape.points[shape, lead])
                     size = scratch.size[lead, shift] * state.shape.size[shape, lead]
                     total += state.levels[lead].weight * (product / size)
             likeness = total / weights
@@ -112,24 +112,26 @@ def sharpen(state: Row, scratch: Row) -> None:
     weights = sharpness = likeness = 0.0
     for lead in range(LEADS):
         if scratch.gain[lead] > 0.0:
-            bend(state.shape.points[candidate.shape, lead], 0, scratch.template_bend)
-            template_bent = math.sqrt(both(scratch.template_bend, 0, scratch.template_bend))
+            second_differences(state.shape.points[candidate.shape, lead], 0, scratch.template_curvature)
+            template_bent = math.sqrt(dot(scratch.template_curvature, 0, scratch.template_curvature))
             if template_bent > 0.0:
-                bend(candidate.near[lead], candidate.shift, scratch.bend)
-                bent, size = math.sqrt(both(scratch.bend, 0, scratch.bend)), scratch.size[lead, candidate.shift]
+                second_differences(candidate.waveform[lead], candidate.shift, scratch.curvature)
+                bent = math.sqrt(dot(scratch.curvature, 0, scratch.curvature))
+                size = scratch.size[lead, candidate.shift]
                 weight = state.levels[lead].weight
                 weights += weight
                 sharp = (bent * PER_BAND + SHARP_UV) * (state.shape.size[candidate.shape, lead] * PER_BAND + SHARP_UV)
                 flat = (template_bent * PER_BAND + SHARP_UV) * (size * PER_BAND + SHARP_UV)
                 sharpness += weight * math.log(sharp / flat)
-                likeness += weight * (both(scratch.bend, 0, scratch.template_bend) / (bent * template_bent + 1e-9))
+                product = dot(scratch.curvature, 0, scratch.template_curvature)
+                likeness += weight * (product / (bent * template_bent + 1e-9))
     if weights > 0.0:
         candidate.measures[M_SHARPNESS] = sharpness / weights
         candidate.measures[M_SHARP_LIKENESS] = likeness / weights
 
 
 @hot
-def bend(values: Array, first: int, out: Array) -> None:
+def second_differences(values: Array, first: int, out: Array) -> None:
     """Second differences of the `POINTS` values from `first` on; the last two of `out` are 0."""
     for k in range(POINTS - 2):
         out[k] = values[first + k] - 2.0 * values[first + k + 1] + values[first + k + 2]
@@ -137,26 +139,26 @@ def bend(values: Array, first: int, out: Array) -> None:
 
 
 @hot
-def both(near: Array, shift: int, points: Array) -> float:
+def dot(waveform: Array, shift: int, points: Array) -> float:
     """Sum of products, in four sums side by side that need not wait for one another."""
-    sums = simd.load(near, shift) * simd.load(points, 0)
+    sums = simd.load(waveform, shift) * simd.load(points, 0)
     for k in range(F64_LANES, POINTS - F64_LANES + 1, F64_LANES):
-        sums = sums + simd.load(near, shift + k) * simd.load(points, k)
+        sums = sums + simd.load(waveform, shift + k) * simd.load(points, k)
     first = simd.extract(sums, 0)
     for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
-        first += near[np.uint64(shift + k)] * points[np.uint64(k)]
+        first += waveform[np.uint64(shift + k)] * points[np.uint64(k)]
     return float((first + simd.extract(sums, 1)) + (simd.extract(sums, 2) + simd.extract(sums, 3)))
 
 
 @hot
-def mix(points: Array, near: Array, shift: int, share: float) -> float:
-    """Mix a share of what lies in `near` into a shape; returns its size then, the root of the sum of its squares."""
+def mix(points: Array, waveform: Array, shift: int, share: float) -> float:
+    """Mix a share of a waveform into a shape; returns its size then, the root of the sum of its squares."""
     kept, new = simd.broadcast(1.0 - share), simd.broadcast(share)
     for k in range(0, POINTS - F64_LANES + 1, F64_LANES):
-        simd.store(points, k, kept * simd.load(points, k) + new * simd.load(near, shift + k))
+        simd.store(points, k, kept * simd.load(points, k) + new * simd.load(waveform, shift + k))
     for k in range(POINTS // F64_LANES * F64_LANES, POINTS):
-        points[k] = (1.0 - share) * points[k] + share * near[shift + k]
-    return math.sqrt(both(points, 0, points) + 1e-9)
+        points[k] = (1.0 - share) * points[k] + share * waveform[shift + k]
+    return math.sqrt(dot(points, 0, points) + 1e-9)
 
 
 @hot
@@ -170,7 +172,7 @@ def learn(shape: Row, candidate: Row) -> None:
     shift = SHIFT if fresh else candidate.shift
     for lead in range(LEADS):
         if candidate.size[lead] > 0.0:
-            shape.size[which, lead] = mix(shape.points[which, lead], candidate.near[lead], shift, share)
+            shape.size[which, lead] = mix(shape.points[which, lead], candidate.waveform[lead], shift, share)
         elif fresh:
             shape.points[which, lead, :] = 0.0
             shape.size[which, lead] = 1.0

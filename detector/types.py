@@ -24,8 +24,8 @@ LEADS: Final = 2  # leads analysed per bed: the second serves when the first is 
 RING: Final = 1024  # ticks of signal kept (4.1 s): a frame of 1 s, a beat's window and the RR before it
 CHUNK: Final = 251  # ticks at once at most: those of a frame of 1 s
 EPOCH: Final = 25  # ticks between two judgements of the rules (100 ms)
-EPOCHS: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
-BEATS: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6
+EPOCH_QUEUE: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
+BEAT_QUEUE: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6
 AFTER: Final = 75  # ticks after the R peak at which a beat is read (300 ms): the ST segment and T wave's rise
 
 #: State of a lead, worst last.

@@ -19,11 +19,10 @@ from detector.types import RATE, Array, Row
 #: Ticks to one sample: 50 Hz holds all of a QRS that tells it from fibrillation. Mains of 50 Hz is nulled by the mean
 #: over them, of 60 Hz 15 dB weaker.
 STEP: Final = 5
-RATE_OUT: Final = RATE // STEP
+RATE_OUT: Final = RATE // STEP  # Hz, and the samples of a second, over which each greatest deflection is taken
 WINDOW: Final = 5 * RATE_OUT  # samples looked at: 5 s, less is too few waves, more is too late
-SECOND: Final = RATE_OUT  # samples over which each greatest deflection is taken
 BASE: Final = 50  # samples of the baseline's mean (1 s): removes what is slower than about 0.6 Hz
-KEPT: Final = WINDOW + BASE  # samples kept: the window, and the baseline of its first sample
+BUFFER_SAMPLES: Final = WINDOW + BASE  # samples kept: the window, and the baseline of its first sample
 SHORTEST: Final = 5  # samples of the shortest period looked for: 0.1 s, 600 a minute
 LONGEST: Final = 29  # and of the longest: 0.58 s, 103 a minute; slower is no fibrillation
 HALF_MOST: Final = 40  # samples of the longest half period in the leakage: bounds the work on a bare baseline
@@ -42,12 +41,12 @@ SHORT: Final = 8191  # the largest value whose products are added up in 32 bits 
 #: A place to work in.
 WAVE = np.dtype(
     [
-        ("x", "i4", (KEPT,)),  # the samples, oldest first; then slopes
+        ("x", "i4", (BUFFER_SAMPLES,)),  # the samples, oldest first; then slopes
         ("base", "i4", (WINDOW,)),  # their baseline; then mean slopes
         ("y", "i4", (WINDOW,)),  # what is measured
         ("exact", "f8", (PADDED + SHORTEST + LAGS,)),  # the same, for products; zeros after it
         ("short", "i2", (PADDED + SHORTEST + LAGS,)),  # the same once more
-        ("alike", "f8", (LAGS,)),  # products with those so many samples after, `SHORTEST` and more
+        ("autocorrelation", "f8", (LAGS,)),  # products with those so many samples after, `SHORTEST` and more
         ("energy", "f8", (LAGS,)),  # of both parts of the window that are compared, multiplied
     ],
     align=True,
@@ -59,7 +58,7 @@ def without_baseline(track: Row, oldest: int, wave: Row) -> None:
     """The window less its baseline, in 1 / `_UNIT` µV, in `wave.y`; `oldest`: where the samples kept begin."""
     x, base, y = wave.x, wave.base, wave.y
     copy(track.x[oldest:], x)
-    copy(track.x[:oldest], x[KEPT - oldest :])
+    copy(track.x[:oldest], x[BUFFER_SAMPLES - oldest :])
     total = np.int32(0)
     for i in range(BASE):
         total = np.int32(total + x[i])
@@ -78,11 +77,11 @@ def deflections(y: Array) -> tuple[float, float, float]:
     least = 1e18
     largest = 0.0
     mean = 0.0
-    for first in range(0, WINDOW, SECOND):
+    for first in range(0, WINDOW, RATE_OUT):
         value = _greatest(y, first) / _UNIT
         least = min(least, value)
         largest = max(largest, value)
-        mean += value * SECOND / WINDOW
+        mean += value * RATE_OUT / WINDOW
     return least, largest, mean
 
 
@@ -90,8 +89,8 @@ def deflections(y: Array) -> tuple[float, float, float]:
 def _greatest(values: Array, first: int) -> int:
     """Greatest magnitude in the second from index `first` on."""
     greatest = simd.broadcast(np.int32(0))
-    for i in range(0, SECOND, I32_LANES):
-        start = first + min(i, SECOND - I32_LANES)  # the last vector takes some once more, to end where they end
+    for i in range(0, RATE_OUT, I32_LANES):
+        start = first + min(i, RATE_OUT - I32_LANES)  # the last vector takes some once more, to end where they end
         greatest = simd.maximum(simd.absolute(simd.load(values, start)), greatest)
     return int(simd.reduce_max(greatest))
 
@@ -139,9 +138,9 @@ def quiet(wave: Row) -> float:
         early = np.int32(np.int32(slope[i] + one[i]) + np.int32(two[i] + three[i]))
         out[i] = np.int32(early + four[i])
     peaks = 0
-    for start in range(0, WINDOW, SECOND):
+    for start in range(0, WINDOW, RATE_OUT):
         peaks += _greatest(mean, start)
-    seconds = WINDOW // SECOND
+    seconds = WINDOW // RATE_OUT
     limit = np.int32((peaks + REST * seconds - 1) // (REST * seconds))
     still = np.int32(0)
     for i in range(WINDOW - first):
@@ -152,7 +151,7 @@ def quiet(wave: Row) -> float:
 @hot
 def period(wave: Row) -> float:
     """Seconds of lag at which the signal resembles itself most."""
-    y, alike, energy = wave.y, wave.alike, wave.energy
+    y, autocorrelation, energy = wave.y, wave.autocorrelation, wave.energy
     # Energy of the window without its last `lag` samples, and without its first.
     early = late = 1.0 + (_multiply_short(wave) if _largest(y) <= SHORT else _multiply(wave))
     for lag in range(1, LONGEST + 1):
@@ -163,12 +162,12 @@ def period(wave: Row) -> float:
             energy[lag - SHORTEST] = early * late
     energy[LONGEST - SHORTEST + 1 :] = 1.0  # of lags that are not asked for
     for i in range(0, LAGS, F64_LANES):
-        simd.store(alike, i, simd.load(alike, i) / simd.sqrt(simd.load(energy, i)))
+        simd.store(autocorrelation, i, simd.load(autocorrelation, i) / simd.sqrt(simd.load(energy, i)))
     best = -2.0
     where = 0
     for i in range(LONGEST - SHORTEST + 1):
-        if alike[i] > best:
-            best = alike[i]
+        if autocorrelation[i] > best:
+            best = autocorrelation[i]
             where = i
     return (SHORTEST + where) / RATE_OUT
 
@@ -188,7 +187,7 @@ def _multiply(wave: Row) -> float:
 
     Four lags at once, which share what they load; after the window there are zeros. Returns the sum of squares.
     """
-    y, out = wave.exact, wave.alike
+    y, out = wave.exact, wave.autocorrelation
     for i in range(WINDOW):
         y[i] = wave.y[i]
     y[WINDOW:] = 0.0
@@ -215,7 +214,7 @@ def _multiply(wave: Row) -> float:
 @hot
 def _multiply_short(wave: Row) -> float:
     """The same of numbers up to `SHORT`, of which four times as many are multiplied at once."""
-    y, out = wave.short, wave.alike
+    y, out = wave.short, wave.autocorrelation
     for i in range(WINDOW):
         y[i] = np.int16(wave.y[i])
     y[WINDOW:] = 0

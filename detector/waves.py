@@ -23,7 +23,7 @@ from detector.jit import kernel
 from detector.types import RING, TICK_MS, Array, Row
 
 COMPARED: Final = 3  # beats before this one with which its P wave is compared
-MEMORY: Final = 590  # ticks before this R peak from which on they may come: the ring holds them however frames were cut
+COMPARED_WITHIN: Final = 590  # ticks before this R peak: the ring holds as many however frames were cut
 P_BEFORE: Final = 58  # ticks before the QRS onset at which the stretch of the P wave begins (232 ms)
 P_CLEAR: Final = 6  # and at which it ends: the QRS is steep, and its onset not certain
 P_SPAN: Final = P_BEFORE - P_CLEAR
@@ -163,7 +163,7 @@ def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) 
     total = 0.0
     count = 0
     for k in range(min(len(earlier), COMPARED)):
-        if earlier[k] < max(peak_tick - MEMORY, 0) or not p_stretch(signal, earlier[k], lead, onset, other):
+        if earlier[k] < max(peak_tick - COMPARED_WITHIN, 0) or not p_stretch(signal, earlier[k], lead, onset, other):
             continue
         common = power = 0.0
         for i in range(P_SPAN):

@@ -17,7 +17,7 @@ import numpy as np
 
 from detector.jit import kernel
 from detector.types import RATE, Array, Row
-from model.state import MEMORY, PACES
+from model.state import PACES, RR_HISTORY
 from model.words import (
     ENTROPY,
     JITTER,
@@ -51,7 +51,7 @@ MINUTES: Final = 0.998  # weight an RR interval keeps per beat among those count
 REST: Final = 0.85  # share of RR intervals shorter than the one at rest: a run or bigeminy does not move it
 PACE_FROM: Final = -2.0  # log2 of s of the shortest counted
 PACE_STEP: Final = 0.0625  # log2 by which they are told apart: 4 %
-LONGEST: Final = 4.0  # s; longer intervals are no rhythm (gap, lead off)
+LONGEST_RR_S: Final = 4.0  # s; longer intervals are no rhythm (gap, lead off)
 ALIKE: Final = 0.1  # log2 by which RR intervals may differ and be alike: 7 %, less than a premature beat comes early
 FEWEST: Final = 8  # RR intervals from which on something is said of how alike they are
 LEAST_UNREST: Final = 0.04  # log2: a heart of steady pace varies by 3 % with the breath
@@ -63,7 +63,7 @@ def interval(state: Row, peak_tick: int) -> float:
     if state.beats == 0:
         return 0.0
     rr = (peak_tick - state.peak) / RATE
-    return 0.0 if rr > LONGEST or rr <= 0.0 else float(rr)
+    return 0.0 if rr > LONGEST_RR_S or rr <= 0.0 else float(rr)
 
 
 @kernel
@@ -137,12 +137,12 @@ def _say_order(state: Row, log_rr: float, values: Array) -> None:
 
     Those before and after a gap are taken to follow each other: a gap is rare, and one of some 500 pairs.
     """
-    n = min(state.intervals, MEMORY)
+    n = min(state.intervals, RR_HISTORY)
     if n < FEWEST:
         return
-    last = np.empty(MEMORY)  # in order of time
+    last = np.empty(RR_HISTORY)  # in order of time
     for i in range(n):
-        last[i] = np.log2(np.float64(state.rr[(state.intervals - n + i) % MEMORY]))
+        last[i] = np.log2(np.float64(state.rr[(state.intervals - n + i) % RR_HISTORY]))
     alike = followed = 0
     for i in range(n - 2):
         for j in range(i + 1, n - 1):
@@ -160,8 +160,8 @@ def _say_order(state: Row, log_rr: float, values: Array) -> None:
 @kernel
 def _percentile80(rr: Array, count: int) -> float:
     """80th percentile of the RR intervals in the ring."""
-    n = min(count, MEMORY)
-    sorted_rr = np.empty(MEMORY, np.float32)
+    n = min(count, RR_HISTORY)
+    sorted_rr = np.empty(RR_HISTORY, np.float32)
     for i in range(n):
         value = rr[i]
         j = i
@@ -195,7 +195,7 @@ def remember_interval(state: Row, rr: float) -> None:
         for i in range(PACES):
             state.paces[i] *= MINUTES
         state.paces[_pace(log_rr)] += 1.0
-        state.rr[state.intervals % MEMORY] = rr
+        state.rr[state.intervals % RR_HISTORY] = rr
         state.intervals += 1
     state.before_rr = state.last_rr
     state.last_rr = rr

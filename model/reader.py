@@ -66,7 +66,7 @@ def read_beat(
 ) -> int:
     """Read one beat; called once for each, in order, at tick ``peak_tick + AFTER``.
 
-    It gets its first word, and the beat before it its last, provided that it came within `model.pace.LONGEST`.
+    It gets its first word, and the beat before it its last, provided that it came within `model.pace.LONGEST_RR_S`.
 
     Parameters
     ----------

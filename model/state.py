@@ -16,7 +16,7 @@ from model.codes import CLASSES
 UNITS: Final = 192  # room for the LSTM's units, or for a beat's embedding, of all networks of a model together
 SCORES: Final = len(CLASSES)  # scores of a beat's classes, before the softmax
 GROUPS: Final = 7  # kinds of beat kept per patient: own normal, ventricular of several foci, paced, artefact
-MEMORY: Final = 32  # RR intervals kept for quantiles and order: half a minute, long against a run of ectopy
+RR_HISTORY: Final = 32  # RR intervals kept for quantiles and order: half a minute, long against a run of ectopy
 
 PACES: Final = 64  # lengths of RR that are counted: sixteenths of an octave from 0.25 to 4 s
 #: Beats whose P wave is kept: with a premature beat every other time, the one before the last is of the same kind.
@@ -49,7 +49,7 @@ LANGUAGE = np.dtype(
     [
         ("beats", "i8"),  # read so far
         ("peak", "i8"),  # tick of the last R peak
-        ("rr", "f4", (MEMORY,)),  # last RR intervals, s, in a ring by `intervals`
+        ("rr", "f4", (RR_HISTORY,)),  # last RR intervals, s, in a ring by `intervals`
         ("intervals", "i8"),  # RR intervals so far
         ("fast", "f4"),  # mean log2 RR over about 6 beats
         ("slow", "f4"),  # over about 50 beats

@@ -4,8 +4,8 @@
 found, a beat is read at R + 300 ms, the rules run at the end of every epoch. Neither sees where a frame ended.
 
 A beat's first word falls when it is read, and the rules act on it. When the next beat is read, within
-`model.pace.LONGEST`, it has the last word; a beat that no other follows so soon, or before the bed starts anew, keeps
-its first.
+`model.pace.LONGEST_RR_S`, it has the last word; a beat that no other follows so soon, or before the bed starts anew,
+keeps its first.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from detector import detector, resample
 from detector.doubt import condition
 from detector.jit import kernel
-from detector.types import AFTER, BEATS, EPOCH, EPOCHS, GOOD, LEADS, RATE, Array, Row
-from model.pace import LONGEST
+from detector.types import AFTER, BEAT_QUEUE, EPOCH, EPOCH_QUEUE, GOOD, LEADS, RATE, Array, Row
+from model.pace import LONGEST_RR_S
 from model.reader import Weights, read_beat
 from model.state import LANGUAGE, SCORES
 from stream import conditions, rhythm, rules, rules_runs
@@ -26,8 +26,8 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 16
-BROKEN: Final = 2 * round(LONGEST * RATE)  # ticks from the last beat to a new start: longer than any RR interval
+LAYOUT: Final = 17
+BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odds", "f8")], align=True)
 
@@ -64,7 +64,7 @@ BED = np.dtype(
         ("rhythm", rhythm.RHYTHM),
         ("rules", conditions.RULE_STATE),
         ("limits", LIMITS),
-        ("pending", PENDING, (BEATS,)),  # found but not yet read
+        ("pending", PENDING, (BEAT_QUEUE,)),  # found but not yet read
         ("n_pending", "i8"),
         ("last_beat", "i8"),  # sample of the last beat read; -1: none
         ("last_tick", "i8"),  # its R peak
@@ -101,7 +101,7 @@ REVISION = np.dtype(
 )
 
 #: Which of `Events.counts` counts what.
-BEATS_READ, REVISED, MARKED, MOVED = range(4)
+BEATS_READ, REVISED, MARKED, TRANSITIONS = range(4)
 FIRST, LAST = range(2)  # words on a beat
 
 
@@ -111,19 +111,19 @@ class Events(NamedTuple):
     beats: Any  #: BEAT
     revisions: Any  #: REVISION
     marks: Any  #: rhythm.MARK
-    moves: Any  #: conditions.TRANSITION
+    transitions: Any  #: conditions.TRANSITION
     counts: Any  #: int64, shape (4,)
     words: Any  #: float32, shape (2, SCORES): room for the two words of a beat
 
     @classmethod
     def of(cls, rows: int) -> Self:
         """Room for all that one `judge` of so many beds can say."""
-        beats, revisions, marks, moves = room(rows)
+        beats, revisions, marks, transitions = room(rows)
         return cls(
             np.empty(beats, BEAT),
             np.empty(revisions, REVISION),
             np.empty(marks, rhythm.MARK),
-            np.empty(moves, conditions.TRANSITION),
+            np.empty(transitions, conditions.TRANSITION),
             np.zeros(4, np.int64),
             np.zeros((2, SCORES), np.float32),
         )
@@ -198,7 +198,7 @@ def judge(table: Array, rows: Array, weights: Weights, events: Events) -> None:
     """
     counts = events.counts
     for i in range(len(rows)):
-        beats, revised, marked, moved = counts[BEATS_READ], counts[REVISED], counts[MARKED], counts[MOVED]
+        beats, revised, marked, moved = counts[BEATS_READ], counts[REVISED], counts[MARKED], counts[TRANSITIONS]
         _judge_bed(table[rows[i]], weights, events)
         for k in range(beats, counts[BEATS_READ]):
             events.beats[k].row = rows[i]
@@ -206,13 +206,13 @@ def judge(table: Array, rows: Array, weights: Weights, events: Events) -> None:
             events.revisions[k].row = rows[i]
         for k in range(marked, counts[MARKED]):
             events.marks[k].row = rows[i]
-        for k in range(moved, counts[MOVED]):
-            events.moves[k].row = rows[i]
+        for k in range(moved, counts[TRANSITIONS]):
+            events.transitions[k].row = rows[i]
 
 
 @kernel
 def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
-    marks, moves, counts = events.marks, events.moves, events.counts
+    marks, transitions, counts = events.marks, events.transitions, events.counts
     state = bed.detector
     peak = 0
     for e in range(state.n_epochs):
@@ -221,7 +221,7 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         first = resample.sample_of(state.input, epoch.tick - EPOCH + 1)
         now = resample.sample_of(state.input, epoch.tick)
         fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
-        counts[MOVED] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, moves, counts[MOVED])
+        counts[TRANSITIONS] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, transitions, counts[TRANSITIONS])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
             if fibrillating:
                 counts[MARKED] = rhythm.end_vf(bed.rhythm, now, marks, counts[MARKED])
@@ -251,7 +251,7 @@ def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) 
             new.log_odds = state.peaks[peak].log_odds
             new.sample = resample.sample_of(state.input, new.tick)
             now = resample.sample_of(state.input, found)
-            counts[MOVED] = rules.on_peak(
+            counts[TRANSITIONS] = rules.on_peak(
                 bed.rules,
                 bed.limits,
                 state.signal,
@@ -260,8 +260,8 @@ def _advance(bed: Row, until: int, peak: int, weights: Weights, events: Events) 
                 found,
                 new.sample,
                 now,
-                events.moves,
-                counts[MOVED],
+                events.transitions,
+                counts[TRANSITIONS],
             )
             bed.n_pending += 1
             peak += 1
@@ -310,7 +310,7 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     bed.last_beat = first.sample
     bed.last_tick = first.tick
     now = resample.sample_of(state.input, due)
-    counts[MOVED] = rules.on_beat(
+    counts[TRANSITIONS] = rules.on_beat(
         bed.rules,
         bed.limits,
         label,
@@ -318,8 +318,8 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         first.tick,
         first.sample,
         now,
-        events.moves,
-        counts[MOVED],
+        events.transitions,
+        counts[TRANSITIONS],
     )
     counts[MARKED] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, events.marks, counts[MARKED])
     for k in range(1, bed.n_pending):
@@ -329,6 +329,6 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
 
 def room(rows: int) -> tuple[int, int, int, int]:
     """Upper bounds of the beats, revisions, marks and transitions that one `judge` of so many beds can write."""
-    read = 2 * BEATS * rows  # what was pending and what is queued
-    epochs = EPOCHS * rows
-    return read, read, read + 3 * epochs, 2 * conditions.RULES * (BEATS * rows + read + epochs)
+    read = 2 * BEAT_QUEUE * rows  # what was pending and what is queued
+    epochs = EPOCH_QUEUE * rows
+    return read, read, read + 3 * epochs, 2 * conditions.RULES * (BEAT_QUEUE * rows + read + epochs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from detector.jit import kernel
-from detector.qrs import SOON
+from detector.qrs import MAX_DELAY
 from detector.types import EPOCH, RATE, Array, Row
 from stream import rules_runs, rules_signal
 from stream.conditions import ASYSTOLE, CALM, HISTORY, MINUTE, break_run, clear, raise_
@@ -213,12 +213,12 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
 
 @kernel
 def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
-    silent = tick - SOON - memory.quiet  # what came since may still hide a beat
+    silent = tick - MAX_DELAY - memory.quiet  # what came since may still hide a beat
     if silent >= limits.pause and memory.from_beat:
         limit = limits.pause / RATE
         count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
     # A loss may have hidden a beat: one must have been due since, or so many that not all of them can have been hidden.
-    seen = tick - SOON - memory.hidden_last >= LONGEST_USUAL_RR or silent >= limits.asystole * 3 // 2
+    seen = tick - MAX_DELAY - memory.hidden_last >= LONGEST_USUAL_RR or silent >= limits.asystole * 3 // 2
     if silent >= limits.asystole and seen:
         memory.since_quiet = 0
         limit = limits.asystole / RATE

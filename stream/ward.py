@@ -334,7 +334,7 @@ class Ward:
         tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._count(row), it))
         tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._count(row), it))
         tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, self._count(row), it))
-        tell(events.moves[: counts[beds.MOVED]], self._alert)
+        tell(events.transitions[: counts[beds.TRANSITIONS]], self._alert)
         for name, error in failed.items():
             self._quarantine(name, error)
 

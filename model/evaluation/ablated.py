@@ -15,7 +15,7 @@ from model.evaluation.ablation import Ablation, withheld
 from model.letters import TEXT, text_of
 from model.lstm import BothWords, read_words
 from model.network import Forgetful, Network
-from model.pace import LONGEST
+from model.pace import LONGEST_RR_S
 from model.train import Round, Trainer, TrainingConfig, texts_of, words_of
 from model.vocabulary import TABLE, Vocabulary, vectorizer_of
 from model.words import RR, RR_OWN, WORDS, level_of
@@ -70,7 +70,7 @@ def future_words(passage: Passage) -> npt.NDArray[np.int64]:
     """Levels (n, FUTURE) of the RR interval after each beat, against the one before it and the patient's own."""
     said = np.full((len(passage.samples), FUTURE), SCALE.levels, np.int64)
     rr = np.diff(passage.samples) / passage.rate_hz
-    known = (rr > 0) & (rr <= LONGEST)
+    known = (rr > 0) & (rr <= LONGEST_RR_S)
     behind = np.full(len(passage.samples), np.nan)
     behind[:-1][known] = np.log2(rr[known])
     before = passage.values[:, RR].astype(np.float64)

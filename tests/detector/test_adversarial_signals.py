@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from detector.detector import Detector
-from detector.types import BEATS, EPOCH, EPOCHS, RATE
+from detector.types import BEAT_QUEUE, EPOCH, EPOCH_QUEUE, RATE
 from tests.detector.hearts import counts, ecg
 from tests.detector.recordings import INVALID, LARGEST, Strip, said
 from tests.detector.test_real_records import agree, apart_and_in_time, ticks
@@ -88,8 +88,8 @@ def test_no_call_finds_more_than_the_queues_hold(rate_hz: float) -> None:
         step = int(rate_hz) // 2
         for first in range(0, len(signal), step):
             peaks, epochs = detector.update(strip.samples[first : first + step])
-            assert len(peaks) <= BEATS // 4, name
-            assert len(epochs) <= EPOCHS // 2, name
+            assert len(peaks) <= BEAT_QUEUE // 4, name
+            assert len(epochs) <= EPOCH_QUEUE // 2, name
         assert detector.state().nbytes == size
 
 

@@ -43,7 +43,7 @@ def kernel(decisions: list[Decision], calls: list[int]) -> tuple[list[bool], lis
         for one in decisions:
             step = one.tick // STRIDE
             if begun <= step < end:
-                say = doubt.take_back if one.before else doubt.tell if one.told else doubt.refuse
+                say = doubt.note_recovered if one.before else doubt.note_accepted if one.told else doubt.note_rejected
                 say(scratch, step, one.score)
         # A call ends with a tick, its steps with a whole one: the epochs that have ended by then.
         first, last = STRIDE * begun // EPOCH, STRIDE * end // EPOCH
@@ -137,15 +137,15 @@ def test_fibrillation_after_a_rhythm_is_seen_within_eight_seconds(bpm: float, si
 
 
 def test_where_nothing_is_known_of_fibrillation_beats_do_not_change_that() -> None:
-    assert fibrillation.probability(fibrillation.NOTHING, 8.0) == fibrillation.UNKNOWN
-    assert fibrillation.probability(fibrillation.SURE_NOT, -2.0) < 0.01
-    assert fibrillation.probability(fibrillation.FLAT, -2.0) < 1e-9
+    assert fibrillation.probability(fibrillation.UNKNOWN_LOG_ODDS, 8.0) == fibrillation.UNKNOWN_PROBABILITY
+    assert fibrillation.probability(fibrillation.LOG_ODDS_MIN, -2.0) < 0.01
+    assert fibrillation.probability(fibrillation.FLAT_LOG_ODDS, -2.0) < 1e-9
     assert fibrillation.probability(1.5, 7.0) < 0.5 < fibrillation.probability(1.5, 0.0)
 
 
 def test_what_is_surely_fibrillation_is_told_however_regular_the_beats_found() -> None:
     """They may be a pacemaker's spikes."""
-    assert fibrillation.probability(fibrillation.SURE, 8.0) > 0.8
+    assert fibrillation.probability(fibrillation.LOG_ODDS_MAX, 8.0) > 0.8
 
 
 def doubted(samples: npt.NDArray[np.int16], rate_hz: float = RATE, mv_per_bit: Any = (0.005, 0.005)) -> Any:

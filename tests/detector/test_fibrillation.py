@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detector import fibrillation, vf_measures
 from detector.detector import Detector
 from detector.jit import kernel
-from detector.scratch import PAST, new_scratch
+from detector.scratch import CARRIED_TICKS, new_scratch
 from detector.types import EPOCH, LEADS, RATE
 from tests.detector.hearts import counts
 
@@ -42,13 +42,13 @@ def run(
         if end == tick:
             continue
         for lead in range(LEADS):
-            for i in range(max(-tick, -PAST), end - tick):
-                scratch.lead[lead].uv[PAST + i] = uv[tick + i, lead]
+            for i in range(max(-tick, -CARRIED_TICKS), end - tick):
+                scratch.lead[lead].uv[CARRIED_TICKS + i] = uv[tick + i, lead]
             for i in range(end - tick):
                 scratch.lead[lead].valid[i] = valid[tick + i, lead]
         fibrillation.take(state[0], tick, end - tick, scratch, 0)
         out[tick:end] = fibrillation.probability(fibrillation.judge(state[0]), regular)
-        out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN
+        out[tick : end - 1] = out[tick - 1] if tick > 0 else fibrillation.UNKNOWN_PROBABILITY
         tick = end
 
 
@@ -172,14 +172,14 @@ def test_a_lost_lead_says_nothing_and_leaves_the_word_to_the_other() -> None:
     lost = np.zeros(SECONDS * RATE, np.bool_)
     lost[10 * RATE : 12 * RATE] = True
     out = probability(fibrillating(), lost=lost)
-    assert out[11 * RATE] == fibrillation.UNKNOWN
+    assert out[11 * RATE] == fibrillation.UNKNOWN_PROBABILITY
     assert out[9 * RATE] > 0.5
     assert probability(fibrillating(), fibrillating(1))[11 * RATE] > 0.5
 
 
 def test_it_is_silent_before_a_window_is_full() -> None:
     out = probability(fibrillating())
-    assert (out[: 5 * RATE - 1] == fibrillation.UNKNOWN).all()
+    assert (out[: 5 * RATE - 1] == fibrillation.UNKNOWN_PROBABILITY).all()
     assert out[6 * RATE] > 0.5
 
 
@@ -212,7 +212,7 @@ def rests_plainly(signal: Signal) -> bool:
     """What `fibrillation.rests` says after whole half seconds, plainly."""
     samples = signal.reshape(-1, vf_measures.STEP).sum(axis=1)
     moves = np.abs(np.diff(samples, prepend=samples[0])).reshape(-1, EPOCH // vf_measures.STEP).sum(axis=1)
-    epochs = np.arange(len(moves))[-fibrillation.EPOCHS :]
+    epochs = np.arange(len(moves))[-fibrillation.WINDOW_EPOCHS :]
     peak = sorted(moves[epochs[epochs // 10 % 5 == second]].max() for second in range(5))[1]
     resting = moves[epochs] * vf_measures.REST < peak
     late = resting[-fibrillation.LATE * fibrillation.HALF :]
@@ -260,7 +260,7 @@ def test_a_new_start_forgets() -> None:
     run(state, uv, np.ones((len(uv), LEADS), np.bool_), WHOLE, out, new_scratch()[0], 0.0)
     assert out[-1] > 0.5
     fibrillation.begin(state[0])
-    assert fibrillation.judge(state[0]) == fibrillation.NOTHING
+    assert fibrillation.judge(state[0]) == fibrillation.UNKNOWN_LOG_ODDS
 
 
 def measured(y: npt.NDArray[np.float64]) -> Any:

@@ -24,7 +24,7 @@ FIRST_S, FIRST_HEARD = 25, 0.9  # share of its beats that is heard at first; of 
 
 
 def beat(number: int, wave: list[int], score: float = 9.0) -> Candidate:
-    return Candidate(RR * number, near=[wave], sizes=[1.0], score=score)
+    return Candidate(RR * number, waveform=[wave], sizes=[1.0], score=score)
 
 
 def told(twin: MemoryTwin, one: Candidate) -> dict[str, float]:
@@ -62,7 +62,7 @@ def test_size_is_that_along_the_shape(times: float) -> None:
     assert measures["remembered sharp size"] == pytest.approx(np.log(times + memory.SMALLEST), abs=0.05)
 
 
-@pytest.mark.parametrize("score", [-3.0, 0.5, memory.SURELY])
+@pytest.mark.parametrize("score", [-3.0, 0.5, memory.CONFIDENT_SCORE])
 def test_what_is_not_sure_is_not_remembered(score: float) -> None:
     twin = after_beats(20, gaussian(1.0))
     before = twin.points[0]

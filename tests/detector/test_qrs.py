@@ -319,8 +319,8 @@ def test_whatever_comes_the_work_and_the_delay_are_bounded(seed: int) -> None:
     assert (np.diff(peaks["tick"]) >= 20).all()
     delay = peaks["found"] - peaks["tick"]
     assert (delay >= 0).all()
-    assert (delay <= qrs.LATEST).all()
-    assert (delay[peaks["log_odds"] > qrs.DOUBT] <= qrs.SOON).all()
+    assert (delay <= qrs.MAX_SEARCH_DELAY).all()
+    assert (delay[peaks["log_odds"] > qrs.WEAK_SCORE] <= qrs.MAX_DELAY).all()
 
 
 def small_last_beat(beats_per_min: float, noise_mv: float, rest: int, size: float) -> Any:
@@ -342,9 +342,9 @@ def test_a_last_beat_does_not_wait_for_ever(beats_per_min: float, noise_mv: floa
     delay, searched = late["found"] - late["tick"], late["log_odds"] < 0.0
     assert len(late) >= 10
     assert searched.sum() > 1
-    assert (late["log_odds"][~searched] <= qrs.DOUBT).sum() > 2
-    assert (delay[searched] <= qrs.LATEST).all()
-    assert (delay[~searched] <= qrs.SOON).all()
+    assert (late["log_odds"][~searched] <= qrs.WEAK_SCORE).sum() > 2
+    assert (delay[searched] <= qrs.MAX_SEARCH_DELAY).all()
+    assert (delay[~searched] <= qrs.MAX_DELAY).all()
 
 
 @given(hz=st.floats(1.0, 24.0), uv=st.integers(50, 3000))
@@ -358,7 +358,7 @@ def test_waves_that_swell_are_not_told_when_their_signal_is_gone(hz: float, uv: 
     time = np.arange(12 * RATE)
     mv = 0.001 * np.linspace(1, uv, len(time)) * np.sin(2 * np.pi * hz / RATE * time)
     _, found = detect(np.stack([mv, mv], axis=1))
-    assert (found["found"] - found["tick"] <= qrs.LATEST).all()
+    assert (found["found"] - found["tick"] <= qrs.MAX_SEARCH_DELAY).all()
 
 
 def test_only_the_past_is_used() -> None:

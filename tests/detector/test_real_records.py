@@ -16,7 +16,7 @@ import pytest
 
 from detector import candidate, qrs
 from detector.detector import Detector
-from detector.fibrillation import UNKNOWN
+from detector.fibrillation import UNKNOWN_PROBABILITY
 from detector.types import EPOCH, NOISY, RATE
 from tests.detector.recordings import (
     INVALID,
@@ -33,7 +33,7 @@ from tests.detector.recordings import (
 
 LEAST_APART: Final = 20  # ticks between two R peaks: no beat is told twice (80 ms)
 CROWDED: Final = 49  # ticks: no more beats than one in so many, whatever the signal (306 a minute)
-MOST_DELAY: Final = qrs.LATEST  # ticks from an R peak to its decision, of a search back too
+MOST_DELAY: Final = qrs.MAX_SEARCH_DELAY  # ticks from an R peak to its decision, of a search back too
 USUAL_DELAY: Final = 55  # ticks for at least half the beats of any source (220 ms)
 NEAR: Final = 13  # ticks between two placings of one beat (50 ms)
 ALIKE: Final = 0.97  # F1 between two gains, all beats of a source together
@@ -184,7 +184,7 @@ def apart_and_in_time(strip: Strip) -> None:
     assert (peaks["log_odds"] >= -candidate.SEARCHED).all(), strip.name
     np.testing.assert_array_equal(strip.whole.epochs["tick"], np.arange(EPOCH - 1, ticks(strip), EPOCH), strip.name)
     vf = strip.whole.epochs["vf"]
-    assert ((vf == UNKNOWN) | ((vf >= 0) & (vf <= 1))).all(), strip.name
+    assert ((vf == UNKNOWN_PROBABILITY) | ((vf >= 0) & (vf <= 1))).all(), strip.name
 
 
 def resized(samples: npt.NDArray[np.int16], gain: float) -> npt.NDArray[np.int16]:

@@ -19,7 +19,7 @@ from detector.types import RATE
 from tests.detector.hearts import counts, ecg
 
 SHARP = (M_SHARPNESS, M_SHARP_LIKENESS)
-MIDDLE = shape.NEAR // 2
+MIDDLE = shape.WAVEFORM // 2
 UV = 1.0 / PER_BAND  # units of a shape in a µV
 
 
@@ -38,19 +38,19 @@ def candidates(mv: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
 
 def gaussian(width: float, centre: float = MIDDLE, height_uv: float = 1000.0) -> list[int]:
     """A wave as a candidate holds it; its width in steps."""
-    wave = height_uv * UV * np.exp(-0.5 * ((np.arange(shape.NEAR) - centre) / width) ** 2)
+    wave = height_uv * UV * np.exp(-0.5 * ((np.arange(shape.WAVEFORM) - centre) / width) ** 2)
     return [round(value) for value in wave.tolist()]
 
 
 def shapes_of(*waves: list[int]) -> ShapesTwin:
     """A heart of which one beat has been seen."""
     shapes = ShapesTwin(len(waves))
-    shapes.learn(Candidate(0, near=list(waves), sizes=[1.0] * len(waves)))
+    shapes.learn(Candidate(0, waveform=list(waves), sizes=[1.0] * len(waves)))
     return shapes
 
 
 def measured(shapes: ShapesTwin, *waves: list[int], weights: tuple[float, ...]) -> tuple[float, float] | None:
-    one = Candidate(0, near=list(waves))
+    one = Candidate(0, waveform=list(waves))
     shapes.compare(one, weights)
     return shapes.sharpness(one, weights)
 
@@ -98,7 +98,7 @@ def test_a_rounder_wave_is_less_sharp_the_rounder_it_is() -> None:
 
 
 def test_a_lead_of_which_no_shape_is_known_says_nothing() -> None:
-    flat = [0] * shape.NEAR
+    flat = [0] * shape.WAVEFORM
     assert measured(shapes_of(flat, flat), gaussian(1.0), flat, weights=(1.0, 1.0)) is None
     alone = measured(shapes_of(gaussian(1.0)), gaussian(1.5), weights=(1.0,))
     assert measured(shapes_of(gaussian(1.0), flat), gaussian(1.5), gaussian(9.0), weights=(1.0, 5.0)) == alone

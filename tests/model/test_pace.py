@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.pace import ALIKE, FEWEST, remember_interval, say_when
-from model.state import LANGUAGE, MEMORY
+from model.state import LANGUAGE, RR_HISTORY
 from model.words import ENTROPY, FIELDS, RARE, SCATTER
 
 ORDER = (ENTROPY, SCATTER, RARE)
@@ -28,7 +28,7 @@ def told(intervals: list[float]) -> np.ndarray:
 
 def plain_order(before: list[float], rr: float) -> list[float]:
     """The same said simply, of one interval and those before it."""
-    last = np.log2(np.array(before[-MEMORY:], np.float32).astype(np.float64))
+    last = np.log2(np.array(before[-RR_HISTORY:], np.float32).astype(np.float64))
     pairs = list(combinations(range(len(last) - 1), 2))
     alike = [pair for pair in pairs if abs(last[pair[0]] - last[pair[1]]) < ALIKE]
     followed = [(i, j) for i, j in alike if abs(last[i + 1] - last[j + 1]) < ALIKE]

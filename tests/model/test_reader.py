@@ -13,7 +13,7 @@ from model.codes import CLASSES
 from model.letters import TEXT
 from model.lstm import read_words
 from model.network import Network, NetworkConfig
-from model.pace import LONGEST
+from model.pace import LONGEST_RR_S
 from model.reader import BeatReader, Reader, spell
 from model.sentence import describe
 from model.state import LANGUAGE
@@ -228,7 +228,7 @@ def test_empty_ring_has_a_result() -> None:
 
 
 def test_a_beat_that_none_follows_soon_keeps_its_first_word() -> None:
-    soon, late = int(LONGEST * RATE), int(LONGEST * RATE) + 1
+    soon, late = int(LONGEST_RR_S * RATE), int(LONGEST_RR_S * RATE) + 1
     for gap, said in ((soon, 1.0), (late, 0.0)):
         mv, peaks = heart("NNNNN", [200, 200, 200, gap, 200])
         reader = BeatReader(READER)

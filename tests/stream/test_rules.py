@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.fibrillation import UNKNOWN
+from detector.fibrillation import UNKNOWN_PROBABILITY
 from detector.types import EPOCH, EPOCH_STATE, FLAT, GOOD, LEADS, NOISY, OFF, RATE, RING, SATURATED, SIGNAL
 from model.codes import CLASSES
 from stream import conditions, rules, rules_runs
@@ -484,13 +484,13 @@ def test_what_is_unknown_neither_ends_a_fibrillation_nor_begins_one() -> None:
     bed = Bed().play(rhythm(70, 0.5, 10), 10)
     bed.vf = 0.9
     bed.play([], 12.0)
-    bed.vf = UNKNOWN  # the leads were lost for a moment: the window says nothing for five seconds
+    bed.vf = UNKNOWN_PROBABILITY  # the leads were lost for a moment: the window says nothing for five seconds
     bed.play([], 30.0)
     assert not bed.active(Rule.VENTRICULAR_FIBRILLATION)
     bed.vf = 0.9
     bed.play([], 31.5)
     assert bed.active(Rule.VENTRICULAR_FIBRILLATION), "what was seen before still counts"
-    bed.vf = UNKNOWN
+    bed.vf = UNKNOWN_PROBABILITY
     bed.play([], 60.0)
     assert bed.active(Rule.VENTRICULAR_FIBRILLATION)
     bed.vf = 0.1

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.pace import LONGEST
+from model.pace import LONGEST_RR_S
 from replay.framing import frames, origin_us
 from replay.records import Record
 from replay.script import load
@@ -71,7 +71,7 @@ def test_the_script_is_told_as_it_happens() -> None:
 def test_every_beat_that_is_followed_soon_has_one_last_word() -> None:
     beats, revisions, _, _ = whole()
     rate = scripted().rate_mhz / 1000
-    soon = [(b, after) for b, after in pairwise(beats) if after.sample - b.sample <= LONGEST * rate - 2]
+    soon = [(b, after) for b, after in pairwise(beats) if after.sample - b.sample <= LONGEST_RR_S * rate - 2]
     last = {revision.sample: revision for revision in revisions}
     assert len(last) == len(revisions)
     assert {b.sample for b, _ in soon} <= last.keys() <= {b.sample for b in beats[:-1]}

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pytest
 
-from detector.types import BEATS, EPOCHS, LEADS
+from detector.types import BEAT_QUEUE, EPOCH_QUEUE, LEADS
 from model import dataset
 from model.codes import CLASSES
 from model.lstm import read_words
@@ -255,9 +255,9 @@ def test_the_queues_hold_whatever_comes(stretch: Stretch) -> None:
         for frame in frames[first : first + 5]:
             ward.detect([frame])
             row = ward._table[ward._rows["bed"]]
-            assert row["detector"]["n_epochs"] <= EPOCHS
-            assert row["detector"]["n_peaks"] <= BEATS
-            assert row["n_pending"] <= BEATS
+            assert row["detector"]["n_epochs"] <= EPOCH_QUEUE
+            assert row["detector"]["n_peaks"] <= BEAT_QUEUE
+            assert row["n_pending"] <= BEAT_QUEUE
         ward.judge()
         size = size or len(ward.snapshot("bed"))
         assert len(ward.snapshot("bed")) == size
