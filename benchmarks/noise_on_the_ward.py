@@ -22,7 +22,7 @@ from model.cases import cases, expand, mixed_db
 from model.ec57 import Annotations, Period, gross, pair, tabulate
 from model.reader import Reader
 from replay.records import Record
-from stream.annotate import Said, analyse
+from stream.annotate import RecordOutput, analyse
 from stream.annotations import marks_of, shut_down
 from stream.settings import data_dirs
 from stream.ward import Ward
@@ -43,14 +43,14 @@ def record_of(case: Case) -> Record:
     )
 
 
-def annotated(said: Said, *, shutdown: bool) -> Annotations:
+def annotated(said: RecordOutput, *, shutdown: bool) -> Annotations:
     """What was said as its annotation file has it."""
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
     rows = marks_of(beats, said.revisions, marks)
     return Annotations.of([row.sample for row in rows], [row.symbol for row in rows], [row.subtype for row in rows])
 
 
-def judge(case: Case, said: Said) -> dict[str, Any]:
+def judge(case: Case, said: RecordOutput) -> dict[str, Any]:
     """Tables of one record, told and silent in doubt, and its alarms."""
     rate = case.strip.rate_hz
     period = Period.of(rate, end_s=len(case.strip.samples) / rate)

@@ -65,11 +65,11 @@ DETECTOR = np.dtype(
 
 
 @hot
-def begin(state: Row, rate_mhz: int, origin: int) -> None:
+def begin(state: Row, rate_mHz: int, origin: int) -> None:
     """Start at record sample `origin`; after a restart the ticks go on, everything else is learned anew."""
     whole = STRIDE * EPOCH  # epochs and steps begin here
     tick = (state.tick + whole - 1) // whole * whole
-    resample.begin(state.input, rate_mhz, origin, tick)
+    resample.begin(state.input, rate_mHz, origin, tick)
     state.signal.mv[:] = np.nan
     state.signal.end = tick
     state.tick = tick
@@ -346,7 +346,7 @@ class Detector:
         """
         if state.dtype != DETECTOR or state.shape != (1,):
             raise ValueError("not a state of this version's detector")
-        theirs, ours = (int(table[0]["input"]["rate_mhz"]) for table in (state, self._table))
+        theirs, ours = (int(table[0]["input"]["rate_mHz"]) for table in (state, self._table))
         if theirs != ours:
             raise ValueError(f"state of a detector at {theirs / 1000:g} Hz: this one takes {ours / 1000:g} Hz")
         self._table[:] = state

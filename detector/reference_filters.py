@@ -20,7 +20,7 @@ from detector.resample import SCALE as PER_SECOND
 
 
 def resample(
-    samples: npt.NDArray[np.int16], mv_per_bit: float, rate_mhz: int, invalid: int = -32768
+    samples: npt.NDArray[np.int16], mv_per_bit: float, rate_mHz: int, invalid: int = -32768
 ) -> npt.NDArray[np.float32]:
     """One lead at `RATE`.
 
@@ -29,7 +29,7 @@ def resample(
     samples : int16, shape (instants,)
         `invalid` where there is no reading.
     mv_per_bit : float
-    rate_mhz : int
+    rate_mHz : int
         Its sampling rate in millihertz.
     invalid : int, optional
 
@@ -38,8 +38,8 @@ def resample(
     float32, shape (ticks,)
         As many ticks as the samples complete.
     """
-    divisor = math.gcd(rate_mhz, PER_SECOND)
-    r, s = rate_mhz // divisor, PER_SECOND // divisor
+    divisor = math.gcd(rate_mHz, PER_SECOND)
+    r, s = rate_mHz // divisor, PER_SECOND // divisor
     whole = samples.tolist()
     out: list[float] = []
     while True:

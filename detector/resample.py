@@ -44,7 +44,7 @@ AFTER: Final = 2 * PAIRS + BLOCK_SHORT  # and after them: what lanes that are no
 #: A bed's place in time and the resampler's memory.
 INPUT = np.dtype(
     [
-        ("rate_mhz", "i8"),  # sampling rate of the record
+        ("rate_mHz", "i8"),  # sampling rate of the record
         ("origin", "i8"),  # record's index of the first sample taken
         ("count", "i8"),  # samples taken since
         ("tick0", "i8"),  # tick that lies on `origin`
@@ -58,7 +58,7 @@ INPUT = np.dtype(
 #: How the ticks of a rate are made, a block of `BLOCK` at once; nothing of it belongs to a bed.
 PHASES = np.dtype(
     [
-        ("rate_mhz", "i8"),  # 0: not yet used
+        ("rate_mHz", "i8"),  # 0: not yet used
         ("r", "i8"),
         ("s", "i8"),
         ("first", "i8"),  # tick of the first row
@@ -88,9 +88,9 @@ SAMPLES = np.dtype(
 
 
 @hot
-def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
+def begin(state: Row, rate_mHz: int, origin: int, tick0: int) -> None:
     """Start, or start again: record sample `origin` lies at `tick0`."""
-    state.rate_mhz = rate_mhz
+    state.rate_mHz = rate_mHz
     state.origin = origin
     state.count = 0
     state.tick0 = tick0
@@ -102,7 +102,7 @@ def begin(state: Row, rate_mhz: int, origin: int, tick0: int) -> None:
 @hot
 def sample_of(state: Row, tick: int) -> int:
     """The record's sample nearest to a tick, for ticks since the last `begin` (negative before it)."""
-    twice = 2 * (tick - state.tick0) * state.rate_mhz + SCALE
+    twice = 2 * (tick - state.tick0) * state.rate_mHz + SCALE
     return int(state.origin + twice // (2 * SCALE))
 
 
@@ -176,20 +176,20 @@ def _lay_out_short(phases: Row) -> None:
 
 
 @hot
-def _look_up(scratch: Row, rate_mhz: int, tick: int, ticks: int) -> int:
+def _look_up(scratch: Row, rate_mHz: int, tick: int, ticks: int) -> int:
     """Which of the phases kept are those of a rate, made for the next ticks if need be."""
     kept = scratch.phases
     which = 0
-    while which < RATES and kept[which].rate_mhz != rate_mhz and kept[which].rate_mhz != 0:
+    while which < RATES and kept[which].rate_mHz != rate_mHz and kept[which].rate_mHz != 0:
         which += 1
     if which == RATES:  # a rate more than are kept: they give way in turn
         which = scratch.turn
         scratch.turn = (which + 1) % RATES
     phases = kept[which]
-    if phases.rate_mhz != rate_mhz:
-        divisor = math.gcd(rate_mhz, SCALE)
-        phases.rate_mhz = rate_mhz
-        phases.r = rate_mhz // divisor
+    if phases.rate_mHz != rate_mHz:
+        divisor = math.gcd(rate_mHz, SCALE)
+        phases.rate_mHz = rate_mHz
+        phases.r = rate_mHz // divisor
         phases.s = SCALE // divisor
         phases.width = 2.0 * phases.r if phases.r > phases.s else 1.0 * phases.s
         if phases.s <= PERIOD - BLOCK_SHORT:
@@ -319,8 +319,8 @@ def resample(state: Row, samples: Array, first: int, count: int, mv_per_bit: Arr
         return 0
     before = state.count
     state.count += count
-    ticks = _complete(state.rate_mhz, SCALE, state.count) - state.ticks
-    phases = scratch.phases[_look_up(scratch, state.rate_mhz, state.ticks, ticks)]
+    ticks = _complete(state.rate_mHz, SCALE, state.count) - state.ticks
+    phases = scratch.phases[_look_up(scratch, state.rate_mHz, state.ticks, ticks)]
     periods = (state.ticks - phases.first) // max(phases.rows, 1)  # none where no tick is made
     row = state.ticks - phases.first - periods * phases.rows
     base = periods * phases.step - before + CARRIED_SAMPLES

@@ -68,9 +68,9 @@ def fit(told: Floats, marked: Floats, name: str) -> Floats:
     """
     n, ticks, _ = told.shape
     flat = told.reshape(n * ticks, COUNT)
-    place_of = np.arange(ticks, dtype=np.float64)
+    records_folder = np.arange(ticks, dtype=np.float64)
     mark = marked - RANGES[name][0]
-    wanted = np.exp(-0.5 * ((place_of - mark[:, None]) / STRAYS) ** 2) + 1e-12
+    wanted = np.exp(-0.5 * ((records_folder - mark[:, None]) / STRAYS) ** 2) + 1e-12
     wanted /= wanted.sum(axis=1, keepdims=True)
     rows = np.arange(n)
 
@@ -81,10 +81,10 @@ def fit(told: Floats, marked: Floats, name: str) -> Floats:
         logs = 8.0 * np.log(share)
         logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
         chance = np.exp(logs)
-        off = chance @ place_of - mark
+        off = chance @ records_folder - mark
         value = float(-(wanted * logs).sum() / n + SQUARED * np.mean(off**2) + RIDGE * weights @ weights)
         # of the logarithm of each chance, then of each score: the best one is in all
-        slope = -wanted + 2.0 * SQUARED * off[:, None] * chance * place_of
+        slope = -wanted + 2.0 * SQUARED * off[:, None] * chance * records_folder
         slope -= chance * slope.sum(axis=1, keepdims=True)
         slope *= share
         slope[rows, best] -= slope.sum(axis=1)

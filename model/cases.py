@@ -130,7 +130,7 @@ def cases(
 
 def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
     record = read_record(path)
-    truth = read(path.parent, path.name, "atr", record.rate_mhz / 1000)
+    truth = read(path.parent, path.name, "atr", record.rate_mHz / 1000)
     if not any(symbol in CLASS_OF for symbol in truth.symbols):
         raise RecordError(f"record {path.name}: its reference {path}.atr marks no beats; choose a record with some")
     clean = Case(database, path.name, Strip.of(record), truth)

@@ -75,7 +75,7 @@ def _run(
             detector.empty(row)
 
 
-class Said(NamedTuple):
+class DetectorRun(NamedTuple):
     """What was said of one bed.
 
     Attributes
@@ -122,7 +122,7 @@ class Beds:
         self._scratch = new_scratch()[0]
         self.values = sum(len(strip.samples) * strip.leads for strip in strips)
 
-    def run(self) -> list[Said]:
+    def run(self) -> list[DetectorRun]:
         """Analyse all of it; what was said of each bed."""
         table = np.zeros(len(self._lengths), detector.DETECTOR)
         _begin(table, self._rates_mhz)
@@ -143,7 +143,7 @@ class Beds:
             self._scratch,
         )
         return [
-            Said(
+            DetectorRun(
                 self._found[bed, : counts[bed]],
                 self._marks[bed, 1 : marked[bed]],
                 float(unreadable[bed] * EPOCH / RATE),

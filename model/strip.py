@@ -46,7 +46,7 @@ class Strip:
             if column >= 0:
                 samples[:, lead] = record.samples[:, column]
                 units[lead] = record.units_per_bit[column]
-        return cls(record.rate_mhz / 1000, samples, units)
+        return cls(record.rate_mHz / 1000, samples, units)
 
     @classmethod
     def of_mv(cls, mv: Floats, rate_hz: float) -> Strip:

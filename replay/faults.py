@@ -140,7 +140,7 @@ def _struck(packets: Iterator[Packet], fault: Fault, generator: random.Random) -
     until = -1.0  # end of the stretch the fault is on
     pending = fault.at_s
     for packet in packets:
-        if pending is not None and packet.at_s + packet.frame.instants * 1000 / packet.frame.rate_mhz > pending:
+        if pending is not None and packet.at_s + packet.frame.instants * 1000 / packet.frame.rate_mHz > pending:
             until, pending = pending + fault.seconds, None
             yield packet, True
             continue

@@ -45,7 +45,7 @@ def database_of(folder: Path) -> str:
     return _TITLES.get(short, short if short in _TITLES.values() else place.name)
 
 
-def place_of(data: Path, database: str) -> Path:
+def records_folder(data: Path, database: str) -> Path:
     """The folder of a database's records below a data folder; what it would usually be where there are none."""
     direct = data / database
     if any(direct.glob("*.hea")) or not (found := records(data, database)):

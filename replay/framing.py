@@ -63,15 +63,15 @@ def frames(
     own = length - record.held  # what is held at the end is nothing to begin with
     if not 0 <= first < own:
         raise RecordError(
-            f"record {record.name} has {own * 1000 / record.rate_mhz:g} s, there is nothing to play from "
-            f"{first * 1000 / record.rate_mhz:g} s on; choose an earlier start"
+            f"record {record.name} has {own * 1000 / record.rate_mHz:g} s, there is nothing to play from "
+            f"{first * 1000 / record.rate_mHz:g} s on; choose an earlier start"
         )
     if not 0 < len(bed) <= MAX_BED or not bed.isprintable():
         raise SettingsError(
             f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; it is made of --bed-prefix and the name "
             "of the record"
         )
-    instants = frame_instants(frame_ms, record.rate_mhz)
+    instants = frame_instants(frame_ms, record.rate_mHz)
 
     def cut() -> Iterator[Frame]:
         seq, start = 0, first
@@ -85,9 +85,9 @@ def frames(
                 bed=bed,
                 seq=seq,
                 first_sample=start,
-                device_time_us=origin_us + sample_us(start, record.rate_mhz),
+                device_time_us=origin_us + sample_us(start, record.rate_mHz),
                 ingest_time_us=0,
-                rate_mhz=record.rate_mhz,
+                rate_mHz=record.rate_mHz,
                 leads=record.leads,
                 units_per_bit=record.units_per_bit,
                 data=part.tobytes(),
@@ -103,16 +103,16 @@ def held(record: Record) -> Record:
 
     What is said of a beat is said some time after it: without this the last beat of a recording would not be told.
     """
-    samples = hold(record.samples, record.rate_mhz)
+    samples = hold(record.samples, record.rate_mHz)
     return dataclasses.replace(record, samples=samples, held=record.held + len(samples) - len(record.samples))
 
 
-def hold(samples: npt.NDArray[np.int16], rate_mhz: int) -> npt.NDArray[np.int16]:
+def hold(samples: npt.NDArray[np.int16], rate_mHz: int) -> npt.NDArray[np.int16]:
     """Samples (instants, leads) with the last instant held for `HELD_MS`; see `held`."""
-    return np.concatenate([samples, np.repeat(samples[-1:], HELD_MS * rate_mhz // 1_000_000, axis=0)])
+    return np.concatenate([samples, np.repeat(samples[-1:], HELD_MS * rate_mHz // 1_000_000, axis=0)])
 
 
-def frame_instants(frame_ms: int, rate_mhz: int) -> int:
+def frame_instants(frame_ms: int, rate_mHz: int) -> int:
     """Samples per lead of a frame of at most `frame_ms`.
 
     Raises
@@ -122,12 +122,12 @@ def frame_instants(frame_ms: int, rate_mhz: int) -> int:
     """
     if not MIN_FRAME_MS <= frame_ms <= 1000 * MAX_SECONDS:
         raise SettingsError(f"a frame of {frame_ms} ms: {MIN_FRAME_MS} to {1000 * MAX_SECONDS} ms are allowed")
-    return frame_ms * rate_mhz // 1_000_000
+    return frame_ms * rate_mHz // 1_000_000
 
 
-def sample_us(sample: int, rate_mhz: int) -> int:
+def sample_us(sample: int, rate_mHz: int) -> int:
     """Time of a sample after sample 0, in whole µs; integers, so that it does not drift in any number of hours."""
-    return sample * 1_000_000_000 // rate_mhz
+    return sample * 1_000_000_000 // rate_mHz
 
 
 def origin_us(record: Record, clock: Clock, start_us: int = 0, first: int = 0) -> int:
@@ -146,7 +146,7 @@ def origin_us(record: Record, clock: Clock, start_us: int = 0, first: int = 0) -
         Sample of the record at which play begins.
     """
     if clock == "wall":
-        return start_us - sample_us(first, record.rate_mhz)
+        return start_us - sample_us(first, record.rate_mHz)
     if record.start is None:
         return 0
     return (record.start - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

@@ -38,7 +38,7 @@ LAG_WARNING_S: Final = 1.0  # a replay that is later than this is no longer "at 
 
 
 @dataclasses.dataclass(frozen=True)
-class Patient:
+class BedRecord:
     """A record on a bed, played from sample `first` on."""
 
     bed: str
@@ -104,7 +104,9 @@ class Totals:
     faults: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
 
-def assign(records: Sequence[Record], beds: int | None = None, prefix: str = "", start_s: float = 0.0) -> list[Patient]:
+def assign(
+    records: Sequence[Record], beds: int | None = None, prefix: str = "", start_s: float = 0.0
+) -> list[BedRecord]:
     """Beds for records, round robin.
 
     A bed is called as its record where each record is played once, else ``<record>-<n>``.
@@ -136,11 +138,11 @@ def assign(records: Sequence[Record], beds: int | None = None, prefix: str = "",
     for record in chosen:
         seen[record.name] += 1
         bed = record.name if once else f"{record.name}-{seen[record.name]}"
-        patients.append(Patient(prefix + bed, record, round(start_s * record.rate_mhz / 1000)))
+        patients.append(BedRecord(prefix + bed, record, round(start_s * record.rate_mHz / 1000)))
     return patients
 
 
-def schedule(patients: Sequence[Patient], plan: Plan, start_us: int = 0) -> Iterator[Packet]:
+def schedule(patients: Sequence[BedRecord], plan: Plan, start_us: int = 0) -> Iterator[Packet]:
     """Every frame of all beds in the order in which they are due.
 
     A frame is due when its last sample has been taken. Pure but for what `start_us` says.
@@ -173,15 +175,15 @@ def schedule(patients: Sequence[Patient], plan: Plan, start_us: int = 0) -> Iter
     return heapq.merge(*streams, key=lambda packet: packet.due_s)
 
 
-def _timed(frames: Iterator[Frame], patient: Patient, phase_s: float) -> Iterator[Packet]:
-    rate_mhz = patient.record.rate_mhz
+def _timed(frames: Iterator[Frame], patient: BedRecord, phase_s: float) -> Iterator[Packet]:
+    rate_mHz = patient.record.rate_mHz
     for frame in frames:
         sample = frame.first_sample - patient.first
-        yield Packet(phase_s + (sample + frame.instants) * 1000 / rate_mhz, sample * 1000 / rate_mhz, frame)
+        yield Packet(phase_s + (sample + frame.instants) * 1000 / rate_mHz, sample * 1000 / rate_mHz, frame)
 
 
 async def play(
-    patients: Sequence[Patient],
+    patients: Sequence[BedRecord],
     plan: Plan,
     settings: KafkaSettings,
     report: Callable[[Totals], None] = lambda _: None,

@@ -53,7 +53,7 @@ class Record:
     ----------
     name : str
         The record's name, without folder.
-    rate_mhz : int
+    rate_mHz : int
         Samples per second and lead, in millihertz.
     leads : tuple of str
         ISO/IEEE 11073-10101 reference ids, at most 12, all different.
@@ -68,7 +68,7 @@ class Record:
     """
 
     name: str
-    rate_mhz: int
+    rate_mHz: int
     leads: tuple[str, ...]
     units_per_bit: tuple[float, ...]
     samples: npt.NDArray[np.int16]
@@ -78,7 +78,7 @@ class Record:
     @property
     def seconds(self) -> float:
         """Length of the record, with what is held."""
-        return len(self.samples) * 1000 / self.rate_mhz
+        return len(self.samples) * 1000 / self.rate_mHz
 
 
 def read_record(path: Path | str) -> Record:
@@ -99,8 +99,8 @@ def read_record(path: Path | str) -> Record:
     path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
     with headers.opened(path) as (place, header):
-        rate_mhz = round(float(header.fs or 0) * 1000)
-        if not MIN_RATE_MHZ <= rate_mhz <= MAX_RATE_MHZ:
+        rate_mHz = round(float(header.fs or 0) * 1000)
+        if not MIN_RATE_MHZ <= rate_mHz <= MAX_RATE_MHZ:
             raise RecordError(
                 f"record {path.name}: sampled at {float(header.fs or 0):.10g} Hz, but 100 to 1000 Hz are read; "
                 f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
@@ -109,7 +109,7 @@ def read_record(path: Path | str) -> Record:
         columns, steps = _columns(place, header, chosen)
     return Record(
         name=path.name,
-        rate_mhz=rate_mhz,
+        rate_mHz=rate_mHz,
         leads=leads.codes(names[i] for i in chosen),
         units_per_bit=tuple(steps),
         samples=columns,

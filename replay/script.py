@@ -121,7 +121,7 @@ def render(script: Script) -> Scripted:
     _add_noise(signal, patient, course, waves["normal"].at(np.arange(-0.1, 0.1, 0.002)) @ to_leads.T)
     record = Record(
         name=patient.name,
-        rate_mhz=round(patient.rate * 1000),
+        rate_mHz=round(patient.rate * 1000),
         leads=lead_names.codes(patient.leads),
         units_per_bit=(1 / patient.resolution,) * len(patient.leads),
         samples=_digitise(signal, patient, course),

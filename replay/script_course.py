@@ -93,13 +93,13 @@ class Course:
 
 def course(script: Script) -> Course:
     """Play the episodes of a script one after the other."""
-    player = _Player(script)
+    player = _CourseBuilder(script)
     for number, episode in enumerate(script.episodes):
         player.play(number, episode)
     return player.finished()
 
 
-class _Player:
+class _CourseBuilder:
     """Where the course stands: the time, the last beat, and when the next is due."""
 
     def __init__(self, script: Script) -> None:

@@ -34,7 +34,7 @@ def write(scripted: Scripted, folder: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
         wfdb.wrsamp(
             record.name,
-            fs=record.rate_mhz / 1000,
+            fs=record.rate_mHz / 1000,
             units=["mV"] * leads,
             sig_name=list(scripted.script.patient.leads),
             d_signal=record.samples.astype(np.int64),
@@ -73,7 +73,7 @@ def plot(scripted: Scripted, file: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415, only pictures need it
 
     record = scripted.record
-    rate = record.rate_mhz / 1000
+    rate = record.rate_mHz / 1000
     strips = min(MOST_STRIPS, max(1, int(np.ceil(record.seconds / STRIP_S))))
     signal = np.where(record.samples == INVALID, np.nan, record.samples * np.array(record.units_per_bit))
     height = LEAD_MV * len(record.leads)

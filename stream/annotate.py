@@ -18,7 +18,7 @@ from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
 from stream.wire import Alert, Beat, Mark, Revision
-from stream.workers import over_records
+from stream.workers import map_records
 
 FRAME_MS: Final = 1000  # the longest there is: the cutting does not matter, so the fewest calls serve best
 
@@ -50,7 +50,7 @@ class Annotated:
 
 
 @dataclass(frozen=True)
-class Said:
+class RecordOutput:
     """All that a ward says of one record."""
 
     beats: list[Beat]
@@ -59,9 +59,9 @@ class Said:
     alerts: list[Alert]
 
 
-def analyse(record: Record, ward: Ward) -> Said:
+def analyse(record: Record, ward: Ward) -> RecordOutput:
     """Run one record, its end held, through a ward; it becomes one of its beds, and is forgotten at the end."""
-    said = Said([], [], [], [])
+    said = RecordOutput([], [], [], [])
     try:
         for frame in frames(held(record), record.name, origin_us=origin_us(record, "record"), frame_ms=FRAME_MS):
             ward.detect([frame])
@@ -104,10 +104,10 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False, table
     record = read_record(path)
     said = analyse(record, ward)
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
-    write_annotations(out, record.name, record.rate_mhz / 1000, beats, said.revisions, marks)
+    write_annotations(out, record.name, record.rate_mHz / 1000, beats, said.revisions, marks)
     write_alerts(out, record.name, said.alerts)
     if table:
-        write_beats(out, record.name, record.rate_mhz / 1000, beats, said.revisions)
+        write_beats(out, record.name, record.rate_mHz / 1000, beats, said.revisions)
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
     return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
 
@@ -139,7 +139,7 @@ def annotate_all(
             "choose one database with --database, and a folder for each with --out"
         )
     outputs.folder(out)
-    yield from over_records(partial(_one, out=out, shutdown=shutdown, table=table), paths, model, limits, jobs)
+    yield from map_records(partial(_one, out=out, shutdown=shutdown, table=table), paths, model, limits, jobs)
 
 
 def _one(path: Path, *, ward: Ward, out: Path, shutdown: bool, table: bool) -> Annotated:

@@ -10,6 +10,8 @@ keeps its first.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -19,7 +21,7 @@ from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import AFTER, BEAT_QUEUE, EPOCH, EPOCH_QUEUE, GOOD, LEADS, RATE, Array, Row
 from model.pace import LONGEST_RR_S
-from model.reader import Weights, read_beat
+from model.reader import Reader, Weights, read_beat
 from model.state import LANGUAGE, SCORES
 from stream import conditions, rhythm, rules, rules_runs
 from stream.frames import INVALID
@@ -34,7 +36,7 @@ PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odd
 #: Where a bed is in its stream of frames.
 INTAKE = np.dtype(
     [
-        ("rate_mhz", "i8"),
+        ("rate_mHz", "i8"),
         ("next_sample", "i8"),  # first sample not yet taken
         ("seq", "i8"),  # of the last frame taken
         ("device_us", "i8"),  # device time just after the last sample taken
@@ -134,21 +136,21 @@ JOB = np.dtype([("row", "i8"), ("first", "i8"), ("count", "i8")], align=True)
 
 
 @kernel
-def begin(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
+def begin(bed: Row, rate_mHz: int, sample: int, leads: int) -> None:
     """A new bed whose first sample is `sample`."""
-    detector.begin(bed.detector, rate_mhz, sample)
+    detector.begin(bed.detector, rate_mHz, sample)
     conditions.begin(bed.rules, bed.detector.tick, sample)
     rhythm.begin(bed.rhythm, sample)
     _await(bed, leads)
 
 
 @kernel
-def restart(bed: Row, rate_mhz: int, sample: int, leads: int) -> None:
+def restart(bed: Row, rate_mHz: int, sample: int, leads: int) -> None:
     """The stream goes on at `sample` with nothing before it to build on; alerts stay as they are.
 
     Ticks do not count what lies between: the last beat is moved so far back that no RR interval is told from it.
     """
-    detector.begin(bed.detector, rate_mhz, sample)
+    detector.begin(bed.detector, rate_mHz, sample)
     conditions.restart(bed.rules, bed.detector.tick, sample)
     rhythm.restart(bed.rhythm, sample)
     bed.language.peak = bed.detector.tick - BROKEN
@@ -332,3 +334,11 @@ def room(rows: int) -> tuple[int, int, int, int]:
     read = 2 * BEAT_QUEUE * rows  # what was pending and what is queued
     epochs = EPOCH_QUEUE * rows
     return read, read, read + 3 * epochs, 2 * conditions.RULES * (BEAT_QUEUE * rows + read + epochs)
+
+
+def signature(reader: Reader) -> bytes:
+    """What a snapshot must begin with: its layout depends on the row's type, its meaning on the model."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{LAYOUT} {BED.descr}".encode())
+    digest.update(json.dumps(reader.card, sort_keys=True, default=str).encode())
+    return b"telebeat" + digest.digest()

@@ -79,7 +79,7 @@ def _play(
 ) -> None:
     """Play a record's leads, alone and in pairs, and have the peer delineate them."""
     record = read_record(path)
-    rate_hz = record.rate_mhz / 1000
+    rate_hz = record.rate_mHz / 1000
     columns = source.columns(record.leads)
     marks = source.read(path, list(columns), rate_hz)
     units = np.asarray(record.units_per_bit)

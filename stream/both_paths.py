@@ -28,7 +28,7 @@ from stream.annotate import analyse
 from stream.annotations import ANNOTATOR, remove, write_annotations
 from stream.errors import RecordError, TelebeatError
 from stream.ward import Ward
-from stream.workers import over_records
+from stream.workers import map_records
 
 DATABASES: Final = ("mitdb", "svdb")  # whose beats are annotated by class, and which the model was developed on
 
@@ -185,7 +185,7 @@ def run_both(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s:
     folder = out / database_of(path.parent)
     found, oracle = (passage(path.parent, path.name, annotator=annotator, oracle=beats) for beats in (False, True))
     folder.mkdir(parents=True, exist_ok=True)
-    write_annotations(folder, record.name, record.rate_mhz / 1000, said.beats, said.revisions, said.marks)
+    write_annotations(folder, record.name, record.rate_mHz / 1000, said.beats, said.revisions, said.marks)
     score = score_files(
         path.parent, folder, path.name, annotator=ANNOTATOR, reference_annotator=annotator, start_s=start_s
     )
@@ -210,7 +210,7 @@ def run_all(
 ) -> Iterator[tuple[Path, BothPaths | str]]:
     """`run_both` many records in order, in `jobs` processes; one that fails stops no other, and why is in its place."""
     chosen = limits.load()  # here, where a wrong one can still be told
-    runs = over_records(partial(_one, out=out, annotator=annotator, start_s=start_s), paths, model, chosen, jobs)
+    runs = map_records(partial(_one, out=out, annotator=annotator, start_s=start_s), paths, model, chosen, jobs)
     yield from zip(paths, runs, strict=True)
 
 

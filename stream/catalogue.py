@@ -42,14 +42,14 @@ CATALOGUE: Final[dict[Rule, Entry]] = {
 
 
 def alert(
-    bed: str, rate_mhz: int, anchor: tuple[int, int], move: Any, numbering: int = 0, onset_us: int | None = None
+    bed: str, rate_mHz: int, anchor: tuple[int, int], move: Any, numbering: int = 0, onset_us: int | None = None
 ) -> Alert:
     """The alert that a transition stands for.
 
     Parameters
     ----------
     bed : str
-    rate_mhz : int
+    rate_mHz : int
         Sampling rate at which the transition's samples count.
     anchor : (int, int)
         A sample and its device time, µs since the Unix epoch.
@@ -71,20 +71,20 @@ def alert(
         kind=entry.kind,
         priority=entry.priority,
         state="raised" if move["raised"] else "cleared",
-        rate_hz=rate_mhz / 1000,
+        rate_hz=rate_mHz / 1000,
         onset_sample=onset,
-        onset_time=clock(onset, rate_mhz, anchor if onset_us is None else (onset, onset_us)),
+        onset_time=device_time(onset, rate_mHz, anchor if onset_us is None else (onset, onset_us)),
         decided_sample=decided,
-        decided_time=clock(decided, rate_mhz, anchor),
+        decided_time=device_time(decided, rate_mHz, anchor),
         evidence={name: round(float(value), 3) for name, value in zip(entry.evidence, move["evidence"], strict=False)},
         cleared_sample=cleared,
-        cleared_time=None if cleared is None else clock(cleared, rate_mhz, anchor),
+        cleared_time=None if cleared is None else device_time(cleared, rate_mHz, anchor),
     )
 
 
-def clock(sample: int, rate_mhz: int, anchor: tuple[int, int]) -> str:
+def device_time(sample: int, rate_mHz: int, anchor: tuple[int, int]) -> str:
     """Device time of a sample, ISO 8601 in UTC with microseconds; held within what a frame's clock can tell."""
-    micros = min(max(anchor[1] + (sample - anchor[0]) * 1_000_000_000 // rate_mhz, 0), MAX_TIME_US)
+    micros = min(max(anchor[1] + (sample - anchor[0]) * 1_000_000_000 // rate_mHz, 0), MAX_TIME_US)
     return (_EPOCH + dt.timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

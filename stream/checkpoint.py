@@ -7,7 +7,7 @@ must never happen is that something is left out. The order that ensures it:
 2. everything published up to then is acknowledged;
 3. the snapshot is written to `ecg.state` and acknowledged;
 4. the group commits the lowest offset that any bed of the partition has to be read from again, and in the commit's
-   metadata the place on `ecg.state` where reading has to begin, so that a restart reads seconds and not hours of it.
+   metadata the offset on `ecg.state` where reading has to begin, so that a restart reads seconds and not hours of it.
 
 A crash between any two of them repeats work of the last seconds. A snapshot that cannot be used (foreign, damaged,
 other version, ahead of the log) costs its bed what it had learned, and is counted; as long as it can be told where the
@@ -33,7 +33,7 @@ from stream.metrics import Metrics
 from stream.protocols import Analysis
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import Kept, Ledger, Restored, Rota, Snapshot, Stored
+from stream.snapshots import PartitionProgress, PartitionSnapshots, Restored, Snapshot, SnapshotSchedule, Stored
 from stream.wire import Alert, Rule
 
 READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
@@ -76,7 +76,7 @@ class Checkpoints:
         self._publisher = publisher
         self._consumer = consumer
         self._metrics = metrics
-        self._rota = Rota(period_s)
+        self._schedule = SnapshotSchedule(period_s)
         self._frames = kafka.topic(settings, topics.FRAMES)
         self._state = kafka.topic(settings, topics.STATE)
         self._committed: dict[int, tuple[int, str]] = {}
@@ -89,7 +89,7 @@ class Checkpoints:
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self._moved: dict[str, set[int]] = {}  # bed -> partitions it was on, until a snapshot on its new one is durable
-        self.ledgers: dict[int, Ledger] = {}
+        self.progress_of: dict[int, PartitionProgress] = {}
         self.homes: dict[str, int] = {}  # bed -> partition
 
     def admits(self, partition: int, bed: str, offset: int) -> bool:
@@ -99,7 +99,7 @@ class Checkpoints:
                 log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, to=partition)
             self._moved.setdefault(bed, set()).add(home)
         self.homes[bed] = partition
-        return self.ledgers[partition].admits(bed, offset)
+        return self.progress_of[partition].admits(bed, offset)
 
     def heard(self, bed: str) -> None:
         """The bed sent something new, so it is not silent; frames of old, sent again, would be no such sign."""
@@ -110,7 +110,7 @@ class Checkpoints:
         self._ahead.pop(bed, None)
         if (home := self.homes.pop(bed, None)) is not None:
             for partition in {home} | self._moved.pop(bed, set()):
-                self.ledgers[partition].lost(bed)
+                self.progress_of[partition].lost(bed)
 
     def told(self, alert: Alert, message: bytes) -> None:
         """An alert was said, as this message: while it stands, its bed's snapshots hold it."""
@@ -139,7 +139,7 @@ class Checkpoints:
         if not partitions:
             return restored
         committed = await self._committed_offsets(partitions)
-        places = {p: snapshots.place_of(metadata) for p, (_, metadata) in committed.items()}
+        places = {p: snapshots.state_offset_of(metadata) for p, (_, metadata) in committed.items()}
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
         kept = await self._read_state(partitions, places)
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
@@ -160,22 +160,22 @@ class Checkpoints:
             position = min([committed[tp.partition][0], *(s.snapshot.offset for s in homes.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
             self._consumer.seek(tp, position)
-            self.ledgers[tp.partition] = Ledger(position, homes.values())
+            self.progress_of[tp.partition] = PartitionProgress(position, homes.values())
             log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(homes))
         for snapshot in left:  # what stood there nobody knows any more, unless the bed's home does
             restored.orphan(snapshot.partition, snapshot.standing, self._standing.get(snapshot.bed, {}))
         return restored
 
     def _take_over(self, bed: str, partition: int, snapshot: Snapshot, restored: Restored) -> bool:
-        """Go on from a snapshot, or at least from the place it tells; False if it tells neither."""
+        """Go on from a snapshot, or at least from the position it tells; False if it tells neither."""
         try:
             self._ward.restore(bed, snapshot.state)
         except TelebeatError as error:
             log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
             self._begin_anew(bed, partition, snapshot.standing, restored)
-            if snapshot.place is None:
+            if snapshot.position is None:
                 return False
-            restored.begun.append(self._ward.begin(bed, snapshot.place))
+            restored.begun.append(self._ward.begin(bed, snapshot.position))
         else:
             for message in snapshot.standing:
                 with contextlib.suppress(msgspec.DecodeError):
@@ -202,10 +202,10 @@ class Checkpoints:
         known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
         return {p: known.get(p, (0, "")) for p in partitions}
 
-    async def _read_state(self, partitions: set[int], places: dict[int, int]) -> dict[int, Kept]:
+    async def _read_state(self, partitions: set[int], places: dict[int, int]) -> dict[int, PartitionSnapshots]:
         """What `ecg.state` keeps from these places on, by partition."""
         tps = [TopicPartition(self._state, p) for p in sorted(partitions)]
-        kept = {p: Kept([], set(), {}) for p in partitions}
+        kept = {p: PartitionSnapshots([], set(), {}) for p in partitions}
         async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
             reader.assign(tps)
             begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
@@ -244,7 +244,7 @@ class Checkpoints:
         if self._failure is not None:
             raise self._failure
         due: defaultdict[int, list[Snapshot]] = defaultdict(list)
-        for bed in self._rota.due(self.homes.keys(), now):
+        for bed in self._schedule.due(self.homes.keys(), now):
             if bed not in self._writing and bed not in self._ahead:
                 due[self.homes[bed]].append(self._copy(bed))
         for copies in due.values():  # each partition for itself: another may be without a leader for long
@@ -309,7 +309,7 @@ class Checkpoints:
         for bed in self.homes:
             self._ward.forget(bed)
         self.homes.clear()
-        self.ledgers.clear()
+        self.progress_of.clear()
         self._committed.clear()
         self._writing.clear()
         self._standing.clear()
@@ -327,9 +327,9 @@ class Checkpoints:
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
         partition = self.homes[bed]
         standing = tuple(self._standing.get(bed, {}).values())
-        offset = self.ledgers[partition].offset(bed)
-        place = self._ward.place(bed)
-        return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing, place)
+        offset = self.progress_of[partition].offset(bed)
+        position = self._ward.position(bed)
+        return Snapshot(bed, partition, offset, silent_us, self._ward.snapshot(bed), standing, position)
 
     async def _write(self, copies: Sequence[Snapshot], now: float | None) -> None:
         """Steps 2 and 3 of the order above."""
@@ -339,10 +339,12 @@ class Checkpoints:
             for number, copy in enumerate(copies):
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)
-                ledger = self.ledgers[copy.partition]
+                progress = self.progress_of[copy.partition]
 
-                def saved(place: int, _: float, copy: Snapshot = copy, ledger: Ledger = ledger) -> None:
-                    ledger.saved(copy.bed, copy.offset, place)
+                def saved(
+                    state_offset: int, _: float, copy: Snapshot = copy, progress: PartitionProgress = progress
+                ) -> None:
+                    progress.saved(copy.bed, copy.offset, state_offset)
                     self._settle(copy)
                     self._metrics.snapshots.inc()
                     if now is not None:
@@ -357,12 +359,12 @@ class Checkpoints:
         """The bed's state is durable where it is at home: it holds back no partition it was on before."""
         if self.homes.get(copy.bed) == copy.partition:
             for partition in self._moved.pop(copy.bed, set()) - {copy.partition}:
-                if partition in self.ledgers:
-                    self.ledgers[partition].lost(copy.bed)
+                if partition in self.progress_of:
+                    self.progress_of[partition].lost(copy.bed)
 
     async def _commit(self) -> None:
         """Step 4."""
-        now = {p: ledger.commit() for p, ledger in self.ledgers.items()}
+        now = {p: progress.commit() for p, progress in self.progress_of.items()}
         if changed := {p: at for p, at in now.items() if self._committed.get(p) != at}:
             try:
                 await self._consumer.commit({TopicPartition(self._frames, p): at for p, at in changed.items()})

@@ -28,10 +28,10 @@ class Output:
     heard: dict[str, int] = field(default_factory=dict)
 
 
-class Count(NamedTuple):
+class Timebase(NamedTuple):
     """What a sample number of a bed means: at which rate it counts, and how often the device has begun anew."""
 
-    rate_mhz: int
+    rate_mHz: int
     numbering: int
 
 
@@ -41,12 +41,12 @@ class Collector:
     def __init__(self) -> None:
         self.output = Output()
         #: Beats, revisions and marks of each bed in each count, in the order in which they were first spoken of.
-        self._said: dict[tuple[str, Count], tuple[list[Beat], list[Revision], list[Mark]]] = {}
+        self._said: dict[tuple[str, Timebase], tuple[list[Beat], list[Revision], list[Mark]]] = {}
 
-    def _of(self, bed: str, count: Count) -> tuple[list[Beat], list[Revision], list[Mark]]:
+    def _of(self, bed: str, count: Timebase) -> tuple[list[Beat], list[Revision], list[Mark]]:
         return self._said.setdefault((bed, count), ([], [], []))
 
-    def beat(self, bed: str, count: Count, beat: Any) -> None:
+    def beat(self, bed: str, count: Timebase, beat: Any) -> None:
         """Add a `bed.BEAT`."""
         self._of(bed, count)[0].append(
             Beat(
@@ -54,13 +54,13 @@ class Collector:
                 label=CLASSES[int(beat["label"])],
                 probability=round(float(beat["probability"]), 4),
                 token=int(beat["token"]),
-                rr_ms=round(int(beat["rr"]) * 1e6 / count.rate_mhz, 2),
+                rr_ms=round(int(beat["rr"]) * 1e6 / count.rate_mHz, 2),
                 found_ms=int(beat["found"]) * TICK_MS,
                 known_ms=int(beat["known"]) * TICK_MS,
             )
         )
 
-    def revise(self, bed: str, count: Count, revision: Any) -> None:
+    def revise(self, bed: str, count: Timebase, revision: Any) -> None:
         """Add a `bed.REVISION`."""
         self._of(bed, count)[1].append(
             Revision(
@@ -71,7 +71,7 @@ class Collector:
             )
         )
 
-    def mark(self, bed: str, count: Count, mark: Any) -> None:
+    def mark(self, bed: str, count: Timebase, mark: Any) -> None:
         """Add a `rhythm.MARK`."""
         symbol = ("+", "~", "[", "]")[int(mark["kind"])]
         code = int(mark["code"])
@@ -88,7 +88,7 @@ class Collector:
         """Everything gathered since the last call."""
         for (bed, count), (beats_, revisions, marks) in self._said.items():
             said = tuple(beats_), tuple(revisions), tuple(marks)
-            self.output.batches.append(Batch(bed, count.rate_mhz, *said, count.numbering))
+            self.output.batches.append(Batch(bed, count.rate_mHz, *said, count.numbering))
         output = self.output
         self.output = Output()
         self._said = {}

@@ -68,7 +68,7 @@ def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]
         for partition in list(first):
             while (message := first[partition]) and len(taken) < ROUND_FRAMES:
                 if message.frame is not None:
-                    length = message.frame.instants * 1e6 / message.frame.rate_mhz
+                    length = message.frame.instants * 1e6 / message.frame.rate_mHz
                     so_far = signal_ms.get(message.bed, 0.0)
                     if so_far and so_far + length > ROUND_MS:
                         break

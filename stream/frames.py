@@ -48,12 +48,12 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     seq : int
         Number of this frame since the device started; consecutive.
     first_sample : int
-        Index of the first sample since the device started, at `rate_mhz`.
+        Index of the first sample since the device started, at `rate_mHz`.
     device_time_us : int
         The device's clock at the first sample, µs since the Unix epoch.
     ingest_time_us : int
         The gateway's clock when it put the frame on Kafka, µs since the Unix epoch.
-    rate_mhz : int
+    rate_mHz : int
         Samples per second and lead, in millihertz (360 Hz is 360000).
     leads : tuple of str
         ISO/IEEE 11073-10101 reference ids, such as ``MDC_ECG_LEAD_II``.
@@ -68,7 +68,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     first_sample: int
     device_time_us: int
     ingest_time_us: int
-    rate_mhz: int
+    rate_mHz: int
     leads: tuple[str, ...]
     units_per_bit: tuple[float, ...]
     data: bytes
@@ -125,8 +125,8 @@ def check(frame: Frame) -> None:
         raise FrameError("order", f"sequence {frame.seq}, first sample {frame.first_sample}: out of range")
     if not (0 <= frame.device_time_us <= MAX_TIME_US and 0 <= frame.ingest_time_us <= MAX_TIME_US):
         raise FrameError("order", f"device time {frame.device_time_us} µs, ingest time {frame.ingest_time_us} µs")
-    if not MIN_RATE_MHZ <= frame.rate_mhz <= MAX_RATE_MHZ:
-        raise FrameError("rate", f"{frame.rate_mhz / 1000:g} Hz; 100 to 1000 Hz are read")
+    if not MIN_RATE_MHZ <= frame.rate_mHz <= MAX_RATE_MHZ:
+        raise FrameError("rate", f"{frame.rate_mHz / 1000:g} Hz; 100 to 1000 Hz are read")
     if not 1 <= len(frame.leads) <= MAX_LEADS or len(set(frame.leads)) != len(frame.leads):
         raise FrameError("leads", f"leads {frame.leads}: 1 to {MAX_LEADS} different names are allowed")
     if not all(0 < len(n) <= MAX_LEAD and n.isascii() and n.isprintable() and "," not in n for n in frame.leads):
@@ -134,5 +134,5 @@ def check(frame: Frame) -> None:
     if len(frame.units_per_bit) != len(frame.leads) or not all(1e-7 <= u <= 1.0 for u in frame.units_per_bit):
         raise FrameError("units", f"units per bit {frame.units_per_bit} mV for {len(frame.leads)} leads")
     row = 2 * len(frame.leads)
-    if not frame.data or len(frame.data) % row or len(frame.data) // row * 1000 > MAX_SECONDS * frame.rate_mhz:
-        raise FrameError("samples", f"{len(frame.data)} bytes for {len(frame.leads)} leads at {frame.rate_mhz} mHz")
+    if not frame.data or len(frame.data) % row or len(frame.data) // row * 1000 > MAX_SECONDS * frame.rate_mHz:
+        raise FrameError("samples", f"{len(frame.data)} bytes for {len(frame.leads)} leads at {frame.rate_mHz} mHz")

@@ -23,13 +23,13 @@ BEGUN_S: Final = 4  # ... not longer ago than this
 STALE_RESENT_S: Final = 30  # the same if they did not: longer than what any gateway keeps and sends again
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class StreamPosition(msgspec.Struct, frozen=True, array_like=True):
     """A bed's place in its stream of frames, so that a version that cannot read its state still knows where it is.
 
     The fields are those of an `INTAKE` row. What is added comes last and has a default, or no older snapshot is read.
     """
 
-    rate_mhz: int
+    rate_mHz: int
     next_sample: int
     seq: int
     device_us: int
@@ -42,7 +42,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     mv_per_bit: tuple[float, ...]
 
 
-_NUMBERS: Final = tuple(name for name, kind in Place.__annotations__.items() if kind in (int, "int"))
+_NUMBERS: Final = tuple(name for name, kind in StreamPosition.__annotations__.items() if kind in (int, "int"))
 
 
 class Event(enum.StrEnum):
@@ -95,13 +95,13 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     expected = int(intake["next_sample"])
     seen, missing = max(expected - first, 0), max(first - expected, 0)
     # The device counts samples, not time: by how much its clock has moved beside them.
-    paused = frame.device_time_us - int(intake["device_us"]) - (first - expected) * 1_000_000_000 // frame.rate_mhz
-    other_rate = frame.rate_mhz != intake["rate_mhz"]
+    paused = frame.device_time_us - int(intake["device_us"]) - (first - expected) * 1_000_000_000 // frame.rate_mHz
+    other_rate = frame.rate_mHz != intake["rate_mHz"]
     other_leads = ",".join(frame.leads).encode() != intake["leads"]
     if other_rate or other_leads:
         if (
             first + instants <= expected
-            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mhz <= intake["latest_us"]
+            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mHz <= intake["latest_us"]
         ):
             return _old(intake, frame)  # from before the change by its count and its clock: sent again
         if other_rate or (seen and abs(paused) > JUMP_US):
@@ -130,13 +130,13 @@ def judge(intake: Any, frame: Frame) -> Verdict:
 
 
 def _is_long(frame: Frame, missing: int) -> bool:
-    return missing * 1000 > FILLED_S * frame.rate_mhz
+    return missing * 1000 > FILLED_S * frame.rate_mHz
 
 
 def time_of(intake: Any, sample: int) -> int:
     """The device's time of a sample as alerts tell it, µs since the Unix epoch."""
     since = sample - int(intake["anchor_sample"])
-    return int(intake["anchor_us"]) + since * 1_000_000_000 // int(intake["rate_mhz"])
+    return int(intake["anchor_us"]) + since * 1_000_000_000 // int(intake["rate_mHz"])
 
 
 def _old(intake: Any, frame: Frame) -> Verdict:
@@ -151,9 +151,9 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     # A device that began anew counts its frames from 0, and either its samples or its clock show it, too; a gateway
     # that sends old ones again may only number them anew.
     elsewhere = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
-    begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mhz
-    begun = begun and (elsewhere or first * 1000 <= BEGUN_S * frame.rate_mhz)
-    if intake["stale"] * 1000 >= (STALE_S if begun else STALE_RESENT_S) * frame.rate_mhz:
+    begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mHz
+    begun = begun and (elsewhere or first * 1000 <= BEGUN_S * frame.rate_mHz)
+    if intake["stale"] * 1000 >= (STALE_S if begun else STALE_RESENT_S) * frame.rate_mHz:
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
     return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)
@@ -167,7 +167,7 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
     end = frame.first_sample + frame.instants
     intake["next_sample"] = end
     intake["seq"] = frame.seq
-    intake["device_us"] = frame.device_time_us + frame.instants * 1_000_000_000 // frame.rate_mhz
+    intake["device_us"] = frame.device_time_us + frame.instants * 1_000_000_000 // frame.rate_mHz
     intake["latest_us"] = max(intake["latest_us"], intake["device_us"])
     intake["ingest_us"] = frame.ingest_time_us
 
@@ -184,7 +184,7 @@ def adopt(intake: Any, frame: Frame, skip: int = 0) -> None:
     """Take rate, leads and clock from the first frame of a stream, of which `skip` instants were seen before."""
     if frame.first_sample + skip < intake["next_sample"]:
         intake["numbering"] += 1
-    intake["rate_mhz"] = frame.rate_mhz
+    intake["rate_mHz"] = frame.rate_mHz
     intake["leads"] = ",".join(frame.leads).encode()
     anchor(intake, frame)
     intake["gap_first"] = 0
@@ -206,18 +206,18 @@ def units(intake: Any, frame: Frame) -> list[float]:
     return [frame.units_per_bit[column] if column >= 0 else float("nan") for column in intake["column"].tolist()]
 
 
-def place_of(intake: Any) -> Place:
+def position_of(intake: Any) -> StreamPosition:
     """Where a bed is."""
     numbers = {name: int(intake[name]) for name in _NUMBERS}
-    return Place(**numbers, leads=intake["leads"].decode(), mv_per_bit=tuple(intake["mv_per_bit"].tolist()))
+    return StreamPosition(**numbers, leads=intake["leads"].decode(), mv_per_bit=tuple(intake["mv_per_bit"].tolist()))
 
 
-def go_on(intake: Any, place: Place) -> None:
-    """Take up a place; alerts to come have no id of one before."""
+def go_on(intake: Any, position: StreamPosition) -> None:
+    """Go on from a position; alerts to come have no id of one before."""
     for name in _NUMBERS:
-        intake[name] = getattr(place, name)
+        intake[name] = getattr(position, name)
     intake["numbering"] += 1
-    leads = tuple(place.leads.split(","))
-    intake["leads"] = place.leads.encode()
+    leads = tuple(position.leads.split(","))
+    intake["leads"] = position.leads.encode()
     intake["column"] = choose(leads)
-    intake["mv_per_bit"] = place.mv_per_bit
+    intake["mv_per_bit"] = position.mv_per_bit

@@ -9,14 +9,14 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiokafka import TopicPartition
 
-from stream.snapshots import Ledger
+from stream.snapshots import PartitionProgress
 
 FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
 
 log = structlog.get_logger()
 
 
-class Told(NamedTuple):
+class BrokerAnswer(NamedTuple):
     """What the broker has told of a partition lately.
 
     Attributes
@@ -34,24 +34,24 @@ class Told(NamedTuple):
     lag: int
 
 
-class Reading:
+class PartitionLag:
     """Of one worker.
 
     Parameters
     ----------
     topic : str
     consumer : aiokafka.AIOKafkaConsumer
-    ledgers : mapping of int to Ledger
+    progress_of : mapping of int to Ledger
         The books of its partitions, as they come and go.
     """
 
-    def __init__(self, topic: str, consumer: Any, ledgers: Mapping[int, Ledger]) -> None:
+    def __init__(self, topic: str, consumer: Any, progress_of: Mapping[int, PartitionProgress]) -> None:
         self._topic = topic
         self._consumer = consumer
-        self._ledgers = ledgers
+        self._progress_of = progress_of
         self._answers: dict[int, tuple[int | None, float]] = {}  # partition -> its last answer, and when that was seen
 
-    def told(self, partition: int) -> Told | None:
+    def answer(self, partition: int) -> BrokerAnswer | None:
         """What the broker has told of a partition; None if nothing lately."""
         tp = TopicPartition(self._topic, partition)
         if tp not in self._consumer.assignment():
@@ -64,7 +64,7 @@ class Reading:
             self._answers[partition] = told_ms, since_s
         if end is None or not told_ms or now_s - since_s >= FRESH_S:
             return None
-        return Told(int(end), int(told_ms) * 1000, max(0, int(end) - self._ledgers[partition].position))
+        return BrokerAnswer(int(end), int(told_ms) * 1000, max(0, int(end) - self._progress_of[partition].position))
 
     def unanswered(self, at_hand: Set[int]) -> int:
         """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed.
@@ -74,7 +74,7 @@ class Reading:
         at_hand : set of int
             Those of which something is being analysed.
         """
-        return sum(self.told(partition) is None for partition in self._ledgers.keys() - at_hand)
+        return sum(self.answer(partition) is None for partition in self._progress_of.keys() - at_hand)
 
     def hold(self, partition: int, held: bool) -> None:
         """Read no further of a partition for now, or go on."""
@@ -83,8 +83,8 @@ class Reading:
             log.warning("partition is held" if held else "partition goes on", partition=partition)
             (self._consumer.pause if held else self._consumer.resume)(tp)
 
-    def again(self, partitions: Set[TopicPartition]) -> None:
+    def rewind(self, partitions: Set[TopicPartition]) -> None:
         """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""
         for tp in partitions & self._consumer.assignment():
-            if (ledger := self._ledgers.get(tp.partition)) is not None:
-                self._consumer.seek(tp, ledger.position)
+            if (progress := self._progress_of.get(tp.partition)) is not None:
+                self._consumer.seek(tp, progress.position)

@@ -13,10 +13,10 @@ from stream.checkpoint import Checkpoints
 from stream.frames import Frame
 from stream.latency import Timings, deciding
 from stream.metrics import Metrics, Stage
-from stream.protocols import Analysis, Said
+from stream.protocols import Analysis, AnalysisOutput
 from stream.publisher import Acknowledged, Publisher
 from stream.settings import KafkaSettings
-from stream.suspension import Pulse
+from stream.suspension import SuspensionGuard
 from stream.wire import Alert, Rule
 
 MOST_WAITING: Final = kafka.BATCH_BYTES // 2  # bytes for a partition; one turn says less than the other half
@@ -24,7 +24,7 @@ MOST_WAITING: Final = kafka.BATCH_BYTES // 2  # bytes for a partition; one turn 
 log = structlog.get_logger()
 
 
-class Speaker:
+class OutputSender:
     """Of one worker.
 
     Parameters
@@ -35,7 +35,7 @@ class Speaker:
         Know where each bed is at home, and which of its alerts stand.
     ward : Analysis
         Whose output it is.
-    pulse : Pulse
+    guard : Pulse
         Felt before anything is said.
     metrics, timings : Metrics, Timings
         Told of everything.
@@ -49,7 +49,7 @@ class Speaker:
         publisher: Publisher,
         checkpoints: Checkpoints,
         ward: Analysis,
-        pulse: Pulse,
+        guard: SuspensionGuard,
         metrics: Metrics,
         timings: Timings,
         clock: Callable[[], float],
@@ -57,7 +57,7 @@ class Speaker:
         self._publisher = publisher
         self._checkpoints = checkpoints
         self._ward = ward
-        self._pulse = pulse
+        self._guard = guard
         self._metrics = metrics
         self._timings = timings
         self._clock = clock
@@ -65,7 +65,7 @@ class Speaker:
         self._alerts_topic = kafka.topic(cluster, topics.ALERTS)
         self._topics = (self._beats_topic, self._alerts_topic)
 
-    async def say(self, said: Said, frames: Sequence[Frame]) -> None:
+    async def send_output(self, said: AnalysisOutput, frames: Sequence[Frame]) -> None:
         """Hand everything to the producer, alerts first; acknowledgements come later and are timed then.
 
         Parameters
@@ -79,10 +79,10 @@ class Speaker:
         KafkaError
             If something can never be delivered, or the process has stood still.
         """
-        self._pulse.feel()
+        self._guard.check()
         homes = self._checkpoints.homes
         for alert in said.alerts:
-            await self.tell(alert, homes[alert.bed], partial(self._alert_acknowledged, deciding(alert, frames)))
+            await self.send_alert(alert, homes[alert.bed], partial(self._alert_acknowledged, deciding(alert, frames)))
             if alert.state == "raised":
                 self._metrics.raised(Rule[alert.rule.upper()], alert.priority)
         for batch in said.batches:
@@ -95,16 +95,16 @@ class Speaker:
         if said.faults:
             await self._see_to(said.faults)
 
-    def is_heard(self, partition: int) -> bool:
+    def has_room(self, partition: int) -> bool:
         """Whether Kafka takes what is said of the beds of a partition, or not much of it waits yet.
 
         Where it has no leader it may wait for long. More than the producer has room for would keep all others waiting.
         """
         return all(self._publisher.waiting(topic, partition) < MOST_WAITING for topic in self._topics)
 
-    async def tell(self, alert: Alert, partition: int, acknowledged: Acknowledged | None = None) -> None:
+    async def send_alert(self, alert: Alert, partition: int, acknowledged: Acknowledged | None = None) -> None:
         """Say how an alert stands, unless the process has stood still since it was decided."""
-        self._pulse.feel()
+        self._guard.check()
         message = wire.encode_alert(alert)
         await self._publisher.send(self._alerts_topic, alert.id.encode(), message, partition, acknowledged)
         self._checkpoints.told(alert, message)
@@ -116,7 +116,7 @@ class Speaker:
             log.error("bed learns anew after a fault", bed=bed, error=repr(error))
             if (home := self._checkpoints.homes.get(bed)) is not None:
                 for alert in self._checkpoints.orphans(bed, known[bed].active if bed in known else ()):
-                    await self.tell(alert, home)
+                    await self.send_alert(alert, home)
             if bed not in known:
                 self._checkpoints.lost(bed)
 

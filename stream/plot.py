@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.records import Record, read_record
-from stream.annotate import Said, analyse
+from stream.annotate import RecordOutput, analyse
 from stream.annotations import marks_of, read_labels
 from stream.board import RHYTHMS
 from stream.errors import RecordError, SettingsError
 from stream.frames import INVALID
-from stream.times import clock
+from stream.times import format_time
 from stream.wire import Alert
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Strip:
     """
 
     record: Record
-    said: Said
+    said: RecordOutput
     begin_s: float
     seconds: float
     reference: Sequence[tuple[int, str]] = ()
@@ -87,7 +87,7 @@ class Strip:
     @property
     def rate_hz(self) -> float:
         """Sampling rate of the record."""
-        return self.record.rate_mhz / 1000
+        return self.record.rate_mHz / 1000
 
     @property
     def end_s(self) -> float:
@@ -120,11 +120,13 @@ def prepare(path: Path, ward: Ward, begin_s: float, seconds: float, reference: s
         raise SettingsError(f"--seconds {seconds:g}: a picture shows 1 to {MOST_S:g} s")
     record = read_record(path)
     if begin_s > record.seconds - 1.0:
-        raise SettingsError(f"--from {clock(begin_s)}: record {record.name} ends at {clock(record.seconds)}")
+        raise SettingsError(
+            f"--from {format_time(begin_s)}: record {record.name} ends at {format_time(record.seconds)}"
+        )
     seconds = min(seconds, record.seconds - begin_s)
-    samples = round((begin_s + seconds + AFTER_S) * record.rate_mhz / 1000)
+    samples = round((begin_s + seconds + AFTER_S) * record.rate_mHz / 1000)
     said = analyse(dataclasses.replace(record, samples=record.samples[:samples]), ward)
-    labels = () if reference is None else read_labels(path, reference, record.rate_mhz / 1000)
+    labels = () if reference is None else read_labels(path, reference, record.rate_mHz / 1000)
     return Strip(record, said, begin_s, seconds, labels)
 
 
@@ -250,7 +252,7 @@ def _paper(axes: Axes, begin: float, row_s: float, height: float) -> None:
     for second in np.arange(np.ceil(begin), begin + row_s + 1e-9):
         edge = "left" if second == begin else "right" if second >= begin + row_s else "center"
         axes.annotate(
-            clock(float(second)), (second, -height), (0, -3), textcoords="offset points",
+            format_time(float(second)), (second, -height), (0, -3), textcoords="offset points",
             ha=edge, va="top", fontsize=6.5, color=FAINT,
         )  # fmt: skip
 
@@ -351,7 +353,7 @@ def _frame(figure: Figure, strip: Strip, width: float, tall: float) -> None:
     middle = 1 - 5 / tall
     name = strip.record.name
     figure.text(MARGIN_MM / width, middle, name, fontsize=11, weight="bold", color=INK, va="center")
-    about = f"{clock(strip.begin_s)} to {clock(strip.end_s)}    {strip.rate_hz:g} Hz    25 mm/s    10 mm/mV"
+    about = f"{format_time(strip.begin_s)} to {format_time(strip.end_s)}    {strip.rate_hz:g} Hz    25 mm/s    10 mm/mV"
     figure.text((MARGIN_MM + 4 + 2.4 * len(name)) / width, middle, about, fontsize=8, color=FAINT, va="center")
     seen = {b.label for b in strip.said.beats if strip.begin_s <= b.sample / strip.rate_hz < strip.end_s}
     signs = [(label, text, LABEL_COLOURS[label]) for label, text in LABEL_NAMES.items() if label in seen]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from stream.frames import Frame
-from stream.intake import Event, Place
+from stream.intake import Event, StreamPosition
 from stream.wire import Alert, Batch, Rule
 
 
@@ -27,7 +27,7 @@ class Bed(Protocol):
         """Rules whose alert stands now."""
 
 
-class Said(Protocol):
+class AnalysisOutput(Protocol):
     """What the analysis has to say."""
 
     @property
@@ -61,10 +61,10 @@ class Analysis(Protocol):
     def detect(self, frames: Sequence[Frame]) -> None:
         """Take frames of any beds, in order for each bed, at most a second of signal of each."""
 
-    def judge(self) -> Said:
+    def judge(self) -> AnalysisOutput:
         """What follows from everything detected since the last call."""
 
-    def silence(self, bed: str, now_us: int) -> Said:
+    def silence(self, bed: str, now_us: int) -> AnalysisOutput:
         """Nothing came from this bed up to now, and there was nothing left to read."""
 
     def snapshot(self, bed: str) -> bytes:
@@ -73,11 +73,11 @@ class Analysis(Protocol):
     def restore(self, bed: str, data: bytes) -> None:
         """Go on from a snapshot; raises `TelebeatError` if this version cannot read it."""
 
-    def place(self, bed: str) -> Place:
+    def position(self, bed: str) -> StreamPosition:
         """Where the bed is in its stream of frames."""
 
-    def begin(self, bed: str, place: Place) -> Said:
-        """Watch a bed of which only its place is known."""
+    def begin(self, bed: str, position: StreamPosition) -> AnalysisOutput:
+        """Watch a bed of which only its position is known."""
 
     def forget(self, bed: str) -> None:
         """Drop the bed."""

@@ -14,7 +14,7 @@ from stream.service import Service
 from stream.settings import KafkaSettings, Settings
 
 
-def heed() -> None:
+def exit_on_sigterm() -> None:
     """Let SIGTERM end the process from now on, before there is anything to end in good order.
 
     By itself it ends every process but the first of a container, which the kernel keeps from signals nobody asked for.

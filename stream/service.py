@@ -27,15 +27,15 @@ from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
 from stream.frames import Frame
-from stream.lag import FRESH_S, Reading
+from stream.lag import FRESH_S, PartitionLag
 from stream.latency import Timings
 from stream.metrics import Metrics, Stage
-from stream.output import Speaker
-from stream.protocols import Analysis, Said
+from stream.output import OutputSender
+from stream.protocols import Analysis, AnalysisOutput
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings, Settings
-from stream.silence import Attendance
-from stream.suspension import Pulse
+from stream.silence import SilenceTracker
+from stream.suspension import SuspensionGuard
 from stream.web import Pages
 from stream.wire import Rule
 
@@ -82,10 +82,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
         self._held: set[int] = set()  # partitions of whose beds too much waits to be taken by Kafka
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
-        self._attendance = Attendance(settings.silent_after_s)
+        self._silence = SilenceTracker(settings.silent_after_s)
         self._housekept = 0.0
         self._last_turn = time.monotonic()
-        self._pulse = Pulse()
+        self._guard = SuspensionGuard()
         self._failure: TelebeatError | None = None
         self._stopping = asyncio.Event()
         # Asked, not told: a loop that waits for Kafka tells nothing.
@@ -124,17 +124,17 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._consumer,
                 self.metrics,
             )
-            self._speaker = Speaker(
+            self._sender = OutputSender(
                 self._cluster,
                 self._publisher,
                 self._checkpoints,
                 self._ward,
-                self._pulse,
+                self._guard,
                 self.metrics,
                 self._timings,
                 self._clock,
             )
-            self._reading = Reading(self._frames_topic, self._consumer, self._checkpoints.ledgers)
+            self._lag = PartitionLag(self._frames_topic, self._consumer, self._checkpoints.progress_of)
             self._consumer.subscribe([self._frames_topic], listener=self)
             log.info("monitor started", http=f"{self._settings.http_host}:{self.port}", group=self._cluster.group)
             self.started = True
@@ -162,19 +162,19 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     async def _serve(self) -> bool:
         """Turn until told to stop; False if a turn that waits for Kafka had to be cut off, and is to be made again."""
-        turns, pulse = asyncio.create_task(self._turns()), asyncio.create_task(self._pulse.beat())
+        turns, guard = asyncio.create_task(self._turns()), asyncio.create_task(self._guard.watch())
         told = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({turns, told, pulse}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({turns, pulse}, timeout=self._patience_s(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({turns, told, guard}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({turns, guard}, timeout=self._patience_s(), return_when=asyncio.FIRST_COMPLETED)
             if turns.done():
                 await turns
-            if pulse.done():
-                await pulse
+            if guard.done():
+                await guard
         finally:
-            for task in (told, pulse, turns):
+            for task in (told, guard, turns):
                 task.cancel()
-            await asyncio.wait({told, pulse, turns})
+            await asyncio.wait({told, guard, turns})
         return not self._torn
 
     async def _turns(self) -> None:
@@ -210,13 +210,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 dropped |= self._held
                 messages = [message for message in messages if message.partition not in dropped]  # noqa: PLW2901
                 if self._failure is not None or generation != self._generation or self._stopping.is_set():
-                    self._reading.again(polled.keys())
+                    self._lag.rewind(polled.keys())
                     break
                 await self._round(messages, received)
                 await self._upkeep()
         async with self._unbroken():
             if generation == self._generation:
-                self._reading.again({tp for tp in polled if tp.partition in dropped})
+                self._lag.rewind({tp for tp in polled if tp.partition in dropped})
             await self._upkeep()
 
     async def _round(self, messages: list[Message], received: float) -> None:
@@ -231,15 +231,15 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.CLASSIFY, judged - detected)
         for bed, sent_us in said.heard.items():
             self._checkpoints.heard(bed)
-            self._attendance.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
-        await self._speaker.say(said, frames)
+            self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
+        await self._sender.send_output(said, frames)
 
     def _admit(self, messages: list[Message], received: float) -> list[Frame]:
         """The frames the ward has not seen, the books brought up to date."""
         frames = []
         for message in messages:
-            ledger = self._checkpoints.ledgers[message.partition]
-            if not ledger.next(message.offset):
+            progress = self._checkpoints.progress_of[message.partition]
+            if not progress.advance(message.offset):
                 continue
             self.metrics.frames.inc()
             if message.frame is None:
@@ -247,7 +247,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             elif self._checkpoints.admits(message.partition, message.bed, message.offset):
                 frames.append(message.frame)
                 sent_us = message.frame.ingest_time_us
-                ledger.frame_s = message.frame.instants * 1000 / message.frame.rate_mhz
+                progress.frame_s = message.frame.instants * 1000 / message.frame.rate_mHz
                 self.metrics.samples.inc(message.frame.instants)
                 self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
         return frames
@@ -258,7 +258,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         where = {"bed": message.bed, "partition": message.partition, "offset": message.offset}
         log.warning("frame rejected", reason=message.error.reason, detail=message.error.detail, **where)
 
-    def _analyse(self, frames: list[Frame]) -> tuple[Said, float, float, float]:
+    def _analyse(self, frames: list[Frame]) -> tuple[AnalysisOutput, float, float, float]:
         """The ward's work, in its thread, and the moments before, between and after."""
         began = self._clock()
         self._ward.detect(frames)
@@ -274,28 +274,28 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             raise self._failure
         now = self._last_turn = time.monotonic()
         self._checkpoints.turn(now)
-        self._held = {partition for partition in self._checkpoints.ledgers if not self._speaker.is_heard(partition)}
-        for partition, ledger in self._checkpoints.ledgers.items():
-            self._reading.hold(partition, partition in self._held)
-            if (told := self._reading.told(partition)) is not None:
-                self._attendance.answers(partition, now, told.end, told.us, ledger.position)
+        self._held = {partition for partition in self._checkpoints.progress_of if not self._sender.has_room(partition)}
+        for partition, progress in self._checkpoints.progress_of.items():
+            self._lag.hold(partition, partition in self._held)
+            if (told := self._lag.answer(partition)) is not None:
+                self._silence.answers(partition, now, told.end, told.us, progress.position)
         for bed, silent_us in self._checkpoints.decided():
             await self._declare_silent(bed, silent_us)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
-            for partition in self._checkpoints.ledgers:
-                self._checkpoints.write_ahead(*self._attendance.overdue(partition, self._checkpoints.homes))
+            for partition in self._checkpoints.progress_of:
+                self._checkpoints.write_ahead(*self._silence.overdue(partition, self._checkpoints.homes))
             self._show_state()
             self._checkpoints.commit()
 
     def _unanswered(self) -> int:
         """Partitions Kafka has told nothing of lately."""
-        return self._reading.unanswered(self._at_hand)
+        return self._lag.unanswered(self._at_hand)
 
     async def _declare_silent(self, bed: str, at_us: int) -> None:
-        self._attendance.silent(bed)
+        self._silence.silent(bed)
         log.warning("bed silent", bed=bed)
-        await self._speaker.say(self._ward.silence(bed, at_us), [])
+        await self._sender.send_output(self._ward.silence(bed, at_us), [])
 
     def _show_state(self) -> None:
         """Bring the gauges up to date."""
@@ -304,12 +304,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         sending = Counter(
             self._checkpoints.homes.get(bed) for bed, view in beds.items() if Rule.BED_SILENT not in view.active
         )
-        quietest = self._attendance.quietest_us()
+        quietest = self._silence.quietest_us()
         now = time.monotonic()
         self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
-        for partition, ledger in self._checkpoints.ledgers.items():
-            if (told := self._reading.told(partition)) is not None:
-                self.metrics.lag(partition, told.lag, told.lag / max(1, sending[partition]) * ledger.frame_s)
+        for partition, progress in self._checkpoints.progress_of.items():
+            if (told := self._lag.answer(partition)) is not None:
+                self.metrics.lag(partition, told.lag, told.lag / max(1, sending[partition]) * progress.frame_s)
 
     # partitions come and go
 
@@ -320,10 +320,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._rebalancing = True
             if self._torn:
                 return  # the process ends, and the next one reads it again
-            if self._checkpoints.ledgers:
+            if self._checkpoints.progress_of:
                 log.info("partitions given up", partitions=sorted(tp.partition for tp in revoked))
                 await self._checkpoints.release(DRAIN_S)
-            self._attendance.clear()
+            self._silence.clear()
 
     async def on_partitions_assigned(self, assigned: set[Any]) -> None:
         """Restore the beds of the partitions; aiokafka may have begun to fetch, from where they were committed."""
@@ -336,14 +336,14 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
                     return
                 for partition, alert in restored.orphans:
-                    await self._speaker.tell(alert, partition)
+                    await self._sender.send_alert(alert, partition)
                 for said in restored.begun:
-                    await self._speaker.say(said, [])
+                    await self._sender.send_output(said, [])
                 now_us = int(self._clock() * 1e6)
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active
                     home = self._checkpoints.homes[bed]
-                    self._attendance.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
+                    self._silence.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
                 for bed, silent_us in restored.silent:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
@@ -388,7 +388,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return f"Kafka does not answer for {lost} partitions"
         if (quiet_s := self._quiet_s()) > FRESH_S:
             return f"no turn of the loop for {quiet_s:.0f} s"
-        behind = sum(not self._attendance.is_caught_up(partition) for partition in self._checkpoints.ledgers)
+        behind = sum(not self._silence.is_caught_up(partition) for partition in self._checkpoints.progress_of)
         return f"not caught up on {behind} partitions" if behind else None
 
     def _quiet_s(self) -> float:

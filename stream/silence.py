@@ -37,7 +37,7 @@ class Moment(NamedTuple):
     counted_s: float
 
 
-class Attendance:
+class SilenceTracker:
     """When each bed was heard; times in µs since the Unix epoch where nothing else is said.
 
     Parameters

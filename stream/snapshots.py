@@ -23,14 +23,14 @@ import msgspec
 
 from stream import wire
 from stream.errors import SnapshotError
-from stream.intake import Place
-from stream.protocols import Said
+from stream.intake import StreamPosition
+from stream.protocols import AnalysisOutput
 from stream.wire import Alert
 
 MAGIC: Final = 0xEC
 VERSION: Final = 1
 LEVEL: Final = 1  # of zlib: half a millisecond a bed; higher levels gain a few per cent on sampled signals
-PLACE: Final = "state="  # in the metadata of a committed offset: where on ecg.state reading has to begin
+STATE_OFFSET: Final = "state="  # in the metadata of a committed offset: where on ecg.state reading has to begin
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     standing : tuple of bytes
         The bed's alerts that are raised, as they are on `ecg.alerts`: should nobody be able to read `state` any more,
         they have to be cleared all the same, or they would stand for ever.
-    place : Place, optional
+    position : StreamPosition, optional
         Where the bed was, in plain numbers: should nobody be able to read `state` any more, it is watched all the same.
     """
 
@@ -62,12 +62,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     silent_us: int
     state: bytes
     standing: tuple[bytes, ...] = ()
-    place: Place | None = None
+    position: StreamPosition | None = None
 
     @property
     def heard_us(self) -> int:
         """When the gateway sent its newest frame, µs since the Unix epoch; 0 where nobody wrote it down."""
-        return 0 if self.place is None else self.place.ingest_us
+        return 0 if self.position is None else self.position.ingest_us
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -108,10 +108,10 @@ class Stored(NamedTuple):
     """A snapshot and its own offset on `ecg.state`."""
 
     snapshot: Snapshot
-    place: int
+    state_offset: int
 
 
-class Kept(NamedTuple):
+class PartitionSnapshots(NamedTuple):
     """What `ecg.state` keeps of one partition's beds.
 
     Attributes
@@ -199,7 +199,7 @@ class Restored(NamedTuple):
 
     silent: list[tuple[str, int]]
     orphans: list[tuple[int, Alert]]
-    begun: list[Said]
+    begun: list[AnalysisOutput]
 
     def orphan(self, partition: int, standing: Iterable[bytes], known: Collection[str] = ()) -> None:
         """Clear alerts, as they are on `ecg.alerts`, but those whose ids are known elsewhere."""
@@ -207,7 +207,7 @@ class Restored(NamedTuple):
         self.orphans.extend((partition, alert) for alert in alerts if alert.id not in known)
 
 
-class Ledger:
+class PartitionProgress:
     """The book of one partition of `ecg.frames`.
 
     Parameters
@@ -229,17 +229,17 @@ class Ledger:
         self.frame_s = 0.25
         self._from: dict[str, int] = {}  # bed -> offset its frames have to be read from again after a crash
         self._skip: dict[str, int] = {}  # bed -> offset below which its frames are in the restored state
-        self._place: dict[str, int] = {}  # bed -> where on ecg.state its newest durable snapshot lies
-        for snapshot, place in restored:
+        self._state_offset: dict[str, int] = {}  # bed -> where on ecg.state its newest durable snapshot lies
+        for snapshot, state_offset in restored:
             self._from[snapshot.bed] = self._skip[snapshot.bed] = snapshot.offset
-            self._place[snapshot.bed] = place
+            self._state_offset[snapshot.bed] = state_offset
 
     @property
     def beds(self) -> Set[str]:
         """Beds of this partition that have been seen or restored."""
         return self._from.keys()
 
-    def next(self, offset: int) -> bool:
+    def advance(self, offset: int) -> bool:
         """Move past the message at `offset`; False if it was read before."""
         if offset < self.position:
             return False
@@ -255,31 +255,31 @@ class Ledger:
         """What a snapshot of the bed taken now stands for."""
         return max(self.position, self._skip.get(bed, 0))
 
-    def saved(self, bed: str, offset: int, place: int) -> None:
-        """The bed's snapshot of `offset` is durable at `place` of `ecg.state`."""
+    def saved(self, bed: str, offset: int, state_offset: int) -> None:
+        """The bed's snapshot of `offset` is durable at `state_offset` of `ecg.state`."""
         if bed in self._from and offset >= self._from[bed]:
             self._from[bed] = offset
-            self._place[bed] = place
+            self._state_offset[bed] = state_offset
 
     def lost(self, bed: str) -> None:
         """Nothing is known of the bed before its next frame: nothing of it has to be read again."""
         self._from.pop(bed, None)
-        self._place.pop(bed, None)
+        self._state_offset.pop(bed, None)
 
     def commit(self) -> tuple[int, str]:
         """The offset to commit for the group, and its metadata."""
         offset = min(self._from.values(), default=self.position)
-        place = f"{PLACE}{min(self._place.values())}" if self._place else ""
-        return min(offset, self.position), place
+        metadata = f"{STATE_OFFSET}{min(self._state_offset.values())}" if self._state_offset else ""
+        return min(offset, self.position), metadata
 
 
-def place_of(metadata: str) -> int:
+def state_offset_of(metadata: str) -> int:
     """Where on `ecg.state` to begin, from a committed offset's metadata; 0 if it does not say."""
-    number = metadata.removeprefix(PLACE)
+    number = metadata.removeprefix(STATE_OFFSET)
     return int(number) if number != metadata and number.isascii() and number.isdigit() else 0
 
 
-class Rota:
+class SnapshotSchedule:
     """Whose turn it is to be snapshotted: every bed once in each period, evenly in time.
 
     All beds at once every few seconds would delay an alarm of any of them; one bed after the other costs the same work

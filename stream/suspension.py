@@ -18,7 +18,7 @@ EVERY_S: Final = 1.0  # between two beats
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the machine sleeps
 
 
-class Pulse:
+class SuspensionGuard:
     """Of one event loop.
 
     Parameters
@@ -30,16 +30,16 @@ class Pulse:
 
     def __init__(self, limit_s: float = (SESSION_MS - HEARTBEAT_MS) / 1e3) -> None:
         self._limit_s = limit_s
-        self._felt_s = time.clock_gettime(CLOCK)
+        self._checked_s = time.clock_gettime(CLOCK)
 
-    async def beat(self) -> NoReturn:
-        """Feel it from time to time; raises as `feel` does."""
-        self._felt_s = time.clock_gettime(CLOCK)
+    async def watch(self) -> NoReturn:
+        """Feel it from time to time; raises as `check` does."""
+        self._checked_s = time.clock_gettime(CLOCK)
         while True:
             await asyncio.sleep(EVERY_S)
-            self.feel()
+            self.check()
 
-    def feel(self) -> None:
+    def check(self) -> None:
         """Look, before anything is said.
 
         Raises
@@ -48,6 +48,6 @@ class Pulse:
             The process has stood still. It has to end; the next one goes on from where all is known.
         """
         now_s = time.clock_gettime(CLOCK)
-        if (still_s := now_s - self._felt_s) > self._limit_s:
+        if (still_s := now_s - self._checked_s) > self._limit_s:
             raise KafkaError(f"the worker stood still for {still_s:.0f} s; another may watch its beds by now")
-        self._felt_s = now_s
+        self._checked_s = now_s

@@ -134,7 +134,7 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
     said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*batch.beats, *batch.revisions, *batch.marks)
-    return [Event(batch.bed, batch.rate_mhz / 1000, what, batch.numbering) for what in said]
+    return [Event(batch.bed, batch.rate_mHz / 1000, what, batch.numbering) for what in said]
 
 
 class Seen:

@@ -23,7 +23,7 @@ def seconds(text: str) -> float:
     return total
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """``10:05``, or ``10:05.5``."""
     minutes, rest = divmod(round(seconds * 10) / 10, 60)
     return f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")

@@ -21,8 +21,8 @@ from model.variants import CHANGED, WITH_NOISE
 from replay import folders
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
-from stream.warm import tell
-from stream.workers import over
+from stream.warm import announce_compilation
+from stream.workers import map_items
 
 if TYPE_CHECKING:
     from model.train import TrainingConfig
@@ -89,12 +89,12 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
     records = [
         place / record
         for database in config.databases
-        for place in [folders.place_of(data, database)]
+        for place in [folders.records_folder(data, database)]
         for record in records_of(place)
     ]
     for pattern in config.unannotated:
         database, _, names = pattern.partition("/")
-        named = sorted(path.with_suffix("") for path in folders.place_of(data, database).glob(f"{names}.hea"))
+        named = sorted(path.with_suffix("") for path in folders.records_folder(data, database).glob(f"{names}.hea"))
         found = [path for path in named if not is_annotated(path) and path not in records]
         if not found:
             raise RecordError(
@@ -126,15 +126,15 @@ def load_passages(
         for kind in config.variants
         if annotated or (kind in CHANGED and not oracle)
     ]
-    noise = folders.place_of(data, "nstdb")
+    noise = folders.records_folder(data, "nstdb")
     if not any(noise.glob("*.hea")) and not set(config.variants).isdisjoint(WITH_NOISE):
         console.print(f"no nstdb in {data}: trained without its noise", style="yellow", highlight=False)
-    tell(console.print)
+    announce_compilation(console.print)
     with Progress(console=console) as progress:
         task = progress.add_task("analysing", total=len(work))
         passages = []
         one = partial(_one, shelf=shelf, noise_folder=noise, seed=config.seed, oracle=oracle)
-        for result in over(one, work, jobs, at_once=4):
+        for result in map_items(one, work, jobs, at_once=4):
             passages.append(result)
             progress.advance(task)
     beats = sum(len(p.samples) for p in passages)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +16,7 @@ from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
 from stream import catalogue, conditions, intake, rhythm, rules_height
-from stream.collector import Collector, Count, Output
+from stream.collector import Collector, Output, Timebase
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
@@ -56,7 +54,7 @@ class Ward:
 
     def __init__(self, reader: Reader, limits: Limits | None = None) -> None:
         self._weights = reader.weights
-        self._signature = _signature(reader)
+        self._signature = beds.signature(reader)
         self._limits = pack(limits or DEFAULTS)
         self._table = np.zeros(FIRST_ROWS, beds.BED)
         self._scratch = new_scratch()
@@ -89,9 +87,9 @@ class Ward:
         """Raise "bed silent": nothing came from this bed up to `now_us`, and there was nothing left to read."""
         row = self._rows.get(bed)
         if row is not None:
-            place = self._table[row]["intake"]
-            onset = int(place["next_sample"])
-            silent_s = max(now_us - int(place["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
+            intake_row = self._table[row]["intake"]
+            onset = int(intake_row["next_sample"])
+            silent_s = max(now_us - int(intake_row["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
             self._raise(bed, Rule.BED_SILENT, onset, onset, silent_s)
         return self._collector.take()
 
@@ -120,18 +118,18 @@ class Ward:
         self._table[row] = np.frombuffer(data, beds.BED, offset=len(self._signature))[0]
         self._table[row]["limits"] = self._limits  # they are settings: those of today hold, not those of the snapshot
 
-    def place(self, bed: str) -> intake.Place:
+    def position(self, bed: str) -> intake.StreamPosition:
         """Where a bed is in its stream of frames, for whoever cannot read its snapshot."""
-        return intake.place_of(self._table[self._rows[bed]]["intake"])
+        return intake.position_of(self._table[self._rows[bed]]["intake"])
 
-    def begin(self, bed: str, place: intake.Place) -> Output:
-        """Watch a bed whose snapshot cannot be used: all there is of it is its `place`, and it learns anew."""
+    def begin(self, bed: str, position: intake.StreamPosition) -> Output:
+        """Watch a bed whose snapshot cannot be used: all there is of it is its `position`, and it learns anew."""
         self.forget(bed)
         state = self._table[self._row_of(bed)]
         state["limits"] = self._limits
-        intake.go_on(state["intake"], place)
-        beds.begin(state, place.rate_mhz, place.next_sample, min(len(place.leads.split(",")), LEADS))
-        self._raise(bed, Rule.RELEARNING, place.next_sample, place.next_sample, 0.0)
+        intake.go_on(state["intake"], position)
+        beds.begin(state, position.rate_mHz, position.next_sample, min(len(position.leads.split(",")), LEADS))
+        self._raise(bed, Rule.RELEARNING, position.next_sample, position.next_sample, 0.0)
         return self._collector.take()
 
     def forget(self, bed: str) -> None:
@@ -176,19 +174,19 @@ class Ward:
             assert frame is not None
             row = self._admit(frame)
         bed = self._table[row]
-        place, leads = bed["intake"].copy(), int(bed["rules"]["leads"])
+        intake_row, leads = bed["intake"].copy(), int(bed["rules"]["leads"])
         self._table[row : row + 1] = np.zeros(1, beds.BED)
         bed["limits"] = self._limits
         if frame is None:
-            bed["intake"] = place
+            bed["intake"] = intake_row
         else:
             intake.adopt(bed["intake"], frame)
             intake.expect(bed["intake"], frame)
             leads = min(len(frame.leads), LEADS)
         bed["intake"]["failing"] = frame is not None
-        bed["intake"]["numbering"] = place["numbering"] + 1  # no alert of before has the id of one to come
+        bed["intake"]["numbering"] = intake_row["numbering"] + 1  # no alert of before has the id of one to come
         first = int(bed["intake"]["next_sample"])
-        beds.begin(bed, self._count(row).rate_mhz, first, leads)
+        beds.begin(bed, self._timebase(row).rate_mHz, first, leads)
         self._raise(name, Rule.RELEARNING, first, first, 0.0)
 
     def _end_alerts(self, name: str, row: int, ended: Collection[Rule] = tuple(Rule)) -> None:
@@ -199,7 +197,7 @@ class Ward:
         if fibrillation in ended and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
             rhythm.end_vf(bed["rhythm"], end, mark, 0)
-            self._collector.mark(name, self._count(row), mark[0])
+            self._collector.mark(name, self._timebase(row), mark[0])
         for rule in ended:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)
@@ -217,29 +215,29 @@ class Ward:
         self._collector.output.events.update(verdict.events)
         if verdict.skip >= frame.instants:
             return False
-        place = self._table[row]["intake"]
+        intake_row = self._table[row]["intake"]
         first = frame.first_sample + verdict.skip
         if verdict.anew or verdict.missing or verdict.clock:
-            lost_us = intake.time_of(place, first - verdict.missing)  # by the clock of before
+            lost_us = intake.time_of(intake_row, first - verdict.missing)  # by the clock of before
             self._flush()  # what came before is judged before anything is said of what did not come
             if verdict.anew:
                 self._anew(row, frame, verdict)
             elif verdict.missing:
                 self._fill(row, frame.bed, verdict.missing)
             if verdict.clock:
-                intake.anchor(place, frame)
+                intake.anchor(intake_row, frame)
             if verdict.missing or verdict.paused_us:
-                missing_s = max(verdict.missing * 1000 / frame.rate_mhz + verdict.paused_us / 1e6, 0.0)
+                missing_s = max(verdict.missing * 1000 / frame.rate_mHz + verdict.paused_us / 1e6, 0.0)
                 self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, lost_us)
                 self._clear(frame.bed, Rule.SIGNAL_GAP, first)
         self._clear(frame.bed, Rule.BED_SILENT, first)
-        units = intake.units(place, frame)
-        if not np.array_equal(units, place["mv_per_bit"], equal_nan=True):
+        units = intake.units(intake_row, frame)
+        if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
             self._run()  # what is queued counts in the old steps
-            place["mv_per_bit"] = units
-        self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mhz)
-        intake.settle(place, frame, verdict.missing)
-        place["failing"] = 0
+            intake_row["mv_per_bit"] = units
+        self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mHz)
+        intake.settle(intake_row, frame, verdict.missing)
+        intake_row["failing"] = 0
         return True
 
     def _admit(self, frame: Frame) -> int:
@@ -247,7 +245,7 @@ class Ward:
         bed = self._table[row]
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
-        beds.begin(bed, frame.rate_mhz, frame.first_sample, min(len(frame.leads), LEADS))
+        beds.begin(bed, frame.rate_mHz, frame.first_sample, min(len(frame.leads), LEADS))
         return row
 
     def _anew(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
@@ -265,16 +263,16 @@ class Ward:
             rules_height.forget_heights(bed["rules"])
         if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
-        beds.restart(bed, frame.rate_mhz, first, min(len(frame.leads), LEADS))
+        beds.restart(bed, frame.rate_mHz, first, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
-        rate_mhz = int(self._table[row]["intake"]["rate_mhz"])
-        piece = rate_mhz // 1000
+        rate_mHz = int(self._table[row]["intake"]["rate_mHz"])
+        piece = rate_mHz // 1000
         while missing > 0:
             count = min(missing, piece)
-            self._queue(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mhz)
+            self._queue(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mHz)
             missing -= count
         self._flush()
 
@@ -287,8 +285,8 @@ class Ward:
                 out[lead] = samples[:, column]
         return out
 
-    def _queue(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mhz: int) -> None:
-        millis = stretch.shape[1] * 1_000_000 // rate_mhz + 1
+    def _queue(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mHz: int) -> None:
+        millis = stretch.shape[1] * 1_000_000 // rate_mHz + 1
         if self._queued.get(bed, 0) + millis > QUEUE_MS:
             self._flush()
         self._queued[bed] = self._queued.get(bed, 0) + millis
@@ -331,9 +329,10 @@ class Ward:
                 except Exception as error:  # as in `detect`; what else there is of the bed is told all the same
                     failed.setdefault(name, error)
 
-        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, self._count(row), it))
-        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, self._count(row), it))
-        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, self._count(row), it))
+        base = self._timebase
+        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, base(row), it))
+        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, base(row), it))
+        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, base(row), it))
         tell(events.transitions[: counts[beds.TRANSITIONS]], self._alert)
         for name, error in failed.items():
             self._quarantine(name, error)
@@ -359,18 +358,19 @@ class Ward:
 
     def _alert(self, bed: str, row: int, move: Any, onset_us: int | None = None) -> None:
         """Say how an alert stands; its onset has the time it was first told with, though the clock be set meanwhile."""
-        place = self._table[row]["intake"]
+        intake_row = self._table[row]["intake"]
         rule = int(move["rule"])
         if move["raised"]:
-            place["onset_us"][rule] = intake.time_of(place, int(move["onset"])) if onset_us is None else onset_us
-        anchor = (int(place["anchor_sample"]), int(place["anchor_us"]))
-        numbering, onset_us = int(place["numbering"]), int(place["onset_us"][rule])
-        alert = catalogue.alert(bed, int(place["rate_mhz"]), anchor, move, numbering, onset_us)
+            now_us = intake.time_of(intake_row, int(move["onset"]))
+            intake_row["onset_us"][rule] = now_us if onset_us is None else onset_us
+        anchor = (int(intake_row["anchor_sample"]), int(intake_row["anchor_us"]))
+        numbering, onset_us = int(intake_row["numbering"]), int(intake_row["onset_us"][rule])
+        alert = catalogue.alert(bed, int(intake_row["rate_mHz"]), anchor, move, numbering, onset_us)
         self._collector.output.alerts.append(alert)
 
-    def _count(self, row: int) -> Count:
-        place = self._table[row]["intake"]
-        return Count(int(place["rate_mhz"]), int(place["numbering"]))
+    def _timebase(self, row: int) -> Timebase:
+        intake_row = self._table[row]["intake"]
+        return Timebase(int(intake_row["rate_mHz"]), int(intake_row["numbering"]))
 
     def _row_of(self, bed: str) -> int:
         """A bed's row, a free one if it has none yet."""
@@ -390,11 +390,3 @@ class Ward:
         active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
         leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
         return BedView(int(bed["intake"]["ingest_us"]), leads, active)
-
-
-def _signature(reader: Reader) -> bytes:
-    """What a snapshot must begin with: its layout depends on the row's type, its meaning on the model."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{beds.LAYOUT} {beds.BED.descr}".encode())
-    digest.update(json.dumps(reader.card, sort_keys=True, default=str).encode())
-    return b"telebeat" + digest.digest()

@@ -23,7 +23,7 @@ def compiled(kernel: Any = bed.judge) -> bool:
     return stats is None or any(Path(stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi"))
 
 
-def tell(say: Callable[[str], object], kernel: Any = bed.judge) -> None:
+def announce_compilation(say: Callable[[str], object], kernel: Any = bed.judge) -> None:
     """Say what the first run ever waits for."""
     if not compiled(kernel):
         say("compiling the kernels, once: about a minute")
@@ -43,7 +43,7 @@ def warm_up(reader: Reader) -> None:
             first_sample=number * instants,
             device_time_us=number * 1_000_000,
             ingest_time_us=number * 1_000_000,
-            rate_mhz=RATE_MHZ,
+            rate_mHz=RATE_MHZ,
             leads=("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V1"),
             units_per_bit=(0.005, 0.005),
             data=data,

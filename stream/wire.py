@@ -121,7 +121,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     Attributes
     ----------
     bed : str
-    rate_mhz : int
+    rate_mHz : int
         Sampling rate at which samples count, millihertz.
     beats, revisions, marks : tuple
     numbering : int
@@ -129,7 +129,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """
 
     bed: str
-    rate_mhz: int
+    rate_mHz: int
     beats: tuple[Beat, ...]
     revisions: tuple[Revision, ...]
     marks: tuple[Mark, ...]

@@ -18,7 +18,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-def over(
+def map_items(
     work: Callable[[T], R],
     items: Sequence[T],
     jobs: int,
@@ -53,7 +53,7 @@ def over(
         yield from pool.map(work, items, chunksize=at_once)
 
 
-def over_records(
+def map_records(
     work: Callable[..., R], paths: Sequence[Path], model: Path | None, limits: Limits, jobs: int
 ) -> Iterator[R]:
     """The same for records for a ward, one in each process.
@@ -61,7 +61,7 @@ def over_records(
     Parameters
     ----------
     work : callable
-        As for `over`; it is given a path, and the ward as `ward`.
+        As for `map_items`; it is given a path, and the ward as `ward`.
     paths : sequence of Path
         Records, without extension.
     model : Path or None
@@ -75,7 +75,7 @@ def over_records(
         The model cannot be read.
     """
     Reader.load(model)  # here, where a wrong one can still be told
-    yield from over(partial(_with_ward, work), paths, jobs, prepare=partial(_prepare, model, limits))
+    yield from map_items(partial(_with_ward, work), paths, jobs, prepare=partial(_prepare, model, limits))
 
 
 _ward: list[Ward] = []  # the process's only one: the model is loaded once

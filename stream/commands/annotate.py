@@ -48,7 +48,7 @@ def annotate(
     from stream.annotate import annotate_all
     from stream.errors import RecordError
     from stream.settings import data_dirs, load
-    from stream.warm import tell
+    from stream.warm import announce_compilation
 
     chosen = limits.load()
     names = wanted(records, more)
@@ -61,7 +61,7 @@ def annotate(
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     done = []
-    tell(console.print)
+    announce_compilation(console.print)
     with progress(console) as bar:
         task = bar.add_task("annotating", total=len(paths))
         for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown, table=table):

@@ -176,10 +176,10 @@ def _run_both(
 ) -> tuple[list[Path], list[BothPaths], dict[str, str]]:
     """What could be analysed, by the bedside's path and by training's, with a progress bar; why the rest could not."""
     from stream.both_paths import run_all
-    from stream.warm import tell
+    from stream.warm import announce_compilation
 
     known, runs, failed = [], [], {}
-    tell(console.print)
+    announce_compilation(console.print)
     with progress(console) as bar:
         task = bar.add_task("analysing", total=len(paths))
         for path, one in run_all(paths, kept, model, annotator, start_s, jobs):

@@ -93,7 +93,7 @@ def heartbeats(
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
     from stream.training import configured
-    from stream.warm import tell
+    from stream.warm import announce_compilation
 
     console = wide_console(highlight=False)
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
@@ -104,7 +104,7 @@ def heartbeats(
             outputs.file(file)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
     if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
-        tell(console.print, update)
+        announce_compilation(console.print, update)
     began = time.monotonic()
     results = []
     for one in wanted:

@@ -43,9 +43,9 @@ def monitor(
     from model.reader import Reader
     from stream import limits, logs, serve, settings
     from stream.ward import Ward
-    from stream.warm import tell, warm_up
+    from stream.warm import announce_compilation, warm_up
 
-    serve.heed()  # kernels may have to be compiled first, for minutes
+    serve.exit_on_sigterm()  # kernels may have to be compiled first, for minutes
     chosen = settings.load(
         **_given(
             model_dir=model_dir,
@@ -64,7 +64,7 @@ def monitor(
     if changed := alarms.changed():
         log.info("alarm limits that are not the defaults", **changed)
     reader = Reader.load(chosen.model_dir)
-    tell(log.info)
+    announce_compilation(log.info)
     warm_up(reader)
     serve.main(chosen, cluster, Ward(reader, alarms))
 

@@ -34,13 +34,13 @@ def plot(
     from stream import plot as strips
     from stream.settings import data_dirs, load
     from stream.ward import Ward
-    from stream.warm import tell
+    from stream.warm import announce_compilation
 
     alarms = limits.load()
     begin_s = times.seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
     outputs.picture(out)
-    tell(Console(stderr=True).print)
+    announce_compilation(Console(stderr=True).print)
     ward = Ward(Reader.load(model or load().model_dir), alarms)
     strips.save(strips.prepare(path, ward, begin_s, seconds, reference), out)
     Console(markup=False, highlight=False, soft_wrap=True).print(f"wrote {out}")

@@ -13,7 +13,7 @@ from stream.commands.shared import DataDir
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from replay.player import Patient, Plan, Totals
+    from replay.player import BedRecord, Plan, Totals
     from replay.records import Record
 
 FIRST_DATABASE: Final = "mitdb"  # the best known, with every beat and rhythm annotated
@@ -108,7 +108,7 @@ def _load(
 
 
 def _run(
-    play: Callable[[Callable[[Totals], None]], Coroutine[Any, Any, Totals]], patients: list[Patient], plan: Plan
+    play: Callable[[Callable[[Totals], None]], Coroutine[Any, Any, Totals]], patients: list[BedRecord], plan: Plan
 ) -> None:
     """Play with a line of progress on a terminal; SIGINT and SIGTERM end it cleanly."""
     import asyncio
@@ -146,7 +146,7 @@ def _run(
         )
 
 
-def _progress(console: Any, patients: list[Patient], plan: Plan) -> Any:
+def _progress(console: Any, patients: list[BedRecord], plan: Plan) -> Any:
     """A context that gives a function to show totals; off a terminal it shows nothing."""
     import contextlib
 
@@ -154,7 +154,7 @@ def _progress(console: Any, patients: list[Patient], plan: Plan) -> Any:
 
     @contextlib.contextmanager
     def shown() -> Any:
-        seconds = max((len(p.record.samples) - p.first) * 1000 / p.record.rate_mhz for p in patients)
+        seconds = max((len(p.record.samples) - p.first) * 1000 / p.record.rate_mHz for p in patients)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[text]}"))
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"{len(patients)} beds", total=None if plan.loop else seconds, text="")

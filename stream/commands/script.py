@@ -38,7 +38,7 @@ def script(
     scripted = scripts.load(Path(file) if file not in scripts.builtin() else file)
     record = scripted.record
     beats = sum(a.symbol not in "+~s[]" for a in scripted.truth)
-    rate = record.rate_mhz / 1000
+    rate = record.rate_mHz / 1000
     console.print(f"{record.name}: {record.seconds:.1f} s, {len(record.leads)} leads at {rate:g} Hz, {beats} beats")
     table = Table(
         "alert", "onset s", "raised by s", "cleared by s", "", title="alerts to be expected", title_justify="left"

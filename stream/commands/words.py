@@ -73,13 +73,13 @@ def words(
     from replay.records import find_records
     from stream.settings import data_dirs, load
     from stream.times import seconds
-    from stream.warm import tell
+    from stream.warm import announce_compilation
 
     begin_s = seconds(start)
     (path,) = find_records(data_dirs(data_dir), [record])
     reader = Reader.load(model or load().model_dir)
     strip = read_strip(path)
-    tell(Console(stderr=True).print, update)
+    announce_compilation(Console(stderr=True).print, update)
     samples, texts, values, levels = sentences_of(strip)
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):

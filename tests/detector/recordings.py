@@ -82,13 +82,13 @@ class Strip:
         return Detector(self.rate_hz, self.mv_per_bit, INVALID)
 
     @functools.cached_property
-    def whole(self) -> Said:
+    def whole(self) -> DetectorRun:
         """What a detector says of all of it, in one piece."""
         return said(self)
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class DetectorRun:
     """What a detector said of a strip, and what it knows after it."""
 
     peaks: npt.NDArray[Any]
@@ -100,7 +100,7 @@ class Said:
         return self.peaks[self.peaks["found"] <= tick].tobytes(), self.epochs[self.epochs["tick"] <= tick].tobytes()
 
 
-def said(strip: Strip, cuts: Sequence[int] = (), detector: Detector | None = None) -> Said:
+def said(strip: Strip, cuts: Sequence[int] = (), detector: Detector | None = None) -> DetectorRun:
     """Run a strip through a detector, cut into these numbers of samples in turn; none: in one piece."""
     detector = detector or strip.detector()
     peaks: list[npt.NDArray[Any]] = []
@@ -112,7 +112,7 @@ def said(strip: Strip, cuts: Sequence[int] = (), detector: Detector | None = Non
         peaks.append(some[0])
         epochs.append(some[1])
         first, turn = first + step, turn + 1
-    return Said(np.concatenate(peaks), np.concatenate(epochs), known(detector))
+    return DetectorRun(np.concatenate(peaks), np.concatenate(epochs), known(detector))
 
 
 def known(detector: Detector) -> dict[str, bytes]:
@@ -228,7 +228,7 @@ def _whole(source: str, path: Path, first_s: float | None = None) -> Strip:
     leads = np.sort(random.choice(many, LEADS, replace=False)) if many > LEADS else np.arange(many)
     strip = Strip(
         name,
-        record.rate_mhz / 1000,
+        record.rate_mHz / 1000,
         np.array(record.units_per_bit)[leads],
         np.ascontiguousarray(record.samples[:, leads]),
     )
@@ -252,7 +252,7 @@ def _noisy(strip: Strip, path: Path, record: Record, random: np.random.Generator
 @functools.cache
 def _recorded_noise(kind: str) -> tuple[npt.NDArray[np.float64], float]:
     record = read_record(find_records(data_dirs(), [kind], "nstdb")[0])
-    return record.samples * np.array(record.units_per_bit), record.rate_mhz / 1000
+    return record.samples * np.array(record.units_per_bit), record.rate_mHz / 1000
 
 
 def stretch_of(database: str, name: str, first_s: float, seconds: float) -> Strip:

@@ -21,7 +21,7 @@ from detector.types import EPOCH, NOISY, RATE
 from tests.detector.recordings import (
     INVALID,
     LARGEST,
-    Said,
+    DetectorRun,
     Strip,
     differing,
     each_source,
@@ -80,7 +80,7 @@ def test_a_restored_detector_goes_on_as_if_nothing_had_happened(some: list[Strip
             after = said(strip.of(strip.samples[cut:]), detector=second)
             peaks = np.concatenate([before.peaks, after.peaks])
             epochs = np.concatenate([before.epochs, after.epochs])
-            agree(strip, Said(peaks, epochs, after.state), strip.whole)
+            agree(strip, DetectorRun(peaks, epochs, after.state), strip.whole)
 
 
 def test_what_is_decided_needs_nothing_later(some: list[Strip]) -> None:
@@ -162,7 +162,7 @@ def ticks(strip: Strip) -> int:
     return count
 
 
-def agree(strip: Strip, one: Said, other: Said, but: tuple[str, ...] = ()) -> None:
+def agree(strip: Strip, one: DetectorRun, other: DetectorRun, but: tuple[str, ...] = ()) -> None:
     """The same to the last bit, `but` for these parts of the state."""
     np.testing.assert_array_equal(one.peaks, other.peaks, strip.name)
     np.testing.assert_array_equal(one.epochs, other.epochs, strip.name)
@@ -192,7 +192,7 @@ def resized(samples: npt.NDArray[np.int16], gain: float) -> npt.NDArray[np.int16
     return np.where(samples == INVALID, np.int16(INVALID), np.rint(samples * gain).astype(np.int16))
 
 
-def common(one: Said, other: Said, after: float = 0.0) -> int:
+def common(one: DetectorRun, other: DetectorRun, after: float = 0.0) -> int:
     """How many beats of one behind a tick the other has too."""
     wanted, there = one.peaks["tick"][one.peaks["tick"] > after], other.peaks["tick"]
     if not len(there):

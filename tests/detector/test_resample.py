@@ -16,11 +16,11 @@ INVALID = -32768
 
 
 def ticks(
-    samples: npt.NDArray[np.int16], rate_mhz: int, cuts: list[int], scratch: npt.NDArray[np.void] | None = None
+    samples: npt.NDArray[np.int16], rate_mHz: int, cuts: list[int], scratch: npt.NDArray[np.void] | None = None
 ) -> npt.NDArray[np.float32]:
     """All ticks of a recording of one lead, fed in pieces of these lengths in turn."""
     state, scratch = np.zeros(1, resample.INPUT), new_scratch() if scratch is None else scratch
-    resample.begin(state[0], rate_mhz, 0, 0)
+    resample.begin(state[0], rate_mHz, 0, 0)
     both = np.stack([samples] * LEADS)
     out = []
     first = turn = 0

@@ -35,8 +35,8 @@ def ticks_of(strip: Strip) -> npt.NDArray[np.float32]:
     """Millivolts at every tick, shape (ticks, leads), as the resampler's twin has them."""
     columns = []
     for lead in range(len(strip.mv_per_bit)):
-        rate_mhz = round(strip.rate_hz * 1000)
-        columns.append(reference_filters.resample(strip.samples[:, lead], strip.mv_per_bit[lead], rate_mhz, INVALID))
+        rate_mHz = round(strip.rate_hz * 1000)
+        columns.append(reference_filters.resample(strip.samples[:, lead], strip.mv_per_bit[lead], rate_mHz, INVALID))
     return np.stack(columns, axis=1)
 
 

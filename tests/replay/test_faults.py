@@ -19,7 +19,7 @@ FRAME_S = 0.25
 
 
 def packets(seconds: float = 20.0) -> list[Packet]:
-    cut = frames(record(rate_mhz=200_000, length=int(seconds * 200), leads=1), "bed", origin_us=10**15)
+    cut = frames(record(rate_mHz=200_000, length=int(seconds * 200), leads=1), "bed", origin_us=10**15)
     return [Packet((f.first_sample + f.instants) / 200, f.first_sample / 200, f) for f in cut]
 
 

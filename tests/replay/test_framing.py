@@ -28,11 +28,11 @@ def test_once_gives_the_record_and_no_more(given_record: Record, frame_ms: int, 
         check(frame)
         assert decode(encode(frame)) == frame
         assert (frame.seq, frame.first_sample) == (seq, expected)
-        assert frame.device_time_us == origin + sample_us(frame.first_sample, frame.rate_mhz)
+        assert frame.device_time_us == origin + sample_us(frame.first_sample, frame.rate_mHz)
         assert frame.ingest_time_us == 0
         expected += frame.instants
     assert all(f.instants == cut[0].instants for f in cut[:-1])
-    assert cut[0].instants * 1000 <= frame_ms * given_record.rate_mhz / 1000
+    assert cut[0].instants * 1000 <= frame_ms * given_record.rate_mHz / 1000
 
 
 @given(records())
@@ -42,7 +42,7 @@ def test_a_record_ends_with_its_last_reading_held(given_record: Record) -> None:
     length = len(given_record.samples)
     np.testing.assert_array_equal(longer.samples[:length], given_record.samples)
     assert (longer.samples[length:] == given_record.samples[-1]).all()
-    assert longer.seconds - given_record.seconds == pytest.approx(HELD_MS / 1000, abs=1000 / given_record.rate_mhz)
+    assert longer.seconds - given_record.seconds == pytest.approx(HELD_MS / 1000, abs=1000 / given_record.rate_mHz)
 
 
 @given(records(longest=400), st.integers(50, 1000), st.floats(0, 1))
@@ -50,7 +50,7 @@ def test_a_record_ends_with_its_last_reading_held(given_record: Record) -> None:
 def test_looping_goes_on_for_ever(given_record: Record, frame_ms: int, where: float) -> None:
     length = len(given_record.samples)
     first = int(where * (length - 1))
-    instants = frame_instants(frame_ms, given_record.rate_mhz)
+    instants = frame_instants(frame_ms, given_record.rate_mHz)
     count = 3 * length // instants + 3
     cut = list(
         itertools.islice(frames(given_record, "b", origin_us=0, frame_ms=frame_ms, loop=True, first=first), count)
@@ -64,10 +64,10 @@ def test_looping_goes_on_for_ever(given_record: Record, frame_ms: int, where: fl
 
 
 @given(st.integers(100_000, 1_000_000), st.integers(0, 2**40))
-def test_device_time_does_not_drift(rate_mhz: int, sample: int) -> None:
-    exact = sample * 10**9 / rate_mhz
-    assert abs(sample_us(sample, rate_mhz) - exact) <= 1 + exact * 1e-15
-    assert sample_us(sample + rate_mhz, rate_mhz) == sample_us(sample, rate_mhz) + 10**9
+def test_device_time_does_not_drift(rate_mHz: int, sample: int) -> None:
+    exact = sample * 10**9 / rate_mHz
+    assert abs(sample_us(sample, rate_mHz) - exact) <= 1 + exact * 1e-15
+    assert sample_us(sample + rate_mHz, rate_mHz) == sample_us(sample, rate_mHz) + 10**9
 
 
 def test_clocks() -> None:

@@ -74,7 +74,7 @@ def test_gains_that_cannot_be(tmp_path: Path, gain: str) -> None:
 
 @pytest.mark.parametrize("rate", ["3.6e2", "3.6E+02", "+360", "36e1/360(0)"])
 def test_rates_with_exponents(tmp_path: Path, rate: str) -> None:
-    assert of(tmp_path, PLAIN, head=f"r 1 {rate} 300").rate_mhz == 360_000
+    assert of(tmp_path, PLAIN, head=f"r 1 {rate} 300").rate_mHz == 360_000
 
 
 @pytest.mark.parametrize("rate", ["-360", "-3.6e2", "fast", "nan", "1e99", "1e999"])
@@ -166,7 +166,7 @@ def test_units_written_out(tmp_path: Path, gain: str, unit: str) -> None:
 def test_segments_of_another_rate_are_refused(tmp_path: Path) -> None:
     for name, rate in (("s1", 250), ("s2", 500), ("s3", 249.9999)):
         written(tmp_path, f"{name} 1 {rate} 300\n{name}.dat 16 200/mV 16 0 0 0 0 II\n", name)
-    assert read_record(written(tmp_path, "n/2 1 250 600\ns1 300\ns3 300\n", "n")).rate_mhz == 250_000
+    assert read_record(written(tmp_path, "n/2 1 250 600\ns1 300\ns3 300\n", "n")).rate_mHz == 250_000
     with pytest.raises(RecordError, match=r"says 250 Hz, those of its segments 500 Hz; bring all"):
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from replay import player
 from replay.faults import Fault, parse
 from replay.framing import frames, sample_us
-from replay.player import TOPIC, Patient, Plan, Totals, assign, is_late, play, schedule
+from replay.player import TOPIC, BedRecord, Plan, Totals, assign, is_late, play, schedule
 from replay.records import Record
 from stream import kafka as clients
 from stream import topics
@@ -40,7 +40,7 @@ def test_each_record_once_gives_its_name() -> None:
     assert [p.bed for p in assign(two, 1, "ward3-")] == ["ward3-208"]
     assert [(p.bed, p.record.name) for p in assign(two, 3)] == [("208-1", "208"), ("201-1", "201"), ("208-2", "208")]
     assert [p.bed for p in assign([record("1"), record("1")])] == ["1-1", "1-2"]  # of two databases
-    assert [p.first for p in assign([record(rate_mhz=360_000), record(rate_mhz=128_000)], start_s=2.5)] == [900, 320]
+    assert [p.first for p in assign([record(rate_mHz=360_000), record(rate_mHz=128_000)], start_s=2.5)] == [900, 320]
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6), st.integers(1, 40))
@@ -55,7 +55,7 @@ def test_beds_and_records_are_needed() -> None:
         with pytest.raises(SettingsError):
             assign(given_records, beds)
     with pytest.raises(SettingsError, match="one bed"):
-        schedule([Patient("a", record()), Patient("a", record("other"))], Plan())
+        schedule([BedRecord("a", record()), BedRecord("a", record("other"))], Plan())
 
 
 @given(st.lists(records(shortest=1, longest=1500), min_size=1, max_size=6), st.integers(50, 1000))
@@ -71,18 +71,18 @@ def test_the_schedule_is_every_bed_in_time(played: list[Record], frame_ms: int) 
         phase = i / len(patients) * frame_ms / 1000
         for packet in mine:  # due when its last sample has been taken
             end = packet.frame.first_sample + packet.frame.instants
-            assert packet.due_s == pytest.approx(phase + end * 1000 / patient.record.rate_mhz)
+            assert packet.due_s == pytest.approx(phase + end * 1000 / patient.record.rate_mHz)
 
 
 def test_load_is_even() -> None:
-    patients = assign([record(rate_mhz=200_000, length=4000)], 50)
+    patients = assign([record(rate_mHz=200_000, length=4000)], 50)
     due = [p.due_s for p in schedule(patients, Plan())]
     counts = np.histogram(due, bins=np.arange(0.25, 20.0, 0.05) - 1e-6)[0]
     assert set(counts) == {10}  # 50 beds, 4 frames a second each: 10 in every 50 ms
 
 
 def test_clocks_of_the_devices() -> None:
-    patients = assign([record(rate_mhz=200_000, length=400)], 2, start_s=0.5)
+    patients = assign([record(rate_mHz=200_000, length=400)], 2, start_s=0.5)
     start_us = 1_700_000_000_000_000
     wall = {p.frame.bed: p.frame for p in reversed(list(schedule(patients, Plan(), start_us)))}
     assert wall["r-1"].device_time_us == start_us
@@ -170,7 +170,7 @@ async def test_at_pace(kafka: KafkaSettings) -> None:
     """Frames leave no sooner than they are due, and the whole takes as long as the signal."""
     await topics.create(kafka)
     speed = 20.0
-    patients = assign([record(rate_mhz=200_000, length=200 * 30)], 4)
+    patients = assign([record(rate_mHz=200_000, length=200 * 30)], 4)
     start = time.time_ns() // 1000
     totals = await play(patients, Plan(speed=speed), kafka)
     beds = by_bed(await read(kafka))
@@ -186,7 +186,7 @@ async def test_at_pace(kafka: KafkaSettings) -> None:
 async def test_faults_on_their_way(kafka: KafkaSettings) -> None:
     await topics.create(kafka)
     plan = Plan(speed=math.inf, faults=(Fault("corrupt", 0.1), Fault("duplicate", 0.1), parse("gap@10s:5s")), seed=3)
-    patients = assign([record(rate_mhz=200_000, length=200 * 60)], 2)
+    patients = assign([record(rate_mHz=200_000, length=200 * 60)], 2)
     totals = await play(patients, plan, kafka)
     messages = await read(kafka)
     refused = 0

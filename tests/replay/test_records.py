@@ -54,8 +54,8 @@ def millivolts(record: Record) -> npt.NDArray[np.float64]:
 
 
 def as_frame(record: Record) -> frames.Frame:
-    data = record.samples[: record.rate_mhz // 1000].tobytes()
-    return frames.Frame("bed", 0, 0, 0, 0, record.rate_mhz, record.leads, record.units_per_bit, data)
+    data = record.samples[: record.rate_mHz // 1000].tobytes()
+    return frames.Frame("bed", 0, 0, 0, 0, record.rate_mHz, record.leads, record.units_per_bit, data)
 
 
 @st.composite
@@ -89,7 +89,7 @@ def test_millivolts_are_those_written(
     record = read_record(path)
     frames.check(as_frame(record))
     assert record.samples.dtype == np.int16
-    assert record.rate_mhz == round(rate * 1000)
+    assert record.rate_mHz == round(rate * 1000)
     invalid = digital == RANGES[fmt][2]
     np.testing.assert_array_equal(record.samples == frames.INVALID, invalid)
     truth = np.where(invalid, 0, digital - baselines)  # in steps of the file
@@ -154,7 +154,7 @@ def test_several_samples_a_frame_come_at_the_frame_rate(tmp_path: Path) -> None:
     rows = [[10, 12, 5], [20, -32768, 5], [-32768, -32768, 5]] * 100
     text = "r 2 125 300\nr.dat 16x2 200(0)/mV 16 0 0 0 0 II\nr.dat 16 1(0)/mmHg 16 0 0 0 0 ABP\n"
     record = read_record(header(tmp_path, "r", text, np.array(rows, dtype="<i2").tobytes()))
-    assert record.rate_mhz == 125_000
+    assert record.rate_mHz == 125_000
     np.testing.assert_array_equal(record.samples[:3, 0], [11, 20, frames.INVALID])
 
 

@@ -38,7 +38,7 @@ def millivolts(scripted: Scripted) -> Floats:
 def beats(scripted: Scripted, symbols: str = "NVAFEj/") -> Floats:
     """Times of the annotated beats, s."""
     samples = [a.sample for a in scripted.truth if a.symbol in symbols]
-    return np.array(samples, dtype=np.float64) * 1000 / scripted.record.rate_mhz
+    return np.array(samples, dtype=np.float64) * 1000 / scripted.record.rate_mHz
 
 
 @settings(max_examples=25, deadline=None)
@@ -252,9 +252,9 @@ def test_files_read_back_as_they_were_written(tmp_path: Path) -> None:
     paths = script_files.write(scripted, tmp_path / "new")
     assert [p.name for p in paths] == ["p.hea", "p.dat", "p.atr", "p.expected.json"]
     back = records.read_record(paths[0])
-    assert (back.leads, back.rate_mhz, back.units_per_bit) == (
+    assert (back.leads, back.rate_mHz, back.units_per_bit) == (
         scripted.record.leads,
-        scripted.record.rate_mhz,
+        scripted.record.rate_mHz,
         scripted.record.units_per_bit,
     )
     np.testing.assert_array_equal(back.samples, scripted.record.samples)

@@ -16,7 +16,7 @@ import numpy as np
 
 from stream.errors import ModelError
 from stream.frames import Frame
-from stream.intake import Event, Place
+from stream.intake import Event, StreamPosition
 from stream.wire import Alert, Batch, Beat, Rule, alert_id
 
 BEAT = 100
@@ -29,7 +29,7 @@ class State(msgspec.Struct):
     version: int = VERSION
     next_sample: int = 0
     checksum: int = 0
-    rate_mhz: int = 250_000
+    rate_mHz: int = 250_000
     onset: int = -1  # of the loud stretch
     loud: int = -1  # last loud sample
     silent: int = -1  # onset of silence
@@ -68,7 +68,7 @@ class FakeWard:
     def detect(self, frames: Sequence[Frame]) -> None:
         seconds: Counter[str] = Counter()
         for frame in frames:
-            seconds[frame.bed] += frame.instants * 1000 / frame.rate_mhz  # type: ignore[assignment]
+            seconds[frame.bed] += frame.instants * 1000 / frame.rate_mHz  # type: ignore[assignment]
             self._take(frame)
         assert all(s <= 1.0 + 1e-9 for s in seconds.values()), "more than a second of a bed in one step"
 
@@ -96,18 +96,18 @@ class FakeWard:
             raise ModelError(f"version {state.version}")
         self._states[bed] = state
 
-    def place(self, bed: str) -> Place:
+    def position(self, bed: str) -> StreamPosition:
         s = self._states[bed]
-        return Place(s.rate_mhz, s.next_sample, 0, s.device_us, s.device_us, s.ingest_us, 0, 0, 0, "", ())
+        return StreamPosition(s.rate_mHz, s.next_sample, 0, s.device_us, s.device_us, s.ingest_us, 0, 0, 0, "", ())
 
-    def begin(self, bed: str, place: Place) -> Output:
+    def begin(self, bed: str, position: StreamPosition) -> Output:
         self._states[bed] = State(
-            next_sample=place.next_sample,
-            rate_mhz=place.rate_mhz,
-            device_us=place.device_us,
-            ingest_us=place.ingest_us,
+            next_sample=position.next_sample,
+            rate_mHz=position.rate_mHz,
+            device_us=position.device_us,
+            ingest_us=position.ingest_us,
         )
-        alert = self._alert(bed, Rule.RELEARNING, place.next_sample, place.next_sample, None)
+        alert = self._alert(bed, Rule.RELEARNING, position.next_sample, position.next_sample, None)
         return Output(alerts=[alert])
 
     def forget(self, bed: str) -> None:
@@ -115,7 +115,7 @@ class FakeWard:
 
     def _take(self, frame: Frame) -> None:
         state = self._states.setdefault(frame.bed, State())
-        state.rate_mhz = frame.rate_mhz
+        state.rate_mHz = frame.rate_mHz
         state.ingest_us = frame.ingest_time_us
         if frame.first_sample + frame.instants <= state.next_sample:
             self._said.events[Event.DUPLICATE] += 1
@@ -144,9 +144,9 @@ class FakeWard:
                 self._said.alerts.append(self._alert(frame.bed, Rule.NOISY, state.onset, state.onset, at))
                 state.onset = -1
         state.next_sample = frame.first_sample + frame.instants
-        state.device_us = frame.device_time_us + frame.instants * 10**9 // frame.rate_mhz
+        state.device_us = frame.device_time_us + frame.instants * 10**9 // frame.rate_mHz
         if beats:
-            self._said.batches.append(Batch(frame.bed, frame.rate_mhz, tuple(beats), (), ()))
+            self._said.batches.append(Batch(frame.bed, frame.rate_mHz, tuple(beats), (), ()))
 
     def _alert(self, bed: str, rule: Rule, onset: int, decided: int, cleared: int | None) -> Alert:
         return Alert(

@@ -23,7 +23,7 @@ def frame(bed: str, first: int, instants: int = 62, *, seq: int = 0, seed: int =
         first_sample=first,
         device_time_us=START_US + first * 4000,
         ingest_time_us=ingest_us,
-        rate_mhz=RATE_MHZ,
+        rate_mHz=RATE_MHZ,
         leads=("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V1"),
         units_per_bit=(0.005, 0.005),
         data=samples.tobytes(),

@@ -38,9 +38,9 @@ def reader() -> Reader:
     return Reader.load()
 
 
-def beating(first: int, instants: int, rate_mhz: int, bpm: float = 75.0) -> np.ndarray:
+def beating(first: int, instants: int, rate_mHz: int, bpm: float = 75.0) -> np.ndarray:
     """QRS complexes of 1 mV at 0.005 mV a step."""
-    phase = ((first % 10**9 + np.arange(instants)) * 1000 / rate_mhz * bpm / 60) % 1
+    phase = ((first % 10**9 + np.arange(instants)) * 1000 / rate_mHz * bpm / 60) % 1
     curve: np.ndarray = np.rint(200 * np.exp(-(((phase - 0.5) * 60 / bpm / 0.012) ** 2))).astype(np.int64)
     return curve
 
@@ -50,17 +50,17 @@ def frame(
     instants: int = 62,
     *,
     name: str = "bed",
-    rate_mhz: int = 250_000,
+    rate_mHz: int = 250_000,
     leads: tuple[str, ...] = DEVICES[1],
     time_us: int | None = None,
     units: float = 0.005,
     values: np.ndarray | int | None = None,
 ) -> Frame:
     """A frame; by default a beating heart under a clock that agrees with the samples."""
-    curve = beating(first, instants, rate_mhz) if values is None else np.broadcast_to(values, instants)
+    curve = beating(first, instants, rate_mHz) if values is None else np.broadcast_to(values, instants)
     samples = np.repeat(np.clip(curve, INVALID, 32767)[:, None], len(leads), axis=1).astype("<i2")
-    at = START_US + first * 1_000_000_000 // rate_mhz if time_us is None else time_us
-    made = Frame(name, 0, first, at, at, rate_mhz, leads, (units,) * len(leads), samples.tobytes())
+    at = START_US + first * 1_000_000_000 // rate_mHz if time_us is None else time_us
+    made = Frame(name, 0, first, at, at, rate_mHz, leads, (units,) * len(leads), samples.tobytes())
     check(made)
     return made
 
@@ -171,7 +171,7 @@ def test_no_order_of_frames_stops_the_ward(
                 "square": np.where(np.arange(instants) % 40 < 20, 30_000, -30_000),
             }[kind]
             try:
-                options = {"rate_mhz": rate, "leads": leads, "units": units, "values": curve}
+                options = {"rate_mHz": rate, "leads": leads, "units": units, "values": curve}
                 last = frame(first, instants, time_us=time_us, name="bed-0", **options)  # type: ignore[arg-type]
             except FrameError:  # past the last index or the last year: the consumer refuses it before the ward
                 break
@@ -223,7 +223,7 @@ def test_a_device_that_begins_anew_makes_new_alerts() -> None:
 
 
 def test_silence_ends_where_new_samples_begin() -> None:
-    for next_frame in (frame(5 * 62 - 20), frame(0, time_us=START_US + 10**9), frame(5 * 62, rate_mhz=500_000)):
+    for next_frame in (frame(5 * 62 - 20), frame(0, time_us=START_US + 10**9), frame(5 * 62, rate_mHz=500_000)):
         ward = Ward(reader())
         outputs = [said(ward, [frame(62 * i) for i in range(5)]), ward.silence("bed", 2 * START_US)]
         outputs.append(said(ward, [next_frame]))
@@ -295,7 +295,7 @@ def test_after_fibrillation_that_was_cut_short_the_rhythm_is_told_again(then: st
         rhythm.end_vf(row["rhythm"], end, marks, 2)
     first = 0 if then == "it counts anew" else end
     late_us = (end - first) * 4000 + (60_000_000 if then in ("it counts anew", "its clock jumps") else 0)
-    options: dict[str, dict[str, Any]] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mhz": 250_001}}
+    options: dict[str, dict[str, Any]] = {"other leads": {"leads": DEVICES[0]}, "another rate": {"rate_mHz": 250_001}}
     changed = options.get(then, {})
     frames = [frame(at, time_us=START_US + at * 4000 + late_us, **changed) for at in range(first, first + 62 * 60, 62)]
     output = said(ward, frames)

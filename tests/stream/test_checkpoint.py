@@ -17,11 +17,19 @@ from stream import kafka as clients
 from stream import snapshots, topics
 from stream.checkpoint import Checkpoints
 from stream.errors import SnapshotError
-from stream.intake import Place
+from stream.intake import StreamPosition
 from stream.metrics import Metrics
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import Kept, Ledger, Rota, Snapshot, Stored, newest, place_of
+from stream.snapshots import (
+    PartitionProgress,
+    PartitionSnapshots,
+    Snapshot,
+    SnapshotSchedule,
+    Stored,
+    newest,
+    state_offset_of,
+)
 from tests.stream.fake import VERSION, FakeWard, State
 from tests.stream.frames_of import DEEP, frame, stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, settings, until
@@ -93,23 +101,23 @@ def test_the_furthest_snapshot_counts_and_of_equal_ones_the_last(written: list[t
 )
 def test_what_is_committed_loses_no_frame(log: list[str], saves: list[tuple[int, str]], crash: int) -> None:
     """After a crash at any point every frame of a bed is either in its snapshot or read again."""
-    ledger, durable, place = Ledger(0), dict[str, Stored](), 0
+    progress, durable, place = PartitionProgress(0), dict[str, Stored](), 0
     for offset, bed in enumerate(log[: crash + 1]):
-        assert ledger.next(offset)
-        assert ledger.admits(bed, offset)
+        assert progress.advance(offset)
+        assert progress.admits(bed, offset)
         for at, saved in saves:
-            if at == offset and saved in ledger.beds:
-                durable[saved] = Stored(Snapshot(saved, 0, ledger.offset(saved), 0, b""), place)
-                ledger.saved(saved, ledger.offset(saved), place)
+            if at == offset and saved in progress.beds:
+                durable[saved] = Stored(Snapshot(saved, 0, progress.offset(saved), 0, b""), place)
+                progress.saved(saved, progress.offset(saved), place)
                 place += 1
-    committed, metadata = ledger.commit()
-    assert all(s.place >= place_of(metadata) for s in durable.values())
+    committed, metadata = progress.commit()
+    assert all(s.state_offset >= state_offset_of(metadata) for s in durable.values())
     position = min([committed, *(s.snapshot.offset for s in durable.values())])
-    after = Ledger(position, durable.values())
+    after = PartitionProgress(position, durable.values())
     assert after.commit()[0] <= position
     for offset, bed in enumerate(log):
         in_state = bed in durable and offset < durable[bed].snapshot.offset
-        read_again = offset >= position and after.next(offset) and after.admits(bed, offset)
+        read_again = offset >= position and after.advance(offset) and after.admits(bed, offset)
         assert in_state != read_again
 
 
@@ -117,7 +125,7 @@ def test_a_bed_is_at_home_where_it_was_last_heard() -> None:
     """Its gateway got a client that chooses partitions otherwise, and compaction keeps the old snapshot for ever."""
 
     def stored(bed: str, partition: int, heard_us: int) -> Stored:
-        place = Place(250_000, 1, 0, 0, 0, heard_us, 0, 0, 0, "", ())
+        place = StreamPosition(250_000, 1, 0, 0, 0, heard_us, 0, 0, 0, "", ())
         return Stored(Snapshot(bed, partition, 5, 0, b"", (), place), 0)
 
     known = {
@@ -134,14 +142,14 @@ def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
     def stored(bed: str, offset: int, place: int) -> Stored:
         return Stored(Snapshot(bed, 0, offset, 0, b""), place)
 
-    kept = Kept([], set(), {})
+    kept = PartitionSnapshots([], set(), {})
     for place, (bed, offset) in enumerate([("a", 1060), ("b", 5), ("a", 1120), ("a", 1020), ("c", 2000), ("b", 9)]):
         kept.add(stored(bed, offset, place))
     assert {bed: one.snapshot.offset for bed, one in kept.within(1065).items()} == {"a": 1020, "b": 9}
 
 
 def test_of_a_removed_bed_the_last_snapshot_is_handed_out_unless_it_was_written_again() -> None:
-    kept = Kept([], {"x"}, {})
+    kept = PartitionSnapshots([], {"x"}, {})
     for bed, offset in (("a", 1), ("a", 2), ("b", 3)):
         kept.add(Stored(Snapshot(bed, 0, offset, 0, b""), offset))
     for bed in ("a", "b", "x", "nobody"):
@@ -154,62 +162,62 @@ def test_of_a_removed_bed_the_last_snapshot_is_handed_out_unless_it_was_written_
 
 async def test_a_bed_that_moved_holds_its_old_partition_back_until_it_is_durable_on_the_new_one() -> None:
     checkpoints = of_one_bed(1.0)
-    checkpoints.ledgers[1] = Ledger(0)
-    checkpoints.ledgers[0].next(1)
-    checkpoints.ledgers[1].next(0)
+    checkpoints.progress_of[1] = PartitionProgress(0)
+    checkpoints.progress_of[0].advance(1)
+    checkpoints.progress_of[1].advance(0)
     assert checkpoints.admits(1, "a", 0)
     assert checkpoints.homes == {"a": 1}
-    assert checkpoints.ledgers[0].commit()[0] == 0, "a crash now would lose the frame of before"
+    assert checkpoints.progress_of[0].commit()[0] == 0, "a crash now would lose the frame of before"
     for second in range(3):
         checkpoints.turn(float(second))
         for _ in range(10):
             await asyncio.sleep(0)
-    assert checkpoints.ledgers[0].commit()[0] == 2
-    assert checkpoints.ledgers[1].commit()[0] == 1
+    assert checkpoints.progress_of[0].commit()[0] == 2
+    assert checkpoints.progress_of[1].commit()[0] == 1
 
 
 async def test_a_moved_bed_that_is_lost_holds_no_partition_back() -> None:
     checkpoints = of_one_bed(5.0)
-    checkpoints.ledgers[1] = Ledger(0)
-    checkpoints.ledgers[0].next(1)
-    checkpoints.ledgers[1].next(0)
+    checkpoints.progress_of[1] = PartitionProgress(0)
+    checkpoints.progress_of[0].advance(1)
+    checkpoints.progress_of[1].advance(0)
     assert checkpoints.admits(1, "a", 0)
     checkpoints.lost("a")
-    assert [checkpoints.ledgers[partition].commit()[0] for partition in (0, 1)] == [2, 1]
+    assert [checkpoints.progress_of[partition].commit()[0] for partition in (0, 1)] == [2, 1]
 
 
 def test_messages_come_once() -> None:
-    ledger = Ledger(5)
-    assert [ledger.next(offset) for offset in (4, 5, 6, 5, 7)] == [False, True, True, False, True]
+    progress = PartitionProgress(5)
+    assert [progress.advance(offset) for offset in (4, 5, 6, 5, 7)] == [False, True, True, False, True]
 
 
 def test_a_bed_that_is_ahead_of_the_position_is_saved_as_far_as_it_is() -> None:
-    ledger = Ledger(10, [Stored(Snapshot("a", 0, 50, 0, b""), 3)])
-    ledger.next(10)
-    assert not ledger.admits("a", 10)
-    assert ledger.offset("a") == 50
-    assert ledger.offset("b") == 11
+    progress = PartitionProgress(10, [Stored(Snapshot("a", 0, 50, 0, b""), 3)])
+    progress.advance(10)
+    assert not progress.admits("a", 10)
+    assert progress.offset("a") == 50
+    assert progress.offset("b") == 11
 
 
 def test_a_bed_of_which_nothing_is_known_holds_nothing_back() -> None:
-    ledger = Ledger(0)
+    progress = PartitionProgress(0)
     for offset, bed in enumerate("abab"):
-        ledger.next(offset)
-        ledger.admits(bed, offset)
-    ledger.saved("b", 4, 7)
-    ledger.lost("a")
-    ledger.saved("a", 3, 5)  # of before, on its way for long
-    assert ledger.commit() == (4, "state=7")
-    ledger.next(4)
-    assert ledger.admits("a", 4)
-    assert ledger.commit()[0] == 4
+        progress.advance(offset)
+        progress.admits(bed, offset)
+    progress.saved("b", 4, 7)
+    progress.lost("a")
+    progress.saved("a", 3, 5)  # of before, on its way for long
+    assert progress.commit() == (4, "state=7")
+    progress.advance(4)
+    assert progress.admits("a", 4)
+    assert progress.commit()[0] == 4
 
 
 @pytest.mark.parametrize(
     ("metadata", "place"), [("", 0), ("state=17", 17), ("state=-1", 0), ("17", 0), ("state=1²", 0)]
 )
 def test_place_in_the_metadata(metadata: str, place: int) -> None:
-    assert place_of(metadata) == place
+    assert state_offset_of(metadata) == place
 
 
 # whose turn it is
@@ -217,12 +225,12 @@ def test_place_in_the_metadata(metadata: str, place: int) -> None:
 
 @given(st.integers(1, 40), st.floats(0.5, 20), st.integers(1, 200))
 def test_every_bed_has_one_turn_in_a_period_evenly(beds: int, period_s: float, steps: int) -> None:
-    rota, names = Rota(period_s), {f"{i}" for i in range(beds)}
-    rota.due(names, 0.0)
+    schedule, names = SnapshotSchedule(period_s), {f"{i}" for i in range(beds)}
+    schedule.due(names, 0.0)
     turns: Counter[str] = Counter()
     most = 0
     for step in range(1, steps + 1):
-        due = rota.due(names, 3 * period_s * step / steps)
+        due = schedule.due(names, 3 * period_s * step / steps)
         most = max(most, len(due))
         turns.update(due)
     wanted = 3 if steps >= 3 else steps  # a pause of more than a period gives nobody two turns
@@ -231,10 +239,10 @@ def test_every_bed_has_one_turn_in_a_period_evenly(beds: int, period_s: float, s
 
 
 def test_beds_come_and_go() -> None:
-    rota = Rota(1.0)
-    rota.due({"a", "b"}, 0.0)
-    assert set(rota.due({"b", "c"}, 1.0)) == {"b", "c"}
-    assert rota.due(set(), 2.0) == []
+    schedule = SnapshotSchedule(1.0)
+    schedule.due({"a", "b"}, 0.0)
+    assert set(schedule.due({"b", "c"}, 1.0)) == {"b", "c"}
+    assert schedule.due(set(), 2.0) == []
 
 
 # writing ahead
@@ -260,10 +268,10 @@ async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
     ward, producer = FakeWard(), Written()
     beds = [f"bed {i:02}" for i in range(40)]
     checkpoints = Checkpoints(KafkaSettings(), 5.0, ward, Publisher(producer), None, Metrics())
-    checkpoints.ledgers[0] = Ledger(0)
+    checkpoints.progress_of[0] = PartitionProgress(0)
     for offset, bed in enumerate(beds):
         ward.detect([frame(bed, 0)])
-        checkpoints.ledgers[0].next(offset)
+        checkpoints.progress_of[0].advance(offset)
         checkpoints.admits(0, bed, offset)
     checkpoints.turn(0.0)
     declared: dict[str, int] = {}
@@ -282,9 +290,9 @@ def of_one_bed(period_s: float) -> Checkpoints:
     """One bed, "a", of which one frame has come."""
     ward = FakeWard()
     checkpoints = Checkpoints(KafkaSettings(), period_s, ward, Publisher(Written()), None, Metrics())
-    checkpoints.ledgers[0] = Ledger(0)
+    checkpoints.progress_of[0] = PartitionProgress(0)
     ward.detect([frame("a", 0)])
-    checkpoints.ledgers[0].next(0)
+    checkpoints.progress_of[0].advance(0)
     checkpoints.admits(0, "a", 0)
     return checkpoints
 
@@ -306,7 +314,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
 async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool) -> None:
     checkpoints = of_one_bed(5.0)
     checkpoints.write_ahead(["a"], 777)
-    checkpoints.ledgers[0].next(1)
+    checkpoints.progress_of[0].advance(1)
     assert checkpoints.admits(0, "a", 1)  # a frame comes before it is durable
     if new:
         checkpoints.heard("a")
@@ -429,7 +437,7 @@ async def test_a_restart_in_good_order_goes_on_where_it_was(kafka: KafkaSettings
         tp = TopicPartition(clients.topic(one, topics.FRAMES), 0)
         committed = (await admin.list_consumer_group_offsets(one.group))[tp]
     assert committed.offset == 70
-    assert place_of(committed.metadata) > 0 or counter(service, "telebeat_snapshots_total") <= 2
+    assert state_offset_of(committed.metadata) > 0 or counter(service, "telebeat_snapshots_total") <= 2
     await send(one, frames[70:])
     async with monitor(one) as service:
         await until(read_all(service, len(frames) - 70))

@@ -20,7 +20,7 @@ from stream import consumer, snapshots, topics
 from stream.consumer import Message
 from stream.frames import Frame
 from stream.settings import KafkaSettings
-from stream.snapshots import Ledger, Snapshot, Stored
+from stream.snapshots import PartitionProgress, Snapshot, Stored
 from stream.wire import Alert, Batch
 from tests.stream.fake import FakeWard
 from tests.stream.frames_of import stream_of
@@ -56,25 +56,29 @@ def worker(disk: Disk, sizes: Iterable[int], crash_at: tuple[int, str] | None, s
             raise Crash
 
     offset, metadata = disk.committed
-    place = snapshots.place_of(metadata)
+    place = snapshots.state_offset_of(metadata)
     stored = [Stored(snapshots.decode(message), at) for at, message in enumerate(disk.state)][place:]
     restored = snapshots.newest(stored)
     ward = FakeWard()
     for bed, (snapshot, _) in restored.items():
         ward.restore(bed, snapshot.state)
     position = min([offset, *(s.snapshot.offset for s in restored.values())])
-    ledger = Ledger(position, restored.values())
-    rota = snapshots.Rota(float(save_every))
+    progress = PartitionProgress(position, restored.values())
+    schedule = snapshots.SnapshotSchedule(float(save_every))
     sizes = iter(sizes)
-    while ledger.position < len(disk.log):
+    while progress.position < len(disk.log):
         turn += 1
-        end = ledger.position + next(sizes)
+        end = progress.position + next(sizes)
         messages = [
             Message(0, at, frame.bed, frame, None)
-            for at, frame in enumerate(disk.log[ledger.position : end], ledger.position)
+            for at, frame in enumerate(disk.log[progress.position : end], progress.position)
         ]
         for messages_ in consumer.rounds({0: messages}):
-            taken = [m.frame for m in messages_ if ledger.next(m.offset) and ledger.admits(m.bed, m.offset) and m.frame]
+            taken = [
+                m.frame
+                for m in messages_
+                if progress.advance(m.offset) and progress.admits(m.bed, m.offset) and m.frame
+            ]
             step("read")
             ward.detect(taken)
             output = ward.judge()
@@ -83,14 +87,15 @@ def worker(disk: Disk, sizes: Iterable[int], crash_at: tuple[int, str] | None, s
             disk.batches += output.batches
             step("published")
             copies = [
-                Snapshot(bed, 0, ledger.offset(bed), 0, ward.snapshot(bed)) for bed in rota.due(set(ward.beds), turn)
+                Snapshot(bed, 0, progress.offset(bed), 0, ward.snapshot(bed))
+                for bed in schedule.due(set(ward.beds), turn)
             ]
             step("copied")
             for copy in copies:
                 disk.state.append(snapshots.encode(copy))
-                ledger.saved(copy.bed, copy.offset, len(disk.state) - 1)
+                progress.saved(copy.bed, copy.offset, len(disk.state) - 1)
                 step("saved")
-            disk.committed = ledger.commit()
+            disk.committed = progress.commit()
             step("committed")
 
 

@@ -32,7 +32,7 @@ from replay.records import read_record
 from stream.annotate import analyse, annotate
 from stream.both_paths import choose, run_both
 from stream.cli import app
-from stream.collector import Collector, Count
+from stream.collector import Collector, Timebase
 from stream.errors import RecordError, SettingsError
 from stream.evaluate import NEW, STOPPED, TRAINED, UNSCORED, evaluate, standing
 from stream.settings import data_dirs
@@ -78,11 +78,11 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], l
     revisions: list[Any] = []
     tell, revise = Collector.beat, Collector.revise
 
-    def keep(self: Any, bed: str, count: Count, beat: Any) -> None:
+    def keep(self: Any, bed: str, count: Timebase, beat: Any) -> None:
         beats.append(beat.copy())
         tell(self, bed, count, beat)
 
-    def keep_last(self: Any, bed: str, count: Count, revision: Any) -> None:
+    def keep_last(self: Any, bed: str, count: Timebase, revision: Any) -> None:
         revisions.append(revision.copy())
         revise(self, bed, count, revision)
 

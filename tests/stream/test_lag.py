@@ -8,8 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream import lag
-from stream.lag import FRESH_S, Reading
-from stream.snapshots import Ledger
+from stream.lag import FRESH_S, PartitionLag
+from stream.snapshots import PartitionProgress
 
 TP = TopicPartition("frames", 0)
 
@@ -57,21 +57,21 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 @pytest.mark.parametrize("step_s", [0.0, -60.0, 3600.0])
 def test_a_wall_clock_that_is_set_makes_no_dead_kafka_look_alive(step_s: float, clocks: Clocks) -> None:
     consumer: Any = Consumer()
-    reading = Reading("frames", consumer, {0: Ledger(5)})
-    told = reading.told(0)
+    lag = PartitionLag("frames", consumer, {0: PartitionProgress(5)})
+    told = lag.answer(0)
     assert told is not None
     assert (told.end, told.lag) == (7, 2)
     clocks.wall += step_s
     clocks.go_on(FRESH_S - 0.1)
-    assert reading.told(0) is not None, "it has answered lately"
+    assert lag.answer(0) is not None, "it has answered lately"
     clocks.go_on(0.2)
-    assert reading.told(0) is None
-    assert reading.unanswered(set()) == 1
+    assert lag.answer(0) is None
+    assert lag.unanswered(set()) == 1
     consumer.answered_ms += 1  # it answers again
     clocks.wall = consumer.answered_ms / 1e3
-    assert reading.told(0) is not None
+    assert lag.answer(0) is not None
 
 
 def test_an_answer_of_long_ago_is_none(clocks: Clocks) -> None:
     clocks.wall += 10.0
-    assert Reading("frames", Consumer(), {0: Ledger(5)}).told(0) is None
+    assert PartitionLag("frames", Consumer(), {0: PartitionProgress(5)}).answer(0) is None

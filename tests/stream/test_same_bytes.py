@@ -100,11 +100,11 @@ async def said_of(cluster: KafkaSettings, ward: Ward) -> tuple[tail.Collection, 
         out_of_order.update(output.events)
         for batch in output.batches:
             for beat in batch.beats:
-                collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, beat))
+                collection.add(tail.Event(batch.bed, batch.rate_mHz / 1000, beat))
             for revision in batch.revisions:
-                collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, revision))
+                collection.add(tail.Event(batch.bed, batch.rate_mHz / 1000, revision))
             for mark in batch.marks:
-                collection.add(tail.Event(batch.bed, batch.rate_mhz / 1000, mark))
+                collection.add(tail.Event(batch.bed, batch.rate_mHz / 1000, mark))
         for alert in output.alerts:
             collection.add(tail.Event(alert.bed, alert.rate_hz, alert))
 

@@ -19,12 +19,12 @@ from stream.checkpoint import Checkpoints
 from stream.errors import KafkaError
 from stream.frames import MAGIC, REASONS, Frame, encode
 from stream.kafka import Consumer
-from stream.lag import Told
+from stream.lag import BrokerAnswer
 from stream.publisher import Publisher
 from stream.service import Service
 from stream.settings import KafkaSettings
 from stream.snapshots import Snapshot
-from stream.suspension import Pulse
+from stream.suspension import SuspensionGuard
 from stream.wire import Rule
 from tests.stream.fake import FakeWard
 from tests.stream.frames_of import frame, stream_of
@@ -66,8 +66,8 @@ def broken(good: Frame) -> Mapping[str, tuple[bytes | None, bytes]]:
         "order-sample": change(good, first_sample=2**53),
         "order-device": change(good, device_time_us=-1),
         "order-ingest": change(good, ingest_time_us=2**53),
-        "rate-low": change(good, rate_mhz=99_999),
-        "rate-high": change(good, rate_mhz=1_000_001),
+        "rate-low": change(good, rate_mHz=99_999),
+        "rate-high": change(good, rate_mHz=1_000_001),
         "leads-none": change(good, leads=(), units_per_bit=()),
         "leads-twice": change(good, leads=("MDC_ECG_LEAD_II",) * 2),
         "units-zero": change(good, units_per_bit=(0.0, 0.005)),
@@ -117,7 +117,7 @@ async def test_lag_in_seconds_is_by_the_frames_that_come_and_the_beds_that_send(
         await until(read_all(service, len(frames)))
         for bed in others:
             service._ward.silence(bed, 0)
-        monkeypatch.setattr(service._reading, "told", lambda _: Told(end=0, us=0, lag=20))
+        monkeypatch.setattr(service._lag, "answer", lambda _: BrokerAnswer(end=0, us=0, lag=20))
         service._show_state()
         partition = service._checkpoints.homes["a"]
         assert partition in {service._checkpoints.homes[bed] for bed in others}
@@ -240,12 +240,14 @@ async def test_a_partition_that_takes_nothing_for_long_is_held_and_nothing_of_it
         cluster.leader_for_partition = lambda tp: -1 if tp in away else leader(tp)
         await send(kafka, frames[len(beds) : half])  # read at once, and held in the midst of it
         await until(lambda: stuck in service._held)
-        before = service._checkpoints.ledgers[stuck].position
+        before = service._checkpoints.progress_of[stuck].position
         assert before < sum(homes[f.bed] == stuck for f in frames[:half])
         await send(kafka, frames[half:])
         others = sum(homes[f.bed] != stuck for f in frames)
-        await until(lambda: sum(v.position for p, v in service._checkpoints.ledgers.items() if p != stuck) >= others)
-        assert service._checkpoints.ledgers[stuck].position == before
+        await until(
+            lambda: sum(v.position for p, v in service._checkpoints.progress_of.items() if p != stuck) >= others
+        )
+        assert service._checkpoints.progress_of[stuck].position == before
         away.clear()
         await until(read_all(service, len(frames)))
         await until(lambda: not service._held)
@@ -264,7 +266,7 @@ async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings)
             on.wait(30.0)
 
     service = Service(settings(checkpoint_s=3600), kafka, Slow())
-    service._pulse = Pulse(3.0)
+    service._guard = SuspensionGuard(3.0)
     running = asyncio.create_task(service.run())
     await until(lambda: service.unready() is None)
     await send(kafka, interleaved(40, ("a", "b")))
@@ -363,14 +365,14 @@ async def test_two_workers_share_the_beds_and_hand_them_over(kafka: KafkaSetting
     async with monitor(kafka) as first:
         await until(read_all(first, third))
         async with monitor(kafka) as second:
-            await until(lambda: second.unready() is None and len(second._checkpoints.ledgers) == 1)
-            await until(lambda: len(first._checkpoints.ledgers) == 1)
+            await until(lambda: second.unready() is None and len(second._checkpoints.progress_of) == 1)
+            await until(lambda: len(first._checkpoints.progress_of) == 1)
             await send(kafka, frames[third : 2 * third])
             await until(
                 lambda: counter(first, "telebeat_frames_total") + counter(second, "telebeat_frames_total") >= 2 * third
             )
             assert counter(second, "telebeat_frames_total") > 0
-        await until(lambda: len(first._checkpoints.ledgers) == 2)
+        await until(lambda: len(first._checkpoints.progress_of) == 2)
         await send(kafka, frames[2 * third :])
         before = counter(second, "telebeat_frames_total")
         await until(read_all(first, len(frames) - int(before)))
@@ -388,7 +390,7 @@ async def test_frames_that_come_with_an_assignment_are_read(
     async def begun_before(self: Consumer, *of: object, timeout_ms: int) -> object:
         if workers:
             worker = workers.pop()
-            await until(lambda: bool(worker._checkpoints.ledgers))
+            await until(lambda: bool(worker._checkpoints.progress_of))
             timeout_ms = 5000
         return await poll(self, *of, timeout_ms=timeout_ms)
 
@@ -509,7 +511,7 @@ async def test_what_a_broken_turn_left_behind_is_never_saved(kafka: KafkaSetting
     await until(lambda: service.unready() is None)
     await send(kafka, frames)
     await until(begun.is_set)
-    partitions = set(service._checkpoints.ledgers)
+    partitions = set(service._checkpoints.progress_of)
     taken = asyncio.create_task(service.on_partitions_revoked({TopicPartition("", p) for p in partitions}))
     await asyncio.sleep(0.05)  # it waits for the turn to end
     on.set()

@@ -8,150 +8,150 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.silence import GRACE_S, LONGEST_S, Attendance
+from stream.silence import GRACE_S, LONGEST_S, SilenceTracker
 
 S = 1_000_000  # µs
 HOMES = {"a": 0, "b": 0, "c": 1}
 SILENT_AFTER_S = 10
 
 
-def watch(attendance: Attendance, begin_s: int, end_s: int, *partitions: int) -> None:
+def watch(tracker: SilenceTracker, begin_s: int, end_s: int, *partitions: int) -> None:
     """Kafka answers twice a second, up to and with the end."""
     for half, partition in itertools.product(range(2 * begin_s, 2 * end_s + 1), partitions or (0, 1)):
-        answers(attendance, partition, half / 2)
+        answers(tracker, partition, half / 2)
 
 
-def answers(attendance: Attendance, partition: int, now_s: float) -> None:
+def answers(tracker: SilenceTracker, partition: int, now_s: float) -> None:
     """Kafka answers, and all there is has been read."""
-    attendance.answers(partition, now_s, 7, int(now_s * S), 7)
+    tracker.answers(partition, now_s, 7, int(now_s * S), 7)
 
 
-def overdue(attendance: Attendance, partition: int) -> list[str]:
-    return attendance.overdue(partition, HOMES)[0]
+def overdue(tracker: SilenceTracker, partition: int) -> list[str]:
+    return tracker.overdue(partition, HOMES)[0]
 
 
 @pytest.fixture
-def attendance() -> Attendance:
+def tracker() -> SilenceTracker:
     """Three beds, heard at 100 s, that are silent after 10 s."""
-    attendance = Attendance(SILENT_AFTER_S)
-    watch(attendance, 90, 100)
+    tracker = SilenceTracker(SILENT_AFTER_S)
+    watch(tracker, 90, 100)
     for bed, partition in HOMES.items():
-        attendance.heard(bed, partition, 100 * S, 100 * S)
-    return attendance
+        tracker.heard(bed, partition, 100 * S, 100 * S)
+    return tracker
 
 
-def test_a_bed_is_overdue_when_it_was_not_heard_for_longer_than_it_may_be(attendance: Attendance) -> None:
-    watch(attendance, 100, 104)
-    attendance.heard("b", 0, 104 * S, 104 * S)
-    watch(attendance, 104, 110)
-    assert overdue(attendance, 0) == ["a"]
-    watch(attendance, 110, 113)
-    assert overdue(attendance, 0) == ["a"]
-    watch(attendance, 113, 115)
-    assert overdue(attendance, 0) == ["a", "b"]
-    assert overdue(attendance, 1) == ["c"]
-    assert attendance.quietest_us() == 100 * S
+def test_a_bed_is_overdue_when_it_was_not_heard_for_longer_than_it_may_be(tracker: SilenceTracker) -> None:
+    watch(tracker, 100, 104)
+    tracker.heard("b", 0, 104 * S, 104 * S)
+    watch(tracker, 104, 110)
+    assert overdue(tracker, 0) == ["a"]
+    watch(tracker, 110, 113)
+    assert overdue(tracker, 0) == ["a"]
+    watch(tracker, 113, 115)
+    assert overdue(tracker, 0) == ["a", "b"]
+    assert overdue(tracker, 1) == ["c"]
+    assert tracker.quietest_us() == 100 * S
 
 
-def test_a_silent_bed_is_told_again_only_after_it_was_heard(attendance: Attendance) -> None:
-    attendance.silent("a")
-    watch(attendance, 100, 150)
-    assert overdue(attendance, 0) == ["b"]
-    attendance.heard("a", 0, 150 * S, 150 * S)
-    watch(attendance, 150, 161)
-    assert overdue(attendance, 0) == ["a", "b"]
+def test_a_silent_bed_is_told_again_only_after_it_was_heard(tracker: SilenceTracker) -> None:
+    tracker.silent("a")
+    watch(tracker, 100, 150)
+    assert overdue(tracker, 0) == ["b"]
+    tracker.heard("a", 0, 150 * S, 150 * S)
+    watch(tracker, 150, 161)
+    assert overdue(tracker, 0) == ["a", "b"]
 
 
-def test_a_clock_that_is_ahead_hides_no_silence(attendance: Attendance) -> None:
-    attendance.heard("a", 0, 900 * S, 100 * S)
-    watch(attendance, 100, 111)
-    assert overdue(attendance, 0) == ["a", "b"]
+def test_a_clock_that_is_ahead_hides_no_silence(tracker: SilenceTracker) -> None:
+    tracker.heard("a", 0, 900 * S, 100 * S)
+    watch(tracker, 100, 111)
+    assert overdue(tracker, 0) == ["a", "b"]
 
 
-def test_an_outage_does_not_count(attendance: Attendance) -> None:
-    watch(attendance, 100, 101)
-    watch(attendance, 101, 160, 1)  # only of partition 0 nothing is known until 160
-    watch(attendance, 160, 165)
-    assert overdue(attendance, 0) == []
-    assert overdue(attendance, 1) == ["c"]
-    attendance.heard("b", 0, 165 * S, 165 * S)
-    watch(attendance, 165, 169)
-    assert overdue(attendance, 0) == ["a"]
-    watch(attendance, 169, 176)
-    assert overdue(attendance, 0) == ["a", "b"]
+def test_an_outage_does_not_count(tracker: SilenceTracker) -> None:
+    watch(tracker, 100, 101)
+    watch(tracker, 101, 160, 1)  # only of partition 0 nothing is known until 160
+    watch(tracker, 160, 165)
+    assert overdue(tracker, 0) == []
+    assert overdue(tracker, 1) == ["c"]
+    tracker.heard("b", 0, 165 * S, 165 * S)
+    watch(tracker, 165, 169)
+    assert overdue(tracker, 0) == ["a"]
+    watch(tracker, 169, 176)
+    assert overdue(tracker, 0) == ["a", "b"]
 
 
 @given(st.lists(st.floats(0.001, 120.0), min_size=1, max_size=40).filter(lambda gaps: sum(gaps) > 0.1))
 def test_however_often_kafka_comes_and_goes_silence_is_told_in_the_end(gaps: list[float]) -> None:
-    attendance = Attendance(SILENT_AFTER_S)
-    answers(attendance, 0, 0.0)
-    attendance.heard("a", 0, 0, 0)
+    tracker = SilenceTracker(SILENT_AFTER_S)
+    answers(tracker, 0, 0.0)
+    tracker.heard("a", 0, 0, 0)
     now = counted = 0.0
     for gap in itertools.cycle(gaps):
         now += gap
         counted += min(gap, LONGEST_S)
-        answers(attendance, 0, now)
-        told = overdue(attendance, 0)
+        answers(tracker, 0, now)
+        told = overdue(tracker, 0)
         assert bool(told) == (counted >= SILENT_AFTER_S) or abs(counted - SILENT_AFTER_S) < 1e-6
         if told or counted > SILENT_AFTER_S + 2 * LONGEST_S:
             break
     assert told == ["a"]
 
 
-def test_what_another_worker_heard_counts_and_nothing_is_left_of_beds_given_up(attendance: Attendance) -> None:
-    attendance.silent("a")
-    attendance.clear()
-    assert attendance.quietest_us() is None
-    assert not attendance.is_caught_up(0)
-    assert overdue(attendance, 0) == []
-    attendance.restored("a", 0, 100 * S, 150 * S, silent=False)
-    attendance.restored("b", 0, 100 * S, 150 * S, silent=True)
-    attendance.restored("c", 1, 145 * S, 150 * S, silent=False)
+def test_what_another_worker_heard_counts_and_nothing_is_left_of_beds_given_up(tracker: SilenceTracker) -> None:
+    tracker.silent("a")
+    tracker.clear()
+    assert tracker.quietest_us() is None
+    assert not tracker.is_caught_up(0)
+    assert overdue(tracker, 0) == []
+    tracker.restored("a", 0, 100 * S, 150 * S, silent=False)
+    tracker.restored("b", 0, 100 * S, 150 * S, silent=True)
+    tracker.restored("c", 1, 145 * S, 150 * S, silent=False)
     grace = int(GRACE_S)
-    watch(attendance, 150, 150 + grace - 1)
-    assert overdue(attendance, 0) == []
-    watch(attendance, 150 + grace - 1, 150 + grace)
-    assert overdue(attendance, 0) == ["a"]
-    assert overdue(attendance, 1) == []
+    watch(tracker, 150, 150 + grace - 1)
+    assert overdue(tracker, 0) == []
+    watch(tracker, 150 + grace - 1, 150 + grace)
+    assert overdue(tracker, 0) == ["a"]
+    assert overdue(tracker, 1) == []
 
 
 def test_a_gateway_whose_clock_is_behind_is_not_silent_after_every_move() -> None:
-    attendance = Attendance(SILENT_AFTER_S)
-    attendance.restored("a", 0, 85 * S, 100 * S, silent=False)
-    watch(attendance, 100, 101)
-    attendance.heard("a", 0, 86 * S, 101 * S)
-    watch(attendance, 101, 105)
-    assert overdue(attendance, 0) == []
+    tracker = SilenceTracker(SILENT_AFTER_S)
+    tracker.restored("a", 0, 85 * S, 100 * S, silent=False)
+    watch(tracker, 100, 101)
+    tracker.heard("a", 0, 86 * S, 101 * S)
+    watch(tracker, 101, 105)
+    assert overdue(tracker, 0) == []
 
 
-def test_a_clock_that_is_set_back_delays_nothing(attendance: Attendance) -> None:
+def test_a_clock_that_is_set_back_delays_nothing(tracker: SilenceTracker) -> None:
     for half in range(200, 221):
-        attendance.answers(0, half / 2, 7, int((half / 2 - 60) * S), 7)
-    assert overdue(attendance, 0) == ["a", "b"]
+        tracker.answers(0, half / 2, 7, int((half / 2 - 60) * S), 7)
+    assert overdue(tracker, 0) == ["a", "b"]
 
 
-def test_while_frames_keep_coming_silence_is_told_as_of_what_has_been_read(attendance: Attendance) -> None:
+def test_while_frames_keep_coming_silence_is_told_as_of_what_has_been_read(tracker: SilenceTracker) -> None:
     """There is always a frame that has just come, and the partition never read to its end."""
     told = []
     for half in range(201, 240):
         end = 100 * half
-        attendance.heard("b", 0, half * S // 2, half * S // 2)
-        attendance.answers(0, half / 2, end, half * S // 2, end - 30)
-        told.append((half / 2, overdue(attendance, 0)))
+        tracker.heard("b", 0, half * S // 2, half * S // 2)
+        tracker.answers(0, half / 2, end, half * S // 2, end - 30)
+        told.append((half / 2, overdue(tracker, 0)))
     assert min(now for now, beds in told if beds == ["a"]) <= 100 + SILENT_AFTER_S + 1
     assert all(beds == [] for now, beds in told if now < 100 + SILENT_AFTER_S)
     assert not any("b" in beds for _, beds in told)
 
 
 def test_nobody_is_silent_before_what_lies_there_is_read() -> None:
-    attendance = Attendance(SILENT_AFTER_S)
-    attendance.restored("a", 0, 0, 100 * S, silent=False)
+    tracker = SilenceTracker(SILENT_AFTER_S)
+    tracker.restored("a", 0, 0, 100 * S, silent=False)
     for second in range(100, 200):
-        attendance.answers(0, float(second), 1000, second * S, 10 * (second - 100))
-    assert not attendance.is_caught_up(0)
-    assert overdue(attendance, 0) == []
-    attendance.answers(0, 200.0, 1100, 200 * S, 1000)
-    assert attendance.is_caught_up(0)
-    assert overdue(attendance, 0) == []  # as of 100 s: it has sent for all that is known
-    attendance.answers(0, 201.0, 1100, 201 * S, 1100)
-    assert overdue(attendance, 0) == ["a"]
+        tracker.answers(0, float(second), 1000, second * S, 10 * (second - 100))
+    assert not tracker.is_caught_up(0)
+    assert overdue(tracker, 0) == []
+    tracker.answers(0, 200.0, 1100, 200 * S, 1000)
+    assert tracker.is_caught_up(0)
+    assert overdue(tracker, 0) == []  # as of 100 s: it has sent for all that is known
+    tracker.answers(0, 201.0, 1100, 201 * S, 1100)
+    assert overdue(tracker, 0) == ["a"]

@@ -70,7 +70,7 @@ def test_the_script_is_told_as_it_happens() -> None:
 
 def test_every_beat_that_is_followed_soon_has_one_last_word() -> None:
     beats, revisions, _, _ = whole()
-    rate = scripted().rate_mhz / 1000
+    rate = scripted().rate_mHz / 1000
     soon = [(b, after) for b, after in pairwise(beats) if after.sample - b.sample <= LONGEST_RR_S * rate - 2]
     last = {revision.sample: revision for revision in revisions}
     assert len(last) == len(revisions)
@@ -388,7 +388,7 @@ def test_a_bed_of_which_only_its_place_is_known_is_watched_and_repeats_no_id() -
     ward = Ward(reader())
     before = through([[f] for f in plain[:80]], ward)
     silent = ward.silence("bed", 0).alerts[0]
-    place = ward.place("bed")
+    place = ward.position("bed")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(place), type=type(place)) == place
     other = Ward(reader())
     begun = other.begin("bed", place)
@@ -458,7 +458,7 @@ def test_a_device_that_changes_is_read_on(field: str) -> None:
     plain = cut(scripted(), [90])
     replace = msgspec.structs.replace
     if field == "rate":
-        other = [replace(f, rate_mhz=500_000) for f in plain[60:90]]
+        other = [replace(f, rate_mHz=500_000) for f in plain[60:90]]
     else:
         other = [replace(f, leads=("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")) for f in plain[60:90]]
     said = through([[f] for f in [*plain[:60], *other]])
@@ -470,7 +470,7 @@ def test_another_monitor_starts_with_an_empty_language_whatever_its_rate() -> No
     """Rate and leads change at once: what was usual in the old leads says nothing of the new ones."""
     plain = cut(scripted(), [90])
     leads = ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")
-    other = [msgspec.structs.replace(f, leads=leads, rate_mhz=500_000) for f in plain[60:61]]
+    other = [msgspec.structs.replace(f, leads=leads, rate_mHz=500_000) for f in plain[60:61]]
     ward = Ward(reader())
     said = through([[f] for f in [*plain[:60], *other]], ward)
     assert said.events["rate_changed"] == said.events["leads_changed"] == 1
@@ -482,7 +482,7 @@ def test_a_frame_of_before_a_change_sent_again_changes_nothing(field: str) -> No
     """Judged by its time: it must not set the bed back to what the device no longer is."""
     plain = cut(scripted(), [90])
     replace = msgspec.structs.replace
-    old = {"rate_mhz": 180_000} if field == "rate" else {"leads": ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")}
+    old = {"rate_mHz": 180_000} if field == "rate" else {"leads": ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_V5")}
     before = [replace(f, device_time_us=f.device_time_us - 10**9, **old) for f in plain[:20]]
     once = through([[f] for f in [*before, *plain]])
     again = through([[f] for f in [*before, *plain[:60], *before[-3:], *plain[60:]]])
@@ -553,7 +553,7 @@ def test_twelve_leads_are_read_by_their_names() -> None:
     names = tuple(f"MDC_ECG_LEAD_{name}" for name in ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V5"))
     other = np.zeros((len(record.samples), len(names)), np.int16)
     other[:, 1], other[:, 8] = record.samples[:, 0], record.samples[:, 1]
-    wide = Record("wide", record.rate_mhz, names, (record.units_per_bit[0],) * len(names), other)
+    wide = Record("wide", record.rate_mHz, names, (record.units_per_bit[0],) * len(names), other)
     assert through([[f] for f in cut(wide, [90])]).of("bed")[0] == whole()[0]
 
 
@@ -583,7 +583,7 @@ def test_a_bug_met_by_one_bed_stops_no_other(monkeypatch: pytest.MonkeyPatch) ->
     assert states == ["raised", "cleared"]
     gap, _ = [alert for alert in said.alerts["unlucky"] if alert.rule == "signal_gap"]
     assert gap.onset_sample == plain[40].first_sample
-    assert gap.evidence == {"missing_s": pytest.approx(plain[40].instants * 1000 / plain[40].rate_mhz)}
+    assert gap.evidence == {"missing_s": pytest.approx(plain[40].instants * 1000 / plain[40].rate_mHz)}
 
 
 def test_a_bug_ends_the_alerts_that_stand_and_repeats_no_id(monkeypatch: pytest.MonkeyPatch) -> None:

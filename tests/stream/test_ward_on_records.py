@@ -98,13 +98,13 @@ def recorded(stretch: Stretch) -> Record:
             record = read_record(find_records(data_dirs(), [stretch.record], stretch.database)[0])
     except RecordError:
         pytest.skip(f"no record {stretch.record} of {stretch.database} in any data folder")
-    first = stretch.first_s * record.rate_mhz // 1000
-    samples = record.samples[first : first + stretch.seconds * record.rate_mhz // 1000]
+    first = stretch.first_s * record.rate_mHz // 1000
+    samples = record.samples[first : first + stretch.seconds * record.rate_mHz // 1000]
     return dataclasses.replace(record, samples=samples)
 
 
 def framed(record: Record, ms: float = MS) -> list[Frame]:
-    return cut(record, [max(int(record.rate_mhz * ms / 1_000_000), 1)])
+    return cut(record, [max(int(record.rate_mHz * ms / 1_000_000), 1)])
 
 
 @functools.cache
@@ -138,7 +138,7 @@ def whole(stretch: Stretch) -> Said:
 def test_neither_frames_nor_calls_matter(stretch: Stretch) -> None:
     random = np.random.default_rng(stretch.first_s)
     record = recorded(stretch)
-    for most in (record.rate_mhz // 1000, 40):
+    for most in (record.rate_mHz // 1000, 40):
         frames = cut(record, random.integers(1, most + 1, 40).tolist())
         groups = []
         while frames:
@@ -153,7 +153,7 @@ def crash_points(stretch: Stretch) -> list[int]:
     record, outputs = recorded(stretch), played(stretch)
     random = np.random.default_rng(stretch.first_s)
     beats, alerts = all_of(outputs)
-    hz = record.rate_mhz / 1000
+    hz = record.rate_mHz / 1000
     moments = [(alert.decided_sample / hz, 0.1) for alert in alerts]
     moments += [(alert.decided_sample / hz, -0.3) for alert in alerts]
     for beat in beats:
@@ -192,7 +192,7 @@ def test_a_crash_changes_nothing(stretch: Stretch) -> None:
 def test_what_is_said_needs_nothing_later(stretch: Stretch) -> None:
     """Whatever comes after a decision, also within its own frame, the decision was the same."""
     record = recorded(stretch)
-    hz = record.rate_mhz / 1000
+    hz = record.rate_mHz / 1000
     random = np.random.default_rng(stretch.first_s)
     near = 2 + hz / 250  # samples that a tick needs beyond the one that names it
     beats, alerts = all_of(played(stretch))
@@ -230,7 +230,7 @@ def known(words: Sequence[Beat | Revision], moment: int, hz: float) -> list[Beat
 def test_what_is_known_is_said_at_once(stretch: Stretch) -> None:
     """In the frame that holds the moment of the decision, not in a later one: delays told are true."""
     record = recorded(stretch)
-    hz = record.rate_mhz / 1000
+    hz = record.rate_mHz / 1000
     near = 3 + hz / 125  # samples: two ticks, and the rounding of a tick to a sample
     ward = Ward(reader())
     for frame in framed(record, 40):
@@ -290,7 +290,7 @@ def test_it_is_never_silent_on_any_record(source: str, request: pytest.FixtureRe
 
 def speaks(record: Record, outputs: Sequence[Output]) -> None:
     """No moment without a beat, or an alarm that tells of their want, for longer than `SILENCE_S`."""
-    hz = record.rate_mhz / 1000
+    hz = record.rate_mHz / 1000
     beats, alerts = all_of(outputs)
     told = np.zeros(int(len(record.samples) / hz * 10) + 1, np.bool_)  # tenths of a second
     more = int(SILENCE_S * 10)

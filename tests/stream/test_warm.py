@@ -17,11 +17,13 @@ def test_it_is_told_until_the_kernels_are_kept(tmp_path: Path, kept: bool) -> No
     if kept:
         (tmp_path / "bed.judge-185.py311.nbi").touch()
     said: list[str] = []
-    warm.tell(said.append, SimpleNamespace(__name__="judge", stats=SimpleNamespace(cache_path=str(tmp_path))))
+    warm.announce_compilation(
+        said.append, SimpleNamespace(__name__="judge", stats=SimpleNamespace(cache_path=str(tmp_path)))
+    )
     assert said == ([] if kept else ["compiling the kernels, once: about a minute"])
 
 
 def test_a_run_keeps_what_is_asked_about() -> None:
     warm.warm_up(Reader.load())
     assert warm.compiled()
-    warm.tell(pytest.fail)
+    warm.announce_compilation(pytest.fail)

@@ -16,8 +16,8 @@ from stream.limits import Limits
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 def test_the_order_is_that_of_the_items(jobs: int) -> None:
-    assert list(workers.over(neg, range(7), jobs)) == [-i for i in range(7)]
-    assert list(workers.over(neg, [], jobs)) == []
+    assert list(workers.map_items(neg, range(7), jobs)) == [-i for i in range(7)]
+    assert list(workers.map_items(neg, [], jobs)) == []
 
 
 class Pool:
@@ -45,7 +45,7 @@ def test_kernels_are_compiled_before_there_are_processes(kept: bool, monkeypatch
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(workers, "compiled", lambda: kept)
     monkeypatch.setattr(workers, "warm_up", lambda _: said.append("compiled"))
-    assert list(workers.over(neg, range(3), 2)) == [0, -1, -2]
+    assert list(workers.map_items(neg, range(3), 2)) == [0, -1, -2]
     assert said == (["2 processes"] if kept else ["compiled", "2 processes"])
 
 
@@ -53,4 +53,4 @@ def test_kernels_are_compiled_before_there_are_processes(kept: bool, monkeypatch
 def test_a_wrong_model_is_told_before_there_are_processes(jobs: int, tmp_path: Path) -> None:
     paths = [tmp_path / "1", tmp_path / "2"]
     with pytest.raises(ModelError):
-        list(workers.over_records(print, paths, tmp_path / "nowhere", Limits(), jobs))
+        list(workers.map_records(print, paths, tmp_path / "nowhere", Limits(), jobs))

@@ -24,10 +24,10 @@ def cut(record: Record, lengths: Sequence[int], bed: str = "bed") -> list[Frame]
     out: list[Frame] = []
     first = 0
     while first < len(record.samples):
-        part = record.samples[first : first + min(lengths[len(out) % len(lengths)], record.rate_mhz // 1000)]
-        time_us = first * 1_000_000_000 // record.rate_mhz
+        part = record.samples[first : first + min(lengths[len(out) % len(lengths)], record.rate_mHz // 1000)]
+        time_us = first * 1_000_000_000 // record.rate_mHz
         frame = Frame(
-            bed, len(out), first, time_us, time_us, record.rate_mhz, record.leads, record.units_per_bit, part.tobytes()
+            bed, len(out), first, time_us, time_us, record.rate_mHz, record.leads, record.units_per_bit, part.tobytes()
         )
         check(frame)
         out.append(frame)
