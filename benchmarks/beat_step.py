@@ -20,7 +20,7 @@ import torch
 from benchmarks import parts
 from model.codes import CLASSES
 from model.dataset import sentences_of
-from model.lstm import Layers, read_words
+from model.lstm import Layers, classify_sequence
 from model.network import Network, NetworkConfig
 from model.reader import Reader, Weights, spell
 from model.state import LANGUAGE
@@ -94,7 +94,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
         "members": len(layers.bias),
         "hidden": layers.recurrent.shape[1],
         "beats": len(words),
-        "step_us": microseconds(lambda: read_words(layers, words, follows) and None, len(words)),
+        "step_us": microseconds(lambda: classify_sequence(layers, words, follows) and None, len(words)),
         "torch_us": microseconds(by_torch(networks_like(layers, reader.shapes), few), len(few), 3),
         "state_bytes": LANGUAGE.itemsize,
     }

@@ -27,7 +27,7 @@ from model.compose import compose
 from model.dataset import Passage, labelled_passage, sentences_of
 from model.ec57 import LABELS, Annotations
 from model.reader import Reader
-from model.rhythms import LIVES
+from model.rhythms import SINGLE_RHYTHMS
 from model.strip import Strip, read_strip
 from model.train import judge, read_passage
 from replay.records import find_records
@@ -68,7 +68,7 @@ def lives(path: Path) -> Iterator[tuple[str, Passage]]:
     strip = read_strip(path)
     found = sentences_of(strip)[0]
     reference = Annotations.of(found, "N" * len(found))
-    for life in LIVES:
+    for life in SINGLE_RHYTHMS:
         rng = np.random.default_rng([SEED, *f"{path.name}/{life}".encode()])
         if (composed := compose(strip.mv, strip.rate_hz, reference, rng, life)) is not None:
             mv, beats = composed
@@ -81,7 +81,7 @@ def lives(path: Path) -> Iterator[tuple[str, Passage]]:
 def measure(paths: Sequence[Path], model: Path | None) -> dict[str, Any]:
     """EC57's table of every rhythm and heart: what a beat is (rows) and what was said (columns), as `LABELS`."""
     reader = Reader.load(model)
-    tables: dict[str, dict[str, Any]] = {life: {} for life in LIVES}
+    tables: dict[str, dict[str, Any]] = {life: {} for life in SINGLE_RHYTHMS}
     for path in track(paths, "analysing", console=Console(stderr=True), transient=True):
         for life, passage in lives(path):
             tables[life][path.name] = judge(passage, read_passage(passage, reader.weights).last).counts.tolist()

@@ -26,7 +26,7 @@ from detector.types import Array
 ONSET_FROM, ONSET_TO = -45, 35
 END_FROM, END_TO = 0, 71
 NARROWEST: Final = 8  # ticks of the narrowest QRS (32 ms): no reader marks a narrower one
-UNTOLD: Final = 10.0  # ticks to both sides of the R peak when there is no slope at all: half a narrow QRS
+DEFAULT_BOUND: Final = 10.0  # ticks to both sides of the R peak when there is no slope at all: half a narrow QRS
 
 STEEP_BEFORE: Final = 25  # ticks before the R peak in which its steepest slope may lie (100 ms)
 STEEP_AFTER: Final = 40  # and after it (160 ms): an R peak on a spike or on the first hump of a wide complex
@@ -226,7 +226,7 @@ def bounds(y: Array, peak: int) -> tuple[float, float]:
     sums = np.empty(len(y) + 2 * REACH + 1, np.float64)
     first, last = steepness(y, peak, sums)
     if first < 0:
-        return -UNTOLD, UNTOLD
+        return -DEFAULT_BOUND, DEFAULT_BOUND
     onset = _place(sums, first, peak, ONSET_FROM, ONSET_TO, ONSET_WEIGHTS)
     end = _place(sums, last, peak, END_FROM, END_TO, END_WEIGHTS)
     return onset, max(end, onset + NARROWEST)

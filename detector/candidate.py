@@ -58,10 +58,10 @@ REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 31
 T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
 RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
 DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likelier
-FADING: Final = 30.0  # steps in which a T wave's being likely fades after a beat
-FADED: Final = 256  # steps for which that is kept ready (2 s: as long as beats are apart)
+FADING: Final = 30.0  # steps: time constant with which a T wave becomes less likely after a beat
+FADED: Final = 256  # steps for which that is tabulated (2 s: as long as beats are apart)
 RESTLESS: Final = 0.5  # mean envelope over that of a beat from which on a lead never rests: its height says nothing
-BACK: Final = 40  # steps of the feature kept from before a call: a peak closes late and is looked at from before
+BACK: Final = 40  # steps of the feature kept from the last call: a peak is weighed once it closes, and from before it
 EARLY_SCORE: Final = 2.0  # score that is enough before the peak has closed
 SEARCHED: Final = 2.0  # a score above minus this is enough when a beat is overdue
 #: Likeness and feature from which on a peak is a beat, whatever else is measured: those of a fast ventricular
@@ -84,9 +84,11 @@ AVERAGED: Final = (M_STEEPNESS, M_SIZE, M_NOISE, M_DRIFT, M_SHARP_HEIGHT, M_SHAR
 ABOVE_ALL: Final = 1e9  # where the least of the leads' envelopes begins
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
-LOST: Final = 2250  # steps without a beat but by search back after which shapes and sizes do not count (18 s)
-DRIFT: Final = 24  # steps up to the envelope's peak over which the unfiltered signal's way is taken (192 ms)
-DRIFT_UV: Final = 5.0  # µV below which neither that way nor a size says anything
+LOST: Final = (
+    2250  # steps without a beat, other than by search back, after which learned shapes and sizes do not count (18 s)
+)
+DRIFT: Final = 24  # steps up to the envelope's peak over which the range of the unfiltered signal is taken (192 ms)
+DRIFT_UV: Final = 5.0  # µV below which neither that range nor a size says anything
 NOISIEST: Final = 2.0  # envelope of refused peaks over that of a beat; more says no more
 WIDTH: Final = 19  # steps before the peak in which the feature may already be half as high (152 ms)
 
@@ -170,7 +172,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
 
 @hot
 def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> None:
-    """All measures but likeness; the signal around the candidate on the way."""
+    """Fill in all measures but likeness, and the waveform around the candidate."""
     candidate, measures = state.candidate, state.candidate.measures
     measures[:] = 0.0
     measures[M_ONE] = 1.0

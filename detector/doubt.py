@@ -3,8 +3,8 @@
 Every peak that is decided has a score, the log odds of its being a beat (`detector.score`). So each beat told is likely
 wrong by one minus its probability, and each peak refused is likely a beat missed by its probability. The sum of both
 over the last seconds, against the beats told, is the share of wrong beats to be expected. Where it is large the beats
-cannot be read, whatever the reason: an electrode that is being moved has neither hum nor a flat line, and its swings
-look like beats each for itself. What is said then still stands, but it is declared to be in doubt.
+cannot be read, whatever the reason: an electrode that is being moved shows neither hum nor a flat line, and each of its
+swings looks like a beat. Such beats are still reported, but declared to be in doubt.
 """
 
 from __future__ import annotations

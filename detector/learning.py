@@ -23,8 +23,8 @@ from detector.types import LEADS, Row
 
 OUTDONE: Final = 1.5  # times the height of a beat: what comes right after it and is so much higher is the QRS itself
 OUTDONE_MAX: Final = 4.0  # times: what is higher yet is an artefact
-WARY: Final = 8  # beats that are waited for to the end once that has happened again and again: medians are renewed
-FADE_AFTER: Final = 250  # steps without a beat but by search back after which the levels fade (2 s)
+WARY: Final = 8  # beats decided only once their peak closes, after that has happened twice in a row
+FADE_AFTER: Final = 250  # steps without a beat, other than by search back, after which the levels fade (2 s)
 BLUNT: Final = -1.0  # sharpness that refused candidates are taken to have before there is one: as of T waves
 LONGEST: Final = 187.0  # steps: longest RR expected (1.5 s), so that waiting stays bounded
 
@@ -38,7 +38,7 @@ def learn_beat(state: Row, beat: Row, since: int, searched: bool) -> None:
     state : QRS
     beat : CANDIDATE or BEAT
     since : int
-        Steps that the filters have gone on since this one.
+        Steps after this one that the filters have already taken in this call.
     searched : bool
         Found by the search back.
     """

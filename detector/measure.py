@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from detector.bounds import STEEP_AFTER, STEEP_BEFORE, bounds, remove_spikes
 from detector.jit import kernel
-from detector.types import RATE, RING, TICK_MS, Row
+from detector.types import RATE, TICK_MS, Row
+from detector.windows import copy_bridged
 
 SPAN_BEFORE: Final = 80  # ticks of signal before the R peak that `window` copies: 320 ms, the P wave and its foot
 SPAN_AFTER: Final = 75  # and after it: `detector.types.AFTER`, the moment the beat is read
 SPAN: Final = SPAN_BEFORE + SPAN_AFTER
 CORE: Final = 30  # ticks either side of the R peak that must be readable (120 ms: a wide complex)
-MISSING: Final = 6  # ticks of the core that may be missing; they are bridged by the last reading before them
 
 FLAT_MV: Final = 0.01  # a complex smaller than this is a flat line, not a beat
 J60: Final = 15  # ticks of 60 ms after the J point
@@ -74,22 +74,8 @@ def window(signal: Row, peak_tick: int, lead: int, out: npt.NDArray[np.float32])
         mV; ``out[SPAN_BEFORE]`` is the R peak.
     """
     raw = np.empty(SPAN, np.float64)
-    missing = 0
-    last = 0.0
-    seen = False
-    for i in range(SPAN):
-        tick = peak_tick - SPAN_BEFORE + i
-        value = np.float64(np.nan)
-        if tick >= 0 and tick < signal.end and tick > signal.end - RING:
-            value = np.float64(signal.mv[lead, tick & (RING - 1)])
-        if np.isfinite(value):
-            if not seen:
-                raw[:i] = value
-                seen = True
-            last = value
-        elif abs(i - SPAN_BEFORE) <= CORE:
-            missing += 1
-        raw[i] = last
+    first, begin = peak_tick - SPAN_BEFORE, SPAN_BEFORE - CORE
+    readable = copy_bridged(signal, first, lead, raw, begin, SPAN_BEFORE + CORE + 1)
     remove_spikes(raw, SPAN_BEFORE)
     for i in range(2, SPAN - 2):
         out[i] = (raw[i - 2] + raw[i + 2] + 2.0 * (raw[i - 1] + raw[i + 1]) + 3.0 * raw[i]) / 9.0
@@ -97,7 +83,7 @@ def window(signal: Row, peak_tick: int, lead: int, out: npt.NDArray[np.float32])
         a, b = raw[max(i - 2, 0)], raw[max(i - 1, 0)]
         c, d = raw[min(i + 1, SPAN - 1)], raw[min(i + 2, SPAN - 1)]
         out[i] = (a + d + 2.0 * (b + c) + 3.0 * raw[i]) / 9.0
-    return 1 if seen and missing <= MISSING else 0
+    return 1 if readable else 0
 
 
 @kernel

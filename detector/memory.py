@@ -1,17 +1,17 @@
 """What is remembered of beats that were sure: their shape, their size and their rhythm.
 
-Levels, sizes and shapes are of the last few beats told, whatever speaks for them. Amid noise they come to be those of
-the noise, since some of it is told as beats, and then the next of it looks the more like one. So this is learned from
-*sure* beats alone, which noise hardly makes: it stays through minutes in which there are none.
+Levels, sizes and shapes follow the last few beats accepted, whatever their score. Amid noise some of it is accepted,
+they become those of the noise, and the next of it is the more likely to be accepted. So this memory is learned from
+*sure* beats alone, with a score above `CONFIDENT_SCORE`, which noise hardly makes: it stays through minutes without.
 
 A candidate is set against it in its likeness, in its size along that shape, and in both once more for the second
 differences, in which moving electrodes are weak. Its time is set against the rhythm of the sure beats, counted on from
 the last one: a beat missed or found too much in between does not matter.
 
-What beats look like may change for good. When so many sure ones in a row are unlike it, it begins anew with the last
-of them. But it may itself be why none is sure. So all of it is forgotten once no beat has been sure through so many
-seconds of a lead *at rest*, in which beats would have been: time in which all leads are moved does not count. Nor is
-it asked where the shapes do not count (`detector.candidate.LOST`).
+What beats look like may change for good. After `CHANGED` sure beats in a row unlike it, it begins anew with the last of
+them. But it may itself be why none is sure. So all of it is forgotten once no beat has been sure through some seconds
+of a lead *at rest*, in which beats would have been: time in which all leads are moved does not count. Nor is it asked
+where the shapes do not count (`detector.candidate.LOST`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which ticks of a lead may carry beats: its quality, epoch by epoch, over the ticks of a call.
 
-`detector.quality` judges one epoch. Here the epochs of a call are cut out of its ticks, those without a reading are
-told apart, and what comes after an epoch that is worse than noisy carries no beats until one is better.
+`detector.quality` judges one epoch. Here the epochs of a call are cut out of its ticks; those without a reading are
+judged apart, and ticks after an epoch that is worse than noisy carry no beats until an epoch is better.
 """
 
 from __future__ import annotations

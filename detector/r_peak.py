@@ -22,13 +22,13 @@ from detector.simd import F32_LANES
 from detector.types import LEADS, RING, Array, Float32, Row
 
 FIDUCIAL: Final = 24  # ticks to both sides of the QRS in which the R peak is looked for (96 ms)
-BEFORE: Final = 16  # ticks of a stretch whose mean may be the level from which the curve deflects (64 ms): the last one
-STRETCHES: Final = 3  # before those ticks, or one of the two before it: a P wave takes up two at most ...
-CALMER: Final = 2.0  # ... that moves less than half as much and begins so many ticks after the last R peak,
-T_OVER: Final = 80  # when the T wave is over (320 ms)
-UPRIGHT: Final = 2.0  # an R wave is preferred to a Q or S wave less than this much larger,
-LOYAL: Final = 1.5  # or this many times as much where most of the last beats are placed on their R wave, or less if not
-LATELY: Final = 0.125  # share of a beat in which of the two that is, about 8 beats
+BEFORE: Final = 16  # ticks of a stretch before those whose mean may be the level the curve deflects from (64 ms)
+STRETCHES: Final = 3  # stretches that may be: a P wave takes up two at most; the last one unless another is calmer
+CALMER: Final = 2.0  # times less that an earlier stretch must move to be taken instead
+T_OVER: Final = 80  # ticks after the last R peak at which its T wave is over, and such a stretch may begin (320 ms)
+UPRIGHT: Final = 2.0  # times that a Q or S wave must be larger than the R wave to be preferred to it
+LOYAL: Final = 1.5  # times more, where the last beats were placed on their R waves; times less, where they were not
+LATELY: Final = 0.125  # weight of a beat in the mean of where they were placed, of about 8 beats
 EARLIER_SHARE: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from detector import bounds as qrs_bounds
 from detector import waves
+from detector.windows import MISSING
 
 Curve = npt.NDArray[np.float32]
 Signal = Sequence[float]
@@ -57,7 +58,7 @@ def bounds(y: Curve, peak: int) -> tuple[float, float]:
     slope = [slope[0], *slope, slope[-1]]
     steepest = max(slope[peak - qrs_bounds.STEEP_BEFORE : peak + qrs_bounds.STEEP_AFTER])
     if steepest == 0.0:
-        return -qrs_bounds.UNTOLD, qrs_bounds.UNTOLD
+        return -qrs_bounds.DEFAULT_BOUND, qrs_bounds.DEFAULT_BOUND
     flanks = range(peak - qrs_bounds.FLANK_BEFORE, peak + qrs_bounds.FLANK_AFTER + 1)
     steep = [i for i in flanks if slope[i] > qrs_bounds.FLANK * steepest]
 
@@ -126,7 +127,7 @@ def p_alike(mv: Curve, peak: int, earlier: Sequence[int], onset: int) -> float:
 
 def _p_stretch(mv: Curve, onset: int) -> list[float] | None:
     raw, missing = _ticks(mv, onset - waves.P_BEFORE - 4, waves.P_SPAN + 8)
-    if missing > waves.MISSING:
+    if missing > MISSING:
         return None
     for i in range(qrs_bounds.SPIKE_BESIDE, len(raw) - qrs_bounds.SPIKE_BESIDE):
         if bridged := bridge(raw, i, 0.0):
@@ -138,7 +139,7 @@ def _p_stretch(mv: Curve, onset: int) -> list[float] | None:
 def t_wave(mv: Curve, peak: int, rr: int, offset: int) -> tuple[float, float, float] | None:
     """Peak and end of the T wave in ms from R, and its height; see `detector.waves.t_wave`."""
     raw, missing = _ticks(mv, peak - waves.QRS_BEFORE, waves.T_WINDOW)
-    if missing > waves.MISSING:
+    if missing > MISSING:
         return None
     y = _smooth(raw)
     r, last = waves.QRS_BEFORE, waves.T_WINDOW - 1 - waves.HALF

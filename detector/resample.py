@@ -291,7 +291,7 @@ def _blank(phases: Row, value: Array, base: int, row: int, invalid: int, out: Ar
 
 @hot
 def _restep(past: Array, ratio: float, invalid: int) -> None:
-    """Say the newest samples in other steps: the device has changed its own."""
+    """Rescale the samples kept: the device has changed its millivolts a step."""
     for i in range(CARRIED_SAMPLES):
         if past[i] != invalid:
             past[i] = np.int16(min(max(np.rint(past[i] * ratio), -32767.0), 32767.0))

@@ -1,8 +1,8 @@
 """How much all that is measured of a candidate speaks for a beat.
 
-A straight sum of the measures, and beside it the sum of a few units that each look at all measures and bend: in an
-electrode that is being moved, height and steepness say less and likeness says more than in a lead at rest, and no
-straight sum can tell both. The sum is the log odds of a beat.
+A perceptron with one hidden layer: a linear term, and beside it `UNITS` softsign units over all measures. In an
+electrode that is being moved, height and steepness say less and likeness says more than in a lead at rest, which no
+linear term can tell. The output is the log odds of a beat.
 
 The weights are fitted to the detector's own candidates over the development records by `benchmarks/fit_qrs.py`, which
 also cross-validates them by subject, and lie beside this module in `score.csv`: a row a measure, the first column

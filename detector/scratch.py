@@ -69,7 +69,7 @@ SCRATCH = np.dtype(
         ("n_judged", "i8"),
         ("decided", DECIDED, (2 * STEPS,)),  # of this call: a step decides on one peak, and takes one back at most
         ("n_decided", "i8"),
-        ("faded", "f8", (FADED,)),  # by how much a T wave's being likely has faded so many steps after a beat
+        ("faded", "f8", (FADED,)),  # how likely a T wave still is so many steps after a beat
         ("weights", "f8", (2, COUNT + 1, UNITS + 1)),  # of `detector.score`: in general, and of a bed's first beats
     ],
     align=True,

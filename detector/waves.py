@@ -20,7 +20,8 @@ import numpy as np
 
 from detector.bounds import SPIKE_BESIDE, bridge_spike
 from detector.jit import kernel
-from detector.types import RING, TICK_MS, Array, Row
+from detector.types import TICK_MS, Array, Row
+from detector.windows import copy_bridged, correlation
 
 COMPARED: Final = 3  # beats before this one with which its P wave is compared
 COMPARED_WITHIN: Final = 590  # ticks before this R peak: the ring holds as many however frames were cut
@@ -48,7 +49,6 @@ T_LEAST: Final = 0.02  # of the QRS's extent: a smaller T wave is not read
 LONGEST: Final = 375  # ticks: range of RR by which the window is scaled (1.5 s),
 SHORTEST: Final = 80  # (320 ms)
 UNKNOWN_RR: Final = 200  # ticks: RR when none is known yet (75 beats a minute)
-MISSING: Final = 6  # ticks that may be missing; they are bridged by the last reading before them
 
 #: What `t_wave` writes. Times are from the R peak.
 T_WAVE = np.dtype(
@@ -64,28 +64,6 @@ T_WAVE = np.dtype(
 T_WINDOW: Final = QRS_BEFORE + T_AFTER
 LAST_END: Final = T_WINDOW - 1 - HALF  # index before which the slope of a T wave can be told
 _MARGIN: Final = 4  # ticks that the filter of two boxcars of five reaches
-
-
-@kernel
-def _copy(signal: Row, first: int, lead: int, out: Array) -> int:
-    """Copy ticks from the ring, bridged by the last reading; returns how many are missing, or all if none is there."""
-    missing = 0
-    last = 0.0
-    seen = False
-    for i in range(len(out)):
-        tick = first + i
-        value = np.float64(np.nan)
-        if tick >= 0 and tick < signal.end and tick > signal.end - RING:
-            value = np.float64(signal.mv[lead, tick & (RING - 1)])
-        if np.isfinite(value):
-            if not seen:
-                out[:i] = value
-                seen = True
-            last = value
-        else:
-            missing += 1
-        out[i] = last
-    return missing
 
 
 @kernel
@@ -121,7 +99,7 @@ def p_stretch(signal: Row, peak_tick: int, lead: int, onset: int, out: Array) ->
     raw = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
     smooth = np.empty(P_SPAN + 2 * _MARGIN, np.float64)
     # What is taken for an R peak before its QRS is a pacing spike: the P wave lies before that.
-    if _copy(signal, peak_tick + min(onset, 0) - P_BEFORE - _MARGIN, lead, raw) > MISSING:
+    if not copy_bridged(signal, peak_tick + min(onset, 0) - P_BEFORE - _MARGIN, lead, raw, 0, len(raw)):
         return False
     for i in range(SPIKE_BESIDE, len(raw) - SPIKE_BESIDE):  # a spike comes in step with the QRS, but is no P wave
         bridge_spike(raw, i, 0.0)
@@ -157,20 +135,12 @@ def p_alike(signal: Row, peak_tick: int, earlier: Array, lead: int, onset: int) 
     other = np.empty(P_SPAN, np.float64)
     if not p_stretch(signal, peak_tick, lead, onset, own):
         return float(np.nan)
-    energy = 0.0
-    for i in range(P_SPAN):
-        energy += own[i] * own[i]
     total = 0.0
     count = 0
     for k in range(min(len(earlier), COMPARED)):
         if earlier[k] < max(peak_tick - COMPARED_WITHIN, 0) or not p_stretch(signal, earlier[k], lead, onset, other):
             continue
-        common = power = 0.0
-        for i in range(P_SPAN):
-            common += own[i] * other[i]
-            power += other[i] * other[i]
-        if energy > 0.0 and power > 0.0:
-            total += common / np.sqrt(energy * power)
+        total += correlation(own, other)
         count += 1
     return float(total / count) if count > 0 else float(np.nan)
 
@@ -186,7 +156,7 @@ def t_window(signal: Row, peak_tick: int, lead: int, out: Array) -> bool:
     out : float64, shape (T_WINDOW,)
         mV; ``out[QRS_BEFORE]`` is the R peak.
     """
-    return _copy(signal, peak_tick - QRS_BEFORE, lead, out) <= MISSING
+    return copy_bridged(signal, peak_tick - QRS_BEFORE, lead, out, 0, len(out))
 
 
 @kernel

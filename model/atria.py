@@ -16,6 +16,7 @@ import numpy as np
 from detector.jit import kernel
 from detector.types import LEADS, Array, Row
 from detector.waves import P_SPAN, p_stretch
+from detector.windows import correlation
 from model.state import EARLIER
 from model.words import P_AGAIN, P_BEFORE, P_LAST
 
@@ -23,7 +24,7 @@ AGAIN: Final = 0.033  # weight of a beat in the mean likeness, about 30 beats
 
 
 @kernel
-def say_atria(state: Row, signal: Row, peak_tick: int, measures: Array, good: Array, values: Array) -> None:
+def add_p_words(state: Row, signal: Row, peak_tick: int, measures: Array, good: Array, values: Array) -> None:
     """The words of how alike this beat's P wave is to those before, mean of the leads that can be read; remember it."""
     own = np.empty((LEADS, P_SPAN), np.float64)
     there = np.zeros(LEADS, np.uint8)
@@ -59,13 +60,6 @@ def _alike(own: Array, there: Array, other: Array, other_there: Array) -> float:
     for lead in range(LEADS):
         if there[lead] == 0 or other_there[lead] == 0:
             continue
-        energy = power = common = 0.0
-        for i in range(P_SPAN):
-            a, b = own[lead, i], np.float64(other[lead, i])
-            energy += a * a
-            power += b * b
-            common += a * b
-        if energy > 0.0 and power > 0.0:
-            total += common / np.sqrt(energy * power)
+        total += correlation(own[lead], other[lead])
         leads += 1
     return float(total / leads) if leads > 0 else float(np.nan)

@@ -239,7 +239,7 @@ class Speed:
     ----------
     detector : str
     beds : int
-        As whose load it was measured.
+        Number of beds in the load that was measured.
     timed : int
         Beds of these that it had time for.
     values : int

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from model import noise
 from model.bench import Case
+from model.dataset import REFERENCE
 from model.ec57 import read
 from model.ec57.annotations import CLASS_OF
 from model.strip import Strip
@@ -130,7 +131,7 @@ def cases(
 
 def _case(path: Path, database: str, level: int | None, folders: Sequence[Path]) -> Case:
     record = read_record(path)
-    truth = read(path.parent, path.name, "atr", record.rate_mHz / 1000)
+    truth = read(path.parent, path.name, REFERENCE, record.rate_mHz / 1000)
     if not any(symbol in CLASS_OF for symbol in truth.symbols):
         raise RecordError(f"record {path.name}: its reference {path}.atr marks no beats; choose a record with some")
     clean = Case(database, path.name, Strip.of(record), truth)

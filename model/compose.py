@@ -3,7 +3,7 @@
 Premature supraventricular beats are many in few hearts, and so the network learns those hearts instead of the beats.
 But such a beat is mostly made of what every heart in sinus rhythm shows: a normal QRS, too early, after a P wave that
 is not the sinus node's, before a pause that is not compensatory. So it can be composed from any of them. `compose`
-takes a new score of when the beats come (`model.rhythms`) and plays it with the record's own beats:
+plans anew when the beats come (`model.rhythms`) and renders the plan with the record's own beats:
 
 * between two R peaks the signal is stretched or shortened where it carries least: from the end of the T wave to the
   next QRS, and the T wave itself only when the next beat leaves no room for it;
@@ -12,7 +12,7 @@ takes a new score of when the beats come (`model.rhythms`) and plays it with the
 * a ventricular beat is an own beat slowed down, its leads turned into each other as by another axis, with a T wave
   against its QRS, no P wave before it and a compensatory pause after it.
 
-Stretches that are not in steady sinus rhythm, and all beats but normal ones, are played as they were.
+Stretches that are not in steady sinus rhythm, and all beats but normal ones, stay as they were.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.ec57 import CLASS_OF, Annotations
-from model.rhythms import AROUND, SHORTEST_S, Score, Ventricle, write
+from model.rhythms import AROUND, SHORTEST_S, BeatPlan, Ventricle, plan_beats
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ BEFORE_S, BEHIND_S = 0.1, 0.45  # of a beat that is made a ventricular one
 
 
 def compose(
-    mv: Floats, rate_hz: float, reference: Annotations, rng: np.random.Generator, life: str | None = None
+    mv: Floats, rate_hz: float, reference: Annotations, rng: np.random.Generator, rhythm: str | None = None
 ) -> tuple[Floats, Annotations] | None:
     """A record composed anew.
 
@@ -53,8 +53,8 @@ def compose(
     reference : Annotations
         Its beats.
     rng : numpy Generator
-    life : str, optional
-        Of `model.rhythms.LIVES`, what all of the record shall be of; by lot otherwise.
+    rhythm : str, optional
+        Of `model.rhythms.SINGLE_RHYTHMS`, what all of the record shall be of; by lot otherwise.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def compose(
     free = _sinus(beats / rate_hz, symbols) & ~_fibrillating(reference, beats)
     if free.sum() < 4 * AROUND:
         return None
-    score = write(np.diff(beats, prepend=0) / rate_hz, free, mv.shape[1], rng, life)
-    new, places, said = _play(mv, rate_hz, beats, symbols, free, score, rng)
+    plan = plan_beats(np.diff(beats, prepend=0) / rate_hz, free, mv.shape[1], rng, rhythm)
+    new, places, said = _render(mv, rate_hz, beats, symbols, free, plan, rng)
     names = np.array(list(reference.symbols))
     names[are] = said
     kept = are | np.isin(names, list(FIBRILLATION))
@@ -128,27 +128,27 @@ def _broaden(mv: Floats, rate_hz: float, place: int, after: int, focus: Ventricl
     mv[begin:end] = line + edges[:, None] * ((1 - over) * (slow @ focus.turn.T) + over * (slow @ focus.recover.T))
 
 
-def _play(
+def _render(
     mv: Floats,
     rate_hz: float,
     beats: npt.NDArray[np.int64],
     symbols: npt.NDArray[np.str_],
     free: npt.NDArray[np.bool_],
-    score: Score,
+    plan: BeatPlan,
     rng: np.random.Generator,
 ) -> tuple[Floats, npt.NDArray[np.int64], list[str]]:
-    """Play the score with the record's own beats: signal, places of the beats, and their symbols."""
+    """Render a plan with the record's own beats: the signal, samples of the beats, and their symbols."""
     parts = [mv[: beats[0]]]
     places = [int(beats[0])]
     said = [str(symbols[0])]
     for i in range(1, len(beats)):
         old = mv[beats[i - 1] : beats[i]]
         changes = free[i] and (
-            score.early[i] or score.rr[i] * rate_hz != len(old) or score.waves[i] > 0 or score.focus[i] >= 0
+            plan.early[i] or plan.rr[i] * rate_hz != len(old) or plan.waves[i] > 0 or plan.focus[i] >= 0
         )
         if changes and np.isfinite(old).all():
-            part = _interval(old, rate_hz, score, i, rng)
-            said.append("S" if score.early[i] else "V" if score.focus[i] >= 0 else str(symbols[i]))
+            part = _render_interval(old, rate_hz, plan, i, rng)
+            said.append("S" if plan.early[i] else "V" if plan.focus[i] >= 0 else str(symbols[i]))
         else:
             part = old
             said.append(str(symbols[i]))
@@ -156,24 +156,24 @@ def _play(
         places.append(places[-1] + len(part))
     parts.append(mv[beats[-1] :])
     new = np.concatenate(parts)
-    for changed in np.flatnonzero((score.focus >= 0) & (np.array(said) == "V") & (symbols != "V")):
+    for changed in np.flatnonzero((plan.focus >= 0) & (np.array(said) == "V") & (symbols != "V")):
         after = places[changed + 1] if changed + 1 < len(places) else len(new)
-        _broaden(new, rate_hz, places[changed], after, score.foci[score.focus[changed]])
+        _broaden(new, rate_hz, places[changed], after, plan.foci[plan.focus[changed]])
     return new, np.array(places, np.int64), said
 
 
-def _interval(old: Floats, rate_hz: float, score: Score, i: int, rng: np.random.Generator) -> Floats:
+def _render_interval(old: Floats, rate_hz: float, plan: BeatPlan, i: int, rng: np.random.Generator) -> Floats:
     """The signal from one R peak to the next, (m, leads), with another length and another P wave before the second."""
-    count = max(round(score.rr[i] * rate_hz), round(SHORTEST_S * rate_hz))
+    count = max(round(plan.rr[i] * rate_hz), round(SHORTEST_S * rate_hz))
     base, wave = _take_out_p(old, rate_hz)
     out = _stretch(base, count, rate_hz)
-    first = count - round(QRS_S * rate_hz) - len(wave) + round(score.pr[i] * rate_hz)
+    first = count - round(QRS_S * rate_hz) - len(wave) + round(plan.pr[i] * rate_hz)
     skip = max(-first, 0)
     stop = min(len(wave), count - first)
     if skip < stop:
-        out[first + skip : first + stop] += (wave * score.p[i])[skip:stop]
-    if score.waves[i] > 0:
-        out += _fibrillatory_waves(count, rate_hz, rng)[:, None] * np.ptp(old, axis=0) * score.waves[i]
+        out[first + skip : first + stop] += (wave * plan.p[i])[skip:stop]
+    if plan.waves[i] > 0:
+        out += _fibrillatory_waves(count, rate_hz, rng)[:, None] * np.ptp(old, axis=0) * plan.waves[i]
     return out
 
 

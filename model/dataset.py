@@ -21,7 +21,7 @@ from detector.types import AFTER, LEADS, RATE
 from model.codes import CLASSES
 from model.ec57 import CLASS_OF, Annotations, Period, header, pair, read
 from model.letters import TEXT
-from model.sentence import describe
+from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.strip import Strip, read_strip
 from model.variants import (
@@ -176,7 +176,7 @@ def sentences_of(
                 lead_states = epochs.pop(0)[1]
             text, value = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
             level = np.empty(FIELDS, np.int64)
-            describe(state, detector.signal, tick, log_odds, lead_states, text, value, level)
+            beat_to_words(state, detector.signal, tick, log_odds, lead_states, text, value, level)
             ticks.append(tick)
             texts.append(text)
             values.append(value)
@@ -273,7 +273,7 @@ def labelled_passage(
 
 
 def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float) -> npt.NDArray[np.int8]:
-    """Label of each of the beats found, int64 (n,), for training: index into `CLASSES` or `UNLABELLED`, int8 (n,).
+    """Training labels, int8 (n,), of the beats found, int64 (n,): an index into `CLASSES`, or `UNLABELLED`.
 
     What has no partner in the reference is Q, unless it lies in fibrillation, where EC57 counts no beats, or far from
     any beat that a reader has marked. Records composed anew have lost the marks of fibrillation: of mitdb/207 some
@@ -283,12 +283,12 @@ def label(samples: npt.NDArray[np.int64], reference: Annotations, rate_hz: float
     pairs = pair(reference, found, Period.of(rate_hz, start_s=0.0))
     marked = reference.samples[[symbol in CLASS_OF for symbol in reference.symbols]]
     labels = np.full(len(samples), UNLABELLED, np.int8)
-    for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
-        if ours >= 0 and theirs >= 0:
-            if known := LABEL_OF.get(reference.symbols[theirs]):
-                labels[ours] = CLASSES.index(known)
-        elif ours >= 0 and len(marked) and np.abs(marked - samples[ours]).min() < ALONE_S * rate_hz:
-            labels[ours] = CLASSES.index("Q")
+    for found_at, reference_at in zip(pairs.test, pairs.reference, strict=True):
+        if found_at >= 0 and reference_at >= 0:
+            if known := LABEL_OF.get(reference.symbols[reference_at]):
+                labels[found_at] = CLASSES.index(known)
+        elif found_at >= 0 and len(marked) and np.abs(marked - samples[found_at]).min() < ALONE_S * rate_hz:
+            labels[found_at] = CLASSES.index("Q")
     return labels
 
 

@@ -25,7 +25,7 @@ SAME_MS: Final = 150.0  # an R peak this close to a marked QRS is its beat, as i
 P_WITHIN_MS: Final = 300.0  # a P wave whose peak lies this long before a QRS at most belongs to it
 
 #: One beat in one lead: measured, and marked (NaN where it is not). Times in ms from the R peak that was found.
-READING = np.dtype(
+FIDUCIALS = np.dtype(
     [
         ("subject", "i4"),  # number of the record in the order it was given
         ("lead", "i4"),  # in the database's `leads`
@@ -44,14 +44,14 @@ READING = np.dtype(
         ("true_p", "f8"),  # 1: a P wave is marked, 0: none, NaN: cannot be told
     ]
 )
-Readings = npt.NDArray[Any]
+Fiducials = npt.NDArray[Any]
 
 
 def blank() -> Any:
     """A reading of which nothing is known."""
-    reading = np.zeros(1, READING)[0]
-    for name in READING.names or ():
-        if READING[name].kind == "f":
+    reading = np.zeros(1, FIDUCIALS)[0]
+    for name in FIDUCIALS.names or ():
+        if FIDUCIALS[name].kind == "f":
             reading[name] = np.nan
     return reading
 
@@ -72,7 +72,7 @@ class Found:
         QRS complexes marked, and R peaks found between the first and the last of them that are none.
     """
 
-    readings: Readings
+    readings: Fiducials
     curves: npt.NDArray[np.float32]
     t_curves: npt.NDArray[np.float64]
     marked: int
@@ -97,7 +97,7 @@ def follow(
     marks : sequence of sequence of Wave
         Of each lead.
     subject, numbers
-        What `READING` says of the record and of each lead.
+        What `FIDUCIALS` says of the record and of each lead.
     """
     detector = Detector(rate_hz, mv_per_bit)
     leads = samples.shape[1]
@@ -115,7 +115,7 @@ def follow(
             for lead in range(leads):
                 _read_t(detector.signal, int(peaks[t_done]["tick"]), lead, begun[lead][t_done])
             t_done += 1
-    return [met(begun[lead], marks[lead], subject, numbers[lead]) for lead in range(leads)]
+    return [pair_with_marks(begun[lead], marks[lead], subject, numbers[lead]) for lead in range(leads)]
 
 
 def _read_qrs(signal: Any, peaks: Sequence[Any], number: int, lead: int) -> Any:
@@ -149,7 +149,7 @@ def _read_t(signal: Any, tick: int, lead: int, beat: Any) -> None:
         t_curve[:] = raw
 
 
-def met(beats: Sequence[Any], marks: Sequence[Wave], subject: int, number: int) -> Found:
+def pair_with_marks(beats: Sequence[Any], marks: Sequence[Wave], subject: int, number: int) -> Found:
     """Pair the beats of a lead with the marked ones.
 
     Parameters
@@ -185,7 +185,7 @@ def met(beats: Sequence[Any], marks: Sequence[Wave], subject: int, number: int) 
         inside = (times >= marked[0].peak - SAME_MS) & (times <= marked[-1].peak + SAME_MS)
         between = int(inside.sum()) - len(taken)
     return Found(
-        np.array([beats[k][0] for k in kept], READING),
+        np.array([beats[k][0] for k in kept], FIDUCIALS),
         np.array([beats[k][1] for k in kept], np.float32).reshape(-1, SPAN),
         np.array([beats[k][3] for k in kept], np.float64).reshape(-1, T_WINDOW),
         len(marked),

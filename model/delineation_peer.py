@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from detector.measure import SPAN
 from detector.waves import T_WINDOW
-from model.delineation import Found, blank, met
+from model.delineation import Found, blank, pair_with_marks
 from model.delineation_marks import Wave
 
 NAME: Final = "neurokit2 dwt"
@@ -52,7 +52,7 @@ def follow(
             warnings.simplefilter("ignore")
             peaks, onsets, ends, t_ends, p_peaks = delineate(mv, round(rate_hz))
     except Exception:  # whatever somebody else's code raises is a result, not our end
-        return met([], marks, subject, number)
+        return pair_with_marks([], marks, subject, number)
     beats: list[Any] = []
     ms = 1000.0 / rate_hz
     for peak, onset, end, t_end, p_peak in zip(peaks, onsets, ends, t_ends, p_peaks, strict=True):
@@ -65,4 +65,4 @@ def follow(
         )
         reading["p_alike"] = 1.0 if np.isfinite(p_peak) else -1.0
         beats.append([reading, np.zeros(SPAN, np.float32), 0, np.full(T_WINDOW, np.nan)])
-    return met(beats, marks, subject, number)
+    return pair_with_marks(beats, marks, subject, number)

@@ -20,7 +20,7 @@ from detector.jit import kernel
 from detector.types import TICK_MS, Array, Row
 from detector.waves import T_WAVE, t_in_window
 from model import bounds_fit
-from model.delineation import Found, Readings
+from model.delineation import Fiducials, Found
 from model.delineation_marks import LUDB
 
 FOLDS: Final = 5
@@ -34,7 +34,7 @@ T_SHARES: Final = (0.2, 0.25, 0.3, 0.35, 0.4)
 P_LEVELS: Final = tuple(float(level) for level in np.arange(0.4, 0.91, 0.05).round(2))
 
 
-def errors(readings: Readings, name: str) -> npt.NDArray[np.float64]:
+def errors(readings: Fiducials, name: str) -> npt.NDArray[np.float64]:
     """Measured less marked in ms; NaN where either is missing. `name` is a key of `TOLERANCE_MS` or ``width``."""
     if name == "width":
         return np.asarray(errors(readings, "end") - errors(readings, "onset"), np.float64)
@@ -67,7 +67,7 @@ def agreement(error: npt.NDArray[np.float64], subjects: npt.NDArray[Any]) -> dic
     }
 
 
-def presence(readings: Readings, level: npt.NDArray[np.float64] | float = waves.P_PRESENT) -> dict[str, Any]:
+def presence(readings: Fiducials, level: npt.NDArray[np.float64] | float = waves.P_PRESENT) -> dict[str, Any]:
     """P presence beside what is marked, per cent; a beat with nothing to compare with is not told and counts apart."""
     known = np.isfinite(readings["true_p"])
     told = known & np.isfinite(readings["p_alike"])
@@ -84,7 +84,7 @@ def presence(readings: Readings, level: npt.NDArray[np.float64] | float = waves.
     }
 
 
-def table(readings: Readings, leads: Sequence[str]) -> list[dict[str, Any]]:
+def table(readings: Fiducials, leads: Sequence[str]) -> list[dict[str, Any]]:
     """A row a measurement and lead, named as in `leads`, and one over all leads."""
     rows = []
     for name in ("onset", "end", "width", "t_end"):
@@ -106,7 +106,7 @@ def table(readings: Readings, leads: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def both(first: Readings, second: Readings) -> Readings:
+def both(first: Fiducials, second: Fiducials) -> Fiducials:
     """Two leads of one run as one: the earliest onset and the latest ends, measured and marked, of shared beats."""
     _, a, b = np.intersect1d(first["time_ms"], second["time_ms"], return_indices=True)
     joined = first[a].copy()
@@ -119,7 +119,7 @@ def both(first: Readings, second: Readings) -> Readings:
     return joined
 
 
-def nearer(first: Readings, second: Readings) -> Readings:
+def nearer(first: Fiducials, second: Fiducials) -> Fiducials:
     """Of each bound of each beat marked in both leads at once, the lead whose error is less.
 
     So delineators are judged on qtdb since Martinez et al., IEEE Transactions on Biomedical Engineering 51:570, 2004:
@@ -149,7 +149,7 @@ def _t_ends(curves: Array, rr: Array, offsets: Array, usual: float, share: float
                 out[n] = wave.end_ms
 
 
-def cross_validate(found: Sequence[Found], folds: int = FOLDS) -> tuple[Readings, list[dict[str, Any]]]:
+def cross_validate(found: Sequence[Found], folds: int = FOLDS) -> tuple[Fiducials, list[dict[str, Any]]]:
     """Readings whose weights and constants were chosen on other subjects, and the constants each fold chose.
 
     The last of them, with fold None, is what all subjects together choose.
@@ -191,7 +191,7 @@ def shipped() -> dict[str, Any]:
 
 
 def _choose_qrs(
-    readings: Readings, told: npt.NDArray[np.float64], mine: npt.NDArray[np.bool_], name: str
+    readings: Fiducials, told: npt.NDArray[np.float64], mine: npt.NDArray[np.bool_], name: str
 ) -> tuple[list[float], npt.NDArray[np.float64]]:
     """The weights of a bound fitted to some of these beats, and where they place it in all, ms from R."""
     marked = readings[TRUE[name]] / TICK_MS
@@ -205,7 +205,9 @@ def _choose_qrs(
     return weights.tolist(), bound
 
 
-def _try_t(readings: Readings, t_curves: npt.NDArray[np.float64]) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
+def _try_t(
+    readings: Fiducials, t_curves: npt.NDArray[np.float64]
+) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
     """T ends in ms from R for each set of constants; J points are as they were measured."""
     offsets = np.nan_to_num(np.rint(readings["end"] / TICK_MS)).astype(np.int64)
     curves = np.where(np.isfinite(readings["onset"])[:, None], t_curves, np.nan)
@@ -218,7 +220,7 @@ def _try_t(readings: Readings, t_curves: npt.NDArray[np.float64]) -> dict[tuple[
 
 
 def _choose_t(
-    readings: Readings, tried: dict[tuple[float, float], npt.NDArray[np.float64]], mine: npt.NDArray[np.bool_]
+    readings: Fiducials, tried: dict[tuple[float, float], npt.NDArray[np.float64]], mine: npt.NDArray[np.bool_]
 ) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
     def squares(constants: tuple[float, float]) -> float:
         error = (tried[constants] - readings["true_t_end"])[mine]
@@ -229,7 +231,7 @@ def _choose_t(
     return {"t_usual": usual, "t_share": share}, tried[usual, share]
 
 
-def _choose_p(readings: Readings) -> float:
+def _choose_p(readings: Fiducials) -> float:
     """The level with the largest sum of sensitivity and specificity."""
 
     def worth(level: float) -> float:

@@ -228,7 +228,7 @@ def _at_the_end(length: int, label: int) -> npt.NDArray[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class SplitResult:
     """What came of one way to split.
 
     Attributes
@@ -257,7 +257,7 @@ def study(
     splits: Sequence[Split],
     config: TrainingConfig = RECIPE,
     report: Callable[[int, Line], None] = lambda *_: None,
-) -> Judged:
+) -> SplitResult:
     """Train on each split and judge the beats that were kept away.
 
     Parameters
@@ -286,12 +286,12 @@ def study(
         probabilities.append(trainer.read(split.judged, weights))
         parts.append(np.full(len(split.judged), number))
         curves.append(tuple(trainer.curve))
-    return Judged(way, np.concatenate(chosen), np.concatenate(probabilities), np.concatenate(parts), tuple(curves))
+    return SplitResult(way, np.concatenate(chosen), np.concatenate(probabilities), np.concatenate(parts), tuple(curves))
 
 
 def boosted(
     beats: Heartbeats, way: str, splits: Sequence[Split], seed: int, report: Callable[[], None] = lambda: None
-) -> Judged:
+) -> SplitResult:
     """A plain baseline on the same splits: gradient boosted trees on the 187 samples; it is not stopped early."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - only training needs scikit-learn
 
@@ -305,4 +305,4 @@ def boosted(
         report()
     parts = [np.full(len(split.judged), number) for number, split in enumerate(splits)]
     chosen = np.concatenate([split.judged for split in splits])
-    return Judged(way, chosen, np.concatenate(probabilities), np.concatenate(parts), ())
+    return SplitResult(way, chosen, np.concatenate(probabilities), np.concatenate(parts), ())

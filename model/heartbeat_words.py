@@ -19,7 +19,7 @@ from detector.measure import SPAN, SPAN_BEFORE
 from detector.types import RATE, Array
 from model.heartbeats import RATE_HZ, SAMPLES
 from model.letters import QRS_LETTERS, TEXT, letters
-from model.lstm import Layers, nothing, step
+from model.lstm import Layers, initial_state, step
 from model.vocabulary import Vocabulary, learn, shape_words
 from model.words import Word
 
@@ -54,7 +54,7 @@ class Sentences:
     lengths: npt.NDArray[np.int64]
 
 
-def describe(rows: npt.NDArray[np.float32]) -> Sentences:
+def draw_beats(rows: npt.NDArray[np.float32]) -> Sentences:
     """Draw and measure beats, float32 (n, SAMPLES)."""
     ends = lengths_of(rows)
     places = -(-((ends - 1) * FINER + 1) // HOP)
@@ -150,6 +150,6 @@ def read_sentences(
 def _read(layers: Layers, words: Array, lengths: Array, probabilities: Array) -> None:
     last = np.empty(layers.head_bias.shape[1], np.float32)
     for beat in range(words.shape[0]):
-        h, c, before, scores = nothing(layers)
+        h, c, before, scores = initial_state(layers)
         for place in range(lengths[beat]):
             step(layers, words[beat, place], h, c, before, scores, probabilities[beat], last)

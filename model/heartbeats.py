@@ -34,6 +34,7 @@ import wfdb
 from scipy.signal import resample_poly
 
 from detector.types import LEADS
+from model.dataset import REFERENCE, subject_of
 from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
 from model.strip import Strip
@@ -217,21 +218,21 @@ def from_mitbih(
     parts = []
     for name in records:
         record = _record(folder / name)
-        reference = read(folder, name, "atr", float(record.fs))
+        reference = read(folder, name, REFERENCE, float(record.fs))
         if detected:
             peaks = detect(record)
             pairs = pair(reference, Annotations.of(peaks, "N" * len(peaks)), Period.of(float(record.fs), start_s=0.0))
             symbols = np.full(len(peaks), "", object)
-            for ours, theirs in zip(pairs.test, pairs.reference, strict=True):
-                if ours >= 0 and theirs >= 0:
-                    symbols[ours] = reference.symbols[theirs]
+            for found_at, reference_at in zip(pairs.test, pairs.reference, strict=True):
+                if found_at >= 0 and reference_at >= 0:
+                    symbols[found_at] = reference.symbols[reference_at]
         else:
             beats = [i for i, symbol in enumerate(reference.symbols) if symbol in SYMBOLS]
             peaks = reference.samples[beats]
             symbols = np.array([reference.symbols[i] for i in beats], object)
         rows, kept = cut(_lead(record), float(record.fs), peaks)
         labels = np.array([MITBIH.classes.index(SYMBOLS[s]) if s in SYMBOLS else -1 for s in symbols[kept]], np.int64)
-        subject = "201" if name == "202" else name  # one patient has both (Moody and Mark 2001)
+        subject = subject_of("mitdb", name).removeprefix("mitdb/")
         parts.append((rows[labels >= 0], labels[labels >= 0], f"{folder.name}/{subject}", name))
         report(name)
     where = "the online detector's beats" if detected else "reference beats"

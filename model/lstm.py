@@ -259,21 +259,21 @@ def step(layers: Layers, words: I64, h: F32, c: F32, before: F32, scores: F32, f
 
 
 @kernel
-def nothing(layers: Layers) -> tuple[F32, F32, F32, F32]:
+def initial_state(layers: Layers) -> tuple[F32, F32, F32, F32]:
     """The state before the first beat, as `step` takes it: h, c, before, scores."""
     members, hidden = layers.recurrent.shape[:2]
     h, c = np.zeros((members, hidden), np.float32), np.zeros((members, hidden), np.float32)
     return h, c, np.zeros(layers.bias.shape, np.float32), np.zeros(layers.head_bias.shape[1], np.float32)
 
 
-class BothWords(NamedTuple):
+class BeatProbabilities(NamedTuple):
     """What is said of beats, float32 (T, C) each: probabilities that alarms act on, and those that EC57 judges."""
 
     first: F32
     last: F32
 
 
-def read_words(layers: Layers, words: I64, follows: B1, *, alone: bool = False) -> BothWords:
+def classify_sequence(layers: Layers, words: I64, follows: B1, *, alone: bool = False) -> BeatProbabilities:
     """Both words on the beats of one bed, read from its beginning by the bedside's arithmetic.
 
     Parameters
@@ -292,12 +292,12 @@ def read_words(layers: Layers, words: I64, follows: B1, *, alone: bool = False) 
     """
     first, last = np.empty((2, len(words), layers.head_bias.shape[1]), np.float32)
     _read_words(layers, words, follows, alone, first, last)
-    return BothWords(first, last)
+    return BeatProbabilities(first, last)
 
 
 @kernel
 def _read_words(layers: Layers, words: I64, follows: B1, alone: bool, first: F32, last: F32) -> None:
-    h, c, before, scores = nothing(layers)
+    h, c, before, scores = initial_state(layers)
     for t in range(words.shape[0]):
         if alone:
             h[:] = 0.0

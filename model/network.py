@@ -56,7 +56,7 @@ class NetworkConfig:
     last_hidden: int = 0
 
 
-class Memory(NamedTuple):
+class RecurrentState(NamedTuple):
     """What is carried from beat to beat.
 
     Attributes
@@ -74,19 +74,19 @@ class Memory(NamedTuple):
     x: Tensor
     scores: Tensor
 
-    def cut(self) -> Memory:
+    def detach(self) -> RecurrentState:
         """The same, without a way back for the gradient."""
-        return Memory(*(part.detach() for part in self))
+        return RecurrentState(*(part.detach() for part in self))
 
-    def of(self, sequences: Sequence[int]) -> Memory:
+    def select(self, sequences: Sequence[int]) -> RecurrentState:
         """That of some of its sequences."""
         some = torch.tensor(sequences, dtype=torch.long)
-        return Memory(self.h[:, some], self.c[:, some], self.x[some], self.scores[some])
+        return RecurrentState(self.h[:, some], self.c[:, some], self.x[some], self.scores[some])
 
-    def beside(self, other: Memory) -> Memory:
+    def concatenate(self, other: RecurrentState) -> RecurrentState:
         """That of its sequences, then of another's."""
         h, c = (torch.cat(parts, dim=1) for parts in ((self.h, other.h), (self.c, other.c)))
-        return Memory(h, c, torch.cat([self.x, other.x]), torch.cat([self.scores, other.scores]))
+        return RecurrentState(h, c, torch.cat([self.x, other.x]), torch.cat([self.scores, other.scores]))
 
 
 class Network(nn.Module):
@@ -109,7 +109,7 @@ class Network(nn.Module):
         with torch.no_grad():  # remember by default: the forget gate starts open
             self.lstm.get_parameter("bias_ih_l0")[config.hidden : 2 * config.hidden] = 1.0
 
-    def forward(self, words: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
+    def forward(self, words: Tensor, memory: RecurrentState) -> tuple[Tensor, Tensor, RecurrentState]:
         """(B, T, W) words and the memory -> first and last words, and the next memory.
 
         Both are (B, T, C) scores; the last words at T are those on the beat before T.
@@ -126,22 +126,22 @@ class Network(nn.Module):
         if self.again is not None and self.last is not None:
             before = torch.cat([memory.x.unsqueeze(1), x[:, :-1]], dim=1)  # (B, T, E)
             last = last + self.last(self.dropout(torch.relu(self.again(torch.cat([both, before], dim=2)))))
-        return first, last, Memory(h, c, x[:, -1], first[:, -1])
+        return first, last, RecurrentState(h, c, x[:, -1], first[:, -1])
 
     def table(self) -> Tensor:
         """(words, E) the embedding of each word."""
         return self.blend(self.embed.weight)
 
-    def remember(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+    def remember(self, x: Tensor, memory: RecurrentState) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, E) embedded beats -> (B, T, H) what the LSTM makes of them, and its next state."""
         y, (h, c) = self.lstm(x, (memory.h, memory.c))
         return y, h, c
 
-    def start(self, sequences: int) -> Memory:
+    def start(self, sequences: int) -> RecurrentState:
         """The memory of beds that have had no beat."""
         config = self.config
         zero = torch.zeros(1, sequences, config.hidden)
-        return Memory(
+        return RecurrentState(
             zero, zero.clone(), torch.zeros(sequences, config.embedding), torch.zeros(sequences, config.classes)
         )
 
@@ -181,10 +181,10 @@ class Blend:
         return torch.cat([table[: self.first], blended])
 
 
-class Forgetful(Network):
+class StatelessNetwork(Network):
     """The same without the LSTM's memory: each beat is read as a bed's first. For ablations."""
 
-    def remember(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+    def remember(self, x: Tensor, memory: RecurrentState) -> tuple[Tensor, Tensor, Tensor]:
         """Each beat from a state of nothing; the state is as it was."""
         alone = x.flatten(0, 1).unsqueeze(1)  # (B T, 1, E)
         y, _ = self.lstm(alone)

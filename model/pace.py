@@ -67,7 +67,7 @@ def interval(state: Row, peak_tick: int) -> float:
 
 
 @kernel
-def say_when(state: Row, rr: float, values: Array) -> float:
+def add_rr_words(state: Row, rr: float, values: Array) -> float:
     """The words of the RR interval; log2 of it over the patient's own, 0 where that cannot be told."""
     if rr <= 0.0:
         return 0.0

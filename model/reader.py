@@ -18,7 +18,7 @@ from detector.types import AFTER, LEADS
 from model.codes import CLASSES
 from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import F32, Layers, step
-from model.sentence import describe
+from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.vocabulary import Vocabulary, shape_word
 from model.words import FIELDS
@@ -66,7 +66,7 @@ def read_beat(
 ) -> int:
     """Read one beat; called once for each, in order, at tick ``peak_tick + AFTER``.
 
-    It gets its first word, and the beat before it its last, provided that it came within `model.pace.LONGEST_RR_S`.
+    Writes its first word and, if it came within `model.pace.LONGEST_RR_S` of the beat before, the last word on that.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_beat(
     values = np.empty(FIELDS, np.float32)
     levels = np.empty(FIELDS, np.int64)
     words = np.empty(LEADS + FIELDS, np.int64)
-    best = describe(state, signal, peak_tick, log_odds, lead_states, texts, values, levels)
+    best = beat_to_words(state, signal, peak_tick, log_odds, lead_states, texts, values, levels)
     spell(weights.vocabulary, texts, levels, words)
     layers = weights.layers
     members, width = layers.bias.shape[0], max(layers.bias.shape[1], layers.recurrent.shape[1])

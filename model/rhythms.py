@@ -1,12 +1,12 @@
-"""When the beats of a composed record come, and what is before them: the score that `model.compose` plays.
+"""The plan of a composed record: the RR interval, P wave and origin of each beat. `model.compose` renders it.
 
 It is made of passages that are told from each other hardest: single premature beats and pairs, bigeminy and its like,
 whose beats are hardly early, runs of seconds to minutes, some with so few sinus beats between them that the early ones
 are the rule; and, lest "early" alone comes to mean supraventricular, breathing sinus rhythm, fibrillation and sinus
 arrest, whose beats stay normal ones, and ventricular beats.
 
-Half of the scores are one such passage from begin to end: a heart may have known nothing else since it is watched, and
-then no memory of its own pace tells what is early.
+Half of the plans hold one rhythm from begin to end: a heart may have known nothing else since it is watched, and then
+no memory of its own pace tells what is early.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-SHORTEST_S: Final = 0.28  # RR interval that the score asks for at least
+SHORTEST_S: Final = 0.28  # shortest RR interval planned
 AROUND: Final = 20  # beats on either side that the own RR is the median of
 #: What a passage is of, and its share. More than half have no supraventricular beat, so that "early" alone means none.
 PASSAGES: Final = {
@@ -32,9 +32,9 @@ PASSAGES: Final = {
     "ventricular": 0.15,
     "arrest": 0.02,
 }
-LIFELONG: Final = 0.5  # share of scores that are one passage from begin to end: no other rhythm to measure it by
+LIFELONG: Final = 0.5  # share of plans that hold one rhythm from begin to end: there is no other to measure it by
 #: What that is of, and its share; all of their runs are of a sick node.
-LIVES: Final = {
+SINGLE_RHYTHMS: Final = {
     "singles": 0.08,
     "bigeminy": 0.1,
     "runs": 0.2,
@@ -53,7 +53,7 @@ ROOM_S: Final = 0.21  # s, times the breadth of its beats: from beat to beat of 
 
 
 @dataclass
-class Score:
+class BeatPlan:
     """When each beat comes and what is before it.
 
     Attributes
@@ -92,48 +92,50 @@ class Ventricle:
     ratio: float  # of the RR before it over the own
 
 
-def write(rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.Generator, life: str | None) -> Score:
-    """Write the score: passages of several kinds, one after another, or one from begin to end.
+def plan_beats(
+    rr: Floats, free: npt.NDArray[np.bool_], leads: int, rng: np.random.Generator, rhythm: str | None
+) -> BeatPlan:
+    """Plan passages of several kinds, one after another, or one from begin to end.
 
     Raises
     ------
     ValueError
-        `life` is none of `LIVES`.
+        `rhythm` is none of `SINGLE_RHYTHMS`.
     """
-    if life is not None and life not in LIVES:
-        raise ValueError(f"no rhythm to live in: {life}; there are {', '.join(LIVES)}")
+    if rhythm is not None and rhythm not in SINGLE_RHYTHMS:
+        raise ValueError(f"no rhythm {rhythm} to plan; there are {', '.join(SINGLE_RHYTHMS)}")
     n = len(rr)
-    score = Score(rr.copy(), np.ones((n, leads)), np.zeros(n), np.zeros(n, bool), np.zeros(n), np.full(n, -1), [])
+    plan = BeatPlan(rr.copy(), np.ones((n, leads)), np.zeros(n), np.zeros(n, bool), np.zeros(n), np.full(n, -1), [])
     focus = _focus(leads, rng)
-    lifelong = rng.random() < LIFELONG or life is not None
-    shares = LIVES if lifelong else PASSAGES
+    lifelong = rng.random() < LIFELONG or rhythm is not None
+    shares = SINGLE_RHYTHMS if lifelong else PASSAGES
     at = 0
     while at < n:
         end = n if lifelong else min(at + int(rng.integers(40, 240)), n)
-        kind = list(shares)[rng.choice(len(shares), p=list(shares.values()))] if life is None else life
+        kind = list(shares)[rng.choice(len(shares), p=list(shares.values()))] if rhythm is None else rhythm
         if rng.random() < 0.3:
             focus = _focus(leads, rng)
         own = np.array([np.median(rr[max(i - AROUND, 1) : i + AROUND]) for i in range(at, end)])
         match kind:
             case "singles":
-                _singles(score, at, own, focus, rng)
+                _singles(plan, at, own, focus, rng)
             case "bigeminy":
-                _alternate(score, at, own, focus, rng)
+                _alternate(plan, at, own, focus, rng)
             case "runs":
-                _run(score, at, own, focus, rng, sick=lifelong or rng.random() < SICK)
+                _run(plan, at, own, focus, rng, sick=lifelong or rng.random() < SICK)
             case "breathing":
-                _breathe(score, at, own, rng)
+                _breathe(plan, at, own, rng)
             case "fibrillation":
-                _fibrillate(score, at, own, rng)
+                _fibrillate(plan, at, own, rng)
             case "ventricular":
-                _ventricular(score, at, own, rng)
+                _ventricular(plan, at, own, rng)
             case "arrest":
-                _arrest(score, at, own, rng)
+                _arrest(plan, at, own, rng)
         at = end
-    score.rr = np.where(free, np.maximum(score.rr, SHORTEST_S), rr)
-    score.early &= free
-    score.focus[~free] = -1
-    return score
+    plan.rr = np.where(free, np.maximum(plan.rr, SHORTEST_S), rr)
+    plan.early &= free
+    plan.focus[~free] = -1
+    return plan
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,11 @@ def _focus(leads: int, rng: np.random.Generator) -> _Focus:
     return _Focus(p, rng.uniform(-0.05, 0.06), rng.choice([rng.uniform(0.5, 0.8), rng.uniform(0.75, 0.92)]))
 
 
-def _early(score: Score, i: int, rr: float, focus: _Focus, rng: np.random.Generator) -> None:
-    score.rr[i] = rr
-    score.p[i] = focus.p * rng.uniform(0.85, 1.15)
-    score.pr[i] = focus.pr + rng.normal(0, 0.005)
-    score.early[i] = True
+def _early(plan: BeatPlan, i: int, rr: float, focus: _Focus, rng: np.random.Generator) -> None:
+    plan.rr[i] = rr
+    plan.p[i] = focus.p * rng.uniform(0.85, 1.15)
+    plan.pr[i] = focus.pr + rng.normal(0, 0.005)
+    plan.early[i] = True
 
 
 def _pause(own: float, rng: np.random.Generator) -> float:
@@ -168,37 +170,37 @@ def _pause(own: float, rng: np.random.Generator) -> float:
     return float(own * rng.uniform(1.0, 1.3))
 
 
-def _singles(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
+def _singles(plan: BeatPlan, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
     often = rng.uniform(0.02, 0.16)
     i = 0
     while i < len(own):
         if rng.random() < often:
             for _ in range(1 + int(rng.choice(3, p=(0.7, 0.2, 0.1)))):
                 if i < len(own):
-                    _early(score, at + i, own[i] * np.clip(focus.ratio * rng.normal(1, 0.06), 0.4, 0.93), focus, rng)
+                    _early(plan, at + i, own[i] * np.clip(focus.ratio * rng.normal(1, 0.06), 0.4, 0.93), focus, rng)
                     i += 1
             if i < len(own):
-                score.rr[at + i] = _pause(own[i], rng)
+                plan.rr[at + i] = _pause(own[i], rng)
         i += 1
 
 
-def _alternate(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
+def _alternate(plan: BeatPlan, at: int, own: Floats, focus: _Focus, rng: np.random.Generator) -> None:
     period = int(rng.choice([2, 3, 4], p=(0.7, 0.2, 0.1)))
     ratio = focus.ratio
     rest = rng.uniform(1.0, 1.3)
     for i in range(len(own)):
         if i % period == 1:
-            _early(score, at + i, own[i] * ratio * rng.normal(1, 0.025), focus, rng)
+            _early(plan, at + i, own[i] * ratio * rng.normal(1, 0.025), focus, rng)
         elif i % period == 2 % period and i:
-            score.rr[at + i] = own[i] * rest * rng.normal(1, 0.02)
+            plan.rr[at + i] = own[i] * rest * rng.normal(1, 0.02)
 
 
-def _run(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random.Generator, *, sick: bool) -> None:
+def _run(plan: BeatPlan, at: int, own: Floats, focus: _Focus, rng: np.random.Generator, *, sick: bool) -> None:
     longest = LONGEST_SICK if sick else LONGEST_RUN
     if sick:  # those of the sinus node as well
         slow = rng.uniform(1.0, SLOWEST)
         own = own * slow
-        score.rr[at : at + len(own)] *= slow
+        plan.rr[at : at + len(own)] *= slow
     i = int(rng.integers(0, 10))
     while i < len(own):
         length = int(np.exp(rng.uniform(np.log(3), np.log(longest))))
@@ -206,21 +208,21 @@ def _run(score: Score, at: int, own: Floats, focus: _Focus, rng: np.random.Gener
         wander = rng.uniform(0.005, 0.03)
         for _ in range(length):
             if i < len(own):
-                _early(score, at + i, own[i] * ratio * rng.normal(1, wander), focus, rng)
+                _early(plan, at + i, own[i] * ratio * rng.normal(1, wander), focus, rng)
                 i += 1
         if i < len(own):
-            score.rr[at + i] = _pause(own[i], rng) * (rng.uniform(1.0, 2.0) if sick else 1.0)
+            plan.rr[at + i] = _pause(own[i], rng) * (rng.uniform(1.0, 2.0) if sick else 1.0)
         i += int(rng.integers(1, 5)) if sick else int(rng.integers(5, 60))
 
 
-def _breathe(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
+def _breathe(plan: BeatPlan, at: int, own: Floats, rng: np.random.Generator) -> None:
     breath = rng.uniform(2.5, 6.0)  # beats
     depth = rng.uniform(0.05, 0.22)
     phase = np.cumsum(rng.normal(1.0, 0.15, len(own))) * 2 * np.pi / breath
-    score.rr[at : at + len(own)] = own * np.exp(depth * np.sin(phase) + rng.normal(0, 0.02, len(own)))
+    plan.rr[at : at + len(own)] = own * np.exp(depth * np.sin(phase) + rng.normal(0, 0.02, len(own)))
 
 
-def _arrest(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
+def _arrest(plan: BeatPlan, at: int, own: Floats, rng: np.random.Generator) -> None:
     """Sinus arrest: pauses with no premature beat before them; P waves tell it from a sick node's runs."""
     often = rng.choice([rng.uniform(0.02, 0.1), rng.uniform(0.1, 0.5)])
     slow = rng.uniform(0.9, 1.4)
@@ -228,23 +230,23 @@ def _arrest(score: Score, at: int, own: Floats, rng: np.random.Generator) -> Non
     pause = rng.uniform(1.5, 2.4)
     for i in range(len(own)):
         rr = own[i] * slow * rng.normal(1, wander)
-        score.rr[at + i] = rr * pause * rng.normal(1, wander) if rng.random() < often else rr
+        plan.rr[at + i] = rr * pause * rng.normal(1, wander) if rng.random() < often else rr
 
 
-def _fibrillate(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
+def _fibrillate(plan: BeatPlan, at: int, own: Floats, rng: np.random.Generator) -> None:
     here = slice(at, at + len(own))
-    score.rr[here] = own * rng.uniform(0.6, 1.05) * np.exp(rng.normal(0, rng.uniform(0.12, 0.28), len(own)))
-    score.p[here] = 0.0
-    score.waves[here] = rng.uniform(0.01, 0.08)
+    plan.rr[here] = own * rng.uniform(0.6, 1.05) * np.exp(rng.normal(0, rng.uniform(0.12, 0.28), len(own)))
+    plan.p[here] = 0.0
+    plan.waves[here] = rng.uniform(0.01, 0.08)
 
 
-def _ventricular(score: Score, at: int, own: Floats, rng: np.random.Generator) -> None:
-    leads = score.p.shape[1]
+def _ventricular(plan: BeatPlan, at: int, own: Floats, rng: np.random.Generator) -> None:
+    leads = plan.p.shape[1]
     turn = np.diag(rng.choice([-1.0, 1.0], leads) * rng.uniform(0.6, 1.7, leads)) + rng.uniform(
         -0.6, 0.6, (leads, leads)
     )
-    score.foci.append(Ventricle(turn, -turn * rng.uniform(0.5, 1.3), rng.uniform(1.2, 2.1), rng.uniform(0.5, 0.95)))
-    focus = score.foci[-1]
+    plan.foci.append(Ventricle(turn, -turn * rng.uniform(0.5, 1.3), rng.uniform(1.2, 2.1), rng.uniform(0.5, 0.95)))
+    focus = plan.foci[-1]
     every = int(rng.choice([2, 3, 4, 0], p=(0.2, 0.1, 0.1, 0.6)))
     often = rng.uniform(0.03, 0.15)
     i = 2
@@ -258,9 +260,9 @@ def _ventricular(score: Score, at: int, own: Floats, rng: np.random.Generator) -
             for beat in range(length):
                 if i < len(own) - 1:
                     least = ROOM_S * focus.broad if beat else 0.0
-                    score.rr[at + i] = max(own[i] * np.clip(ratio * rng.normal(1, 0.05), 0.3, 1.0), least)
-                    score.p[at + i] = 0.0
-                    score.focus[at + i] = len(score.foci) - 1
+                    plan.rr[at + i] = max(own[i] * np.clip(ratio * rng.normal(1, 0.05), 0.3, 1.0), least)
+                    plan.p[at + i] = 0.0
+                    plan.focus[at + i] = len(plan.foci) - 1
                     i += 1
-            score.rr[at + i] = max(2 * own[i] - score.rr[at + i - 1], own[i])  # the sinus node goes on as it was
+            plan.rr[at + i] = max(2 * own[i] - plan.rr[at + i - 1], own[i])  # the sinus node goes on as it was
         i += 1

@@ -6,9 +6,9 @@ variant of the record: with noise, leads exchanged or one lead off, a beat is to
 Where the first is not sure there is no label. (Scudder, IEEE Trans Inf Theory 11:363, 1965; with noise for the second
 only, Xie et al., CVPR 2020.)
 
-Where a reader has told the rhythm, if not the beats, that comes first: in a ventricular tachycardia every beat is
-ventricular, whatever the first training makes of it. It met few of them: the annotated hearts have hardly any that
-last, and hearts that know another rhythm than theirs for minutes are read wholly wrong.
+Where a reader has annotated the rhythm, if not the beats, that overrides the pseudo-labels: in a ventricular
+tachycardia every beat is ventricular, whatever the first training makes of it. It met few of them: the annotated hearts
+have hardly any that last, and hearts that know another rhythm than theirs for minutes are read wholly wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A beat said in words: its leads drawn in letters, and all that `model.words.WORDS` measure; then it is remembered.
+"""A beat as words: its leads in letters and all the measured `model.words.WORDS`; then the bed's state learns from it.
 
-`describe` is the only way a beat becomes words, in training as at the bedside. A beat is said against what is known
-from the beats before it and learned from only afterwards.
+`beat_to_words` is the only way a beat becomes words, in training as at the bedside. A beat is told against what is
+known from the beats before it, and learned from only afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from detector.jit import kernel
 from detector.measure import MEASURES, SPAN, measure_window, window
 from detector.types import LEADS, SATURATED, Array, Row
-from model.atria import say_atria
+from model.atria import add_p_words
 from model.kinds import (
     KNOWN,
     LATE,
@@ -31,7 +31,7 @@ from model.kinds import (
     nearest_kind,
 )
 from model.letters import ISOELECTRIC, letters
-from model.pace import interval, remember_interval, say_when
+from model.pace import add_rr_words, interval, remember_interval
 from model.state import GROUPS, P_FROM, P_NEAR, P_TO, QRS_FROM, QRS_TO, T_FROM, T_TO, USUALS
 from model.words import (
     AGAIN,
@@ -80,7 +80,7 @@ _LEAST = np.array([0.4, 0.3, 0.4, 0.04, 0.25])
 
 
 @kernel
-def describe(
+def beat_to_words(
     state: Row,
     signal: Row,
     peak_tick: int,
@@ -121,10 +121,10 @@ def describe(
     values[:] = np.nan
     best = _draw(signal, peak_tick, lead_states, ys, good, measures, texts)
     rr = interval(state, peak_tick)
-    early = say_when(state, rr, values)
+    early = add_rr_words(state, rr, values)
     if rr > 0.0:
         learn_pause(state, early)
-    say_atria(state, signal, peak_tick, measures, good, values)
+    add_p_words(state, signal, peak_tick, measures, good, values)
     _say_sure(state, log_odds, values)
     group = -1
     if best >= 0:

@@ -27,9 +27,9 @@ USUALS: Final = 5  # measurements of the own normal beat whose usual value is ke
 PICTURE: Final = 70
 PICTURE_START: Final = -72  # ticks from R of its first sample
 STEP: Final = 2  # ticks between its samples
-QRS_FROM, QRS_TO = 24, 56  # its part that is compared as QRS: -96 to +156 ms
-P_FROM, P_NEAR, P_TO = 0, 10, 27  # as P wave: -288 to -76 ms; from -208 ms where the T wave before is rarely in it
-T_FROM, T_TO = 50, 70  # as ST segment and beginning T wave: +112 to +268 ms
+QRS_FROM, QRS_TO = 24, 56  # its part that is compared as QRS: -96 to +152 ms
+P_FROM, P_NEAR, P_TO = 0, 10, 27  # as P wave: -288 to -80 ms; from -208 ms where the T wave before is rarely in it
+T_FROM, T_TO = 50, 70  # as ST segment and beginning T wave: +112 to +264 ms
 
 #: One kind of beat of this patient, learned as beats come.
 GROUP = np.dtype(

@@ -108,12 +108,12 @@ def load(path: Path) -> tuple[Weights, dict[str, Any]]:
             raise ModelError(f"model {path} lacks {', '.join(absent)}; {again}")
         parts.append(kind(*(np.ascontiguousarray(arrays[name], _DTYPES.get(name, np.float32)) for name in fields)))
     weights = Weights(*parts)
-    if problem := _unfit(weights):
+    if problem := _mismatch(weights):
         raise ModelError(f"model {path} does not fit together: {problem}; {again}")
     return weights, card
 
 
-def _unfit(weights: Weights) -> str | None:
+def _mismatch(weights: Weights) -> str | None:
     """Why the kernels must not be given these arrays: they do not check indices."""
     v, n = weights
     if v.idf.ndim != 1 or v.norms.ndim != 1 or not len(v.norms) or v.centres.shape != (len(v.idf), len(v.norms)):

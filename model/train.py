@@ -27,7 +27,7 @@ from model.codes import CLASSES
 from model.dataset import UNLABELLED, Passage
 from model.ec57 import Annotations, BeatTable, Period, gross, pair, tabulate
 from model.letters import BAR, FIRST_BAR, TEXT
-from model.lstm import BothWords, Layers, read_words
+from model.lstm import BeatProbabilities, Layers, classify_sequence
 from model.network import Network
 from model.reader import Weights
 from model.state import UNITS
@@ -203,9 +203,9 @@ def judge(passage: Passage, probabilities: npt.NDArray[np.float32]) -> BeatTable
     return tabulate(pair(passage.reference, test, Period.of(passage.rate_hz)), passage.rate_hz)
 
 
-def read_passage(passage: Passage, weights: Weights) -> BothWords:
+def read_passage(passage: Passage, weights: Weights) -> BeatProbabilities:
     """Both words on every beat of a passage, by the bedside's arithmetic."""
-    return read_words(weights.layers, words_of(passage, weights.vocabulary), passage.follows)
+    return classify_sequence(weights.layers, words_of(passage, weights.vocabulary), passage.follows)
 
 
 def export(networks: Sequence[Network], vocabulary: Vocabulary) -> Weights:
@@ -315,7 +315,7 @@ class Trainer(TrainingRun):
         """A passage in words, int64 (n, W)."""
         return words_of(passage, self.vocabulary)
 
-    def read(self, passage: Passage) -> BothWords:
+    def read(self, passage: Passage) -> BeatProbabilities:
         """Both words on a passage by the mean weights."""
         return read_passage(passage, self.weights())
 

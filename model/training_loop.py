@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from detector.types import LEADS
 from model.dataset import UNLABELLED
-from model.network import Memory, Network, NetworkConfig
+from model.network import Network, NetworkConfig, RecurrentState
 
 if TYPE_CHECKING:
     from model.reader import Weights
@@ -41,7 +41,7 @@ THREADS: Final = 1  # of torch: the order of its sums, and so the weights, depen
 
 
 def fingerprint(config: TrainingConfig) -> str:
-    """Of a configuration."""
+    """Digest of a configuration."""
     return hashlib.blake2b(json.dumps(asdict(config), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -226,7 +226,7 @@ class TrainingRun(ABC):
             slots = [slots[n] for n in going_on] + begun
             if not slots:
                 return loss, trained
-            memory = memory.of(going_on).beside(member.network.start(len(begun)))
+            memory = memory.select(going_on).concatenate(member.network.start(len(begun)))
             self._set_learning_rate(member, epoch + beats_read / beats_in_all)
             memory, step_loss, step_count = self._step(member, slots, memory)
             loss += step_loss
@@ -240,7 +240,9 @@ class TrainingRun(ABC):
         for group in member.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * done))
 
-    def _step(self, member: Member, slots: Sequence[Slot], memory: Memory) -> tuple[Memory, float, float]:
+    def _step(
+        self, member: Member, slots: Sequence[Slot], memory: RecurrentState
+    ) -> tuple[RecurrentState, float, float]:
         """One gradient step over the slots' next chunks; memory after them, summed loss, number of labelled steps."""
         longest = min(max(slot.left for slot in slots), self.config.bptt_length)
         words = np.zeros((len(slots), longest, len(self.sizes)), np.int64)
@@ -253,7 +255,7 @@ class TrainingRun(ABC):
         part = torch.from_numpy(labels)
         count = float((part != UNLABELLED).sum())
         if not count:
-            return memory.cut(), 0.0, 0.0
+            return memory.detach(), 0.0, 0.0
         scores = torch.stack([first, last], dim=2)  # (B, T, 2, C)
         loss = functional.cross_entropy(
             scores.flatten(0, 2), part.flatten(), self.class_weights, ignore_index=UNLABELLED, reduction="sum"
@@ -263,7 +265,7 @@ class TrainingRun(ABC):
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         member.optimizer.step()
         member.average(self.config.ema_decay)
-        return memory.cut(), float(loss.detach()), count
+        return memory.detach(), float(loss.detach()), count
 
     def _close(self, loss: float) -> None:
         """Judge the mean weights and keep the round."""

@@ -148,7 +148,7 @@ def _place(what: Beat | Mark) -> int:
 
 
 def shut_down(beats: Sequence[Beat], marks: Sequence[Mark]) -> tuple[list[Beat], list[Mark]]:
-    """What an analyser would say that falls silent where it doubts its beats: there EC57 speaks of shutdown.
+    """What is left where beats in doubt are suppressed: EC57's shutdown.
 
     No beat is told from a `~` of doubt, or of no readable signal, to the next `~` of neither. A rhythm that begins in
     between begins with its end. Fibrillation stays and breaks the shutdown: EC57 knows no `~` between `[` and `]`.

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from model import delineation_peer
-from model.delineation import READING, Found, Readings, follow
+from model.delineation import FIDUCIALS, Fiducials, Found, follow
 from model.delineation_marks import DATABASES, LUDB, Database
 from model.delineation_score import FOLDS, both, cross_validate, nearer, shipped, table
 from replay.records import find_records, read_record
@@ -69,9 +69,9 @@ class _Played:
     single: list[Found] = field(default_factory=list)
     paired: list[Found] = field(default_factory=list)
     peer: list[Found] = field(default_factory=list)
-    both: list[Readings] = field(default_factory=list)
-    nearer: list[Readings] = field(default_factory=list)
-    peer_nearer: list[Readings] = field(default_factory=list)
+    both: list[Fiducials] = field(default_factory=list)
+    nearer: list[Fiducials] = field(default_factory=list)
+    peer_nearer: list[Fiducials] = field(default_factory=list)
 
 
 def _play(
@@ -146,8 +146,8 @@ def measure(
     }
 
 
-def _all(found: Sequence[Found]) -> Readings:
-    return np.concatenate([one.readings for one in found] or [np.empty(0, READING)])
+def _all(found: Sequence[Found]) -> Fiducials:
+    return np.concatenate([one.readings for one in found] or [np.empty(0, FIDUCIALS)])
 
 
 def _beats(found: Sequence[Found], source: Database) -> dict[str, int | None]:

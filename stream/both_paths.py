@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import CLASSES
-from model.dataset import DS1, Passage, is_annotated, passage
+from model.dataset import DS1, REFERENCE, Passage, is_annotated, passage
 from model.ec57 import LEARNING_S, RecordScore, score_files
-from model.lstm import BothWords
+from model.lstm import BeatProbabilities
 from replay.folders import database_of
 from replay.folders import records as folder_records
 from replay.records import find_records, read_record
@@ -64,8 +64,8 @@ class BothPaths:
     seconds: float
     score: RecordScore
 
-    def differences(self, read: BothWords) -> int:
-        """Beats whose place, or a word on them as it was published, is not that of a reading of the passage."""
+    def differences(self, read: BeatProbabilities) -> int:
+        """Number of beats whose sample, label or probability differs between the two paths."""
         if len(self.samples) != len(self.passage.samples):
             return max(len(self.samples), len(self.passage.samples))
         same = self.samples == self.passage.samples
@@ -79,7 +79,7 @@ def choose(
     folders: Sequence[Path],
     names: Sequence[str],
     databases: Sequence[str],
-    annotator: str = "atr",
+    annotator: str = REFERENCE,
     remark: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """The records to judge, each with its reference.
@@ -166,7 +166,7 @@ def _each_once(paths: Sequence[Path]) -> list[Path]:
     return list(known.values())
 
 
-def run_both(path: Path, out: Path, ward: Ward, annotator: str = "atr", start_s: float = LEARNING_S) -> BothPaths:
+def run_both(path: Path, out: Path, ward: Ward, annotator: str = REFERENCE, start_s: float = LEARNING_S) -> BothPaths:
     """Analyse one record both ways; the ward's annotations are written below `out`, in a folder of its database.
 
     They are scored from `start_s` on, here and at once: what cannot be scored must cost no other record.

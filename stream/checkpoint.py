@@ -286,7 +286,7 @@ class Checkpoints:
     async def release(self, timeout_s: float) -> None:
         """Save every bed, commit, and let all partitions go; what does not succeed in time is left to replay.
 
-        The ward is empty and the books are closed when this returns.
+        The ward is empty when this returns, and nothing more is counted as read.
         """
         try:
             async with asyncio.timeout(timeout_s):

@@ -106,8 +106,8 @@ def begin(memory: Row, tick: int, sample: int) -> None:
 def restart(memory: Row, tick: int, sample: int) -> None:
     """Forget the rhythm, since the signal before this tick has no bearing on what follows; alerts stay as they are.
 
-    So does what ends them: of an asystole how high a beat is, or P waves would end it; of a lead's fault, and of the
-    want of any lead, for how long it has been there.
+    So does what ends them: for an asystole the usual height of beats, or P waves would end it; for a lead's fault, and
+    for `unmonitored`, how long it has lasted.
     """
     for rule in range(RULES):
         memory.rule[rule].since = -1

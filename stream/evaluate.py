@@ -16,7 +16,7 @@ from model.ec57 import RecordScore, Score
 from model.evaluation import baselines
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
-from model.lstm import read_words
+from model.lstm import classify_sequence
 from model.reader import Reader
 from stream.both_paths import BothPaths
 
@@ -191,7 +191,7 @@ def evaluate(runs: Sequence[BothPaths], reader: Reader, *, start_s: float, about
         line(
             "no state",
             "the LSTM's state reset before every beat",
-            lambda p: read_words(weights.layers, words_of(p, weights.vocabulary), p.follows, alone=True).last,
+            lambda p: classify_sequence(weights.layers, words_of(p, weights.vocabulary), p.follows, alone=True).last,
             plain,
         ),
         line(

@@ -15,7 +15,7 @@ from stream import report
 from stream.figures import NOTHING, percent
 
 if TYPE_CHECKING:
-    from model.heartbeat_train import Judged
+    from model.heartbeat_train import SplitResult
 
 RANDOM, PATIENT = "random", "patient"
 WAYS: Final = {RANDOM: "by beats (customary)", PATIENT: "by patient (honest)"}
@@ -38,12 +38,12 @@ class Result:
     """
 
     beats: Heartbeats
-    ways: dict[str, Judged]
+    ways: dict[str, SplitResult]
     why_not: str | None = None
-    baselines: dict[str, Judged] = field(default_factory=dict)
+    baselines: dict[str, SplitResult] = field(default_factory=dict)
 
 
-def figures_of(beats: Heartbeats, judged: Judged) -> ClassFigures:
+def figures_of(beats: Heartbeats, judged: SplitResult) -> ClassFigures:
     """How well the judged beats were told."""
     return ClassFigures.of(beats.labels[judged.chosen], judged.probabilities, beats.task.classes)
 
@@ -59,13 +59,13 @@ def most_frequent(figures: ClassFigures) -> float:
     return 100.0 * float(figures.support.max()) / float(max(figures.support.sum(), 1))
 
 
-def of_parts(beats: Heartbeats, judged: Judged) -> list[float]:
+def of_parts(beats: Heartbeats, judged: SplitResult) -> list[float]:
     """Accuracy of each training on the beats it was judged on, per cent."""
     right = beats.labels[judged.chosen] == judged.probabilities.argmax(axis=1)
     return [100.0 * float(right[judged.parts == part].mean()) for part in np.unique(judged.parts)]
 
 
-def of_records(beats: Heartbeats, judged: Judged) -> dict[str, tuple[int, float]]:
+def of_records(beats: Heartbeats, judged: SplitResult) -> dict[str, tuple[int, float]]:
     """Judged beats of each record and how many per cent of them were told right."""
     if beats.records is None:
         return {}

@@ -18,9 +18,9 @@ from stream.frames import Frame
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
 JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
-STALE_S: Final = 2  # of old signal in a row show that the device counts anew, if its frames' numbers began anew ...
-BEGUN_S: Final = 4  # ... not longer ago than this
-STALE_RESENT_S: Final = 30  # the same if they did not: longer than what any gateway keeps and sends again
+STALE_S: Final = 2  # s of old signal in a row that show a device to count anew whose frames' numbers began anew, too
+BEGUN_S: Final = 4  # s that these may have begun ago
+STALE_RESENT_S: Final = 30  # s of it that show the same without: longer than what any gateway keeps and sends again
 
 
 class StreamPosition(msgspec.Struct, frozen=True, array_like=True):

@@ -35,14 +35,14 @@ class BrokerAnswer(NamedTuple):
 
 
 class PartitionLag:
-    """Of one worker.
+    """How far one worker has read each of its partitions.
 
     Parameters
     ----------
     topic : str
     consumer : aiokafka.AIOKafkaConsumer
-    progress_of : mapping of int to Ledger
-        The books of its partitions, as they come and go.
+    progress_of : mapping of int to PartitionProgress
+        Of its partitions, as they come and go.
     """
 
     def __init__(self, topic: str, consumer: Any, progress_of: Mapping[int, PartitionProgress]) -> None:
@@ -84,7 +84,7 @@ class PartitionLag:
             (self._consumer.pause if held else self._consumer.resume)(tp)
 
     def rewind(self, partitions: Set[TopicPartition]) -> None:
-        """Go back to where the books are: the consumer is past what is dropped, and would never bring it again."""
+        """Go back to what has been read: the consumer is past what is dropped, and would never bring it again."""
         for tp in partitions & self._consumer.assignment():
             if (progress := self._progress_of.get(tp.partition)) is not None:
                 self._consumer.seek(tp, progress.position)

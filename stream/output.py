@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class OutputSender:
-    """Of one worker.
+    """Sends one worker's output.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class OutputSender:
         Know where each bed is at home, and which of its alerts stand.
     ward : Analysis
         Whose output it is.
-    guard : Pulse
-        Felt before anything is said.
+    guard : SuspensionGuard
+        Checked before anything is sent.
     metrics, timings : Metrics, Timings
         Told of everything.
     clock : callable

@@ -103,8 +103,8 @@ def begin_vf(state: Row, sample: int, out: Row, count: int) -> int:
 def end_vf(state: Row, sample: int, out: Row, count: int) -> int:
     """Ventricular fibrillation has ended at `sample`; the new count of `out`.
 
-    What the rhythm is now the beats that come after say, and no beat before. Also when its signal ends before it does:
-    a rhythm that no epoch can end would be the last.
+    The rhythm then follows from the beats after this moment. It is ended, too, where the signal is cut off: nothing
+    else could end it, and it would stay the rhythm for ever.
     """
     state.code = NONE
     state.told = sample

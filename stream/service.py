@@ -75,7 +75,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self.metrics = Metrics()
         self._timings = Timings(self.metrics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ward")
-        self._turn = asyncio.Lock()  # held while the ward or the books change: by the loop, or by a rebalance
+        self._turn = asyncio.Lock()  # held while the ward or the progress changes: by the loop, or by a rebalance
         self._torn = False  # a turn was cut off: the ward is ahead of what was said, and must never be saved
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False  # ever
@@ -235,7 +235,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         await self._sender.send_output(said, frames)
 
     def _admit(self, messages: list[Message], received: float) -> list[Frame]:
-        """The frames the ward has not seen, the books brought up to date."""
+        """The frames the ward has not seen; they count as read from here on."""
         frames = []
         for message in messages:
             progress = self._checkpoints.progress_of[message.partition]

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-LONGEST_S: Final = 1.0  # counts of the time between two answers; a worker at work has one several times a second
+LONGEST_S: Final = 1.0  # s: most that counts of the time between two answers, of which there are several a second
 GRACE_S: Final = 2.0  # of such time in which a bed taken over may still be heard: whoever sends does so every second
 
 

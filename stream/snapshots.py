@@ -1,4 +1,4 @@
-"""What a checkpoint consists of: snapshots of beds, and the book of what in a partition is done and what is durable.
+"""What a checkpoint consists of: snapshots of beds, and how much of a partition is done and durable.
 
 Nothing here does I/O. The rule all of it serves: a bed's snapshot stands for every frame of the bed below `offset`; the
 group's committed offset is the lowest one any bed must be read from again. Whoever takes the partition over starts
@@ -208,7 +208,7 @@ class Restored(NamedTuple):
 
 
 class PartitionProgress:
-    """The book of one partition of `ecg.frames`.
+    """How much of one partition of `ecg.frames` has been read, and from where its beds must be read again.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ class PartitionProgress:
         return True
 
     def admits(self, bed: str, offset: int) -> bool:
-        """Whether the bed's state lacks its frame at `offset`; a bed never seen before begins its life here."""
+        """Whether the bed's state lacks its frame at `offset`; a bed never seen before begins here."""
         self._from.setdefault(bed, offset)
         return offset >= self._skip.get(bed, 0)
 

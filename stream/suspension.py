@@ -14,18 +14,18 @@ from typing import Final, NoReturn
 from stream.errors import KafkaError
 from stream.kafka import HEARTBEAT_MS, SESSION_MS
 
-EVERY_S: Final = 1.0  # between two beats
+EVERY_S: Final = 1.0  # between two checks
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the machine sleeps
 
 
 class SuspensionGuard:
-    """Of one event loop.
+    """Detects that the process has been suspended, by how long its event loop stood still.
 
     Parameters
     ----------
     limit_s : float
-        Seconds without a beat after which the process has stood still. A session may have run out so long after its
-        last heartbeat but one, which came as long before.
+        Seconds without a check after which the group may have given the worker's beds away: the session's timeout less
+        one interval of heartbeats.
     """
 
     def __init__(self, limit_s: float = (SESSION_MS - HEARTBEAT_MS) / 1e3) -> None:
@@ -33,14 +33,14 @@ class SuspensionGuard:
         self._checked_s = time.clock_gettime(CLOCK)
 
     async def watch(self) -> NoReturn:
-        """Feel it from time to time; raises as `check` does."""
+        """Check from time to time; raises as `check` does."""
         self._checked_s = time.clock_gettime(CLOCK)
         while True:
             await asyncio.sleep(EVERY_S)
             self.check()
 
     def check(self) -> None:
-        """Look, before anything is said.
+        """Check whether the process has stood still, before anything is sent.
 
         Raises
         ------

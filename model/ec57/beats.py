@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,65 +128,74 @@ def pair(reference: Annotations, test: Annotations, period: Period) -> Pairs:
     period : Period
         What to compare.
     """
-    ours = beats(reference, period.window)
-    theirs = beats(test, period.window)
-    ref = [*ours.samples, NEVER, NEVER]
-    tst = [*theirs.samples, NEVER, NEVER]
-    rr_ref = _rr(ours)
-    rr_tst = _rr(theirs)
-    window = period.window
-    rows: list[tuple[int, int, int, int]] = []
-    declared: list[bool] = []
-    offsets: list[int] = []
-    rr_squares = rr_count = 0
-
-    i, j = _begin(ref, tst, period)
-    while not period.empty and (
-        i < len(ours.samples) if period.end is None else (ref[i] <= period.end or tst[j] <= period.end)
-    ):
-        r, t = ref[i], tst[j]
-        # As bxb does, at every step: a missed or an extra beat shows as a large difference.
-        if rr_ref[i] and rr_tst[j]:
-            rr_squares += (rr_ref[i] - rr_tst[j]) ** 2
-            rr_count += 1
-        if t < r:
-            rival = abs(r - tst[j + 1])
-            together = r - t <= window and (r - t < rival or abs(ref[i + 1] - tst[j + 1]) < rival)
-        else:
-            rival = abs(t - ref[i + 1])
-            together = t - r <= window and (t - r < rival or abs(tst[j + 1] - ref[i + 1]) < rival)
-        # The first test beat may lie before the period: it is there only because it fits the first reference beat.
-        if together or t < period.start:
-            rows.append((ours.index[i], theirs.index[j], ours.classes[i], theirs.classes[j]))
-            declared.append(theirs.noise.cover(t))
-            offsets.append(t - r)
-            i += 1
-            j += 1
-        elif t < r:
-            if not ours.fibrillation.cover(t):
-                rows.append((-1, theirs.index[j], X if ours.shutdown.cover(t) else O, theirs.classes[j]))
-                declared.append(theirs.noise.cover(t))
-            j += 1
-        else:
-            rows.append((ours.index[i], -1, ours.classes[i], X if theirs.shutdown.cover(r) else O))
-            declared.append(theirs.noise.cover(r))
-            i += 1
-
-    end = period.end if period.end is not None else max(ours.samples[-1] if ours.samples else 0, period.start)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    ref, tst = beats(reference, period.window), beats(test, period.window)
+    rows, rr_squares, rr_count = _pair_rows(ref, tst, period)
+    end = period.end if period.end is not None else max(ref.samples[-1] if ref.samples else 0, period.start)
+    table = np.array([row.classes for row in rows], dtype=np.int64).reshape(-1, 4)
     return Pairs(
         reference=table[:, 0],
         test=table[:, 1],
         reference_class=table[:, 2].astype(np.int8),
         test_class=table[:, 3].astype(np.int8),
-        offsets=np.array(offsets, dtype=np.int64),
+        offsets=np.array([row.offset for row in rows if row.offset is not None], dtype=np.int64),
         rr_squares=rr_squares,
         rr_count=rr_count,
         period=end - period.start,
-        shutdown=theirs.shutdown.length_within(period.start, end),
-        noise=theirs.noise.length_within(period.start, end),
-        declared=np.array(declared, dtype=np.bool_),
+        shutdown=tst.shutdown.length_within(period.start, end),
+        noise=tst.noise.length_within(period.start, end),
+        declared=np.array([row.declared for row in rows], dtype=np.bool_),
     )
+
+
+class _Row(NamedTuple):
+    """One pair: numbers and classes of both beats, whether it was declared noise, and their distance, if both are."""
+
+    classes: tuple[int, int, int, int]
+    declared: bool
+    offset: int | None = None
+
+
+def _pair_rows(ref: Beats, tst: Beats, period: Period) -> tuple[list[_Row], int, int]:
+    """All pairs in their order, and the sum and number of squared differences of RR intervals."""
+    rows: list[_Row] = []
+    ref_at, tst_at = [*ref.samples, NEVER, NEVER], [*tst.samples, NEVER, NEVER]
+    ref_rr, tst_rr = _rr(ref), _rr(tst)
+    rr_squares = rr_count = 0
+    i, j = _begin(ref_at, tst_at, period)
+    while not period.empty and (
+        i < len(ref.samples) if period.end is None else (ref_at[i] <= period.end or tst_at[j] <= period.end)
+    ):
+        r, t = ref_at[i], tst_at[j]
+        # As bxb does, at every step: a missed or an extra beat shows as a large difference.
+        if ref_rr[i] and tst_rr[j]:
+            rr_squares += (ref_rr[i] - tst_rr[j]) ** 2
+            rr_count += 1
+        # The first test beat may lie before the period: it is there only because it fits the first reference beat.
+        if _fit(ref_at, tst_at, i, j, period.window) or t < period.start:
+            numbers = ref.index[i], tst.index[j], ref.classes[i], tst.classes[j]
+            rows.append(_Row(numbers, tst.noise.cover(t), t - r))
+            i += 1
+            j += 1
+        elif t < r:
+            if not ref.fibrillation.cover(t):
+                numbers = -1, tst.index[j], X if ref.shutdown.cover(t) else O, tst.classes[j]
+                rows.append(_Row(numbers, tst.noise.cover(t)))
+            j += 1
+        else:
+            numbers = ref.index[i], -1, ref.classes[i], X if tst.shutdown.cover(r) else O
+            rows.append(_Row(numbers, tst.noise.cover(r)))
+            i += 1
+    return rows, rr_squares, rr_count
+
+
+def _fit(ref_at: Sequence[int], tst_at: Sequence[int], i: int, j: int, window: int) -> bool:
+    """Whether a reference and a test beat mark the same: near enough, and no better match lies beside them."""
+    r, t = ref_at[i], tst_at[j]
+    if t < r:
+        rival = abs(r - tst_at[j + 1])
+        return r - t <= window and (r - t < rival or abs(ref_at[i + 1] - tst_at[j + 1]) < rival)
+    rival = abs(t - ref_at[i + 1])
+    return t - r <= window and (t - r < rival or abs(tst_at[j + 1] - ref_at[i + 1]) < rival)
 
 
 def _begin(ref: list[int], tst: list[int], period: Period) -> tuple[int, int]:

@@ -91,8 +91,8 @@ def ventricular(
 
     A `]` ends such a rhythm too: there fibrillation is over, whatever comes next.
     """
-    ours, theirs = (_bracketed(a, period) + _under(a, rhythms, period, "]") for a in (reference, test))
-    return _compare(ours, theirs, [], rate_hz, period)
+    ref_spans, test_spans = (_bracketed(a, period) + _under(a, rhythms, period, "]") for a in (reference, test))
+    return _compare(ref_spans, test_spans, [], rate_hz, period)
 
 
 def _under(of: Annotations, rhythms: Sequence[str], period: Period, ends: str = "") -> list[tuple[int, int]]:
@@ -134,13 +134,13 @@ def _last(of: Annotations, period: Period) -> int:
 
 
 def _compare(
-    ours: list[tuple[int, int]],
-    theirs: list[tuple[int, int]],
+    ref_spans: list[tuple[int, int]],
+    test_spans: list[tuple[int, int]],
     left_out: list[tuple[int, int]],
     rate_hz: float,
     period: Period,
 ) -> EpisodeTable:
-    reference, test = (_within(Periods(e), period) for e in (ours, theirs))
+    reference, test = (_within(Periods(e), period) for e in (ref_spans, test_spans))
     # A test episode counts with what of it lies outside of the stretches left out; one wholly within does not count.
     without = Periods(left_out)
     counted = [(b, e) for b, e in test if (e - b) > without.length_within(b, e)]

@@ -114,17 +114,17 @@ def compare_runs(reference: Annotations, test: Annotations, kind: Kind, period: 
     return compare_events(events(reference), events(test), kind, period)
 
 
-def compare_events(ours: list[Event], theirs: list[Event], kind: Kind, period: Period) -> RunTable:
+def compare_events(ref_events: list[Event], test_events: list[Event], kind: Kind, period: Period) -> RunTable:
     """`compare_runs` for who compares more than one kind and makes the events once."""
     by_reference = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
     by_test = np.zeros((LENGTHS, LENGTHS), dtype=np.int64)
     if period.empty:
         return RunTable(by_reference, by_test)
-    answers = _Answers(theirs, kind)
-    for run in _runs(ours, kind, period):
+    answers = _Answers(test_events, kind)
+    for run in _runs(ref_events, kind, period):
         by_reference[run.length, answers.longest(run)] += 1
-    answers = _Answers(ours, kind)
-    for run in _runs(theirs, kind, period):
+    answers = _Answers(ref_events, kind)
+    for run in _runs(test_events, kind, period):
         by_test[answers.longest(run), run.length] += 1
     return RunTable(by_reference, by_test)
 

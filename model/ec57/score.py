@@ -118,13 +118,13 @@ def score(
     told = set(reference.symbols)
     rhythm_only = not told.isdisjoint(RHYTHM) and told.isdisjoint(CLASS_OF)
     beats = found.without(CLASS_OF.keys()) if rhythm_only else found
-    ours, theirs = events(reference), events(beats)
+    ref_events, test_events = events(reference), events(beats)
     return RecordScore(
         record,
         test is None,
         tabulate(pair(reference, beats, period), rate_hz),
-        compare_events(ours, theirs, VENTRICULAR, period),
-        compare_events(ours, theirs, SUPRAVENTRICULAR, period),
+        compare_events(ref_events, test_events, VENTRICULAR, period),
+        compare_events(ref_events, test_events, SUPRAVENTRICULAR, period),
         atrial(reference, found, rate_hz, period, af_rhythms),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
         rhythm_only,

@@ -13,8 +13,8 @@ from detector.types import LEADS
 from model.dataset import Passage
 from model.evaluation.ablation import Ablation, withheld
 from model.letters import TEXT, text_of
-from model.lstm import BothWords, read_words
-from model.network import Forgetful, Network
+from model.lstm import BeatProbabilities, classify_sequence
+from model.network import Network, StatelessNetwork
 from model.pace import LONGEST_RR_S
 from model.train import Round, Trainer, TrainingConfig, texts_of, words_of
 from model.vocabulary import TABLE, Vocabulary, vectorizer_of
@@ -35,7 +35,7 @@ class AblatedTrainer(Trainer):
         report: Callable[[Round], None] = lambda _: None,
     ) -> None:
         self.ablation = ablation
-        self.network_type = Network if ablation.memory else Forgetful
+        self.network_type = Network if ablation.memory else StatelessNetwork
         self.counted: Counted | None = None
         super().__init__(passages, config if ablation.again else replace(config, last_hidden=0), None, report)
 
@@ -61,9 +61,11 @@ class AblatedTrainer(Trainer):
                 words[told, lead] = self.counted.words(passage.texts[told, lead])
         return np.hstack([words, future_words(passage)]) if self.ablation.future else words
 
-    def read(self, passage: Passage) -> BothWords:
+    def read(self, passage: Passage) -> BeatProbabilities:
         """Both words on a passage."""
-        return read_words(self.weights().layers, self.say(passage), passage.follows, alone=not self.ablation.memory)
+        return classify_sequence(
+            self.weights().layers, self.say(passage), passage.follows, alone=not self.ablation.memory
+        )
 
 
 def future_words(passage: Passage) -> npt.NDArray[np.int64]:

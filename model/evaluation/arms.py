@@ -28,7 +28,7 @@ from model.self_training import self_train
 from model.train import Round, TrainingConfig
 from model.training_loop import fingerprint
 
-Reading = dict[str, Probabilities]  # of each record, keyed as `judging.key` does
+RecordProbabilities = dict[str, Probabilities]  # of each record, keyed as `judging.key` does
 Report = Callable[[Round], None]
 Fit = Callable[[Sequence[Passage], TrainingConfig, Report], Read]
 
@@ -115,7 +115,7 @@ def run(
     parts: int,
     folder: Path | None = None,
     report: Report = lambda _: None,
-) -> Iterator[Reading]:
+) -> Iterator[RecordProbabilities]:
     """Teach an arm without each part of the subjects in turn; its readings of that part.
 
     Parameters
@@ -131,7 +131,7 @@ def run(
     report : callable
         Called with each round of a network's training.
     """
-    kept = Readings(folder, passages, parts) if folder is not None else None
+    kept = ProbabilityCache(folder, passages, parts) if folder is not None else None
     for number, (training, judged, chosen) in enumerate(folds(passages, config, parts)):
         reading = kept.take(arm.name, number, chosen) if kept is not None else None
         if reading is None:
@@ -142,7 +142,7 @@ def run(
         yield reading
 
 
-class Readings:
+class ProbabilityCache:
     """Each fold's readings in a folder, good as long as arm, configuration and passages are the same.
 
     `telebeat train --cross-validate` puts its own there as those of the arm ``whole``, which they are.
@@ -153,7 +153,7 @@ class Readings:
         self._said = digest(passages)
         self._parts = parts
 
-    def take(self, arm: str, fold: int, config: TrainingConfig) -> Reading | None:
+    def take(self, arm: str, fold: int, config: TrainingConfig) -> RecordProbabilities | None:
         """Readings of a fold by an arm of this name, or None."""
         path = self._path(arm, fold)
         if not path.exists():
@@ -163,7 +163,7 @@ class Readings:
                 return None
             return {name: arrays[name] for name in arrays.files if name != "stamp"}
 
-    def put(self, arm: str, fold: int, config: TrainingConfig, reading: Reading) -> None:
+    def put(self, arm: str, fold: int, config: TrainingConfig, reading: RecordProbabilities) -> None:
         """Keep them."""
         path = self._path(arm, fold)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from model.heartbeat_train import Judged, Line, Split
+    from model.heartbeat_train import Line, Split, SplitResult
     from model.heartbeat_words import Sentences
     from model.heartbeats import Heartbeats, Task
     from model.train import TrainingConfig
@@ -172,7 +172,7 @@ def _run(
     from rich.progress import Progress, TextColumn
 
     from model.heartbeat_train import boosted, split_beats, split_patients, why_not_by_patient
-    from model.heartbeat_words import describe
+    from model.heartbeat_words import draw_beats
     from stream.heartbeat_report import PATIENT, RANDOM, Result
 
     counts = beats.counts()
@@ -196,7 +196,7 @@ def _run(
         splits[RANDOM] = [split_beats(beats, recipe.seed, recipe.held_out)]
     if ways is not Ways.RANDOM and not why_not:
         splits[PATIENT] = split_patients(beats, folds, recipe.seed, recipe.held_out)
-    sentences = describe(beats.rows)
+    sentences = draw_beats(beats.rows)
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, console=console) as progress:
         judged = {way: _study(progress, beats, sentences, way, some, recipe) for way, some in splits.items()}
@@ -215,7 +215,7 @@ def _study(
     way: str,
     splits: Sequence[Split],
     recipe: TrainingConfig,
-) -> Judged:
+) -> SplitResult:
     """`model.heartbeat_train.study` with a progress bar; a training that stops early jumps to its end."""
     from model.heartbeat_train import study
 

@@ -123,7 +123,7 @@ def _cross_validate(
 
     from model.cross_validation import Tables, cross_validate
     from model.ec57 import gross, pooled
-    from model.evaluation.arms import ARMS, Readings
+    from model.evaluation.arms import ARMS, ProbabilityCache
     from model.store import language
     from model.train import figures
 
@@ -150,7 +150,7 @@ def _cross_validate(
         everything.add(tables)
         row(f"part {number + 1}", tables)
 
-    kept = Readings(work, passages, parts) if work is not None else None
+    kept = ProbabilityCache(work, passages, parts) if work is not None else None
 
     def keep(number: int, chosen: TrainingConfig, words: dict[str, Any]) -> None:
         if kept is not None:

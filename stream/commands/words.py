@@ -66,7 +66,7 @@ def words(
     from model.codes import CLASSES
     from model.dataset import sentences_of
     from model.letters import text_of
-    from model.lstm import read_words
+    from model.lstm import classify_sequence
     from model.reader import Reader, spell
     from model.strip import read_strip
     from model.words import FIELDS, RR, WORDS
@@ -84,7 +84,7 @@ def words(
     said = np.empty((len(samples), LEADS + FIELDS), np.int64)
     for i in range(len(samples)):
         spell(reader.weights.vocabulary, texts[i], levels[i], said[i])
-    both = read_words(reader.weights.layers, said, np.isfinite(values[:, RR]))
+    both = classify_sequence(reader.weights.layers, said, np.isfinite(values[:, RR]))
 
     first = int(np.searchsorted(samples, begin_s * strip.rate_hz))
     chosen = range(first, min(first + beats, len(samples)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import reference_waves as twin
-from detector.bounds import END_TO, NARROWEST, ONSET_FROM, ONSET_TO, UNTOLD, bounds, remove_spikes
+from detector.bounds import DEFAULT_BOUND, END_TO, NARROWEST, ONSET_FROM, ONSET_TO, bounds, remove_spikes
 from detector.measure import MEASURES, SPAN, SPAN_BEFORE, measure
 from detector.types import AFTER, RING, SIGNAL
 from detector.waves import P_PRESENT, T_AFTER, T_WAVE, p_alike, t_wave
@@ -158,7 +158,7 @@ def test_the_bounds_enclose_a_qrs(seed: int, noise: float, kept: int) -> None:
 
 
 def test_without_slope_nothing_is_told() -> None:
-    assert bounds_of(np.ones(SPAN)) == (-UNTOLD, UNTOLD)
+    assert bounds_of(np.ones(SPAN)) == (-DEFAULT_BOUND, DEFAULT_BOUND)
 
 
 @pytest.mark.parametrize("late", [-12, -4, 4, 12, 24])

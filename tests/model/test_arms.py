@@ -20,10 +20,10 @@ from model.ec57 import Annotations
 from model.evaluation import baselines
 from model.evaluation.ablated import FUTURE, SCALE, AblatedTrainer, future_words
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, WHOLE, Ablation, withheld
-from model.evaluation.arms import ARMS, Readings, digest, run
+from model.evaluation.arms import ARMS, ProbabilityCache, digest, run
 from model.evaluation.judging import judge, key, spread, summary
-from model.lstm import read_words
-from model.network import Forgetful, Network, NetworkConfig
+from model.lstm import classify_sequence
+from model.network import Network, NetworkConfig, StatelessNetwork
 from model.store import sizes_of
 from model.train import Trainer, TrainingConfig, export, read_passage, words_of
 from model.words import WORDS
@@ -77,15 +77,15 @@ def test_without_state_no_beat_knows_of_another() -> None:
 
     torch.manual_seed(0)
     sizes = sizes_of(12)
-    network = Forgetful(NetworkConfig(sizes, 16, 12, last_hidden=8)).eval()
+    network = StatelessNetwork(NetworkConfig(sizes, 16, 12, last_hidden=8)).eval()
     words = np.random.default_rng(0).integers(0, sizes, (40, len(sizes)))
     order = np.random.default_rng(1).permutation(40)
     layers = export([network], None).layers  # type: ignore[arg-type]
     follows = np.ones(40, np.bool_)
-    alone = read_words(layers, words, follows, alone=True)
-    assert np.array_equal(alone.first[order], read_words(layers, words[order], follows, alone=True).first)
-    assert np.array_equal(alone.first[:1], read_words(layers, words[:1], follows).first)
-    assert not np.allclose(alone.first, read_words(layers, words, follows).first)
+    alone = classify_sequence(layers, words, follows, alone=True)
+    assert np.array_equal(alone.first[order], classify_sequence(layers, words[order], follows, alone=True).first)
+    assert np.array_equal(alone.first[:1], classify_sequence(layers, words[:1], follows).first)
+    assert not np.allclose(alone.first, classify_sequence(layers, words, follows).first)
     with torch.no_grad():
         first, last, memory = network(torch.from_numpy(words)[None], network.start(1))
         remembering = Network.remember(network, torch.randn(1, 40, 16), network.start(1))[0]
@@ -131,7 +131,7 @@ def test_every_arm_reads_every_record_once_unseen(passages: list[Passage], tmp_p
 
 def test_cross_validation_leaves_what_the_arm_whole_would_read(passages: list[Passage], tmp_path: Path) -> None:
     small = replace(config(), held_out=0.0, epochs=1)
-    kept = Readings(tmp_path, passages, 2)
+    kept = ProbabilityCache(tmp_path, passages, 2)
     said: list[dict[str, Any]] = []
 
     def keep(number: int, chosen: TrainingConfig, words: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from detector.types import LEADS
 from model.compose import compose
 from model.dataset import passage, sentences_of
 from model.ec57 import Annotations
-from model.rhythms import LIFELONG, LIVES, PASSAGES, ROOM_S, SHORTEST_S, write
+from model.rhythms import LIFELONG, PASSAGES, ROOM_S, SHORTEST_S, SINGLE_RHYTHMS, plan_beats
 from model.strip import Strip
 from model.variants import COMPOSED, composed
 from tests.model.hearts import heart
@@ -147,7 +147,7 @@ def test_the_beats_of_a_salvo_have_room_for_their_breadth() -> None:
     short = ROOM_S * 1.9  # s: a heart so fast that a premature beat would lie in the one before
     tight = 0
     for seed in range(20):
-        score = write(np.full(300, short), np.full(300, True), LEADS, np.random.default_rng(seed), "ventricular")
+        score = plan_beats(np.full(300, short), np.full(300, True), LEADS, np.random.default_rng(seed), "ventricular")
         for i in range(1, 300):
             if score.focus[i] >= 0 and score.focus[i - 1] == score.focus[i]:
                 room = ROOM_S * score.foci[score.focus[i]].broad
@@ -176,9 +176,9 @@ def test_sinus_arrest_leaves_pauses_and_no_early_beat(seed: int) -> None:
 
 def test_about_half_of_the_hearts_know_one_passage_only() -> None:
     rr, free = np.full(600, 0.8), np.ones(600, bool)
-    arrested = [write(rr, free, 1, np.random.default_rng(seed), None) for seed in range(200)]
+    arrested = [plan_beats(rr, free, 1, np.random.default_rng(seed), None) for seed in range(200)]
     whole = np.mean([np.mean(score.waves > 0) > 0.99 for score in arrested])
-    assert 0.5 * LIFELONG * LIVES["fibrillation"] < whole < 1.6 * LIFELONG * LIVES["fibrillation"]
+    assert 0.5 * LIFELONG * SINGLE_RHYTHMS["fibrillation"] < whole < 1.6 * LIFELONG * SINGLE_RHYTHMS["fibrillation"]
 
 
 def test_an_unknown_rhythm_is_refused() -> None:
@@ -189,8 +189,8 @@ def test_an_unknown_rhythm_is_refused() -> None:
 
 def test_shares_of_passages_are_whole() -> None:
     assert sum(PASSAGES.values()) == pytest.approx(1.0)
-    assert sum(LIVES.values()) == pytest.approx(1.0)
-    assert set(LIVES) < set(PASSAGES)
+    assert sum(SINGLE_RHYTHMS.values()) == pytest.approx(1.0)
+    assert set(SINGLE_RHYTHMS) < set(PASSAGES)
 
 
 def test_the_same_lot_composes_the_same() -> None:

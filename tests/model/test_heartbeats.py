@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from detector.measure import SPAN, SPAN_BEFORE
 from model.dataset import UNLABELLED
 from model.heartbeat_files import LINES, from_csv
-from model.heartbeat_words import FINER, HOP, PLACES, WORDS, describe, lengths_of, levels_of, read_sentences, words_of
+from model.heartbeat_words import FINER, HOP, PLACES, WORDS, draw_beats, lengths_of, levels_of, read_sentences, words_of
 from model.heartbeat_words import learn_vocabulary as learn_shapes
 from model.heartbeats import (
     MITBIH,
@@ -283,7 +283,7 @@ def test_scales_are_those_of_the_bedside(field: int, value: float) -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_letters_are_those_of_the_bedside(seed: int) -> None:
     row = some_rows(1, seed)
-    said = describe(row)
+    said = draw_beats(row)
     length = int(lengths_of(row)[0])
     fine = np.interp(np.arange((length - 1) * FINER + 1) / FINER, np.arange(length), row[0, :length])
     assert said.lengths[0] == -(-len(fine) // HOP)
@@ -296,9 +296,9 @@ def test_letters_are_those_of_the_bedside(seed: int) -> None:
 
 def test_a_beat_is_said_the_same_in_any_company() -> None:
     rows = some_rows(30)
-    together = describe(rows)
+    together = draw_beats(rows)
     for i in (0, 7, 29):
-        alone = describe(rows[i : i + 1])
+        alone = draw_beats(rows[i : i + 1])
         assert np.array_equal(alone.texts[0], together.texts[i])
         assert np.array_equal(alone.levels[0], together.levels[i])
         assert alone.lengths[0] == together.lengths[i]
@@ -307,7 +307,7 @@ def test_a_beat_is_said_the_same_in_any_company() -> None:
 def test_padding_says_nothing() -> None:
     rows = some_rows(60)
     rows[0] = 0.0  # no beat at all is still a sentence of one word
-    said = describe(rows)
+    said = draw_beats(rows)
     vocabulary = learn_shapes(said, np.arange(len(rows)), 400, 8, 60, 0)
     words = words_of(said, vocabulary)
     assert words.shape == (60, PLACES, 1 + len(WORDS))
@@ -417,7 +417,7 @@ def test_it_learns_and_is_repeatable() -> None:
     from model.heartbeat_train import split_beats, split_patients, study
 
     beats = two_kinds(300)
-    said = describe(beats.rows)
+    said = draw_beats(beats.rows)
     once = study(beats, said, "random", [split_beats(beats, 0)], small())
     again = study(beats, said, "random", [split_beats(beats, 0)], small())
     assert np.array_equal(once.probabilities, again.probabilities)
@@ -435,7 +435,7 @@ def test_the_class_is_asked_for_once_and_rare_beats_are_read_more_often() -> Non
 
     beats = two_kinds(300)
     split = split_beats(beats, 0)
-    trainer = HeartbeatTrainer(beats, describe(beats.rows), split, small())
+    trainer = HeartbeatTrainer(beats, draw_beats(beats.rows), split, small())
     for labels, words, i in zip(trainer.labels, trainer.words, split.training, strict=True):
         assert len(labels) == len(words)
         assert labels[-1].tolist() == [beats.labels[i], UNLABELLED]
@@ -452,7 +452,7 @@ def test_it_stops_early_when_nothing_gets_better() -> None:
     from model.heartbeat_train import split_beats, study
 
     beats = two_kinds(150)
-    found = study(beats, describe(beats.rows), "random", [split_beats(beats, 0)], small(epochs=30, patience=2))
+    found = study(beats, draw_beats(beats.rows), "random", [split_beats(beats, 0)], small(epochs=30, patience=2))
     scores = [line.score for line in found.curves[0]]
     assert len(scores) < 30
     assert max(scores) > max(scores[-2:]) or scores.index(max(scores)) == len(scores) - 3

@@ -11,7 +11,7 @@ import wfdb
 from benchmarks import lifelong
 from model.codes import CLASSES
 from model.ec57 import LABELS
-from model.rhythms import LIVES
+from model.rhythms import SINGLE_RHYTHMS
 from stream.errors import RecordError
 from tests.model.hearts import heart
 
@@ -44,7 +44,7 @@ def test_without_such_hearts_it_says_so(tmp_path: Path) -> None:
 def test_a_heart_is_read_in_every_rhythm(tmp_path: Path) -> None:
     write(tmp_path, "n01")
     analysed = dict(lifelong.lives(lifelong.hearts(tmp_path)[0]))
-    assert set(analysed) == set(LIVES)
+    assert set(analysed) == set(SINGLE_RHYTHMS)
     premature = {life: (passage.labels == CLASSES.index("S")).sum() for life, passage in analysed.items()}
     assert all(premature[life] > 0 for life in ("bigeminy", "runs"))
     assert all(premature[life] == 0 for life in ("breathing", "fibrillation", "ventricular", "arrest"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.pace import ALIKE, FEWEST, remember_interval, say_when
+from model.pace import ALIKE, FEWEST, add_rr_words, remember_interval
 from model.state import LANGUAGE, RR_HISTORY
 from model.words import ENTROPY, FIELDS, RARE, SCATTER
 
@@ -21,7 +21,7 @@ def told(intervals: list[float]) -> np.ndarray:
     state = np.zeros(1, LANGUAGE)[0]
     out = np.full((len(intervals), FIELDS), np.nan, np.float32)
     for rr, values in zip(intervals, out, strict=True):
-        say_when(state, rr, values)
+        add_rr_words(state, rr, values)
         remember_interval(state, rr)
     return out[:, ORDER]
 

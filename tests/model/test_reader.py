@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from detector.types import AFTER, LEADS, OFF, RATE, RING, SIGNAL
 from model.codes import CLASSES
 from model.letters import TEXT
-from model.lstm import read_words
+from model.lstm import classify_sequence
 from model.network import Network, NetworkConfig
 from model.pace import LONGEST_RR_S
 from model.reader import BeatReader, Reader, spell
-from model.sentence import describe
+from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.store import sizes_of
 from model.train import export
@@ -43,7 +43,7 @@ def words(mv: Any, peaks: Any) -> Any:
     for signal, peak in play(mv, peaks):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
         levels = np.empty(FIELDS, np.int64)
-        best = describe(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
+        best = beat_to_words(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
         said.append((best, texts.tobytes(), levels.tolist()))
     return said
 
@@ -70,11 +70,11 @@ def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: i
     for signal, peak in play(*heart("NNVNS" * 5, 200)):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
         levels, all_words = np.empty(FIELDS, np.int64), np.empty(LEADS + FIELDS, np.int64)
-        describe(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
+        beat_to_words(state, signal, peak, SURE, GOOD_LEADS, texts, values, levels)
         spell(weights.vocabulary, texts, levels, all_words)
         words.append(all_words)
         said.append(reader.update(signal, peak, SURE, GOOD_LEADS)[1:])
-    whole = read_words(weights.layers, np.array(words), np.ones(len(words), np.bool_))
+    whole = classify_sequence(weights.layers, np.array(words), np.ones(len(words), np.bool_))
     first, last = np.swapaxes(np.array(said), 0, 1)
     assert np.array_equal(first, whole.first)
     assert np.array_equal(last[1:], whole.last[:-1])
@@ -184,7 +184,7 @@ def test_how_sure_the_detector_is_and_has_been(strengths: list[float]) -> None:
     for log_odds, (signal, peak) in zip(strengths, play(mv, peaks), strict=True):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
         levels = np.empty(FIELDS, np.int64)
-        describe(state, signal, peak, log_odds, GOOD_LEADS, texts, values, levels)
+        beat_to_words(state, signal, peak, log_odds, GOOD_LEADS, texts, values, levels)
         if np.isfinite(log_odds):
             known.append(min(max(log_odds, -4.0), 10.0))
             assert values[SURE_WORD] == np.float32(log_odds)
@@ -201,7 +201,9 @@ def test_the_mean_of_how_sure_it_has_been_is_of_about_eight_beats() -> None:
     lately = []
     for i, (signal, peak) in enumerate(play(mv, peaks)):
         texts, values = np.empty((LEADS, TEXT), np.uint8), np.empty(FIELDS, np.float32)
-        describe(state, signal, peak, 8.0 if i < 30 else 0.0, GOOD_LEADS, texts, values, np.empty(FIELDS, np.int64))
+        beat_to_words(
+            state, signal, peak, 8.0 if i < 30 else 0.0, GOOD_LEADS, texts, values, np.empty(FIELDS, np.int64)
+        )
         lately.append(float(values[SURE_LATELY]))
     assert lately[:30] == pytest.approx([8.0] * 30)
     assert lately[37] == pytest.approx(8.0 * 0.875**8)

@@ -18,7 +18,7 @@ from model.codes import CLASSES
 from model.dataset import LABEL_OF, UNLABELLED, Passage, label, sentences_of
 from model.ec57 import CLASS_OF, Annotations
 from model.letters import ALPHABET, TEXT, text_of
-from model.lstm import read_words, tanh
+from model.lstm import classify_sequence, tanh
 from model.noise import KINDS
 from model.store import sizes_of
 from model.strip import Strip
@@ -105,7 +105,7 @@ def test_step_equals_torch() -> None:
     for again, members, (embedding, hidden) in product((0, 18), (1, 2), ((24, 20), (48, 50))):
         config = NetworkConfig(sizes, embedding, hidden, last_hidden=again)
         networks = [Network(config).eval() for _ in range(members)]
-        both = read_words(export(networks, None).layers, words, follows)  # type: ignore[arg-type]
+        both = classify_sequence(export(networks, None).layers, words, follows)  # type: ignore[arg-type]
         with torch.no_grad():
             said = [network(torch.from_numpy(words)[None], network.start(1)) for network in networks]
         first, last = (torch.stack([each[word][0] for each in said]).mean(dim=0) for word in (0, 1))

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from detector.measure import SPAN, SPAN_BEFORE
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS, TEXT, letters, text_of
-from model.lstm import Layers, nothing, step
+from model.lstm import Layers, initial_state, step
 from model.reader import Reader
 from model.vocabulary import GRAMS, NGRAM, shape_word, tfidf
 from model.words import FIELDS, WORDS, level_of
@@ -140,7 +140,7 @@ def test_step_equals_its_plain_twin(seed: int) -> None:
     n = READER.weights.layers
     rng = np.random.default_rng(seed)
     sizes = np.diff([*n.offsets, n.embed.shape[1]])
-    kept = nothing(n)
+    kept = initial_state(n)
     plain = [part.astype(np.float64) for part in kept]
     first, last = np.empty((2, n.head_bias.shape[1]), np.float32)
     for _ in range(10):

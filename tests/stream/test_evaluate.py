@@ -23,7 +23,7 @@ from model.codes import CLASSES
 from model.dataset import DS1, Passage, passage, records_of, sentences_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
 from model.evaluation.judging import key
-from model.lstm import BothWords
+from model.lstm import BeatProbabilities
 from model.reader import Reader
 from model.strip import Strip, read_strip
 from model.train import read_passage, words_of
@@ -150,7 +150,7 @@ def test_words_that_differ_are_counted(data: Path, ward: Ward, tmp_path: Path) -
     first[9] = 0.2
     last[9] = 0.2
     last[11] = last[11][::-1]
-    assert runs.differences(BothWords(first, last)) == 3
+    assert runs.differences(BeatProbabilities(first, last)) == 3
 
 
 def test_the_files_are_those_of_annotate(data: Path, ward: Ward, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from detector.types import BEAT_QUEUE, EPOCH_QUEUE, LEADS
 from model import dataset
 from model.codes import CLASSES
-from model.lstm import read_words
+from model.lstm import classify_sequence
 from model.reader import spell
 from model.strip import Strip
 from model.words import FIELDS, RR
@@ -323,7 +323,7 @@ def test_training_hears_what_the_bedside_hears(stretch: Stretch) -> None:
     for said, text, level in zip(words, texts, levels, strict=True):
         spell(weights.vocabulary, text, level, said)
     follows = np.isfinite(values[:, RR])
-    both = read_words(weights.layers, words, follows)
+    both = classify_sequence(weights.layers, words, follows)
     ward = Ward(reader())
     outputs = [after([frame], ward) for frame in framed(held(record))]
     beats = all_of(outputs)[0]
