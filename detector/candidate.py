@@ -81,7 +81,6 @@ LOGARITHMS: Final = (
 )
 #: Measures that are averaged over the leads by their weights.
 AVERAGED: Final = (M_STEEPNESS, M_SIZE, M_NOISE, M_DRIFT, M_SHARP_HEIGHT, M_SHARP_NOISE, M_SHARP_UNREST)
-ABOVE_ALL: Final = 1e9  # where the least of the leads' envelopes begins
 UNLIKELY: Final = -99.0  # score of what is no candidate
 
 LOST: Final = (
@@ -176,7 +175,7 @@ def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> No
     candidate, measures = state.candidate, state.candidate.measures
     measures[:] = 0.0
     measures[M_ONE] = 1.0
-    measures[M_LEAST] = ABOVE_ALL
+    measures[M_LEAST] = np.inf
     weights = 0.0
     leads = 0
     for lead in range(LEADS):

@@ -233,7 +233,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
             closed = closed and (state.weighed != WEAK or step - state.best_at >= WEAK_WAIT)
             found = _judge(state, scratch, step, closed)
         if found:
-            _accept(state, scratch, signal, since, peak)
+            _accept_candidate(state, scratch, signal, since, peak)
         refused = closed and not found
         if found or closed:
             follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
@@ -248,7 +248,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
 
 
 @hot
-def _accept(state: Row, scratch: Row, signal: Row, since: int, peak: Row) -> None:
+def _accept_candidate(state: Row, scratch: Row, signal: Row, since: int, peak: Row) -> None:
     """Place the candidate's R peak, and learn from it."""
     candidate = state.candidate
     peak.log_odds = candidate.score

@@ -113,6 +113,10 @@ class QrsTwin:
                     bent = PER_SLOPE * abs(lead.d[-1] - lead.d[-2])
                     lead.sharp_unrest = (1.0 - levels.UNREST) * lead.sharp_unrest + levels.UNREST * bent
             self.memory.count_rest(min((lead.restless for lead in self.leads if lead.run), default=math.inf))
+        return self._decide(now, feature)
+
+    def _decide(self, now: int, feature: np.float32) -> Peak | None:
+        """Follow the feature's peak, weigh it once it falls, and search back once a beat is overdue."""
         peak, refused = None, False
         late = now - self.best_at >= (qrs.WEAK_WAIT if self._doubtful else candidate.WAIT)
         begun = not self.wary and not self._doubtful and feature < np.float32(qrs.BEGUN) * self.best
@@ -224,11 +228,35 @@ class QrsTwin:
         return None
 
     def _weigh(self, one: Candidate, now: int) -> None:
-        back = now - one.at
-        since = one.at - self.last
+        """Find the candidate's score; the names are those of `detector.score.MEASURES`."""
         lost = one.at - self.last_direct > candidate.LOST
+        measures = self._measure_leads(one, now - one.at, lost=lost)
+        weights = [lead.weight if gain > 0.0 else 0.0 for lead, gain in zip(self.leads, self.gains, strict=True)]
+        likeness = self.shapes.compare(one, weights)
+        known = one.known = sum(self.shapes.seen) >= shape.KNOWN and likeness > -2.0 and not lost
+        likeness = likeness if known else shape.UNKNOWN
+        sharpness = self.shapes.sharpness(one, weights) if known else None
+        one.sharpness, sharp_likeness = sharpness or (0.0, likeness)
+        before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
+        measures |= self._compare_with_last(one, measures["size"])
+        measures |= {
+            "one": 1.0,
+            "height": math.log(float(self.best) + 0.02),
+            "likeness": likeness,
+            "likeness squared": likeness * abs(likeness),
+            "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
+            "sharpness": one.sharpness,
+            "sharp likeness": sharp_likeness,
+            "refused sharpness": _median(self.refused) if self.refused else learning.BLUNT,
+            **self.memory.recall(one, weights, lost=lost),
+        }
+        one.score = self._score(measures, begins=self.n < BEGIN and one.at - self.begun < BEGIN_STEPS)
+        if known and likeness > candidate.SURE_LIKENESS and float(self.best) > candidate.SURE_HEIGHT:
+            one.score = max(one.score, candidate.CLEAR)
+
+    def _measure_leads(self, one: Candidate, back: int, *, lost: bool) -> dict[str, float]:
+        """What the leads say `back` steps ago, averaged by their weights or the most extreme of them."""
         slope = size = weights = restless = at_rest = noise = drift = sharp = sharp_noise = sharp_unrest = 0.0
-        active = []
         envelopes = []
         for lead, gain in zip(self.leads, self.gains, strict=True):
             one.sharps.append(lead.sharpest(back) if lead.run else 0.0)
@@ -251,61 +279,49 @@ class QrsTwin:
             unrest = lead.restless / level
             restless += unrest
             at_rest = max(at_rest, min(envelopes[-1], 1.2) * min(max(1.0 - unrest / candidate.RESTLESS, 0.0), 1.0))
-            active.append(lead)
             sharp_level = max(lead.sharp if not lost else levels.SHARP_USUAL * level, levels.SHARP_FLOOR)
             sharp += lead.weight * (one.sharps[-1] / sharp_level)
             sharp_noise += lead.weight * min(lead.sharp_noise / sharp_level, candidate.NOISIEST)
             sharp_unrest += lead.weight * min(lead.sharp_unrest / sharp_level, candidate.NOISIEST)
         one.slope = slope / weights
-        size = size / weights
-        rr = since / self.expected if len(self.rr) >= 4 else 1.0
-        off = (rr - 1.0) / candidate.RR_SPREAD
-        tall = math.log(size + 0.05)
-        steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
-        before = self.feature[max(one.at - candidate.WIDTH, 0) : one.at]
-        weights_of = [lead.weight if gain > 0.0 else 0.0 for lead, gain in zip(self.leads, self.gains, strict=True)]
-        likeness = self.shapes.compare(one, weights_of)
-        known = one.known = sum(self.shapes.seen) >= shape.KNOWN and likeness > -2.0 and not lost
-        likeness = likeness if known else shape.UNKNOWN
-        height = math.log(float(self.best) + 0.02)
-        sharpness = self.shapes.sharpness(one, weights_of) if known else None
-        one.sharpness, sharp_likeness = sharpness or (0.0, likeness)
-        measures = {
-            "one": 1.0,
-            "height": height,
+        return {
             "steepness": math.log(one.slope + 0.02),
             "least": math.log(min(envelopes) + 0.02),
             "most": math.log(max(0.0, *envelopes, 0.0) + 0.02),
-            "on time": math.exp(-0.5 * off * off),
-            "due": min(rr, candidate.DUE),
-            "likeness": likeness,
-            "likeness squared": likeness * abs(likeness),
-            "restless": restless / len(active),
-            "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
-            "size": tall,
-            "size in T": math.exp(-since / candidate.FADING) * tall,
+            "restless": restless / len(envelopes),
+            "size": math.log(size / weights + 0.05),
             "height at rest": at_rest,
             "noise": math.log(noise / weights + 0.1),
             "drift": drift / weights,
-            "width": sum(value > np.float32(0.5) * self.best for value in before) / candidate.WIDTH,
-            "sharpness": one.sharpness,
-            "sharp likeness": sharp_likeness,
-            "refused sharpness": _median(self.refused) if self.refused else learning.BLUNT,
             "sharp height": math.log(sharp / weights + 0.02),
             "sharp noise": math.log(sharp_noise / weights + 0.1),
             "sharp unrest": sharp_unrest / weights,
-            **self.memory.recall(one, weights_of, lost=lost),
         }
+
+    def _compare_with_last(self, one: Candidate, size: float) -> dict[str, float]:
+        """Whether a beat is due, and whether this may be the T wave of the last."""
+        since = one.at - self.last
+        rr = since / self.expected if len(self.rr) >= 4 else 1.0
+        off = (rr - 1.0) / candidate.RR_SPREAD
+        steeper = math.log((one.slope + 0.02) / (self.last_slope + 0.05))
+        return {
+            "on time": math.exp(-0.5 * off * off),
+            "due": min(rr, candidate.DUE),
+            "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
+            "size in T": math.exp(-since / candidate.FADING) * size,
+        }
+
+    def _score(self, measures: dict[str, float], *, begins: bool) -> float:
+        """Log odds of a beat: a linear term and softsign units, as `detector.score.score`."""
         units = [0.0] * (UNITS + 1)
-        *rows, out = self.weights[self.n < BEGIN and one.at - self.begun < BEGIN_STEPS]
+        *rows, out = self.weights[begins]
         for name, row in zip(MEASURES, rows, strict=True):
             for k, weight in enumerate(row):
                 units[k] += weight * measures[name]
-        one.score = units[0]
+        score = units[0]
         for unit, weight in zip(units[1:], out[1:], strict=True):
-            one.score += weight * (unit / (1.0 + abs(unit)))
-        if known and likeness > candidate.SURE_LIKENESS and float(self.best) > candidate.SURE_HEIGHT:
-            one.score = max(one.score, candidate.CLEAR)
+            score += weight * (unit / (1.0 + abs(unit)))
+        return score
 
     def _search_back(self, now: int, *, refused: bool) -> Peak | None:
         if self.kept is None or self._doubtful:

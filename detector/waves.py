@@ -62,7 +62,7 @@ T_WAVE = np.dtype(
 )
 
 T_WINDOW: Final = QRS_BEFORE + T_AFTER
-LAST_END: Final = T_WINDOW - 1 - HALF  # index before which the slope of a T wave can be told
+SLOPE_END: Final = T_WINDOW - 1 - HALF  # index before which the slope of a T wave can be told
 _MARGIN: Final = 4  # ticks that the filter of two boxcars of five reaches
 
 
@@ -221,12 +221,12 @@ def _t_range(raw: Array, offset: int, scale: float) -> tuple[int, int, float]:
         if i >= r - 25 and i < r + 30:
             steepest = max(steepest, abs(raw[i + 2] - raw[i - 2]))
     begin = max(r + offset + T_BEGIN, r + 20)
-    end = min(r + int(T_STOP * scale), LAST_END)
+    end = min(r + int(T_STOP * scale), SLOPE_END)
     for i in range(r + max(NEXT_AFTER, offset + 20), T_WINDOW - 2):
         if abs(raw[i + 2] - raw[i - 2]) > NEXT_QRS * steepest:
             end = min(end, i - NEXT_CLEAR)
             break
-    return begin, min(max(end, begin + T_SHORTEST), LAST_END), highest - lowest
+    return begin, min(max(end, begin + T_SHORTEST), SLOPE_END), highest - lowest
 
 
 @kernel
@@ -264,7 +264,7 @@ def _t_end(y: Array, top: int, up: float, share: float) -> float:
     """
     fall = 0.0
     steep = top + 1
-    for i in range(top + 2, min(top + FALL, LAST_END)):
+    for i in range(top + 2, min(top + FALL, SLOPE_END)):
         slope = -up * (y[i + HALF] - y[i - HALF])
         if slope > fall:
             fall = slope
@@ -274,7 +274,7 @@ def _t_end(y: Array, top: int, up: float, share: float) -> float:
     if fall == 0.0:
         return 0.0
     before = fall
-    for i in range(steep + 1, LAST_END):
+    for i in range(steep + 1, SLOPE_END):
         slope = -up * (y[i + HALF] - y[i - HALF])
         if slope < share * fall:
             return float(i - (share * fall - slope) / (before - slope))

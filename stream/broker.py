@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import shutil
 import socket
@@ -27,6 +26,7 @@ from typing import Final, Self
 from stream import kafka, process_guard
 from stream.broker_install import Installation, Notify, install, random_id, silent
 from stream.errors import KafkaError, SettingsError
+from stream.processes import POLL_S, start_guarded, tail_of, text_of
 from stream.settings import KafkaSettings
 
 if sys.platform != "win32":
@@ -36,11 +36,9 @@ HOST: Final = "127.0.0.1"
 READY_S: Final = 60.0  # a start takes 1 to 4 s; a busy machine with two cores may need ten times that
 GRACE_S: Final = 15.0  # Kafka closes its logs within a second
 TRAINING_GRACE_S: Final = 90.0  # Java writes its archive (5 s) before it ends
-POLL_S: Final = 0.02
 ANSWER_MS: Final = 2_000  # of a broker that is up; it is asked again
 WATCH_S: Final = 0.2
 ATTEMPTS: Final = 3  # a port that was free may be taken before Kafka has it
-TAIL_LINES: Final = 12  # of the broker's log in an error: enough for a Java exception's head
 MIN_MEMORY_MB: Final = 96  # below this Kafka 4 runs out of heap at the start
 
 #: Start quickly and stay small: no optimising compiler, no parallel collector, the heap grows only when needed.
@@ -174,13 +172,7 @@ class Broker:
     @property
     def log_tail(self) -> str:
         """The last lines the broker wrote, without the places in Java's code."""
-        lines = [line for line in self._log_text().splitlines() if not line.startswith(("\tat ", "\t... "))]
-        return "\n".join(lines[-TAIL_LINES:])
-
-    def _log_text(self) -> str:
-        if self._log is None or not self._log.exists():
-            return ""
-        return self._log.read_text(encoding="utf-8", errors="replace").strip()
+        return tail_of(self._log, leave_out=("\tat ", "\t... "))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -225,12 +217,7 @@ class Broker:
             "remove": None if self._temporary is None else str(home),
             "grace_s": self._grace_s,
         }
-        # A session of its own: Ctrl-C in the terminal must reach telebeat alone, which then stops the broker.
-        self._guard = subprocess.Popen(  # noqa: ASYNC220  # quick, and from this thread, not from one that may end
-            [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), json.dumps(job)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._guard = start_guarded(job)  # from this thread, not from one that may end
         self.bootstrap = f"{HOST}:{port}"
         try:
             await self._await_ready(port, cluster)
@@ -250,7 +237,7 @@ class Broker:
 
     def _failure(self) -> Exception:
         """What a start that ended early means, told from the log."""
-        text = self._log_text()
+        text = text_of(self._log)
         if "Address already in use" in text:
             return _PortTaken(self.bootstrap)
         if "Failed to acquire lock" in text:

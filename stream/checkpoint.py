@@ -139,29 +139,24 @@ class Checkpoints:
         if not partitions:
             return restored
         committed = await self._committed_offsets(partitions)
-        places = {p: snapshots.state_offset_of(metadata) for p, (_, metadata) in committed.items()}
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
-        kept = await self._read_state(partitions, places)
+        kept = await self._read_state({p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()})
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
-        good = {tp.partition: kept[tp.partition].within(end[tp]) for tp in frames}
-        latest = {p: snapshots.newest(some.stored) for p, some in kept.items()}
-        left = [*snapshots.settle_homes(good), *(one for some in kept.values() for one in some.removed.values())]
+        homes, left = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
+        at_home = {bed for beds in homes.values() for bed in beds}
         for tp in frames:
-            homes = good[tp.partition]
-            elsewhere = {bed for p, beds in good.items() if p != tp.partition for bed in beds}
-            cold = (kept[tp.partition].unusable | latest[tp.partition].keys()) - homes.keys() - elsewhere
-            for bed, (snapshot, _) in list(homes.items()):
+            here = homes[tp.partition]
+            for bed, (snapshot, _) in list(here.items()):
                 if not self._take_over(bed, tp.partition, snapshot, restored):
-                    del homes[bed]
-            for bed in sorted(cold):
-                known = latest[tp.partition].get(bed)
-                self._begin_anew(bed, tp.partition, () if known is None else known.snapshot.standing, restored)
-            position = min([committed[tp.partition][0], *(s.snapshot.offset for s in homes.values())])
+                    del here[bed]
+            for bed, standing in kept[tp.partition].unusable_but(at_home).items():
+                self._begin_anew(bed, tp.partition, standing, restored)
+            position = min([committed[tp.partition][0], *(one.snapshot.offset for one in here.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
             self._consumer.seek(tp, position)
-            self.progress_of[tp.partition] = PartitionProgress(position, homes.values())
-            log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(homes))
+            self.progress_of[tp.partition] = PartitionProgress(position, here.values())
+            log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(here))
         for snapshot in left:  # what stood there nobody knows any more, unless the bed's home does
             restored.orphan(snapshot.partition, snapshot.standing, self._standing.get(snapshot.bed, {}))
         return restored
@@ -202,34 +197,38 @@ class Checkpoints:
         known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
         return {p: known.get(p, (0, "")) for p in partitions}
 
-    async def _read_state(self, partitions: set[int], places: dict[int, int]) -> dict[int, PartitionSnapshots]:
-        """What `ecg.state` keeps from these places on, by partition."""
-        tps = [TopicPartition(self._state, p) for p in sorted(partitions)]
-        kept = {p: PartitionSnapshots([], set(), {}) for p in partitions}
+    async def _read_state(self, state_offsets: dict[int, int]) -> dict[int, PartitionSnapshots]:
+        """What `ecg.state` keeps from these offsets on, by partition."""
+        tps = [TopicPartition(self._state, p) for p in sorted(state_offsets)]
+        kept = {p: PartitionSnapshots([], set(), {}) for p in state_offsets}
         async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
             reader.assign(tps)
             begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
             for tp in tps:
-                place = places[tp.partition]
-                reader.seek(tp, place if begin[tp] <= place <= end[tp] else begin[tp])
+                first = state_offsets[tp.partition]
+                reader.seek(tp, first if begin[tp] <= first <= end[tp] else begin[tp])
             waiting = set(tps)
             while waiting := {tp for tp in waiting if await reader.position(tp) < end[tp]}:
                 for tp, records in (await reader.getmany(*waiting, timeout_ms=READ_MS)).items():
                     for record in records:
-                        bed = (record.key or b"").decode(errors="replace")
-                        if record.value is None:  # a tombstone
-                            kept[tp.partition].drop(bed)
-                            continue
-                        try:
-                            snapshot = snapshots.decode(record.value)
-                            if snapshot.bed != bed or snapshot.partition != tp.partition:
-                                raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
-                        except SnapshotError as error:
-                            log.warning("snapshot refused", bed=bed, partition=tp.partition, error=str(error))
-                            kept[tp.partition].unusable.add(bed)
-                        else:
-                            kept[tp.partition].add(Stored(snapshot, record.offset))
+                        self._keep(kept[tp.partition], record, tp.partition)
         return kept
+
+    def _keep(self, kept: PartitionSnapshots, record: Any, partition: int) -> None:
+        """Take in one message of `ecg.state`."""
+        bed = (record.key or b"").decode(errors="replace")
+        if record.value is None:  # a tombstone
+            kept.drop(bed)
+            return
+        try:
+            snapshot = snapshots.decode(record.value)
+            if snapshot.bed != bed or snapshot.partition != partition:
+                raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
+        except SnapshotError as error:
+            log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
+            kept.unusable.add(bed)
+        else:
+            kept.add(Stored(snapshot, record.offset))
 
     # saving
 

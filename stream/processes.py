@@ -26,7 +26,7 @@ from stream.errors import ProcessError
 GRACE_S: Final = 8.0  # from SIGTERM to SIGKILL; the monitor drains within 5 s
 POLL_S: Final = 0.02
 TELEBEAT: Final = (sys.executable, "-c", "from stream.__main__ import main; main()")
-TAIL_LINES: Final = 12  # of a log in an error: enough for the end of a traceback
+TAIL_LINES: Final = 12  # of a log in an error: enough for the end of a traceback, or a Java exception's head
 
 
 class Child:
@@ -54,12 +54,7 @@ class Child:
             "remove": str(self._folder),
             "grace_s": GRACE_S,
         }
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), json.dumps(job)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **environment},
-        )
+        self._guard = start_guarded(job, environment)
 
     @property
     def pid(self) -> int:
@@ -74,9 +69,7 @@ class Child:
     @property
     def log_tail(self) -> str:
         """The last lines it wrote."""
-        if not self._log.exists():
-            return ""
-        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-TAIL_LINES:])
+        return tail_of(self._log)
 
     def check(self) -> None:
         """Raise `ProcessError` with the end of its log if it has ended."""
@@ -99,6 +92,29 @@ class Child:
                 self._guard.kill()
             await asyncio.sleep(POLL_S)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def start_guarded(job: process_guard.Job, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a guard and its job, in a session of their own: Ctrl-C in the terminal must reach telebeat alone."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), json.dumps(job)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def text_of(log: Path | None) -> str:
+    """What a log holds so far; nothing before there is one."""
+    if log is None or not log.exists():
+        return ""
+    return log.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def tail_of(log: Path | None, leave_out: tuple[str, ...] = ()) -> str:
+    """The last lines of a log, without those that begin with one of these."""
+    lines = [line for line in text_of(log).splitlines() if not line.startswith(leave_out)]
+    return "\n".join(lines[-TAIL_LINES:])
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

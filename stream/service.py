@@ -143,20 +143,24 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             except BaseException:
                 producer.give_up()  # whoever reads it again says it; coming after that, it would be the last word
                 raise
-            log.info("monitor stopping")
-            async with self._turn:
-                self._generation += 1
-                if whole:
-                    await self._checkpoints.release(self._patience_s())
-                else:
-                    await asyncio.to_thread(self._thread.shutdown)  # the ward may be in the midst of its work
-                    self._checkpoints.drop()
-            if self._torn or self._publisher.in_flight:
-                producer.give_up()
-            self._publisher.abandon()
-            # Together: each may have to be cut off, and some orchestrators kill after 10 s.
-            await asyncio.gather(self._consumer.stop(), producer.stop())
+            await self._shut_down(producer, whole=whole)
         log.info("monitor stopped")
+
+    async def _shut_down(self, producer: Any, *, whole: bool) -> None:
+        """Save the beds, unless a turn had to be cut off, and leave Kafka."""
+        log.info("monitor stopping")
+        async with self._turn:
+            self._generation += 1
+            if whole:
+                await self._checkpoints.release(self._patience_s())
+            else:
+                await asyncio.to_thread(self._thread.shutdown)  # the ward may be in the midst of its work
+                self._checkpoints.drop()
+        if self._torn or self._publisher.in_flight:
+            producer.give_up()
+        self._publisher.abandon()
+        # Together: each may have to be cut off, and some orchestrators kill after 10 s.
+        await asyncio.gather(self._consumer.stop(), producer.stop())
 
     # the loop
 

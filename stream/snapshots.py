@@ -142,13 +142,19 @@ class PartitionSnapshots(NamedTuple):
 
     def within(self, end: int) -> dict[str, Stored]:
         """The `newest` that are of this log: none that is ahead of its `end`, nor one that was written before such."""
-        ours: dict[str, list[Stored]] = {}
+        valid: dict[str, list[Stored]] = {}
         for one in self.stored:
             if one.snapshot.offset > end:  # the log was made anew since
-                ours.pop(one.snapshot.bed, None)
+                valid.pop(one.snapshot.bed, None)
             else:
-                ours.setdefault(one.snapshot.bed, []).append(one)
-        return newest(one for some in ours.values() for one in some)
+                valid.setdefault(one.snapshot.bed, []).append(one)
+        return newest(one for some in valid.values() for one in some)
+
+    def unusable_but(self, usable: Collection[str]) -> dict[str, tuple[bytes, ...]]:
+        """Beds of which there is something but no usable snapshot, in order, and the alerts known to stand there."""
+        latest = newest(self.stored)
+        beds = (self.unusable | latest.keys()) - set(usable)
+        return {bed: latest[bed].snapshot.standing if bed in latest else () for bed in sorted(beds)}
 
 
 def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
@@ -182,6 +188,23 @@ def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> list[Snapshot]:
     return [
         beds.pop(bed).snapshot for partition, beds in stored.items() for bed in list(beds) if heard[bed][1] != partition
     ]
+
+
+def assign_homes(
+    kept: Mapping[int, PartitionSnapshots], ends: Mapping[int, int]
+) -> tuple[dict[int, dict[str, Stored]], list[Snapshot]]:
+    """The snapshot to go on from for each bed, by the partition it is at home on, and those that are left.
+
+    Parameters
+    ----------
+    kept : mapping of int to PartitionSnapshots
+        Of each partition.
+    ends : mapping of int to int
+        Where each partition of `ecg.frames` ends: what is ahead of that is of another log.
+    """
+    homes = {partition: some.within(ends[partition]) for partition, some in kept.items()}
+    left = settle_homes(homes)
+    return homes, [*left, *(one for some in kept.values() for one in some.removed.values())]
 
 
 class Restored(NamedTuple):

@@ -216,21 +216,9 @@ class Ward:
         if verdict.skip >= frame.instants:
             return False
         intake_row = self._table[row]["intake"]
-        first = frame.first_sample + verdict.skip
         if verdict.anew or verdict.missing or verdict.clock:
-            lost_us = intake.time_of(intake_row, first - verdict.missing)  # by the clock of before
-            self._flush()  # what came before is judged before anything is said of what did not come
-            if verdict.anew:
-                self._anew(row, frame, verdict)
-            elif verdict.missing:
-                self._fill(row, frame.bed, verdict.missing)
-            if verdict.clock:
-                intake.anchor(intake_row, frame)
-            if verdict.missing or verdict.paused_us:
-                missing_s = max(verdict.missing * 1000 / frame.rate_mHz + verdict.paused_us / 1e6, 0.0)
-                self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, lost_us)
-                self._clear(frame.bed, Rule.SIGNAL_GAP, first)
-        self._clear(frame.bed, Rule.BED_SILENT, first)
+            self._break_off(row, frame, verdict)
+        self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample + verdict.skip)
         units = intake.units(intake_row, frame)
         if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
             self._run()  # what is queued counts in the old steps
@@ -239,6 +227,23 @@ class Ward:
         intake.settle(intake_row, frame, verdict.missing)
         intake_row["failing"] = 0
         return True
+
+    def _break_off(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
+        """Deal with what did not come before a frame, or came by another clock."""
+        intake_row = self._table[row]["intake"]
+        first = frame.first_sample + verdict.skip
+        lost_us = intake.time_of(intake_row, first - verdict.missing)  # by the clock of before
+        self._flush()  # what came before is judged before anything is said of what did not come
+        if verdict.anew:
+            self._anew(row, frame, verdict)
+        elif verdict.missing:
+            self._fill(row, frame.bed, verdict.missing)
+        if verdict.clock:
+            intake.anchor(intake_row, frame)
+        if verdict.missing or verdict.paused_us:
+            missing_s = max(verdict.missing * 1000 / frame.rate_mHz + verdict.paused_us / 1e6, 0.0)
+            self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, lost_us)
+            self._clear(frame.bed, Rule.SIGNAL_GAP, first)
 
     def _admit(self, frame: Frame) -> int:
         row = self._row_of(frame.bed)
