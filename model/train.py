@@ -47,7 +47,7 @@ RANGES: Final = {
     **dict.fromkeys(("dropout", "level_jitter", "word_dropout", "field_dropout"), (0.0, 0.99)),
     **dict.fromkeys(("ema_decay", "held_out"), (0.0, 0.9999)),
     "level_smoothing": (0.0, 100.0),
-    "learning_rate": (1e-9, 1.0),
+    "learning_rate": (0.0, 1.0),
     "weight_decay": (0.0, 1.0),
 }
 
