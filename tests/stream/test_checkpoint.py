@@ -138,6 +138,28 @@ def test_a_bed_is_at_home_where_it_was_last_heard() -> None:
     assert [(one.bed, one.partition) for one in left] == [("moved", 0), ("moved", 2)]
 
 
+def test_what_stands_at_a_bed_is_cleared_once_whatever_its_partitions_keep_of_it() -> None:
+    """A bed that moved, one of which nothing can be read, one of another log, and one that somebody removed."""
+
+    def stored(bed: str, partition: int, offset: int, heard_us: int, standing: tuple[bytes, ...]) -> Stored:
+        place = StreamPosition(250_000, 1, 0, 0, 0, heard_us, 0, 0, 0, "", ())
+        return Stored(Snapshot(bed, partition, offset, 0, b"", standing, place), 0)
+
+    kept = {
+        0: PartitionSnapshots(
+            [stored("moved", 0, 5, 10, (b"old",)), stored("ahead", 0, 9, 1, (b"far",))], {"torn"}, {}
+        ),
+        1: PartitionSnapshots([stored("moved", 1, 5, 20, (b"new",)), stored("gone", 1, 5, 1, (b"left",))], set(), {}),
+    }
+    kept[1].drop("gone")
+    homes, left = snapshots.assign_homes(kept, {0: 7, 1: 7})
+    assert {p: list(beds) for p, beds in homes.items()} == {0: [], 1: ["moved"]}
+    usable = {bed for beds in homes.values() for bed in beds}
+    anew = {p: some.unusable_but(usable) for p, some in kept.items()}
+    assert anew == {0: {"ahead": (b"far",), "torn": ()}, 1: {}}
+    assert sorted(one.standing for one in left) == [(b"left",), (b"old",)]
+
+
 def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
     def stored(bed: str, offset: int, place: int) -> Stored:
         return Stored(Snapshot(bed, 0, offset, 0, b""), place)
