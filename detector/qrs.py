@@ -106,6 +106,10 @@ def _decide(state: Row, scratch: Row, signal: Row, origin: int, start: int, end:
 
     The feature is computed as far ahead as the gains will not change, and again after each beat, which changes them.
     """
+    longest = 0
+    for lead in range(LEADS):
+        longest = max(longest, state.lead[lead].run)
+    unheard = origin + end - 1 - longest
     mark_silent(state)
     gains(state, scratch)
     turns = track_loud(state, scratch, origin, start, end)
@@ -135,11 +139,11 @@ def _decide(state: Row, scratch: Row, signal: Row, origin: int, start: int, end:
         if ready < stop:
             features(scratch, ready, stop)
             ready = stop
-        index = _scan(state, scratch, origin, index, stop)
+        index = _scan(state, scratch, origin, index, stop, unheard)
         if index < stop:
             learn_rest(state, scratch, origin + start, rested, origin + index + 1)
             rested = origin + index + 1
-            if _look(state, scratch, signal, origin + index, index, end - 1 - index, peaks[count]):
+            if _look(state, scratch, signal, origin + index, index, end - 1 - index, unheard, peaks[count]):
                 count += 1
                 gains(state, scratch)
                 ready = index + 1
@@ -150,16 +154,17 @@ def _decide(state: Row, scratch: Row, signal: Row, origin: int, start: int, end:
 
 
 @hot
-def _scan(state: Row, scratch: Row, origin: int, start: int, stop: int) -> int:
+def _scan(state: Row, scratch: Row, origin: int, start: int, stop: int, unheard: int) -> int:
     """Follow the feature's peak; the first step at which something is to be decided, or `stop`.
 
-    A peak is followed from the first step on that is high enough and not too near to the last beat.
+    A peak is followed from the first step on that is high enough and not too near to the last beat. Before the step
+    after `unheard` no lead could be heard that is heard now.
     """
     feature = scratch.feature[BACK + start : BACK + stop]
     n = len(feature)
     overdue = n
     if state.kept.score > UNLIKELY and state.n >= WEIGHED:
-        overdue = max(state.last + _patience(state) + 1 - origin - start, 0)
+        overdue = max(max(state.last, unheard) + _patience(state) + 1 - origin - start, 0)
     limit = min(overdue + 1, n)
     lowest = np.float32(LOWEST)
     lowest_lanes = simd.broadcast(lowest)
@@ -219,7 +224,7 @@ def _patience(state: Row) -> int:
 
 
 @hot
-def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: int, peak: Row) -> bool:
+def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: int, unheard: int, peak: Row) -> bool:
     """Decide what `_scan` stopped for, at `index` of this call, `since` steps of the filters ago; is `peak` a beat?"""
     feature = scratch.feature[BACK + index]
     found = refused = False
@@ -241,7 +246,7 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
             state.best_at = step
             state.weighed = NO
     if not found and state.kept.score > UNLIKELY and state.weighed != WEAK:
-        found = _search_back(state, scratch, signal, step, refused, since, peak)
+        found = _search_back(state, scratch, signal, step, refused, since, unheard, peak)
     if found:
         peak.found = STRIDE * step + STRIDE - 1
     return found
@@ -259,13 +264,16 @@ def _accept_candidate(state: Row, scratch: Row, signal: Row, since: int, peak: R
 
 
 @hot
-def _search_back(state: Row, scratch: Row, signal: Row, step: int, refused: bool, since: int, peak: Row) -> bool:
+def _search_back(
+    state: Row, scratch: Row, signal: Row, step: int, refused: bool, since: int, unheard: int, peak: Row
+) -> bool:
     """Take the best candidate refused since the last beat, if a beat is overdue or, better, it was one all along.
 
-    That shows when the candidate after it is refused (`refused`).
+    That shows when the candidate after it is refused (`refused`). A beat is overdue by time in which it would have been
+    heard: after a loss of signal the first to come may be the T wave of a QRS that nobody saw.
     """
     kept = state.kept
-    overdue = state.n >= WEIGHED and step - state.last > _patience(state)
+    overdue = state.n >= WEIGHED and step - max(state.last, unheard) > _patience(state)
     if not (overdue or (refused and kept.score > 0.0)):
         return False
     enough = -SEARCHED if step - state.last <= LOST else 0.0  # after so long, overdue says nothing

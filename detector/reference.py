@@ -327,7 +327,8 @@ class QrsTwin:
         if self.kept is None or self._doubtful:
             return None
         patience = min(qrs.SEARCH_BACK * self.expected, qrs.SEARCH_LIMIT)
-        overdue = self.n >= levels.WEIGHED and now - self.last > patience
+        heard = max(lead.run for lead in self.leads)
+        overdue = self.n >= levels.WEIGHED and min(now - self.last, heard) > patience
         if not overdue and not (refused and self.kept.score > 0.0):
             return None
         one, self.kept = self.kept, None

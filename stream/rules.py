@@ -63,19 +63,18 @@ def _mean_seen_rr(memory: Row, beats: int) -> float:
 
 @kernel
 def _short_rr(memory: Row, limit: float) -> float:
-    """Mean of those of the last RR intervals that are shorter than `limit` ticks; 0 if that is no tachycardia.
+    """Mean of the last `FAST_INTERVALS` RR intervals, if it and they are shorter than `limit` ticks; else 0.
 
-    All but `SPARED` of `FAST_INTERVALS` have to be so short, and the mean of all: where every fifth beat is blocked,
-    four in five intervals are short and the heart is not that fast.
+    `SPARED` of them need not be. That the others are so short is not enough: where every fifth beat is blocked, four in
+    five intervals are short and the heart is not that fast.
     """
-    if memory.n <= FAST_INTERVALS or _mean_rr(memory, FAST_INTERVALS + 1) >= limit:
+    mean = _mean_rr(memory, FAST_INTERVALS + 1)
+    if memory.n <= FAST_INTERVALS or mean >= limit:
         return 0.0
-    short = longer = 0
+    longer = 0
     for back in range(1, FAST_INTERVALS + 1):
-        rr = memory.r[(memory.n - back) % HISTORY] - memory.r[(memory.n - back - 1) % HISTORY]
-        longer += rr >= limit
-        short += rr if rr < limit else 0
-    return short / (FAST_INTERVALS - longer) if longer <= SPARED else 0.0
+        longer += memory.r[(memory.n - back) % HISTORY] - memory.r[(memory.n - back - 1) % HISTORY] >= limit
+    return mean if longer <= SPARED else 0.0
 
 
 @kernel
