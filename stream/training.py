@@ -36,8 +36,8 @@ def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
         given = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read {file} ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is no TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is no TOML in UTF-8: {error}") from error
     known = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     for name, value in given.items():
         if name not in known:

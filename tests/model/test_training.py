@@ -239,6 +239,16 @@ def test_what_cannot_be_is_refused_before_an_hour_of_training(line: str, tmp_pat
         configured(TrainingConfig(), file)
 
 
+def test_a_configuration_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    from model.train import TrainingConfig
+    from stream.training import configured
+
+    file = tmp_path / "config.toml"
+    file.write_bytes("epochs = 1\n".encode("utf-16"))
+    with pytest.raises(SettingsError, match=r"config\.toml is no TOML in UTF-8"):
+        configured(TrainingConfig(), file)
+
+
 def test_what_is_taught_does_not_hang_on_how_many_threads_torch_was_given(passages: list[Passage]) -> None:
     import torch
 
