@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,11 @@ from stream.errors import RecordError
 
 END: Final = b"\0\0"  # mark of two bytes, as all of a file's annotations begin with two
 STATED: Final = b"## time resolution: "  # what the rate follows by which a file counts, where it says it
+DEFINITIONS: Final = (
+    b"## annotation type definitions",
+    b"## end of definitions",
+)  # around a file's own types
+TEXT: Final = 63 << 2  # upper byte, but for two bits of its length, of the word before an annotation's text
 
 #: Rates that differ by no more are one: frames, and so our files, tell them in whole millihertz. The rest is rounding.
 SAME_HZ: Final = 0.0005 + 1e-9
@@ -67,7 +74,7 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
     if content == END:
         return Annotations.of([], [])  # only the end mark: the annotator found nothing
     try:
-        file = wfdb.rdann(str(folder / record), annotator)
+        file = _parsed(folder, record, annotator, content)
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise RecordError(f"{path}: not a WFDB annotation file ({error})") from error
     told_hz = _rate(folder, record, content, file)
@@ -81,6 +88,34 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
         return Annotations.of(file.sample[order], [symbols[i] for i in order], subtypes, [notes[i] for i in order])
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
+
+
+def _parsed(folder: Path, record: str, annotator: str, content: bytes) -> Any:
+    """The file as the library reads it, which never ends on a comment that begins as those do that it understands."""
+    if (mended := _without_comments(content)) == content:
+        return wfdb.rdann(str(folder / record), annotator)
+    with tempfile.TemporaryDirectory(prefix="telebeat-") as copies:
+        Path(copies, f"record.{annotator}").write_bytes(mended)
+        return wfdb.rdann(str(Path(copies, "record")), annotator)
+
+
+def _without_comments(content: bytes) -> bytes:
+    """A file's bytes, in which no text begins with ``## `` but one of its rate and those around its own types."""
+    mended = bytearray(content)
+    stated = defining = False
+    for found in re.finditer(b"## ", content):
+        at = found.start()
+        if at < 2 or at % 2 or content[at - 1] < TEXT:
+            continue
+        length = (content[at - 1] & 3) << 8 | content[at - 2]
+        text = content[at : at + length].rstrip(b"\0")
+        if not stated and re.match(STATED + rb"\d", text):
+            stated = True
+        elif text == DEFINITIONS[defining]:
+            defining = not defining
+        else:
+            mended[at : at + 2] = b"  "
+    return bytes(mended)
 
 
 def _rate(folder: Path, record: str, content: bytes, file: Any) -> float | None:

@@ -363,3 +363,21 @@ def test_the_references_of_mitdb_agree_with_themselves() -> None:
     # PhysioNet's table of the database: 1457 L, 86 R, 107 A, 105 V, 105 E and 472 flutter waves in 6 episodes.
     assert score.beats.counts.diagonal().tolist() == [1543, 107, 210, 0, 0, 0, 0]
     assert (score.vf.found, score.vf.right) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        ["## reviewed by AB"],
+        ["## time resolution: 360", "## time resolution: 360"],
+        ["## time resolution: soon", "## end of definitions"],
+        ["## annotation type definitions", "42 X none", "## end of definitions", "## end of definitions"],
+    ],
+)
+def test_a_comment_at_the_begin_of_a_file_is_read_over(tmp_path: Path, notes: list[str]) -> None:
+    """The library goes round for ever where one looks as its own do."""
+    samples = np.array([0] * len(notes) + [100, 350])
+    symbols, texts = [*['"'] * len(notes), "N", "V"], [*notes, "", ""]
+    wfdb.wrann("x", "atr", samples, symbol=symbols, aux_note=texts, write_dir=str(tmp_path))
+    found = read(tmp_path, "x", "atr", RATE)
+    assert [s for s, symbol in zip(found.samples.tolist(), found.symbols, strict=True) if symbol in "NV"] == [100, 350]
