@@ -48,7 +48,7 @@ def copy_bridged(signal: Row, first: int, lead: int, out: Array, begin: int, end
 
 @kernel
 def correlation(one: Array, other: Array) -> float:
-    """Correlation of two curves over their own baselines; 0 where one of them is flat."""
+    """Correlation of two curves about zero; 0 where one of them is flat."""
     energy = power = common = 0.0
     for i in range(len(one)):
         a, b = np.float64(one[i]), np.float64(other[i])
