@@ -71,6 +71,9 @@ RULE_STATE = np.dtype(
         ("others", "i8"),  # beats in a row that are not ventricular
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation
+        ("vf_calmed", "i1"),  # whether normal beats have ended it, and their row goes on
+        ("calm", "i8"),  # normal beats in a row, neither fast nor slow
+        ("read_last", "i8"),  # R peak of the last beat that was classed
         ("unmonitored_sample", "i8"),
         ("leads", "i8"),  # that the device has
         ("lead_held", "i8", (4, LEADS)),  # ticks for which a lead is noisy, saturated, flat, off, or was just before
@@ -132,6 +135,9 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.small = 0
     memory.since_quiet = 0
     memory.fast = 0
+    memory.vf_calmed = 0
+    memory.calm = 0
+    memory.read_last = tick
     memory.run_last = tick
     break_run(memory)
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from detector.jit import kernel
 from detector.qrs import MAX_DELAY
-from detector.types import EPOCH, RATE, Array, Row
+from detector.types import AFTER, EPOCH, RATE, Array, Row
+from model.codes import CLASSES
 from stream import rules_runs, rules_signal
 from stream.conditions import ASYSTOLE, CALM, HISTORY, MINUTE, break_run, clear, raise_
 from stream.rules_height import is_small
@@ -21,11 +22,16 @@ HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit befo
 LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
 LIKELY: Final = 0.5  # probability from which an epoch counts as fibrillation
+READ_LATEST: Final = max(AFTER, MAX_DELAY)  # ticks from an R peak to its word, without search back
+CALM_BEATS: Final = 8  # normal beats in a row that end fibrillation: as many in true ones are 3 in 15 000 beats
+CALM_RR_LEAST: Final = 43 * RATE // 100  # ticks between two of them: 140 a minute at most, ...
+CALM_RR_MOST: Final = 8 * RATE // 5  # ... and nearly 40 at least
 LONGEST_USUAL_RR: Final = 3 * RATE // 2  # ticks in which any heart that is not slow beats: the RR of 40 a minute
 CLEAR_BEATS: Final = 3  # beats after which an asystole has ended: one or two artefacts do not end it
 FAST_INTERVALS: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 
+NORMAL: Final = CLASSES.index("N")
 VENTRICULAR_FIBRILLATION: Final = int(Rule.VENTRICULAR_FIBRILLATION)
 EXTREME_TACHYCARDIA: Final = int(Rule.EXTREME_TACHYCARDIA)
 EXTREME_BRADYCARDIA: Final = int(Rule.EXTREME_BRADYCARDIA)
@@ -179,6 +185,10 @@ def on_beat(
     memory: Row, limits: Row, label: int, probability: float, tick: int, sample: int, now: int, out: Row, count: int
 ) -> int:
     """A beat was classed; the arguments are those of `rules_runs.on_beat`."""
+    rr = tick - memory.read_last
+    memory.read_last = tick
+    calm = label == NORMAL and CALM_RR_LEAST <= rr <= CALM_RR_MOST
+    memory.calm = memory.calm + 1 if calm else 0
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
     return rules_runs.on_beat(memory, limits, label, probability, tick, sample, now, out, count)
@@ -227,15 +237,27 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
 
 @kernel
 def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
+    """Fibrillation: raised once it has been likely for long enough, ended once it no longer is.
+
+    Sure beats may keep it from being told but do not end it: pacing spikes and compressions are beats too. Normal beats
+    in a row do, unless it is likely in spite of them: an alarm that stood over a steady rhythm would hide the next
+    fibrillation. While that row goes on, it does not begin anew.
+    """
     state = memory.rule[VENTRICULAR_FIBRILLATION]
+    if epoch.tick - memory.read_last > CALM_RR_MOST + READ_LATEST:
+        memory.calm = 0
+    memory.vf_calmed = memory.vf_calmed and memory.calm > 0
     if epoch.vf < 0.0:  # neither for it nor against it: the time does not count
         memory.vf_last += EPOCH
         state.since += EPOCH if state.since >= 0 else 0
         return count
-    # Beats may keep fibrillation from being told but do not end it: pacing spikes and compressions are beats too.
+    if state.active and memory.calm >= CALM_BEATS and epoch.vf < LIKELY:
+        memory.vf_calmed = 1
+        state.since = -1
+        count = clear(out, count, memory, VENTRICULAR_FIBRILLATION, now)
     likely = max(epoch.vf, epoch.vf_alone) if state.active else epoch.vf
     if likely >= LIKELY:
-        if state.since < 0:
+        if state.since < 0 or memory.vf_calmed:
             state.since = epoch.tick
             memory.vf_sample = onset
         if epoch.tick - state.since >= limits.fibrillation:

@@ -596,6 +596,56 @@ def test_beats_keep_fibrillation_from_being_told_but_do_not_end_it() -> None:
     assert not bed.play([], 34).active(Rule.VENTRICULAR_FIBRILLATION)
 
 
+def fibrillating(vf_alone: float = 0.9) -> Bed:
+    """A bed with an alarm of fibrillation since about 8.5 s, which the signal alone would keep up."""
+    bed = Bed().play(rhythm(70, 0.5, 5), 5)
+    bed.vf, bed.vf_alone = 0.9, vf_alone
+    assert bed.play([], 10).active(Rule.VENTRICULAR_FIBRILLATION)
+    return bed
+
+
+def test_normal_beats_in_a_row_end_a_fibrillation() -> None:
+    bed = fibrillating()
+    bed.vf = 0.4
+    seven = rhythm(60, 10.5, 18)  # the first has no beat before it that is near enough
+    assert bed.play(seven, 18.3).active(Rule.VENTRICULAR_FIBRILLATION)
+    bed.play(rhythm(60, 18.5, 22), 22)
+    _, cleared = bed.of(Rule.VENTRICULAR_FIBRILLATION)
+    assert cleared.cleared == pytest.approx(18.5 + READ / RATE, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("beats", "vf"),
+    [
+        (rhythm(60, 10.5, 30), 0.6),  # likely in spite of them
+        (rhythm(150, 10.5, 30), 0.4),
+        (rhythm(35, 10.5, 30), 0.4),
+        (rhythm(60, 10.5, 30, "V"), 0.4),
+        (rhythm(60, 10.5, 30, "Q"), 0.4),
+        ([(at, "NNNNNNV"[i % 7], 1.0) for i, (at, _, _) in enumerate(rhythm(60, 10.5, 30))], 0.4),
+        ([beat for i, beat in enumerate(rhythm(60, 10.5, 30)) if i % 8], 0.4),
+    ],
+    ids=["likely", "fast", "slow", "ventricular", "unknown", "one in seven ventricular", "one in eight missing"],
+)
+def test_no_other_beats_end_a_fibrillation(beats: list[tuple[float, str, float]], vf: float) -> None:
+    bed = fibrillating()
+    bed.vf = vf
+    assert bed.play(beats, 30).active(Rule.VENTRICULAR_FIBRILLATION)
+
+
+def test_the_next_fibrillation_is_told_once_the_row_of_normal_beats_has_ended() -> None:
+    """And not before, or one alarm would follow another over a steady rhythm."""
+    bed = fibrillating()
+    bed.vf = 0.4
+    bed.play(rhythm(60, 10.5, 40), 22)
+    bed.vf = 0.9
+    assert len(bed.play([], 40).raised(Rule.VENTRICULAR_FIBRILLATION)) == 1
+    bed.play([], 46)
+    second = bed.raised(Rule.VENTRICULAR_FIBRILLATION)[1]
+    silent = 39.5 + rules.CALM_RR_MOST / RATE  # when the next normal beat would have had to come
+    assert silent + 3.0 <= second.decided <= silent + 3.0 + rules.READ_LATEST / RATE + 0.3
+
+
 def test_a_loose_contact_is_one_alert() -> None:
     bed = Bed().play(rhythm(70, 0.5, 5), 5)
     for start in np.arange(5, 15, 2.0):
