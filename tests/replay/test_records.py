@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replay import folders
-from replay.records import FARTHEST_MV, OFFSET_MV, Record, find_records, read_record, wanted
+from replay.records import Record, find_records, read_record, wanted
+from replay.samples import FARTHEST_MV, OFFSET_MV
 from stream import frames
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs

@@ -1,0 +1,157 @@
+"""The text of WFDB headers, mended where the package `wfdb` reads something else than it says, or nothing.
+
+It is told in lines of bytes, as they are in the file: those that need nothing stay as they are.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from stream.errors import RecordError
+
+LARGEST_NUMBER: Final = 1e15  # of a gain or rate: beyond any recorder's, and short enough to be written out
+SMALLEST_NUMBER: Final = 1e-15  # of a gain: likewise
+MOST_DECIMALS: Final = 6  # of a second in a time: µs, what Python and `wfdb` keep
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_TIME: Final = re.compile(r"(?:(?:(\d{1,2}):)?(\d{1,2}):)?(\d{1,2})(?:\.(\d+))?", re.ASCII)
+_DATE: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+_MICRO: Final = re.compile("[µμ]")  # MICRO SIGN (also byte 0xB5 of latin-1) and GREEK SMALL LETTER MU
+
+
+def texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:
+    """Lines of the record's header and its segments' by file name, mended, and whether any had to be."""
+    lines = _read(file)
+    first = next((i for i, line in enumerate(lines) if _fields(line)), None)
+    if first is None:
+        raise RecordError(f"record {path.name}: {file} is empty; fetch it again")
+    _check_rate(path, _fields(lines[first]))
+    files = {file.name: lines}
+    if "/" in _fields(lines[first])[0]:
+        for line in lines[first + 1 :]:
+            name = f"{_fields(line)[0]}.hea" if _fields(line) else ""
+            if _is_beside(name) and (file.parent / name).is_file() and name not in files:
+                files[name] = _read(file.parent / name)
+    mended = {name: _mended(path, found) for name, found in files.items()}
+    return mended, mended != files
+
+
+def _read(file: Path) -> list[bytes]:
+    try:
+        return file.read_bytes().splitlines()
+    except OSError as error:
+        raise RecordError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+
+
+def copy(texts: dict[str, list[bytes]], source: Path, folder: Path) -> None:
+    """Headers in a folder, with links there to the signal files that they name."""
+    for name, lines in texts.items():
+        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
+    for file in {fields[0] for lines in texts.values() for line in lines if (fields := _fields(line))}:
+        if _is_beside(file) and (source / file).is_file() and not (folder / file).exists():
+            try:
+                (folder / file).symlink_to((source / file).resolve())
+            except OSError:  # a system on which links need a privilege
+                shutil.copyfile(source / file, folder / file)
+
+
+def _is_beside(name: str) -> bool:
+    return name not in {"", ".", "..", "~"} and "\0" not in name and Path(name).name == name
+
+
+def _text(line: bytes) -> str:
+    """A line as it was meant: old recorders write latin-1, in which any bytes are a text."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _fields(line: bytes) -> list[str]:
+    """Fields of a line, none of a comment."""
+    text = _text(line).strip("\ufeff \t\r\v\f")
+    return [] if text.startswith("#") else [field for field in re.split(r"[ \t]+", text) if field]
+
+
+def _check_rate(path: Path, fields: Sequence[str]) -> None:
+    """Refuse a rate for which `wfdb` would take 250 Hz without a word."""
+    if len(fields) < 3:
+        return  # none is given, and WFDB's own default holds
+    found = _NUMBER.match(fields[2])
+    if found is None or not 0 <= float(found[0]) < LARGEST_NUMBER:
+        raise RecordError(
+            f"record {path.name}: its header gives the sampling rate as {fields[2]!r}; correct it to samples per second"
+        )
+
+
+def _mended(path: Path, lines: Sequence[bytes]) -> list[bytes]:
+    """Lines of one header, those as they are that need nothing."""
+    result = list(lines)
+    several = None
+    for i, line in enumerate(lines):
+        if not (fields := _fields(line)):
+            continue
+        if several is None:
+            several = "/" in fields[0]
+            mended = _mended_record(fields)
+        elif several:
+            break  # lines of segments hold a name and a length, nothing to mend
+        else:
+            mended = _mended_signal(path, fields)
+        if mended != fields:
+            result[i] = " ".join(mended).encode("ascii", "ignore")
+    return result
+
+
+def _mended_record(fields: list[str]) -> list[str]:
+    """Fields of the record line: the rate written out, and no time that cannot be (24:00:00, 31/02/2004)."""
+    mended = list(fields)
+    if len(fields) > 2 and (found := _NUMBER.match(fields[2])) and 0 <= float(found[0]) < LARGEST_NUMBER:
+        mended[2] = _plain(found[0]) + fields[2][found.end() :]
+    if len(fields) > 4:
+        time = _TIME.fullmatch(fields[4])
+        if time is None or not _is_moment(time, fields[5] if len(fields) > 5 else None):
+            return mended[:4]
+        if time[4] and len(time[4]) > MOST_DECIMALS:
+            mended[4] = fields[4][: MOST_DECIMALS - len(time[4])]
+    return mended
+
+
+def _is_moment(time: re.Match[str], date: str | None) -> bool:
+    """Whether there is such a time of day, and such a date if one is given."""
+    day = _DATE.match(date or "1/1/1970")
+    if day is None:
+        return False
+    try:
+        hour, minute, second = (int(part or 0) for part in time.groups()[:3])
+        dt.datetime(int(day[3]), int(day[2]), int(day[1]), hour, minute, second, tzinfo=dt.UTC)
+    except ValueError:
+        return False
+    return True
+
+
+def _mended_signal(path: Path, fields: list[str]) -> list[str]:
+    """Fields of a signal line: the gain written out, its unit in ASCII."""
+    if len(fields) < 3 or (found := _NUMBER.match(fields[2])) is None:
+        return fields
+    value = abs(float(found[0]))
+    if value != 0 and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
+        raise RecordError(f"record {path.name}: a gain of {found[0]} cannot be; correct it in its header")
+    before, slash, unit = fields[2][found.end() :].partition("/")
+    unit = _MICRO.sub("u", unit)
+    # Another sign that would be dropped becomes one that no unit has: what is left of "°C" must not be taken for "C".
+    unit = "".join(c if c.isascii() or not c.isprintable() else "?" for c in unit)
+    return [*fields[:2], _plain(found[0]) + before + slash + unit, *fields[3:]]
+
+
+def _plain(number: str) -> str:
+    """A number without exponent and plus sign, its digits as they are."""
+    if "e" not in number.lower():
+        return number.removeprefix("+")
+    return format(decimal.Decimal(number), "f")
