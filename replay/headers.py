@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import wfdb
 
-from replay import header_text
+from replay import header_text, parts
 from stream.errors import RecordError
 
 NULL: Final = "0"  # format of a null signal: the header names it, but no samples are stored
@@ -71,50 +71,6 @@ def start(header: Any) -> dt.datetime | None:
     return time if dt.datetime(1970, 1, 1, tzinfo=dt.UTC) <= time < LAST_TIME else None
 
 
-def signals(path: Path, header: Any) -> tuple[list[str], list[str]]:
-    """Names and units of the record's signals; those of a multi-segment record are its first segments'."""
-    if not isinstance(header, wfdb.MultiRecord):
-        return [n or "" for n in header.sig_name or []], [u or "" for u in header.units or []]
-    if header.layout == "fixed" and "~" in header.seg_name:
-        raise RecordError(
-            f"record {path.name}: its header has a gap (~) but no layout segment before it, and only records of "
-            "variable layout may have gaps; put a layout segment of length 0 first"
-        )
-    segments = [s for s in header.segments if s is not None]
-    if not segments:
-        raise RecordError(f"record {path.name}: all of its segments are empty; choose another record")
-    names = [n or "" for n in segments[0].sig_name or []]
-    units = [""] * len(names)
-    for segment in reversed(segments):  # the layout segment, if any, is first and has the final say where it has one
-        for name, unit in zip(segment.sig_name or [], segment.units or [], strict=False):
-            if name in names and unit:
-                units[names.index(name)] = unit
-    return names, units
-
-
-def formats(header: Any, column: int, name: str) -> set[str]:
-    """In which formats (signal(5)) the samples of one signal are stored, `NULL` for those that are not.
-
-    Parameters
-    ----------
-    header : wfdb.Record or wfdb.MultiRecord
-        Of a record that has samples.
-    column : int
-        Of the signal in the record.
-    name : str
-        Of the signal: in a record of variable layout its column differs from segment to segment.
-    """
-    if not isinstance(header, wfdb.MultiRecord):
-        return {header.fmt[column]}
-    if header.layout == "fixed":
-        return {s.fmt[column] for s in header.segments if s is not None and column < len(s.fmt or [])}
-    return {
-        s.fmt[s.sig_name.index(name)]
-        for s in header.segments[1:]  # the first is the layout, which stores nothing
-        if s is not None and name in (s.sig_name or [])
-    }
-
-
 def is_empty(path: Path, header: Any) -> bool:
     """Whether a record holds nothing by its header, or by its files where that gives no length."""
     if header.sig_len is not None or isinstance(header, wfdb.MultiRecord):
@@ -124,27 +80,45 @@ def is_empty(path: Path, header: Any) -> bool:
 
 
 def _parsed(path: Path, place: Path, file: Path, *, segments: bool) -> Any:
+    header = _header(path, place, file)
+    if segments and isinstance(header, wfdb.MultiRecord):
+        header.segments = [_segment(path, place, file, name) for name in header.seg_name]
+        rates = {s.fs for s in header.segments if s is not None and s.sig_len}
+        others = {rate for rate in rates if round(1000 * rate) != round(1000 * header.fs)}
+        if others:  # they would be joined as if they were of one rate, and all that follows would be misplaced
+            raise RecordError(
+                f"record {path.name}: its header says {header.fs:.10g} Hz, those of its segments "
+                f"{', '.join(f'{rate:.10g}' for rate in sorted(others))} Hz; bring all segments to one rate and say it "
+                "in all headers"
+            )
+    return header
+
+
+def _header(path: Path, place: Path, file: Path) -> Any:
+    """One header as `wfdb` has it, without those of its segments: it reads none whose signals have no names."""
     try:
-        header = wfdb.rdheader(str(place), rd_segments=segments)
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name if error.filename else "a header"
-        raise RecordError(
-            f"record {path.name}: the header {missing} of one of its segments is missing; "
-            "fetch it with `telebeat download`"
-        ) from error
+        return wfdb.rdheader(str(place))
     except Exception as error:  # wfdb raises whatever its parser meets
         # A `HeaderSyntaxError` says which line it is; what else Python says of a bad field would tell nobody anything.
         line = f" ({error})" if type(error).__name__ == "HeaderSyntaxError" else ""
         raise RecordError(
             f"record {path.name}: {file} is not a header as WFDB's header(5) has it{line}; correct it or fetch it again"
         ) from error
-    if segments and isinstance(header, wfdb.MultiRecord):
-        rates = {s.fs for s in header.segments if s is not None and s.sig_len}
-        others = {rate for rate in rates if round(1000 * rate) != round(1000 * header.fs)}
-        if others:  # wfdb would join them as if they were of one rate, and all that follows would be misplaced
-            raise RecordError(
-                f"record {path.name}: its header says {header.fs:.10g} Hz, those of its segments "
-                f"{', '.join(f'{rate:.10g}' for rate in sorted(others))} Hz; bring all segments to one rate and say it "
-                "in all headers"
-            )
+
+
+def _segment(path: Path, place: Path, file: Path, name: str) -> Any:
+    """The header of a segment, None of a gap."""
+    if name == parts.GAP:
+        return None
+    if not (place.parent / f"{name}.hea").is_file():
+        raise RecordError(
+            f"record {path.name}: the header {name}.hea of one of its segments is missing; "
+            "fetch it with `telebeat download`"
+        )
+    header = _header(path, place.parent / name, file.parent / f"{name}.hea")
+    if isinstance(header, wfdb.MultiRecord):
+        raise RecordError(
+            f"record {path.name}: its segment {name} is itself one of several segments, which WFDB does not allow; "
+            f"name the segments of {name} instead of it in {file}"
+        )
     return header

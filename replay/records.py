@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import folders, headers, leads, samples
+from replay import folders, headers, leads, parts, samples
 from replay.samples import FORMATS
 from stream.errors import RecordError, SettingsError
 from stream.frames import MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
@@ -90,21 +90,22 @@ def read_record(path: Path | str) -> Record:
                 f"record {path.name}: sampled at {float(header.fs or 0):.10g} Hz, but 100 to 1000 Hz are read; "
                 f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
             )
-        names, chosen = _chosen(path, header)
-        columns, steps = samples.columns(place, header, chosen)
+        stored = parts.of(path, header)
+        chosen = _chosen(path, header, stored)
+        columns, steps = samples.columns(place, stored, chosen)
     return Record(
         name=path.name,
         rate_mHz=rate_mHz,
-        leads=leads.codes(names[i] for i in chosen),
+        leads=leads.codes(stored.names[i] for i in chosen),
         units_per_bit=tuple(steps),
         samples=columns,
         start=headers.start(header),
     )
 
 
-def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
-    """Names of all signals, and which are read: the first ECG leads that have samples, known ones before others."""
-    names, units = headers.signals(path, header)
+def _chosen(path: Path, header: Any, stored: parts.Parts) -> list[int]:
+    """Which signals are read: the first ECG leads that have samples, known ones before others."""
+    names, units = stored.names, stored.units
     ecg = [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_ecg(n, u)]
     if not ecg:
         found = ", ".join(f"{n or 'unnamed'} [{u}]" for n, u in zip(names, units, strict=True)) or "no signals"
@@ -117,15 +118,15 @@ def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
         raise RecordError(f"record {path.name}: no ECG among its signals ({found}); choose a record with one")
     if headers.is_empty(path, header):
         raise RecordError(f"record {path.name}: it has no samples; choose another record")
-    stored = {i: headers.formats(header, i, names[i]) for i in ecg}
-    chosen = [i for i in ecg if stored[i] != {headers.NULL}]
+    formats = {i: stored.formats(i) for i in ecg}
+    chosen = [i for i in ecg if formats[i].difference({headers.NULL})]
     chosen = sorted(sorted(chosen, key=lambda i: leads.code(names[i]) == leads.UNSPECIFIED)[:MAX_LEADS])
     if not chosen:
         raise RecordError(
-            f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0); "
-            "choose another record"
+            f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0) or in "
+            "none of its segments; choose another record"
         )
-    if unknown := set[str]().union(*(stored[i] for i in chosen)).difference(FORMATS):
+    if unknown := set[str]().union(*(formats[i] for i in chosen)).difference(FORMATS):
         kind = "a null signal in a part of the record" if unknown == {headers.NULL} else "its ECG's format"
         raise RecordError(
             f"record {path.name}: format {', '.join(sorted(unknown))} ({kind}) is not read, only "
@@ -136,7 +137,7 @@ def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
             f"record {path.name}: its header gives no length, and its first signal is a null signal (~) that has none; "
             "write the number of samples after the sampling rate"
         )
-    return names, chosen
+    return chosen
 
 
 def find_records(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import headers, leads
+from replay import leads
+from replay.parts import Part, Parts
 from stream.errors import RecordError
 from stream.frames import INVALID
 
@@ -26,79 +29,127 @@ _NO_READING: Final = {
     "212": -(2**11), "310": -(2**9), "311": -(2**9), "24": -(2**23), "524": -(2**23), "32": -(2**31),
 }  # fmt: skip
 
+BIG_ENDIAN: Final = "61"  # the one format whose samples `wfdb` does not convert if there are several a frame
+
 #: All formats that are read; differences (format 8) have no mark for "no reading".
 FORMATS: Final = tuple(sorted((*_NO_READING, "8"), key=int))
 
 
-def columns(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
-    """Samples of the chosen signals, shape (instants, leads), and the mV of one step of each."""
-    if isinstance(header, wfdb.MultiRecord):
-        return _joined(path, header, chosen)
-    several = any((header.samps_per_frame[i] or 1) > 1 for i in chosen)
-    record = _read(path, header, channels=chosen, physical=False, smooth_frames=not several, return_res=32)
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Stretch:
+    """What a part has of a lead: one value an instant, in steps of so many mV, and where there is none."""
+
+    values: npt.NDArray[np.int64]
+    missing: npt.NDArray[np.bool_]
+    step: float
+
+
+def columns(place: Path, stored: Parts, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
+    """Samples of the chosen signals, shape (instants, leads), and the mV of one step of each.
+
+    Parameters
+    ----------
+    place : Path
+        Where the record is read (see `headers.opened`).
+    stored : Parts
+        What it is stored in.
+    chosen : list of int
+        Signals of it, all of them in volts.
+
+    Raises
+    ------
+    RecordError
+        If a signal file is missing, damaged or shorter than its header says, or holds no ECG.
+    """
+    read = [_read(place, stored, part, chosen) for part in stored.parts]
     result: list[npt.NDArray[np.int16]] = []
     steps: list[float] = []
-    for i in range(len(chosen)):
-        raw = record.e_d_signal[i] if several else record.d_signal[:, i]
-        missing = raw == _NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
-        baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
-        gain = abs(float(record.adc_gain[i] or DEFAULT_GAIN))
-        sign = -1 if (record.adc_gain[i] or 0) < 0 else 1
-        values = sign * (raw.astype(np.int64) - baseline)
-        if several and (per_frame := record.samps_per_frame[i] or 1) > 1:
-            values, missing = _frame_means(values, missing, per_frame)
-        step = leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain
-        samples, step = _int16(_near_0(values, missing, step), missing, step)
+    for lead in range(len(chosen)):
+        stretch = _joined([stretches[lead] for stretches in read])
+        samples, step = _int16(_near_0(stretch.values, stretch.missing, stretch.step), stretch.missing, stretch.step)
         result.append(samples)
         steps.append(step)
-    return _stacked(path, result, steps)
+    return np.ascontiguousarray(np.stack(result, axis=1)), steps
 
 
-def _joined(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
-    """A multi-segment record. Its segments may differ in gain, so it is read in physical units and quantised anew."""
-    record = _read(path, header, channels=chosen, physical=True, return_res=64)
-    result: list[npt.NDArray[np.int16]] = []
-    steps: list[float] = []
-    for i in range(len(chosen)):
-        unit = headers.signals(path, header)[1][chosen[i]]
-        size = leads.MILLIVOLTS[unit.strip().lower()]
-        millivolts = record.p_signal[:, i] * size
-        missing = ~np.isfinite(millivolts)
-        gains = {(s.adc_gain[s.sig_name.index(n)] or DEFAULT_GAIN, s.units[s.sig_name.index(n)] or "")
-                 for n in [record.sig_name[i]] for s in header.segments
-                 if s is not None and n in (s.sig_name or []) and s.adc_gain and s.sig_len}  # fmt: skip
-        if others := {u for _, u in gains if leads.MILLIVOLTS.get(u.strip().lower()) != size}:
-            raise RecordError(
-                f"record {path.name}: lead {record.sig_name[i]} is in {unit or 'mV'} in one part of the record and in "
-                f"{', '.join(sorted(others))} in another; write gains of one unit into the headers of all segments"
-            )
-        step = min((leads.MILLIVOLTS.get(u.strip().lower(), 1.0) / abs(g) for g, u in gains), default=1 / DEFAULT_GAIN)
-        values = np.rint(np.where(missing, 0.0, millivolts) / step).astype(np.int64)
-        samples, step = _int16(_near_0(values, missing, step), missing, step)
-        result.append(samples)
-        steps.append(step)
-    return _stacked(path, result, steps)
+def _read(place: Path, stored: Parts, part: Part, chosen: list[int]) -> list[_Stretch]:
+    """The chosen signals of the record from one of its parts."""
+    found = [stored.column(part, signal) for signal in chosen]
+    columns = [column for column in found if column is not None]
+    length = part.instants or 0
+    stretches: dict[int, _Stretch] = {}
+    if columns:
+        record = _record(place, stored, part, columns)
+        stretches = {column: _stretch(stored, part, record, i) for i, column in enumerate(columns)}
+    nothing = _Stretch(np.zeros(length, np.int64), np.ones(length, np.bool_), math.inf)
+    return [nothing if column is None else stretches[column] for column in found]
 
 
-def _read(path: Path, header: Any, **options: Any) -> Any:
+def _record(place: Path, stored: Parts, part: Part, columns: list[int]) -> Any:
+    """What `wfdb` reads of a part: digital, but where it cannot convert that."""
+    several = any((part.header.samps_per_frame[column] or 1) > 1 for column in columns)
+    physical = several and any(part.header.fmt[column] == BIG_ENDIAN for column in columns)
     try:
-        record = wfdb.rdrecord(str(path), **options)
+        record = wfdb.rdrecord(
+            str(place.parent / part.name),
+            channels=columns,
+            physical=physical,
+            smooth_frames=not several,
+            return_res=64 if physical else 32,
+        )
     except FileNotFoundError as error:
         raise RecordError(
-            f"record {path.name}: its signal file {Path(error.filename or path).name} is missing; "
+            f"record {stored.record}: its signal file {Path(error.filename or part.name).name} is missing; "
             "fetch it with `telebeat download`"
         ) from error
     except Exception as error:  # a short or damaged file ends in whatever numpy makes of it
         raise RecordError(
-            f"record {path.name}: its signal file does not hold what the header says, it may be cut short "
+            f"record {stored.record}: its signal file does not hold what the header says, it may be cut short "
             f"({_reason(error)}); fetch it again"
         ) from error
-    length = len(next(s for s in (record.p_signal, record.d_signal, (record.e_d_signal or [None])[0]) if s is not None))
-    if length == 0 or (header.sig_len and length < header.sig_len):
+    if record.sig_len == 0 or (part.instants and record.sig_len < part.instants):
         raise RecordError(
-            f"record {path.name}: {length} samples where the header promises {header.sig_len or 'some'}; fetch it again"
+            f"record {stored.record}: {record.sig_len} samples where the header promises {part.instants or 'some'}; "
+            "fetch it again"
         )
     return record
+
+
+def _stretch(stored: Parts, part: Part, record: Any, i: int) -> _Stretch:
+    """A signal of what was read, one value a frame."""
+    gain = float(record.adc_gain[i] or DEFAULT_GAIN)
+    size = leads.MILLIVOLTS.get((record.units[i] or "").strip().lower())
+    if size is None:
+        raise RecordError(
+            f"record {stored.record}: {record.sig_name[i] or 'a signal'} is in {record.units[i]} in one part of the "
+            f"record ({part.name}), which is no unit of voltage; write gains of one unit into the headers of all "
+            "segments"
+        )
+    if (step := size / abs(gain)) > COARSEST_MV:
+        raise RecordError(f"record {stored.record}: a step of {step:g} mV is no ECG; correct the gain in its header")
+    if record.e_p_signal is not None:
+        missing = np.isnan(record.e_p_signal[i])
+        values = np.rint(np.where(missing, 0.0, record.e_p_signal[i]) * abs(gain)).astype(np.int64)
+    else:
+        raw = record.d_signal[:, i] if record.d_signal is not None else record.e_d_signal[i]
+        missing = raw == _NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
+        baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
+        values = (-1 if gain < 0 else 1) * (raw.astype(np.int64) - baseline)
+    if (per_frame := record.samps_per_frame[i] or 1) > 1:
+        values, missing = _frame_means(values, missing, per_frame)
+    return _Stretch(values[: part.instants], missing[: part.instants], step)
+
+
+def _joined(stretches: list[_Stretch]) -> _Stretch:
+    """Stretches one after the other, in the finest of their steps."""
+    if len(stretches) == 1:
+        return stretches[0]
+    step = max(min(stretch.step for stretch in stretches), FINEST_MV)
+    values = [
+        s.values if s.step in {step, math.inf} else np.rint(s.values * (s.step / step)).astype(np.int64)
+        for s in stretches
+    ]
+    return _Stretch(np.concatenate(values), np.concatenate([s.missing for s in stretches]), step)
 
 
 def _frame_means(
@@ -141,15 +192,6 @@ def _int16(
     scaled = np.rint(values / factor).astype(np.int16) if factor > 1 else values.astype(np.int16)
     scaled[missing] = INVALID
     return scaled, step * factor
-
-
-def _stacked(
-    path: Path, columns: list[npt.NDArray[np.int16]], steps: list[float]
-) -> tuple[npt.NDArray[np.int16], list[float]]:
-    samples = np.ascontiguousarray(np.stack(columns, axis=1))
-    if wrong := [s for s in steps if s > COARSEST_MV]:
-        raise RecordError(f"record {path.name}: a step of {wrong[0]:g} mV is no ECG; correct the gain in its header")
-    return samples, steps
 
 
 def _reason(error: Exception) -> str:

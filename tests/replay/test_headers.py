@@ -113,7 +113,7 @@ def test_a_mended_header_has_no_say_in_where_files_are(tmp_path: Path) -> None:
         ("# nothing but this\n\n", "is empty; fetch it again"),
         ("r\n", r"is not a header .*record line"),
         ("r 1 250 300\nr.dat\n", r"is not a header .*signal line"),
-        ("r/2 1 250 600\nr 300\nr 300\n", "is not a header"),
+        ("r/2 1 250 600\nr 300\nr 300\n", "its segment r is itself one of several segments"),
         ("r/2 1 250 600\nr_1 300\nr_2 300\n", r"the header r_1\.hea of one of its segments is missing"),
     ],
 )
@@ -171,8 +171,8 @@ def test_segments_of_another_rate_are_refused(tmp_path: Path) -> None:
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
 
 
-def test_segments_in_different_units_are_refused(tmp_path: Path) -> None:
-    for name, gain in (("s1", "200/mV"), ("s2", "0.2/µV")):
+def test_segments_in_other_units_than_volts_are_refused(tmp_path: Path) -> None:
+    for name, gain in (("s1", "200/mV"), ("s2", "200/NU")):
         written(tmp_path, f"{name} 1 250 300\n{name}.dat 16 {gain} 16 0 0 0 0 II\n", name)
-    with pytest.raises(RecordError, match=r"in mV in one part .*in uV in another; write gains of one unit"):
+    with pytest.raises(RecordError, match=r"II is in NU in one part .*\(s2\).* write gains of one unit"):
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
