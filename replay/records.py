@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import folders, headers, leads, parts, samples
+from replay import folders, headers, leads, parts, rates, samples
 from replay.samples import FORMATS
 from stream.errors import RecordError, SettingsError
-from stream.frames import MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
+from stream.frames import MAX_LEADS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +73,8 @@ def read_record(path: Path | str) -> Record:
     ----------
     path : Path
         The record without extension, or its ``.hea`` file. Multi-segment records are joined, their missing stretches
-        marked invalid. Records of several samples per frame come at the frame rate, to which their annotations refer.
+        marked invalid. Records of several samples per frame come at the frame rate, to which their annotations refer,
+        if that is 100 Hz at least (see `rates.choose`).
 
     Raises
     ------
@@ -84,23 +85,30 @@ def read_record(path: Path | str) -> Record:
     path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
     with headers.opened(path) as (place, header):
-        rate_mHz = round(float(header.fs or 0) * 1000)
-        if not MIN_RATE_MHZ <= rate_mHz <= MAX_RATE_MHZ:
-            raise RecordError(
-                f"record {path.name}: sampled at {float(header.fs or 0):.10g} Hz, but 100 to 1000 Hz are read; "
-                f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
-            )
         stored = parts.of(path, header)
-        chosen = _chosen(path, header, stored)
-        columns, steps = samples.columns(place, stored, chosen)
+        chosen, per_frame = rates.choose(header, stored, _chosen(path, header, stored))
+        columns, steps = samples.columns(place, stored, chosen, per_frame)
     return Record(
         name=path.name,
-        rate_mHz=rate_mHz,
+        rate_mHz=rates.millihertz(header, per_frame),
         leads=leads.codes(stored.names[i] for i in chosen),
         units_per_bit=tuple(steps),
         samples=columns,
         start=headers.start(header),
     )
+
+
+def samples_per_frame(path: Path) -> int:
+    """How many samples `read_record` reads of a frame: 1, but where frames come more slowly than 100 times a second.
+
+    Raises
+    ------
+    RecordError
+        If the record's header does not tell of an ECG that is read.
+    """
+    with headers.opened(path) as (_, header):
+        stored = parts.of(path, header)
+        return rates.choose(header, stored, _chosen(path, header, stored))[1]
 
 
 def _chosen(path: Path, header: Any, stored: parts.Parts) -> list[int]:

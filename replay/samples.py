@@ -44,7 +44,9 @@ class _Stretch:
     step: float
 
 
-def columns(place: Path, stored: Parts, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
+def columns(
+    place: Path, stored: Parts, chosen: list[int], per_frame: int = 1
+) -> tuple[npt.NDArray[np.int16], list[float]]:
     """Samples of the chosen signals, shape (instants, leads), and the mV of one step of each.
 
     Parameters
@@ -55,13 +57,15 @@ def columns(place: Path, stored: Parts, chosen: list[int]) -> tuple[npt.NDArray[
         What it is stored in.
     chosen : list of int
         Signals of it, all of them in volts.
+    per_frame : int
+        How many samples are told of a frame: what there are more are averaged.
 
     Raises
     ------
     RecordError
         If a signal file is missing, damaged or shorter than its header says, or holds no ECG.
     """
-    read = [_read(place, stored, part, chosen) for part in stored.parts]
+    read = [_read(place, stored, part, chosen, per_frame) for part in stored.parts]
     result: list[npt.NDArray[np.int16]] = []
     steps: list[float] = []
     for lead in range(len(chosen)):
@@ -72,15 +76,15 @@ def columns(place: Path, stored: Parts, chosen: list[int]) -> tuple[npt.NDArray[
     return np.ascontiguousarray(np.stack(result, axis=1)), steps
 
 
-def _read(place: Path, stored: Parts, part: Part, chosen: list[int]) -> list[_Stretch]:
+def _read(place: Path, stored: Parts, part: Part, chosen: list[int], per_frame: int) -> list[_Stretch]:
     """The chosen signals of the record from one of its parts."""
     found = [stored.column(part, signal) for signal in chosen]
     columns = [column for column in found if column is not None]
-    length = part.instants or 0
+    length = (part.instants or 0) * per_frame
     stretches: dict[int, _Stretch] = {}
     if columns:
         record = _record(place, stored, part, columns)
-        stretches = {column: _stretch(stored, part, record, i) for i, column in enumerate(columns)}
+        stretches = {column: _stretch(stored, part, record, i, per_frame) for i, column in enumerate(columns)}
     nothing = _Stretch(np.zeros(length, np.int64), np.ones(length, np.bool_), math.inf)
     return [nothing if column is None else stretches[column] for column in found]
 
@@ -115,8 +119,8 @@ def _record(place: Path, stored: Parts, part: Part, columns: list[int]) -> Any:
     return record
 
 
-def _stretch(stored: Parts, part: Part, record: Any, i: int) -> _Stretch:
-    """A signal of what was read, one value a frame."""
+def _stretch(stored: Parts, part: Part, record: Any, i: int, per_frame: int) -> _Stretch:
+    """A signal of what was read, so many values a frame."""
     gain = float(record.adc_gain[i] or DEFAULT_GAIN)
     size = leads.MILLIVOLTS.get((record.units[i] or "").strip().lower())
     if size is None:
@@ -135,9 +139,10 @@ def _stretch(stored: Parts, part: Part, record: Any, i: int) -> _Stretch:
         missing = raw == _NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
         baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
         values = (-1 if gain < 0 else 1) * (raw.astype(np.int64) - baseline)
-    if (per_frame := record.samps_per_frame[i] or 1) > 1:
-        values, missing = _frame_means(values, missing, per_frame)
-    return _Stretch(values[: part.instants], missing[: part.instants], step)
+    if (averaged := (record.samps_per_frame[i] or 1) // per_frame) > 1:
+        values, missing = _means(values, missing, averaged)
+    length = None if part.instants is None else part.instants * per_frame
+    return _Stretch(values[:length], missing[:length], step)
 
 
 def _joined(stretches: list[_Stretch]) -> _Stretch:
@@ -152,13 +157,13 @@ def _joined(stretches: list[_Stretch]) -> _Stretch:
     return _Stretch(np.concatenate(values), np.concatenate([s.missing for s in stretches]), step)
 
 
-def _frame_means(
-    values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], per_frame: int
+def _means(
+    values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], averaged: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """One value a frame: the mean of its valid samples."""
-    valid = ~missing.reshape(-1, per_frame)
+    """The means of so many samples each, of those that are there."""
+    valid = ~missing.reshape(-1, averaged)
     counts = valid.sum(axis=1)
-    sums = np.where(valid, values.reshape(-1, per_frame), 0).sum(axis=1)
+    sums = np.where(valid, values.reshape(-1, averaged), 0).sum(axis=1)
     return np.rint(sums / np.maximum(counts, 1)).astype(np.int64), counts == 0
 
 
