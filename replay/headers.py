@@ -21,6 +21,7 @@ from replay import header_text, parts
 from stream.errors import RecordError
 
 NULL: Final = "0"  # format of a null signal: the header names it, but no samples are stored
+LONGEST: Final = 2**30  # samples of a record with its gaps: 49 days at 250 Hz; more does not fit into the memory
 LAST_TIME: Final = dt.datetime(2255, 1, 1, tzinfo=dt.UTC)  # frames count µs to 2^53
 
 
@@ -81,8 +82,11 @@ def is_empty(path: Path, header: Any) -> bool:
 
 def _parsed(path: Path, place: Path, file: Path, *, segments: bool) -> Any:
     header = _header(path, place, file)
+    if segments:
+        _check_counts(path, file, header)
     if segments and isinstance(header, wfdb.MultiRecord):
         header.segments = [_segment(path, place, file, name) for name in header.seg_name]
+        _check_lengths(path, header)
         rates = {s.fs for s in header.segments if s is not None and s.sig_len}
         others = {rate for rate in rates if round(1000 * rate) != round(1000 * header.fs)}
         if others:  # they would be joined as if they were of one rate, and all that follows would be misplaced
@@ -121,4 +125,39 @@ def _segment(path: Path, place: Path, file: Path, name: str) -> Any:
             f"record {path.name}: its segment {name} is itself one of several segments, which WFDB does not allow; "
             f"name the segments of {name} instead of it in {file}"
         )
+    _check_counts(path, file.parent / f"{name}.hea", header)
     return header
+
+
+def _check_counts(path: Path, file: Path, header: Any) -> None:
+    """Refuse a header that describes another number of signals or segments than it says."""
+    if isinstance(header, wfdb.MultiRecord):
+        said, described, what = header.n_seg, len(header.seg_name), "segments"
+    else:
+        said, described, what = header.n_sig, len(header.file_name or []), "signals"
+    if said != described:
+        raise RecordError(
+            f"record {path.name}: {file} says {said} {what} in its first line and describes {described}; correct the "
+            "number or fetch it again"
+        )
+
+
+def _check_lengths(path: Path, header: Any) -> None:
+    """Refuse segments of other lengths than the record's header says, and lengths that cannot be."""
+    for name, length, segment in zip(header.seg_name, header.seg_len, header.segments, strict=True):
+        if segment is not None and length and segment.sig_len not in {None, length}:
+            raise RecordError(
+                f"record {path.name}: its header says that segment {name} has {length} samples, that of the segment "
+                f"says {segment.sig_len}; correct the wrong one or fetch them again"
+            )
+    total = sum(header.seg_len)
+    if header.sig_len not in {None, total}:
+        raise RecordError(
+            f"record {path.name}: its header says that it has {header.sig_len} samples, those of its segments are "
+            f"{total}; correct the number in its first line or fetch it again"
+        )
+    if total > LONGEST:
+        raise RecordError(
+            f"record {path.name}: {total} samples, with the gaps between its segments, are more than are read "
+            f"({LONGEST}); correct its header, or leave the gap out and name two records"
+        )

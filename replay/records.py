@@ -20,7 +20,7 @@ import numpy.typing as npt
 import wfdb
 
 from replay import folders, headers, leads, parts, rates, samples
-from replay.samples import FORMATS
+from replay.signal_files import FORMATS
 from stream.errors import RecordError, SettingsError
 from stream.frames import MAX_LEADS
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import leads
+from replay import leads, signal_files
 from replay.parts import Part, Parts
+from replay.signal_files import NO_READING
 from stream.errors import RecordError
 from stream.frames import INVALID
 
@@ -23,16 +24,7 @@ COARSEST_MV: Final = 1.0  # largest: an R wave would be a step or two
 OFFSET_MV: Final = 16.0  # no ECG lies so far from 0: half of where the detector clips, and more than any R wave
 FARTHEST_MV: Final = 300.0  # an electrode's offset is less (IEC 60601-2-27): what is farther is a fault, not an ECG
 
-#: The value that stands for "no reading" in each WFDB format (signal(5)); formats not listed have none.
-_NO_READING: Final = {
-    "16": -(2**15), "61": -(2**15), "160": -(2**15), "516": -(2**15), "80": -(2**7), "508": -(2**7),
-    "212": -(2**11), "310": -(2**9), "311": -(2**9), "24": -(2**23), "524": -(2**23), "32": -(2**31),
-}  # fmt: skip
-
 BIG_ENDIAN: Final = "61"  # the one format whose samples `wfdb` does not convert if there are several a frame
-
-#: All formats that are read; differences (format 8) have no mark for "no reading".
-FORMATS: Final = tuple(sorted((*_NO_READING, "8"), key=int))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,6 +84,7 @@ def _read(place: Path, stored: Parts, part: Part, chosen: list[int], per_frame: 
 def _record(place: Path, stored: Parts, part: Part, columns: list[int]) -> Any:
     """What `wfdb` reads of a part: digital, but where it cannot convert that."""
     several = any((part.header.samps_per_frame[column] or 1) > 1 for column in columns)
+    signal_files.check(stored.record, place.parent, part, columns)
     physical = several and any(part.header.fmt[column] == BIG_ENDIAN for column in columns)
     try:
         record = wfdb.rdrecord(
@@ -101,20 +94,15 @@ def _record(place: Path, stored: Parts, part: Part, columns: list[int]) -> Any:
             smooth_frames=not several,
             return_res=64 if physical else 32,
         )
-    except FileNotFoundError as error:
+    except Exception as error:  # a damaged file ends in whatever numpy makes of it
         raise RecordError(
-            f"record {stored.record}: its signal file {Path(error.filename or part.name).name} is missing; "
-            "fetch it with `telebeat download`"
-        ) from error
-    except Exception as error:  # a short or damaged file ends in whatever numpy makes of it
-        raise RecordError(
-            f"record {stored.record}: its signal file does not hold what the header says, it may be cut short "
-            f"({_reason(error)}); fetch it again"
+            f"record {stored.record}: its signal file cannot be read as its header describes it ({_reason(error)}); "
+            "fetch it again, or correct the header"
         ) from error
     if record.sig_len == 0 or (part.instants and record.sig_len < part.instants):
         raise RecordError(
             f"record {stored.record}: {record.sig_len} samples where the header promises {part.instants or 'some'}; "
-            "fetch it again"
+            "fetch it again, or correct the header"
         )
     return record
 
@@ -136,10 +124,13 @@ def _stretch(stored: Parts, part: Part, record: Any, i: int, per_frame: int) -> 
         values = np.rint(np.where(missing, 0.0, record.e_p_signal[i]) * abs(gain)).astype(np.int64)
     else:
         raw = record.d_signal[:, i] if record.d_signal is not None else record.e_d_signal[i]
-        missing = raw == _NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
+        missing = raw == NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
         baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
         values = (-1 if gain < 0 else 1) * (raw.astype(np.int64) - baseline)
-    if (averaged := (record.samps_per_frame[i] or 1) // per_frame) > 1:
+    per_signal = record.samps_per_frame[i] or 1
+    if per_signal > 1 and record.skew[i]:  # `wfdb` marks as many samples at the end as frames are to be marked
+        missing[-record.skew[i] * per_signal :] = True
+    if (averaged := per_signal // per_frame) > 1:
         values, missing = _means(values, missing, averaged)
     length = None if part.instants is None else part.instants * per_frame
     return _Stretch(values[:length], missing[:length], step)
