@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,10 +17,13 @@ from typing import Final
 from stream.errors import RecordError
 
 LARGEST_NUMBER: Final = 1e15  # of a gain or rate: beyond any recorder's, and short enough to be written out
-SMALLEST_NUMBER: Final = 1e-15  # of a gain: likewise
+SMALLEST_NUMBER: Final = 1e-15  # of a gain or rate: likewise
+LARGEST_BASELINE: Final = 1e11  # steps: beyond any converter's 32 bits, while all that follows fits 64 in any unit
+SHOWN: Final = 40  # characters of a number that is refused: of thousands of digits nobody needs more
 MOST_DECIMALS: Final = 6  # of a second in a time: µs, what Python and `wfdb` keep
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_BASELINE: Final = re.compile(r"\((.+)\)")
 _TIME: Final = re.compile(r"(?:(?:(\d{1,2}):)?(\d{1,2}):)?(\d{1,2})(?:\.(\d+))?", re.ASCII)
 _DATE: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 _MICRO: Final = re.compile("[µμ]")  # MICRO SIGN (also byte 0xB5 of latin-1) and GREEK SMALL LETTER MU
@@ -38,6 +42,7 @@ def texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:
             name = f"{_fields(line)[0]}.hea" if _fields(line) else ""
             if _is_beside(name) and (file.parent / name).is_file() and name not in files:
                 files[name] = _read(file.parent / name)
+                _check_rate(path, next(filter(None, map(_fields, files[name])), []), f" of {_fields(line)[0]}")
     mended = {name: _mended(path, found) for name, found in files.items()}
     return mended, mended != files
 
@@ -79,14 +84,15 @@ def _fields(line: bytes) -> list[str]:
     return [] if text.startswith("#") else [field for field in re.split(r"[ \t]+", text) if field]
 
 
-def _check_rate(path: Path, fields: Sequence[str]) -> None:
+def _check_rate(path: Path, fields: Sequence[str], where: str = "") -> None:
     """Refuse a rate for which `wfdb` would take 250 Hz without a word."""
     if len(fields) < 3:
         return  # none is given, and WFDB's own default holds
     found = _NUMBER.match(fields[2])
-    if found is None or not 0 <= float(found[0]) < LARGEST_NUMBER:
+    if found is None or not _is_rate(found[0]):
         raise RecordError(
-            f"record {path.name}: its header gives the sampling rate as {fields[2]!r}; correct it to samples per second"
+            f"record {path.name}: its header gives the sampling rate{where} as {fields[2][:SHOWN]!r}; correct it to "
+            "samples per second"
         )
 
 
@@ -112,7 +118,7 @@ def _mended(path: Path, lines: Sequence[bytes]) -> list[bytes]:
 def _mended_record(fields: list[str]) -> list[str]:
     """Fields of the record line: the rate written out, and no time that cannot be (24:00:00, 31/02/2004)."""
     mended = list(fields)
-    if len(fields) > 2 and (found := _NUMBER.match(fields[2])) and 0 <= float(found[0]) < LARGEST_NUMBER:
+    if len(fields) > 2 and (found := _NUMBER.match(fields[2])) and _is_rate(found[0]):
         mended[2] = _plain(found[0]) + fields[2][found.end() :]
     if len(fields) > 4:
         time = _TIME.fullmatch(fields[4])
@@ -137,21 +143,45 @@ def _is_moment(time: re.Match[str], date: str | None) -> bool:
 
 
 def _mended_signal(path: Path, fields: list[str]) -> list[str]:
-    """Fields of a signal line: the gain written out, its unit in ASCII."""
+    """Fields of a signal line: gain, baseline and ADC zero written out, the unit in ASCII."""
     if len(fields) < 3 or (found := _NUMBER.match(fields[2])) is None:
         return fields
     value = abs(float(found[0]))
-    if value != 0 and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
-        raise RecordError(f"record {path.name}: a gain of {found[0]} cannot be; correct it in its header")
+    if not SMALLEST_NUMBER <= value <= LARGEST_NUMBER and not _is_zero(found[0]):
+        raise RecordError(f"record {path.name}: a gain of {found[0][:SHOWN]} cannot be; correct it in its header")
     before, slash, unit = fields[2][found.end() :].partition("/")
+    if baseline := _BASELINE.fullmatch(before):
+        before = f"({_whole(path, 'a baseline', baseline[1])})"
     unit = _MICRO.sub("u", unit)
     # Another sign that would be dropped becomes one that no unit has: what is left of "°C" must not be taken for "C".
     unit = "".join(c if c.isascii() or not c.isprintable() else "?" for c in unit)
-    return [*fields[:2], _plain(found[0]) + before + slash + unit, *fields[3:]]
+    mended = [*fields[:2], _plain(found[0]) + before + slash + unit, *fields[3:]]
+    if len(fields) > 4 and _NUMBER.fullmatch(fields[4]):
+        mended[4] = _whole(path, "an ADC zero", fields[4])
+    return mended
+
+
+def _whole(path: Path, what: str, number: str) -> str:
+    """A number of steps without exponent, plus sign and decimals; half a step does not matter."""
+    value = float(number) if _NUMBER.fullmatch(number) else math.nan
+    if not abs(value) <= LARGEST_BASELINE:
+        raise RecordError(f"record {path.name}: {what} of {number[:SHOWN]} cannot be; correct it in its header")
+    return number if re.fullmatch(r"-?\d+", number, re.ASCII) else str(round(value))
+
+
+def _is_rate(number: str) -> bool:
+    return not number.startswith("-") and (_is_zero(number) or SMALLEST_NUMBER <= float(number) < LARGEST_NUMBER)
+
+
+def _is_zero(number: str) -> bool:
+    """Whether a number is 0 as it is written; 1e-999 is not, though it is computed as such."""
+    return not re.search("[1-9]", re.split("[eE]", number)[0])
 
 
 def _plain(number: str) -> str:
     """A number without exponent and plus sign, its digits as they are."""
     if "e" not in number.lower():
         return number.removeprefix("+")
+    if _is_zero(number):
+        return "0"
     return format(decimal.Decimal(number), "f")

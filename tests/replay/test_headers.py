@@ -66,7 +66,9 @@ def test_gains_with_exponents(tmp_path: Path, gain: str) -> None:
     assert record.leads == ("MDC_ECG_LEAD_II",)
 
 
-@pytest.mark.parametrize("gain", ["1e400/mV", "1e-30/mV", "-3E99"])
+@pytest.mark.parametrize(
+    "gain", ["1e400/mV", "1e-30/mV", "-3E99", "1e-99999999/mV", "0.1e-400", "1e-99999999999999999999"]
+)
 def test_gains_that_cannot_be(tmp_path: Path, gain: str) -> None:
     with pytest.raises(RecordError, match=r"a gain of .* cannot be; correct it"):
         of(tmp_path, f"r.dat 16 {gain} 16 0 0 0 0 II")
@@ -77,7 +79,46 @@ def test_rates_with_exponents(tmp_path: Path, rate: str) -> None:
     assert of(tmp_path, PLAIN, head=f"r 1 {rate} 300").rate_mHz == 360_000
 
 
-@pytest.mark.parametrize("rate", ["-360", "-3.6e2", "fast", "nan", "1e99", "1e999"])
+@pytest.mark.parametrize("gain", ["0e99999999/mV", "0", "0.0e-99999999(0)"])
+def test_a_gain_of_0_is_none(tmp_path: Path, gain: str) -> None:
+    assert of(tmp_path, f"r.dat 16 {gain} 16 0 0 0 0 II").units_per_bit == (0.005,)
+
+
+@pytest.mark.parametrize("baseline", ["100", "1e2", "+100", "100.4", "1.0E+02", "00100"])
+def test_baselines_written_otherwise(tmp_path: Path, baseline: str) -> None:
+    for field in (f"200({baseline})/mV 16 7", f"200/mV 16 {baseline}"):
+        record = of(tmp_path, f"r.dat 16 {field} 0 0 0 II")
+        assert (record.leads, record.units_per_bit) == (("MDC_ECG_LEAD_II",), (0.005,))
+        np.testing.assert_array_equal(record.samples[:, 0], np.arange(LENGTH) - 100)
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 5000, "1e300", "-1e99999999", "1e12"])
+def test_baselines_that_cannot_be(tmp_path: Path, number: str) -> None:
+    with pytest.raises(RecordError, match=r"a baseline of .* cannot be; correct it in its header"):
+        of(tmp_path, f"r.dat 16 200({number})/mV 16 0 0 0 0 II")
+    with pytest.raises(RecordError, match=r"an ADC zero of .* cannot be; correct it") as caught:
+        of(tmp_path, f"r.dat 16 200/mV 16 {number} 0 0 0 II")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_baseline_that_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="a baseline of low cannot be"):
+        of(tmp_path, "r.dat 16 200(low)/mV 16 0 0 0 0 II")
+
+
+@pytest.mark.parametrize("baseline", ["1e11", "-1e11"])
+@pytest.mark.parametrize("gain", ["1e15/nV", "1e-3/uV", "1/mV", "200/mV", "1e15/V"])
+def test_the_farthest_baselines_in_any_unit(tmp_path: Path, baseline: str, gain: str) -> None:
+    before, unit = gain.split("/")
+    line = f"r.dat 16 {before}({baseline})/{unit} 16 0 0 0 0 II"
+    record = of(tmp_path, line)
+    assert record.samples.shape == (LENGTH, 1)
+    written(tmp_path, f"s1 1 250 300\n{line.replace('r.dat', 's1.dat')}\n", "s1")
+    written(tmp_path, "s2 1 250 300\ns2.dat 16 1e15/nV 16 0 0 0 0 II\n", "s2")
+    assert read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m")).samples.shape == (600, 1)
+
+
+@pytest.mark.parametrize("rate", ["-360", "-3.6e2", "fast", "nan", "1e99", "1e999", "1e-999", "1e-99999999", "-0"])
 def test_rates_that_cannot_be(tmp_path: Path, rate: str) -> None:
     with pytest.raises(RecordError, match=rf"sampling rate as '{rate}'; correct it"):
         of(tmp_path, PLAIN, head=f"r 1 {rate} 300")
@@ -169,6 +210,13 @@ def test_segments_of_another_rate_are_refused(tmp_path: Path) -> None:
     assert read_record(written(tmp_path, "n/2 1 250 600\ns1 300\ns3 300\n", "n")).rate_mHz == 250_000
     with pytest.raises(RecordError, match=r"says 250 Hz, those of its segments 500 Hz; bring all"):
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
+
+
+@pytest.mark.parametrize("rate", ["fast", "1e-99999999", "-250"])
+def test_rates_of_segments_that_cannot_be(tmp_path: Path, rate: str) -> None:
+    written(tmp_path, f"s1 1 {rate} 300\ns1.dat 16 200/mV 16 0 0 0 0 II\n", "s1")
+    with pytest.raises(RecordError, match=rf"sampling rate of s1 as '{rate}'; correct it"):
+        read_record(written(tmp_path, "m/1 1 250 300\ns1 300\n", "m"))
 
 
 def test_segments_in_other_units_than_volts_are_refused(tmp_path: Path) -> None:
