@@ -5,6 +5,7 @@ It is told in lines of bytes, as they are in the file: those that need nothing s
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import decimal
 import math
@@ -22,6 +23,9 @@ LARGEST_BASELINE: Final = 1e11  # steps: beyond any converter's 32 bits, while a
 SHOWN: Final = 40  # characters of a number that is refused: of thousands of digits nobody needs more
 MOST_DECIMALS: Final = 6  # of a second in a time: µs, what Python and `wfdb` keep
 
+#: Marks at the beginning of a text, as editors put them there, and the encodings that they tell.
+_MARKS: Final = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BASELINE: Final = re.compile(r"\((.+)\)")
 _TIME: Final = re.compile(r"(?:(?:(\d{1,2}):)?(\d{1,2}):)?(\d{1,2})(?:\.(\d+))?", re.ASCII)
@@ -31,34 +35,48 @@ _MICRO: Final = re.compile("[µμ]")  # MICRO SIGN (also byte 0xB5 of latin-1) a
 
 def texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:
     """Lines of the record's header and its segments' by file name, mended, and whether any had to be."""
-    lines = _read(file)
-    first = next((i for i, line in enumerate(lines) if _fields(line)), None)
+    lines, marked = _read(path, file)
+    first = next((i for i, line in enumerate(lines) if fields_of(line)), None)
     if first is None:
         raise RecordError(f"record {path.name}: {file} is empty; fetch it again")
-    _check_rate(path, _fields(lines[first]))
+    _check_rate(path, fields_of(lines[first]))
     files = {file.name: lines}
-    if "/" in _fields(lines[first])[0]:
+    if "/" in fields_of(lines[first])[0]:
         for line in lines[first + 1 :]:
-            name = f"{_fields(line)[0]}.hea" if _fields(line) else ""
+            name = f"{fields_of(line)[0]}.hea" if fields_of(line) else ""
             if _is_beside(name) and (file.parent / name).is_file() and name not in files:
-                files[name] = _read(file.parent / name)
-                _check_rate(path, next(filter(None, map(_fields, files[name])), []), f" of {_fields(line)[0]}")
+                files[name], other = _read(path, file.parent / name)
+                marked = marked or other
+                _check_rate(path, next(filter(None, map(fields_of, files[name])), []), f" of {fields_of(line)[0]}")
     mended = {name: _mended(path, found) for name, found in files.items()}
-    return mended, mended != files
+    return mended, marked or mended != files
 
 
-def _read(file: Path) -> list[bytes]:
+def lines_of(content: bytes) -> list[bytes]:
+    """Lines of a text without the mark that tells its encoding, in UTF-8 if it has one."""
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            content = content.removeprefix(mark).decode(encoding, errors="replace").encode()
+    return content.splitlines()
+
+
+def _read(path: Path, file: Path) -> tuple[list[bytes], bool]:
+    """Lines of a header, and whether they were in an encoding that `wfdb` does not read."""
     try:
-        return file.read_bytes().splitlines()
+        content = file.read_bytes()
     except OSError as error:
         raise RecordError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+    lines = lines_of(content)
+    if any("\0" in field for line in lines for field in fields_of(line)):
+        raise RecordError(f"record {path.name}: {file} is no text in ASCII or UTF-8; save it as such or fetch it again")
+    return lines, content.startswith(tuple(_MARKS))
 
 
 def copy(texts: dict[str, list[bytes]], source: Path, folder: Path) -> None:
     """Headers in a folder, with links there to the signal files that they name."""
     for name, lines in texts.items():
         (folder / name).write_bytes(b"\n".join(lines) + b"\n")
-    for file in {fields[0] for lines in texts.values() for line in lines if (fields := _fields(line))}:
+    for file in {fields[0] for lines in texts.values() for line in lines if (fields := fields_of(line))}:
         if _is_beside(file) and (source / file).is_file() and not (folder / file).exists():
             try:
                 (folder / file).symlink_to((source / file).resolve())
@@ -78,7 +96,7 @@ def _text(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def _fields(line: bytes) -> list[str]:
+def fields_of(line: bytes) -> list[str]:
     """Fields of a line, none of a comment."""
     text = _text(line).strip("\ufeff \t\r\v\f")
     return [] if text.startswith("#") else [field for field in re.split(r"[ \t]+", text) if field]
@@ -101,7 +119,7 @@ def _mended(path: Path, lines: Sequence[bytes]) -> list[bytes]:
     result = list(lines)
     several = None
     for i, line in enumerate(lines):
-        if not (fields := _fields(line)):
+        if not (fields := fields_of(line)):
             continue
         if several is None:
             several = "/" in fields[0]

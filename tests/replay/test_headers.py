@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replay.records import Record, read_record
+from replay.records import Record, find_records, read_record
 from stream import frames
 from stream.errors import RecordError
 from tests.replay.test_records import millivolts
@@ -224,3 +224,20 @@ def test_segments_in_other_units_than_volts_are_refused(tmp_path: Path) -> None:
         written(tmp_path, f"{name} 1 250 300\n{name}.dat 16 {gain} 16 0 0 0 0 II\n", name)
     with pytest.raises(RecordError, match=r"II is in NU in one part .*\(s2\).* write gains of one unit"):
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("first", ["", "# Größe\n"])
+def test_marks_of_the_encoding_are_no_part_of_a_header(tmp_path: Path, encoding: str, first: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # the others bring theirs
+    text = f"{mark}{first}s 1 250 300\ns.dat 16 0.2(0)/µV 16 0 0 0 0 II\n"
+    assert read_record(written(tmp_path, text, "s", encoding)).units_per_bit == (0.005,)
+    multi = written(tmp_path, f"{mark}{first}m/2 1 250 600\ns 300\ns 300\n", "m", encoding)
+    np.testing.assert_array_equal(read_record(multi).samples[:, 0], np.tile(np.arange(LENGTH), 2))
+    assert find_records([tmp_path]) == [multi]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32"])
+def test_headers_that_are_no_text_are_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(RecordError, match=r"r\.hea is no text in ASCII or UTF-8; save it as such"):
+        of(tmp_path, PLAIN, encoding=encoding)
