@@ -12,7 +12,8 @@ import numpy.typing as npt
 from detector.leads import choose
 from detector.types import INVALID, LEADS
 from replay.framing import hold
-from replay.records import LARGEST, Record, read_record
+from replay.records import Record, read_record
+from replay.samples import LARGEST
 
 Floats = npt.NDArray[np.float64]
 

@@ -172,7 +172,7 @@ async def _sums(
                 _require(response, {200})
                 text = await response.text()
     sums: dict[PurePosixPath, str] = {}
-    for line in text.splitlines():
+    for line in text.removeprefix("\ufeff").splitlines():
         match = re.fullmatch(r"([0-9a-f]{64})\s+\*?(\S.*)", line.strip())
         if match is None:
             continue

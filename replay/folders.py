@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from replay.header_text import fields_of, lines_of
+
 #: Short names of databases whose archives are named after their titles.
 _TITLES: Final = {
     "mit-bih-arrhythmia-database": "mitdb",
@@ -115,12 +117,12 @@ def records(folder: Path, database: str | None = None) -> list[Path]:
 
 def _segments(header: Path) -> list[Path]:
     try:
-        lines = [s for line in header.read_text("latin-1").splitlines() if (s := line.strip()) and s[0] != "#"]
+        lines = [fields for line in lines_of(header.read_bytes()) if (fields := fields_of(line))]
     except OSError:
         return []
-    if not lines or "/" not in lines[0].split()[0]:
+    if not lines or "/" not in lines[0][0]:
         return []
-    return [header.parent / line.split()[0] for line in lines[1:] if line.split()[0] != "~"]
+    return [header.parent / fields[0] for fields in lines[1:] if fields[0] != "~"]
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

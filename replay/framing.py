@@ -66,10 +66,15 @@ def frames(
             f"record {record.name} has {own * 1000 / record.rate_mHz:g} s, there is nothing to play from "
             f"{first * 1000 / record.rate_mHz:g} s on; choose an earlier start"
         )
-    if not 0 < len(bed) <= MAX_BED or not bed.isprintable():
+    if not _is_bed(bed):
         raise SettingsError(
-            f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; it is made of --bed-prefix and the name "
-            "of the record"
+            f"bed id {bed!r}: 1 to {MAX_BED} printable characters are allowed; "
+            + (
+                "it is what --bed-prefix says, the name of the record, and a number where that is played on several "
+                "beds; choose another prefix or give the files of the record a shorter name"
+                if _is_bed(record.name)
+                else "a bed is called as its record, which is called as its files; give them another name"
+            )
         )
     instants = frame_instants(frame_ms, record.rate_mHz)
 
@@ -96,6 +101,10 @@ def frames(
             start += instants
 
     return cut()  # so that the checks above are made now and not at the first frame
+
+
+def _is_bed(name: str) -> bool:
+    return 0 < len(name) <= MAX_BED and name.isprintable()
 
 
 def held(record: Record) -> Record:

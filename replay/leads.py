@@ -31,6 +31,10 @@ _SAME: Final[dict[str, str]] = {
     **{f"ml{n}": n.upper() for n in ("i", "ii", "iii")},
 }
 
+#: Ends of reference ids. A frame carries 32 characters, of which the beginning and the number of a repeated one (`_12`)
+#: take 16; the standard's longest end is `CONFIG`.
+_END: Final = re.compile(r"[A-Za-z0-9_]{1,16}", re.ASCII)
+
 _DECORATION: Final = re.compile(r"^(?:ecg|ekg|mod(?:ified)?|channel|chest|lead)+(?=\D)")
 
 #: How the names of what polygraphs and monitors record beside an ECG begin. A chest has a belt for breathing, but also
@@ -77,7 +81,9 @@ def code(name: str) -> str:
     ('MDC_ECG_LEAD_II', 'MDC_ECG_LEAD_V1', 'MDC_ECG_LEAD_CONFIG')
     """
     if name.startswith(PREFIX):
-        return name
+        name = name.removeprefix(PREFIX)
+        if _END.fullmatch(name):
+            return PREFIX + name
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     for spelling in (plain, _DECORATION.sub("", plain)):
         if spelling in _SAME:

@@ -13,39 +13,24 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import wfdb
 
-from replay import folders, headers, leads
+from replay import folders, headers, leads, parts, rates, samples
+from replay.signal_files import FORMATS
 from stream.errors import RecordError, SettingsError
-from stream.frames import INVALID, MAX_LEADS, MAX_RATE_MHZ, MIN_RATE_MHZ
-
-DEFAULT_GAIN: Final = 200.0  # steps per mV where a header says 0 or nothing (WFDB's header(5))
-LARGEST: Final = 32767  # of an int16 either way; -32768 is `INVALID`
-FINEST_MV: Final = 1e-7  # smallest step a frame carries (0.1 nV): far below any amplifier's noise
-COARSEST_MV: Final = 1.0  # largest: an R wave would be a step or two
-OFFSET_MV: Final = 16.0  # no ECG lies so far from 0: half of where the detector clips, and more than any R wave
-FARTHEST_MV: Final = 300.0  # an electrode's offset is less (IEC 60601-2-27): what is farther is a fault, not an ECG
-
-#: The value that stands for "no reading" in each WFDB format (signal(5)); formats not listed have none.
-_NO_READING: Final = {
-    "16": -(2**15), "61": -(2**15), "160": -(2**15), "516": -(2**15), "80": -(2**7), "508": -(2**7),
-    "212": -(2**11), "310": -(2**9), "311": -(2**9), "24": -(2**23), "524": -(2**23), "32": -(2**31),
-}  # fmt: skip
-
-#: All formats that are read; differences (format 8) have no mark for "no reading".
-FORMATS: Final = tuple(sorted((*_NO_READING, "8"), key=int))
+from stream.frames import MAX_LEADS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """The ECG of one record.
 
-    A recorder that is coupled to DC carries the offset of its electrodes, up to `FARTHEST_MV`. A lead whose median
-    is farther than `OFFSET_MV` from 0 is told relative to that; all others are told as recorded.
+    A recorder that is coupled to DC carries the offset of its electrodes, up to `samples.FARTHEST_MV`. A lead whose
+    median is farther than `samples.OFFSET_MV` from 0 is told relative to that; all others are told as recorded.
     Readings farther than `FARTHEST_MV` from there, if they do not fit 16 bits at the file's own step, are told as that
     far: a fault of one sample does not cost the others their resolution.
 
@@ -88,7 +73,8 @@ def read_record(path: Path | str) -> Record:
     ----------
     path : Path
         The record without extension, or its ``.hea`` file. Multi-segment records are joined, their missing stretches
-        marked invalid. Records of several samples per frame come at the frame rate, to which their annotations refer.
+        marked invalid. Records of several samples per frame come at the frame rate, to which their annotations refer,
+        if that is 100 Hz at least (see `rates.choose`).
 
     Raises
     ------
@@ -99,27 +85,35 @@ def read_record(path: Path | str) -> Record:
     path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
     with headers.opened(path) as (place, header):
-        rate_mHz = round(float(header.fs or 0) * 1000)
-        if not MIN_RATE_MHZ <= rate_mHz <= MAX_RATE_MHZ:
-            raise RecordError(
-                f"record {path.name}: sampled at {float(header.fs or 0):.10g} Hz, but 100 to 1000 Hz are read; "
-                f"resample it (WFDB's `xform -i {path.name} -o NEW -F 250`) and play the result"
-            )
-        names, chosen = _chosen(path, header)
-        columns, steps = _columns(place, header, chosen)
+        stored = parts.of(path, header)
+        chosen, per_frame = rates.choose(header, stored, _chosen(path, header, stored))
+        columns, steps = samples.columns(place, stored, chosen, per_frame)
     return Record(
         name=path.name,
-        rate_mHz=rate_mHz,
-        leads=leads.codes(names[i] for i in chosen),
+        rate_mHz=rates.millihertz(header, per_frame),
+        leads=leads.codes(stored.names[i] for i in chosen),
         units_per_bit=tuple(steps),
         samples=columns,
         start=headers.start(header),
     )
 
 
-def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
-    """Names of all signals, and which are read: the first ECG leads that have samples, known ones before others."""
-    names, units = headers.signals(path, header)
+def samples_per_frame(path: Path) -> int:
+    """How many samples `read_record` reads of a frame: 1, but where frames come more slowly than 100 times a second.
+
+    Raises
+    ------
+    RecordError
+        If the record's header does not tell of an ECG that is read.
+    """
+    with headers.opened(path) as (_, header):
+        stored = parts.of(path, header)
+        return rates.choose(header, stored, _chosen(path, header, stored))[1]
+
+
+def _chosen(path: Path, header: Any, stored: parts.Parts) -> list[int]:
+    """Which signals are read: the first ECG leads that have samples, known ones before others."""
+    names, units = stored.names, stored.units
     ecg = [i for i, (n, u) in enumerate(zip(names, units, strict=True)) if leads.is_ecg(n, u)]
     if not ecg:
         found = ", ".join(f"{n or 'unnamed'} [{u}]" for n, u in zip(names, units, strict=True)) or "no signals"
@@ -132,15 +126,15 @@ def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
         raise RecordError(f"record {path.name}: no ECG among its signals ({found}); choose a record with one")
     if headers.is_empty(path, header):
         raise RecordError(f"record {path.name}: it has no samples; choose another record")
-    stored = {i: headers.formats(header, i, names[i]) for i in ecg}
-    chosen = [i for i in ecg if stored[i] != {headers.NULL}]
+    formats = {i: stored.formats(i) for i in ecg}
+    chosen = [i for i in ecg if formats[i].difference({headers.NULL})]
     chosen = sorted(sorted(chosen, key=lambda i: leads.code(names[i]) == leads.UNSPECIFIED)[:MAX_LEADS])
     if not chosen:
         raise RecordError(
-            f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0); "
-            "choose another record"
+            f"record {path.name}: no samples of its ECG are stored, its header has it as null signals (format 0) or in "
+            "none of its segments; choose another record"
         )
-    if unknown := set[str]().union(*(stored[i] for i in chosen)).difference(FORMATS):
+    if unknown := set[str]().union(*(formats[i] for i in chosen)).difference(FORMATS):
         kind = "a null signal in a part of the record" if unknown == {headers.NULL} else "its ECG's format"
         raise RecordError(
             f"record {path.name}: format {', '.join(sorted(unknown))} ({kind}) is not read, only "
@@ -151,133 +145,7 @@ def _chosen(path: Path, header: Any) -> tuple[list[str], list[int]]:
             f"record {path.name}: its header gives no length, and its first signal is a null signal (~) that has none; "
             "write the number of samples after the sampling rate"
         )
-    return names, chosen
-
-
-def _columns(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
-    """Samples of the chosen signals, shape (instants, leads), and the mV of one step of each."""
-    if isinstance(header, wfdb.MultiRecord):
-        return _joined(path, header, chosen)
-    several = any((header.samps_per_frame[i] or 1) > 1 for i in chosen)
-    record = _read(path, header, channels=chosen, physical=False, smooth_frames=not several, return_res=32)
-    result: list[npt.NDArray[np.int16]] = []
-    steps: list[float] = []
-    for i in range(len(chosen)):
-        raw = record.e_d_signal[i] if several else record.d_signal[:, i]
-        missing = raw == _NO_READING.get(record.fmt[i], np.iinfo(np.int32).min)
-        baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
-        gain = abs(float(record.adc_gain[i] or DEFAULT_GAIN))
-        sign = -1 if (record.adc_gain[i] or 0) < 0 else 1
-        values = sign * (raw.astype(np.int64) - baseline)
-        if several and (per_frame := record.samps_per_frame[i] or 1) > 1:
-            values, missing = _frame_means(values, missing, per_frame)
-        step = leads.MILLIVOLTS[(record.units[i] or "").strip().lower()] / gain
-        samples, step = _int16(_near_0(values, missing, step), missing, step)
-        result.append(samples)
-        steps.append(step)
-    return _stacked(path, result, steps)
-
-
-def _joined(path: Path, header: Any, chosen: list[int]) -> tuple[npt.NDArray[np.int16], list[float]]:
-    """A multi-segment record. Its segments may differ in gain, so it is read in physical units and quantised anew."""
-    record = _read(path, header, channels=chosen, physical=True, return_res=64)
-    result: list[npt.NDArray[np.int16]] = []
-    steps: list[float] = []
-    for i in range(len(chosen)):
-        unit = headers.signals(path, header)[1][chosen[i]]
-        size = leads.MILLIVOLTS[unit.strip().lower()]
-        millivolts = record.p_signal[:, i] * size
-        missing = ~np.isfinite(millivolts)
-        gains = {(s.adc_gain[s.sig_name.index(n)] or DEFAULT_GAIN, s.units[s.sig_name.index(n)] or "")
-                 for n in [record.sig_name[i]] for s in header.segments
-                 if s is not None and n in (s.sig_name or []) and s.adc_gain and s.sig_len}  # fmt: skip
-        if others := {u for _, u in gains if leads.MILLIVOLTS.get(u.strip().lower()) != size}:
-            raise RecordError(
-                f"record {path.name}: lead {record.sig_name[i]} is in {unit or 'mV'} in one part of the record and in "
-                f"{', '.join(sorted(others))} in another; write gains of one unit into the headers of all segments"
-            )
-        step = min((leads.MILLIVOLTS.get(u.strip().lower(), 1.0) / abs(g) for g, u in gains), default=1 / DEFAULT_GAIN)
-        values = np.rint(np.where(missing, 0.0, millivolts) / step).astype(np.int64)
-        samples, step = _int16(_near_0(values, missing, step), missing, step)
-        result.append(samples)
-        steps.append(step)
-    return _stacked(path, result, steps)
-
-
-def _read(path: Path, header: Any, **options: Any) -> Any:
-    try:
-        record = wfdb.rdrecord(str(path), **options)
-    except FileNotFoundError as error:
-        raise RecordError(
-            f"record {path.name}: its signal file {Path(error.filename or path).name} is missing; "
-            "fetch it with `telebeat download`"
-        ) from error
-    except Exception as error:  # a short or damaged file ends in whatever numpy makes of it
-        raise RecordError(
-            f"record {path.name}: its signal file does not hold what the header says, it may be cut short "
-            f"({_reason(error)}); fetch it again"
-        ) from error
-    length = len(next(s for s in (record.p_signal, record.d_signal, (record.e_d_signal or [None])[0]) if s is not None))
-    if length == 0 or (header.sig_len and length < header.sig_len):
-        raise RecordError(
-            f"record {path.name}: {length} samples where the header promises {header.sig_len or 'some'}; fetch it again"
-        )
-    return record
-
-
-def _frame_means(
-    values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], per_frame: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """One value a frame: the mean of its valid samples."""
-    valid = ~missing.reshape(-1, per_frame)
-    counts = valid.sum(axis=1)
-    sums = np.where(valid, values.reshape(-1, per_frame), 0).sum(axis=1)
-    return np.rint(sums / np.maximum(counts, 1)).astype(np.int64), counts == 0
-
-
-def _near_0(values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: float) -> npt.NDArray[np.int64]:
-    """The values without their offset and within what an ECG can be, see `Record`; those of most records as they are.
-
-    The offset is one number of the whole record, as a baseline in its header would be: its first reading may be that of
-    an electrode still to be put on. A lead that stands at a rail for half of the time, or does not move at all, has no
-    offset: it would look like one that rests at 0.
-    """
-    there = values[~missing]
-    middle = round(float(np.median(there))) if there.size else 0
-    if abs(middle) * step > OFFSET_MV and there.min() < middle < there.max():
-        values = values - middle
-    peak = int(np.abs(np.where(missing, 0, values)).max(initial=0))
-    if peak <= LARGEST or peak * step <= FARTHEST_MV:
-        return values
-    farthest = max(int(FARTHEST_MV / step), LARGEST)
-    return np.clip(values, -farthest, farthest)
-
-
-def _int16(
-    values: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: float
-) -> tuple[npt.NDArray[np.int16], float]:
-    """The values in 16 bits and their step in mV, coarser by a power of two where they do not fit."""
-    values = np.where(missing, 0, values)
-    peak = int(np.abs(values).max(initial=0))
-    factor = 1
-    while peak > LARGEST * factor or step * factor < FINEST_MV:
-        factor *= 2
-    scaled = np.rint(values / factor).astype(np.int16) if factor > 1 else values.astype(np.int16)
-    scaled[missing] = INVALID
-    return scaled, step * factor
-
-
-def _stacked(
-    path: Path, columns: list[npt.NDArray[np.int16]], steps: list[float]
-) -> tuple[npt.NDArray[np.int16], list[float]]:
-    samples = np.ascontiguousarray(np.stack(columns, axis=1))
-    if wrong := [s for s in steps if s > COARSEST_MV]:
-        raise RecordError(f"record {path.name}: a step of {wrong[0]:g} mV is no ECG; correct the gain in its header")
-    return samples, steps
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0] or type(error).__name__
+    return chosen
 
 
 def find_records(

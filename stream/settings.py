@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from stream.errors import SettingsError
@@ -16,6 +17,16 @@ from stream.errors import SettingsError
 S = TypeVar("S", bound=BaseSettings)
 
 MISSPELT: Final = 0.9  # likeness of names, as difflib has it, from which one was meant for the other: a letter or two
+
+
+def _named(value: Any) -> Any:
+    """Refuse an empty name, as a script makes it of a variable that it does not have."""
+    if isinstance(value, str) and not value.strip():
+        raise PydanticCustomError("empty", "it is empty, which would be the current folder; name one or unset it")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_named)]
 
 
 class KafkaSettings(BaseSettings):
@@ -42,9 +53,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TELEBEAT_", env_file=".env", extra="ignore", frozen=True)
 
-    data_dir: Path | None = Field(None, description="folder of WFDB databases (mitdb/, svdb/, ...)")
-    cache_dir: Path | None = Field(None, description="folder for downloads that are kept; default: the user's cache")
-    model_dir: Path | None = Field(None, description="folder of a trained model; default: the one that ships")
+    data_dir: Folder | None = Field(None, description="folder of WFDB databases (mitdb/, svdb/, ...)")
+    cache_dir: Folder | None = Field(None, description="folder for downloads that are kept; default: the user's cache")
+    model_dir: Folder | None = Field(None, description="folder of a trained model; default: the one that ships")
     http_host: str = "127.0.0.1"
     http_port: int = Field(9464, ge=0, le=65535, description="of /metrics, /healthz and /readyz; 0: any free")
     log_format: Literal["json", "console"] = "json"

@@ -13,6 +13,7 @@ import wfdb
 
 from model.ec57.annotations import Annotations
 from replay import headers
+from replay.records import samples_per_frame
 from stream.errors import RecordError
 
 END: Final = b"\0\0"  # mark of two bytes, as all of a file's annotations begin with two
@@ -23,13 +24,18 @@ DEFINITIONS: Final = (
 )  # around a file's own types
 TEXT: Final = 63 << 2  # upper byte, but for two bits of its length, of the word before an annotation's text
 
+SLOWEST_HZ: Final = 100.0  # of an ECG that is read; of records whose frames are slower it is in the frames
+
 #: Rates that differ by no more are one: frames, and so our files, tell them in whole millihertz. The rest is rounding.
 SAME_HZ: Final = 0.0005 + 1e-9
 SAME: Final = 1e-6  # the same as a share of the rate
 
 
 def header(folder: Path, record: str) -> tuple[float, int | None]:
-    """Sampling rate in Hz and length in samples of a record; None if its header does not tell the length.
+    """Sampling rate in Hz and length in samples of a record as it is read; None if its header does not tell the length.
+
+    They are those of its frames, or of the samples in them where frames are too slow for an ECG
+    (`replay.rates`).
 
     Raises
     ------
@@ -43,7 +49,13 @@ def header(folder: Path, record: str) -> tuple[float, int | None]:
         rate_hz = float(head.fs or 0.0)
         if rate_hz <= 0.0:
             raise RecordError(f"{path}: sampled at {rate_hz:g} Hz; correct the rate in its first line")
-        return rate_hz, int(head.sig_len) if head.sig_len else None
+        length = int(head.sig_len) if head.sig_len else None
+    if rate_hz >= SLOWEST_HZ:
+        return rate_hz, length
+    with contextlib.suppress(RecordError):  # annotations can be compared without a signal that could be read
+        per_frame = samples_per_frame(folder / record)
+        return rate_hz * per_frame, length * per_frame if length else None
+    return rate_hz, length
 
 
 def found_as(folder: Path, record: str, annotator: str) -> str | None:
@@ -78,16 +90,28 @@ def read(folder: Path, record: str, annotator: str, rate_hz: float) -> Annotatio
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise RecordError(f"{path}: not a WFDB annotation file ({error})") from error
     told_hz = _rate(folder, record, content, file)
-    if told_hz is not None and abs(told_hz - rate_hz) > max(SAME_HZ, SAME * rate_hz):
+    per_frame = _per_frame(told_hz, rate_hz)
+    if told_hz is not None and not _same(told_hz * per_frame, rate_hz):
         raise RecordError(
             f"{path}: written at {told_hz:.10g} Hz, the record has {rate_hz:.10g} Hz; write samples of the record"
         )
     order = np.argsort(file.sample, kind="stable")
     subtypes, symbols, notes = file.subtype[order].tolist(), file.symbol, file.aux_note
     try:
-        return Annotations.of(file.sample[order], [symbols[i] for i in order], subtypes, [notes[i] for i in order])
+        return Annotations.of(
+            file.sample[order] * per_frame, [symbols[i] for i in order], subtypes, [notes[i] for i in order]
+        )
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
+
+
+def _same(told_hz: float, rate_hz: float) -> bool:
+    return abs(told_hz - rate_hz) <= max(SAME_HZ, SAME * rate_hz)
+
+
+def _per_frame(told_hz: float | None, rate_hz: float) -> int:
+    """Samples of the record in one of what a file counts: it may count frames too slow for an ECG."""
+    return max(round(rate_hz / told_hz), 1) if told_hz and told_hz < SLOWEST_HZ else 1
 
 
 def _parsed(folder: Path, record: str, annotator: str, content: bytes) -> Any:
@@ -122,6 +146,8 @@ def _rate(folder: Path, record: str, content: bytes, file: Any) -> float | None:
     """Hz by which a file counts: what it says itself, or else the header beside it, which the library misreads."""
     if STATED in content:
         return None if file.fs is None else float(file.fs)
-    with contextlib.suppress(RecordError):  # without a header it is not known
-        return header(folder, record)[0]
-    return None
+    try:
+        with headers.opened(folder / record, segments=False) as (_, head):
+            return float(head.fs or 0.0) or None
+    except RecordError:  # without a header it is not known
+        return None

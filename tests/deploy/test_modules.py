@@ -9,7 +9,15 @@ from tests.deploy.modules import PACKAGES, PAGE, imported, modules, page
 #: What a package may import besides itself. Frames and errors are everybody's language and import nothing but types.
 MAY: dict[str, tuple[str, ...]] = {
     "detector": (),
-    "model": ("detector", "replay.folders", "replay.framing", "replay.headers", "replay.records", "stream.errors"),
+    "model": (
+        "detector",
+        "replay.folders",
+        "replay.framing",
+        "replay.headers",
+        "replay.records",
+        "replay.samples",
+        "stream.errors",
+    ),
     "replay": ("stream.errors", "stream.frames", "stream.settings", "stream.kafka"),
     "stream": ("detector", "model", "replay"),
 }

@@ -147,6 +147,15 @@ def test_what_no_annotation_file_says_is_asked_of_the_header_beside_it(tmp_path:
         read(tmp_path, "x", "tb", RATE)
 
 
+@pytest.mark.parametrize("stated", [None, 62.5, 250])
+def test_what_counts_slow_frames_is_compared_by_the_samples_in_them(tmp_path: Path, stated: float | None) -> None:
+    (tmp_path / "a.hea").write_text("a 1 62.5 300\na.dat 16x4 200/mV 16 0 0 0 0 II\n", encoding="utf-8")
+    wfdb.wrann("a", "atr", np.array([25, 50]), ["N", "V"], fs=stated, write_dir=str(tmp_path))
+    assert header(tmp_path, "a") == (250, 1200)
+    expected = [25, 50] if stated == 250 else [100, 200]
+    assert read(tmp_path, "a", "atr", 250).samples.tolist() == expected
+
+
 def test_a_record_of_segments_is_scored_by_its_first_header(tmp_path: Path) -> None:
     (tmp_path / "x.hea").write_text(f"x/2 1 3.6e2 {LENGTH}\ns1 {LENGTH // 2}\ns2 {LENGTH // 2}\n")
     assert header(tmp_path, "x") == (RATE, LENGTH)

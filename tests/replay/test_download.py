@@ -36,6 +36,7 @@ class Mirror:
         self.cut: dict[str, list[int]] = {}
         self.statuses: dict[str, list[int]] = {}
         self.ranges = True
+        self.mark = ""
         self.asked: list[tuple[str, str]] = []
         application = web.Application()
         application.router.add_get("/files/mitdb/1.0.0/{path:.*}", self.answer)
@@ -59,7 +60,7 @@ class Mirror:
         if self.statuses.get(path):
             return web.Response(status=self.statuses[path].pop(0))
         if path == "SHA256SUMS.txt":
-            return web.Response(text="".join(f"{digest} {name}\n" for name, digest in self.sums.items()))
+            return web.Response(text=self.mark + "".join(f"{digest} {name}\n" for name, digest in self.sums.items()))
         if path not in self.files:
             return web.Response(status=404)
         data = self.files[path]
@@ -113,6 +114,12 @@ async def test_all_files_arrive(mirror: Mirror, tmp_path: Path) -> None:
     assert (progress.files, progress.total) == (len(FILES), len(FILES))
     assert progress.received == sum(map(len, FILES.values()))
     assert seen == sorted(seen)
+
+
+async def test_a_mark_before_the_sums_hides_no_file(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.mark = "\ufeff"
+    await get(mirror, tmp_path)
+    whole(tmp_path / "mitdb")
 
 
 async def test_what_is_there_is_not_fetched_again(mirror: Mirror, tmp_path: Path) -> None:

@@ -92,6 +92,18 @@ def test_bed_ids(bed: str) -> None:
         frames(record(), bed, origin_us=0)
 
 
+def test_what_makes_a_bed_id_too_long_is_told() -> None:
+    for name in ("x" * 65, "a\tb", ""):
+        with pytest.raises(
+            SettingsError, match="called as its record, which is called as its files; give them another"
+        ):
+            frames(record(name), name, origin_us=0)
+    for bed in ("ward-" + "x" * 64, "x" * 64 + "-2", "\n" + "x" * 64):
+        with pytest.raises(SettingsError, match="choose another prefix or give the files of the record a shorter name"):
+            frames(record("x" * 64), bed, origin_us=0)
+    assert next(frames(record("x" * 64), "x" * 64, origin_us=0)).bed == "x" * 64
+
+
 @pytest.mark.parametrize("frame_ms", [0, 49, 1001, -250])
 def test_frame_lengths(frame_ms: int) -> None:
     with pytest.raises(SettingsError, match="50 to 1000"):

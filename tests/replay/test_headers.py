@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replay.records import Record, read_record
+from replay.records import Record, find_records, read_record
 from stream import frames
 from stream.errors import RecordError
 from tests.replay.test_records import millivolts
@@ -66,7 +66,9 @@ def test_gains_with_exponents(tmp_path: Path, gain: str) -> None:
     assert record.leads == ("MDC_ECG_LEAD_II",)
 
 
-@pytest.mark.parametrize("gain", ["1e400/mV", "1e-30/mV", "-3E99"])
+@pytest.mark.parametrize(
+    "gain", ["1e400/mV", "1e-30/mV", "-3E99", "1e-99999999/mV", "0.1e-400", "1e-99999999999999999999"]
+)
 def test_gains_that_cannot_be(tmp_path: Path, gain: str) -> None:
     with pytest.raises(RecordError, match=r"a gain of .* cannot be; correct it"):
         of(tmp_path, f"r.dat 16 {gain} 16 0 0 0 0 II")
@@ -77,7 +79,46 @@ def test_rates_with_exponents(tmp_path: Path, rate: str) -> None:
     assert of(tmp_path, PLAIN, head=f"r 1 {rate} 300").rate_mHz == 360_000
 
 
-@pytest.mark.parametrize("rate", ["-360", "-3.6e2", "fast", "nan", "1e99", "1e999"])
+@pytest.mark.parametrize("gain", ["0e99999999/mV", "0", "0.0e-99999999(0)"])
+def test_a_gain_of_0_is_none(tmp_path: Path, gain: str) -> None:
+    assert of(tmp_path, f"r.dat 16 {gain} 16 0 0 0 0 II").units_per_bit == (0.005,)
+
+
+@pytest.mark.parametrize("baseline", ["100", "1e2", "+100", "100.4", "1.0E+02", "00100"])
+def test_baselines_written_otherwise(tmp_path: Path, baseline: str) -> None:
+    for field in (f"200({baseline})/mV 16 7", f"200/mV 16 {baseline}"):
+        record = of(tmp_path, f"r.dat 16 {field} 0 0 0 II")
+        assert (record.leads, record.units_per_bit) == (("MDC_ECG_LEAD_II",), (0.005,))
+        np.testing.assert_array_equal(record.samples[:, 0], np.arange(LENGTH) - 100)
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 5000, "1e300", "-1e99999999", "1e12"])
+def test_baselines_that_cannot_be(tmp_path: Path, number: str) -> None:
+    with pytest.raises(RecordError, match=r"a baseline of .* cannot be; correct it in its header"):
+        of(tmp_path, f"r.dat 16 200({number})/mV 16 0 0 0 0 II")
+    with pytest.raises(RecordError, match=r"an ADC zero of .* cannot be; correct it") as caught:
+        of(tmp_path, f"r.dat 16 200/mV 16 {number} 0 0 0 II")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_baseline_that_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="a baseline of low cannot be"):
+        of(tmp_path, "r.dat 16 200(low)/mV 16 0 0 0 0 II")
+
+
+@pytest.mark.parametrize("baseline", ["1e11", "-1e11"])
+@pytest.mark.parametrize("gain", ["1e15/nV", "1e-3/uV", "1/mV", "200/mV", "1e15/V"])
+def test_the_farthest_baselines_in_any_unit(tmp_path: Path, baseline: str, gain: str) -> None:
+    before, unit = gain.split("/")
+    line = f"r.dat 16 {before}({baseline})/{unit} 16 0 0 0 0 II"
+    record = of(tmp_path, line)
+    assert record.samples.shape == (LENGTH, 1)
+    written(tmp_path, f"s1 1 250 300\n{line.replace('r.dat', 's1.dat')}\n", "s1")
+    written(tmp_path, "s2 1 250 300\ns2.dat 16 1e15/nV 16 0 0 0 0 II\n", "s2")
+    assert read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m")).samples.shape == (600, 1)
+
+
+@pytest.mark.parametrize("rate", ["-360", "-3.6e2", "fast", "nan", "1e99", "1e999", "1e-999", "1e-99999999", "-0"])
 def test_rates_that_cannot_be(tmp_path: Path, rate: str) -> None:
     with pytest.raises(RecordError, match=rf"sampling rate as '{rate}'; correct it"):
         of(tmp_path, PLAIN, head=f"r 1 {rate} 300")
@@ -113,7 +154,7 @@ def test_a_mended_header_has_no_say_in_where_files_are(tmp_path: Path) -> None:
         ("# nothing but this\n\n", "is empty; fetch it again"),
         ("r\n", r"is not a header .*record line"),
         ("r 1 250 300\nr.dat\n", r"is not a header .*signal line"),
-        ("r/2 1 250 600\nr 300\nr 300\n", "is not a header"),
+        ("r/2 1 250 600\nr 300\nr 300\n", "its segment r is itself one of several segments"),
         ("r/2 1 250 600\nr_1 300\nr_2 300\n", r"the header r_1\.hea of one of its segments is missing"),
     ],
 )
@@ -171,8 +212,32 @@ def test_segments_of_another_rate_are_refused(tmp_path: Path) -> None:
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
 
 
-def test_segments_in_different_units_are_refused(tmp_path: Path) -> None:
-    for name, gain in (("s1", "200/mV"), ("s2", "0.2/µV")):
+@pytest.mark.parametrize("rate", ["fast", "1e-99999999", "-250"])
+def test_rates_of_segments_that_cannot_be(tmp_path: Path, rate: str) -> None:
+    written(tmp_path, f"s1 1 {rate} 300\ns1.dat 16 200/mV 16 0 0 0 0 II\n", "s1")
+    with pytest.raises(RecordError, match=rf"sampling rate of s1 as '{rate}'; correct it"):
+        read_record(written(tmp_path, "m/1 1 250 300\ns1 300\n", "m"))
+
+
+def test_segments_in_other_units_than_volts_are_refused(tmp_path: Path) -> None:
+    for name, gain in (("s1", "200/mV"), ("s2", "200/NU")):
         written(tmp_path, f"{name} 1 250 300\n{name}.dat 16 {gain} 16 0 0 0 0 II\n", name)
-    with pytest.raises(RecordError, match=r"in mV in one part .*in uV in another; write gains of one unit"):
+    with pytest.raises(RecordError, match=r"II is in NU in one part .*\(s2\).* write gains of one unit"):
         read_record(written(tmp_path, "m/2 1 250 600\ns1 300\ns2 300\n", "m"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("first", ["", "# Größe\n"])
+def test_marks_of_the_encoding_are_no_part_of_a_header(tmp_path: Path, encoding: str, first: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # the others bring theirs
+    text = f"{mark}{first}s 1 250 300\ns.dat 16 0.2(0)/µV 16 0 0 0 0 II\n"
+    assert read_record(written(tmp_path, text, "s", encoding)).units_per_bit == (0.005,)
+    multi = written(tmp_path, f"{mark}{first}m/2 1 250 600\ns 300\ns 300\n", "m", encoding)
+    np.testing.assert_array_equal(read_record(multi).samples[:, 0], np.tile(np.arange(LENGTH), 2))
+    assert find_records([tmp_path]) == [multi]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32"])
+def test_headers_that_are_no_text_are_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(RecordError, match=r"r\.hea is no text in ASCII or UTF-8; save it as such"):
+        of(tmp_path, PLAIN, encoding=encoding)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.leads import MILLIVOLTS, PREFIX, UNSPECIFIED, code, codes, is_ecg, is_unscaled
+from stream.frames import MAX_LEADS, Frame, check
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,21 @@ def test_known_names(name: str, expected: str) -> None:
 @pytest.mark.parametrize("name", ["ECG", "ECG1", "ECG0", "noise1", "", "chan 3", "Lead", "42"])
 def test_names_without_electrodes(name: str) -> None:
     assert code(name) == UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("II", "II"), ("dI", "dI"), ("CONFIG_2", "CONFIG_2"), ("V3R", "V3R"), ("X" * 16, "X" * 16), ("ECG II", "II"),
+     ("", "CONFIG"), ("X" * 17, "CONFIG"), ("II, x", "CONFIG"), ("ä", "CONFIG"), ("II\t", "II"), ("II\n", "II")],
+)  # fmt: skip
+def test_what_begins_as_an_id_is_one_only_if_a_frame_can_carry_it(end: str, expected: str) -> None:
+    assert code(PREFIX + end) == PREFIX + expected
+
+
+@given(st.lists(st.one_of(st.just("X" * 16), st.text(max_size=40)).map(lambda end: PREFIX + end), max_size=MAX_LEADS))
+def test_ids_fit_into_frames(names: list[str]) -> None:
+    if found := codes(names):
+        check(Frame("bed", 0, 0, 0, 0, 250_000, found, (0.005,) * len(found), bytes(2 * len(found))))
 
 
 @given(st.lists(st.one_of(st.sampled_from(["MLII", "II", "ECG", "V1", "MDC_ECG_LEAD_II_2", ""]), st.text(max_size=8))))

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from replay.records import FARTHEST_MV, OFFSET_MV, read_record
+from replay.records import read_record
+from replay.samples import FARTHEST_MV, OFFSET_MV
 from stream import frames
 from tests.replay.test_records import header, millivolts, write
 

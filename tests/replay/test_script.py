@@ -292,3 +292,9 @@ def test_the_command_lists_renders_and_draws(tmp_path: Path) -> None:
     assert "asystole" in done.output
     assert (tmp_path / "mine.dat").is_file()
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_a_script(tmp_path: Path) -> None:
+    text = 'patient "p" rate 250 Hz leads II seed 1\nsinus 60 for 5 s\n'
+    (tmp_path / "s.ecg").write_text(text, encoding="utf-8-sig")
+    assert load(tmp_path / "s.ecg").record.seconds == 5

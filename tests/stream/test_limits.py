@@ -77,6 +77,15 @@ def test_the_monitor_logs_what_is_not_a_default(monkeypatch: pytest.MonkeyPatch)
     assert wards[0]._limits["asystole"] == 5 * RATE
 
 
+@pytest.mark.parametrize("name", ["TELEBEAT_DATA_DIR", "TELEBEAT_MODEL_DIR", "TELEBEAT_CACHE_DIR"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is refused of a number, too: a script has put a variable there that it does not have."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}: it is empty, .*; name one or unset it"):
+        load_settings()
+
+
 @pytest.mark.parametrize("name", ["TELEBEAT_SILENT_AFTER", "TELEBEAT_CHEKPOINT_S", "TELEBEAT_KAFKA_BOOTSTRAPS"])
 def test_a_misspelt_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "5")
