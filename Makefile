@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint bench lock clean
+.PHONY: help setup setup-dev demo test lint kernels prometheus bench lock clean
 
 # The first Python of 3.11 or newer that really runs.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -49,8 +49,15 @@ lint: .venv/dev.done ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## style, types, and all tests, with a real Kafka and a real Prometheus
-	bash tests/bring_prometheus.sh
+kernels: .venv/dev.done ## compile the kernels, unless that has been done
+	@$(BIN)/python -m stream.warm
+
+prometheus:
+	@bash tests/bring_prometheus.sh
+
+# First what keeps one core busy each: two workers of pytest would compile the same kernels side by side.
+test: .venv/dev.done ## style, types, and all tests, with a real Kafka and a real Prometheus
+	@$(MAKE) --no-print-directory -j 2 lint kernels prometheus
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: .venv/dev.done ## speed of annotate, same bytes through Kafka, 64 beds: writes benchmarks/results

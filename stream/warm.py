@@ -51,3 +51,8 @@ def warm_up(reader: Reader) -> None:
         ward.detect([frame])
         ward.judge()
     ward.silence("warm-up", 60_000_000)
+
+
+if __name__ == "__main__":
+    announce_compilation(print)
+    warm_up(Reader.load())
