@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +40,7 @@ class Event(NamedTuple):
     what : Alert, Beat, Revision or Mark
         The thing itself.
     numbering : int
-        Of its `Batch`; an alert's id has it in it.
+        Of its `Batch`; of an alert, what its id tells (`wire.numbering_of`).
     """
 
     bed: str
@@ -129,7 +130,7 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
     try:
         if kind == "alerts":
             alert = wire.decode_alert(record.value or b"")
-            return [Event(alert.bed, alert.rate_hz, alert)]
+            return [Event(alert.bed, alert.rate_hz, alert, wire.numbering_of(alert))]
         batch = wire.decode_batch(record.value or b"")
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
@@ -159,8 +160,32 @@ class Seen:
         return True
 
 
+@dataclass
+class _Run:
+    """All that was said of a bed while its device counted on, at one rate: only within it is a sample one moment."""
+
+    beats: list[wire.Beat] = field(default_factory=list)
+    revisions: list[wire.Revision] = field(default_factory=list)
+    marks: list[wire.Mark] = field(default_factory=list)
+    alerts: list[wire.Alert] = field(default_factory=list)
+
+    @property
+    def annotations(self) -> bool:
+        """Whether there is anything for an annotation file."""
+        return bool(self.beats or self.revisions or self.marks)
+
+    @property
+    def first_sample(self) -> int:
+        """The least there is."""
+        said = (*self.beats, *self.revisions, *self.marks)
+        return min((*(one.sample for one in said), *(alert.onset_sample for alert in self.alerts)))
+
+
 class Collection:
     """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``.
+
+    A device that begins to count anew, or at another rate, begins a run with files of its own: ``BED.2.tb``, and so on.
+    No bed that can have files has a dot in its name.
 
     Attributes
     ----------
@@ -170,11 +195,7 @@ class Collection:
 
     def __init__(self) -> None:
         self.refused: set[str] = set()
-        self._alerts: dict[str, list[wire.Alert]] = {}
-        self._beats: dict[str, list[wire.Beat]] = {}
-        self._revisions: dict[str, list[wire.Revision]] = {}
-        self._marks: dict[str, list[wire.Mark]] = {}
-        self._rates: dict[str, float] = {}
+        self._runs: dict[str, dict[tuple[int, float], _Run]] = {}  # of each bed, by numbering and rate
 
     def add(self, event: Event) -> bool:
         """Keep one event; False, once, where its bed is the first time one of the `refused`."""
@@ -182,33 +203,47 @@ class Collection:
             first = event.bed not in self.refused
             self.refused.add(event.bed)
             return not first
-        if isinstance(event.what, wire.Alert):
-            self._alerts.setdefault(event.bed, []).append(event.what)
-            return True
-        self._rates[event.bed] = event.rate_hz
-        if isinstance(event.what, wire.Beat):
-            self._beats.setdefault(event.bed, []).append(event.what)
-        elif isinstance(event.what, wire.Revision):
-            self._revisions.setdefault(event.bed, []).append(event.what)
-        else:
-            self._marks.setdefault(event.bed, []).append(event.what)
+        run = self._runs.setdefault(event.bed, {}).setdefault((event.numbering, event.rate_hz), _Run())
+        match event.what:
+            case wire.Alert():
+                run.alerts.append(event.what)
+            case wire.Beat():
+                run.beats.append(event.what)
+            case wire.Revision():
+                run.revisions.append(event.what)
+            case wire.Mark():
+                run.marks.append(event.what)
         return True
 
     def write(self, folder: Path, kinds: Sequence[str]) -> list[Path]:
-        """Write the files of the kinds that were followed; a bed without alerts gets an empty list of them."""
-        from stream.annotations import write_alerts, write_annotations  # noqa: PLC0415  # brings in wfdb
+        """Write the files of the kinds that were followed; a run without alerts gets an empty list of them.
 
-        beds = sorted(self._rates.keys() | self._alerts.keys())
+        Those of runs that an earlier collection of the bed had are removed.
+        """
+        from stream.annotations import ALERTS, ANNOTATOR, write_alerts, write_annotations  # noqa: PLC0415  # bring wfdb
+
         folder.mkdir(parents=True, exist_ok=True)
+        suffixes = [suffix for kind, suffix in (("beats", ANNOTATOR), ("alerts", ALERTS)) if kind in kinds]
         paths = []
-        for bed in beds:
-            if "beats" in kinds and bed in self._rates:
-                beats, revisions = self._beats.get(bed, []), self._revisions.get(bed, [])
-                marks = self._marks.get(bed, [])
-                paths.append(write_annotations(folder, bed, self._rates[bed], beats, revisions, marks))
-            if "alerts" in kinds:
-                paths.append(write_alerts(folder, bed, self._alerts.get(bed, [])))
+        for bed, runs in sorted(self._runs.items()):
+            _remove_runs(folder, bed, suffixes)
+            in_time = sorted(runs.items(), key=lambda item: (item[0][0], item[1].first_sample))
+            for number, ((_, rate_hz), run) in enumerate(in_time, 1):
+                name = bed if number == 1 else f"{bed}.{number}"
+                if "beats" in kinds and run.annotations:
+                    paths.append(write_annotations(folder, name, rate_hz, run.beats, run.revisions, run.marks))
+                if "alerts" in kinds:
+                    paths.append(write_alerts(folder, name, run.alerts))
         return paths
+
+
+def _remove_runs(folder: Path, bed: str, suffixes: Iterable[str]) -> None:
+    """Remove the files of a bed's runs, where they are: there may be fewer now."""
+    for suffix in suffixes:
+        name = re.compile(rf"{bed}(\.\d+)?\.{re.escape(suffix)}")
+        for path in folder.glob(f"{bed}.*"):
+            if name.fullmatch(path.name):
+                path.unlink()
 
 
 async def _partitions(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPartition]:

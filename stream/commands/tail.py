@@ -32,7 +32,11 @@ def tail(
     until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is there now is read.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for BED.tb and BED.alerts.jsonl, as `telebeat annotate` writes them.")
+        Path | None,
+        typer.Option(
+            help="Folder for BED.tb and BED.alerts.jsonl, as `telebeat annotate` writes them; BED.2.tb and so on hold "
+            "what came after its device began to count anew or changed its rate."
+        ),
     ] = None,
 ) -> None:
     """Follow what the monitor says, live or from any time back."""

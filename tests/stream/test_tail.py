@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import wfdb
 from hypothesis import given
@@ -215,6 +216,53 @@ def test_a_bed_that_is_no_file_name_costs_the_others_nothing(tmp_path: Path, mon
     assert ended.stderr.count("not kept: bed 'ward 1/208'") == 1
     assert "'../../etc/passwd'" in str(ended.exception)
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "201.tb"]
+
+
+def test_each_run_of_a_bed_has_files_of_its_own(tmp_path: Path) -> None:
+    """Only while a device counts on, at one rate, is a sample one moment."""
+    collection = tail.Collection()
+    again = msgspec.structs.replace(alert("a", 100), id=wire.alert_id("a", "ventricular_tachycardia", 100, 1))
+    for event in (
+        tail.Event("a", 250.0, beat(900), numbering=1),
+        tail.Event("a", 360.0, beat(100), numbering=0),
+        tail.Event("a", 360.0, beat(150, "V"), numbering=1),
+        tail.Event("a", 360.0, LAST, numbering=0),
+        *tail.read(Record(wire.encode_alert(alert("a", 100))), "alerts"),
+        *tail.read(Record(wire.encode_alert(again)), "alerts"),
+        tail.Event("b", 360.0, beat(300), numbering=7),
+    ):
+        assert collection.add(event)  # type: ignore[arg-type]
+    for stale in ("a.4.tb", "b.2.alerts.jsonl", "b.tb", "b.note.tb"):
+        (tmp_path / stale).touch()
+    paths = collection.write(tmp_path, ["alerts", "beats"])
+    names = [f"{run}.{kind}" for run in ("a", "a.2", "a.3", "b") for kind in ("tb", "alerts.jsonl")]
+    assert [path.name for path in paths] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "b.note.tb"])
+    told = {run: wfdb.rdann(str(tmp_path / run), "tb") for run in ("a", "a.2", "a.3", "b")}
+    assert {run: (read.fs, list(read.sample), read.symbol) for run, read in told.items()} == {
+        "a": (360, [100], ["S"]),
+        "a.2": (360, [150], ["V"]),
+        "a.3": (250, [900], ["N"]),
+        "b": (360, [300], ["N"]),
+    }
+    assert (tmp_path / "a.alerts.jsonl").read_bytes() == wire.encode_alert(alert("a", 100)) + b"\n"
+    assert (tmp_path / "a.2.alerts.jsonl").read_bytes() == wire.encode_alert(again) + b"\n"
+    assert (tmp_path / "a.3.alerts.jsonl").read_bytes() == b""
+
+
+class Record(NamedTuple):
+    """One of a topic."""
+
+    value: bytes
+
+
+@given(st.integers(0, 50), st.integers(0, 1000))
+def test_an_alert_tells_the_numbering_by_its_id(numbering: int, onset: int) -> None:
+    said = msgspec.structs.replace(
+        alert("a", onset), id=wire.alert_id("a", "ventricular_tachycardia", onset, numbering)
+    )
+    assert wire.numbering_of(said) == numbering
+    assert wire.numbering_of(msgspec.structs.replace(said, id="of another version")) == 0
 
 
 @given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
