@@ -177,7 +177,7 @@ class _Run:
     @property
     def first_sample(self) -> int:
         """The least there is."""
-        said = (*self.beats, *self.revisions, *self.marks)
+        said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*self.beats, *self.revisions, *self.marks)
         return min((*(one.sample for one in said), *(alert.onset_sample for alert in self.alerts)))
 
 
