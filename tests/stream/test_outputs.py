@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wfdb
 from typer.testing import CliRunner
 
 from stream import annotate, outputs
@@ -60,6 +64,29 @@ def test_a_record_that_fails_leaves_nothing_of_an_earlier_run(tmp_path: Path) ->
     (done,) = annotate.annotate_all([Path("nowhere/a")], tmp_path, None, DEFAULTS, 1)
     assert done.error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.alerts.jsonl", "b.tb"]
+
+
+@pytest.mark.parametrize("full", ["tb", "alerts.jsonl", "beats.csv"])
+def test_a_full_disk_leaves_no_half_of_a_record(full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor an empty file; it is told which one could not be written."""
+    aside = outputs.aside
+
+    @contextlib.contextmanager
+    def on_a_full_disk(path: Path) -> Iterator[Path]:
+        with aside(path) as part:
+            yield part
+            if path.name.endswith(full):
+                part.write_bytes(part.read_bytes()[:1])
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outputs, "aside", on_a_full_disk)
+    (tmp_path / "o").mkdir()
+    wfdb.wrsamp("r", 250, ["mV"], ["II"], np.zeros((2500, 1)), fmt=["16"], write_dir=str(tmp_path))
+    (done,) = annotate.annotate_all([tmp_path / "r"], tmp_path / "o", None, DEFAULTS, 1, table=True)
+    assert done.error.startswith(
+        f"{tmp_path / 'o' / 'r'}.{full} cannot be written (no space left on device); make room"
+    )
+    assert not list((tmp_path / "o").iterdir())
 
 
 def test_a_record_named_twice_is_annotated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
