@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from stream import plain
 from stream.commands import COMMANDS, GROUPS
 from stream.ending import exit_on_sigterm, lost
 from stream.errors import TelebeatError
@@ -68,6 +69,7 @@ def _end(reason: str, status: int = 2) -> NoReturn:
 def main() -> None:
     """Run the command line; an error that is the input's fault is one line on stderr and exit status 2."""
     exit_on_sigterm()
+    plain.show_all()
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # its errors are told in our words; logs have them
     try:
         app()
