@@ -13,7 +13,7 @@ from typing import Final
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
 from stream import outputs
-from stream.annotations import remove, shut_down, write_alerts, write_annotations, write_beats
+from stream.annotations import check, remove, shut_down, write_alerts, write_annotations, write_beats
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
@@ -133,7 +133,7 @@ def annotate_all(
     ------
     RecordError
         If two of them have the same name: one would write over what the other has written; or if nothing can be written
-        in `out`.
+        in `out`, or a folder has the name of a file to come.
     ModelError
         The model cannot be read.
     """
@@ -144,6 +144,8 @@ def annotate_all(
             "choose one database with --database, and a folder for each with --out"
         )
     outputs.folder(out)
+    for path in paths:
+        check(out, path.name)
     yield from map_records(partial(_one, out=out, shutdown=shutdown, table=table), paths, model, limits, jobs)
 
 

@@ -40,10 +40,32 @@ _OF_FIBRILLATION: Final = 3
 _BEAT: Final = 5
 
 
+def check(folder: Path, bed: str) -> None:
+    """See that nothing is in the way of a bed's files.
+
+    Raises
+    ------
+    RecordError
+        If one of them is a folder.
+    """
+    for path in _paths(folder, bed):
+        outputs.no_folder(path)
+
+
 def remove(folder: Path, bed: str) -> None:
-    """Remove the files of a bed, where they are: what an earlier run said must not pass for what this one says."""
-    for suffix in (ANNOTATOR, ALERTS, BEATS):
-        (folder / f"{bed}.{suffix}").unlink(missing_ok=True)
+    """Remove the files of a bed, where they are: what an earlier run said must not pass for what this one says.
+
+    Raises
+    ------
+    RecordError
+        If one of them cannot be removed.
+    """
+    for path in _paths(folder, bed):
+        outputs.remove(path)
+
+
+def _paths(folder: Path, bed: str) -> list[Path]:
+    return [folder / f"{bed}.{suffix}" for suffix in (ANNOTATOR, ALERTS, BEATS)]
 
 
 def write_annotations(

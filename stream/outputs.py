@@ -67,6 +67,35 @@ def picture(path: Path) -> Path:
     return file(path)
 
 
+def no_folder(path: Path) -> Path:
+    """See that a file that is to be replaced is no folder.
+
+    Raises
+    ------
+    RecordError
+        If it is one.
+    """
+    if path.is_dir():
+        raise RecordError(
+            f"{path} is a folder, and a file of this name is to be written; move it or name another place"
+        )
+    return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file, where it is.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be removed.
+    """
+    try:
+        no_folder(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(f"{path} cannot be replaced ({_reason(error)}); name another folder") from error
+
+
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A file to write to instead of `path`, in whose place it comes when all of it is written.

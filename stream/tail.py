@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiokafka import TopicPartition
 
-from stream import kafka, topics, wire
-from stream.errors import KafkaError, SettingsError
+from stream import kafka, outputs, topics, wire
+from stream.errors import KafkaError, RecordError, SettingsError
 from stream.settings import KafkaSettings
 
 REMEMBERED: Final = 16384  # of each bed: more than an hour of beats, each named twice, where a restart repeats seconds
@@ -219,13 +219,20 @@ class Collection:
         """Write the files of the kinds that were followed; a run without alerts gets an empty list of them.
 
         Those of runs that an earlier collection of the bed had are removed.
+
+        Raises
+        ------
+        RecordError
+            If the files of a bed cannot be written; those of the others are all the same.
         """
         from stream.annotations import ALERTS, ANNOTATOR, write_alerts, write_annotations  # noqa: PLC0415  # bring wfdb
 
         folder.mkdir(parents=True, exist_ok=True)
         suffixes = [suffix for kind, suffix in (("beats", ANNOTATOR), ("alerts", ALERTS)) if kind in kinds]
         paths = []
-        for bed, runs in sorted(self._runs.items()):
+        problems = []
+
+        def write_bed(bed: str, runs: dict[tuple[int, float], _Run]) -> None:
             _remove_runs(folder, bed, suffixes)
             in_time = sorted(runs.items(), key=lambda item: (item[0][0], item[1].first_sample))
             for number, ((_, rate_hz), run) in enumerate(in_time, 1):
@@ -234,6 +241,16 @@ class Collection:
                     paths.append(write_annotations(folder, name, rate_hz, run.beats, run.revisions, run.marks))
                 if "alerts" in kinds:
                     paths.append(write_alerts(folder, name, run.alerts))
+
+        for bed, runs in sorted(self._runs.items()):
+            try:
+                write_bed(bed, runs)
+            except RecordError as error:
+                problems.append(str(error))
+        if problems:
+            raise RecordError(
+                f"of {len(self._runs)} beds {len(problems)} could not be written, the first: {problems[0]}"
+            )
         return paths
 
 
@@ -243,7 +260,7 @@ def _remove_runs(folder: Path, bed: str, suffixes: Iterable[str]) -> None:
         name = re.compile(rf"{bed}(\.\d+)?\.{re.escape(suffix)}")
         for path in folder.glob(f"{bed}.*"):
             if name.fullmatch(path.name):
-                path.unlink()
+                outputs.remove(path)
 
 
 async def _partitions(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPartition]:

@@ -45,6 +45,14 @@ def test_it_is_told_before_the_work(
     assert "written" in str(ended.exception)
 
 
+@pytest.mark.parametrize("suffix", ["tb", "alerts.jsonl", "beats.csv"])
+def test_a_folder_in_the_way_of_a_file_is_told_before_the_work(suffix: str, tmp_path: Path) -> None:
+    """Of the last record, too, before the first one is analysed."""
+    (tmp_path / f"b.{suffix}").mkdir()
+    with pytest.raises(RecordError, match=rf"b\.{suffix} is a folder.*another place"):
+        next(annotate.annotate_all([Path("nowhere/a"), Path("nowhere/b")], tmp_path, None, DEFAULTS, 1))
+
+
 def test_folders_are_made_and_files_kept(tmp_path: Path) -> None:
     file = outputs.file(tmp_path / "new" / "deep" / "x.json")
     assert list(tmp_path.rglob("*")) == [tmp_path / "new", tmp_path / "new" / "deep"]

@@ -250,6 +250,16 @@ def test_each_run_of_a_bed_has_files_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "a.3.alerts.jsonl").read_bytes() == b""
 
 
+def test_a_bed_that_cannot_be_written_costs_the_others_nothing(tmp_path: Path) -> None:
+    collection = tail.Collection()
+    for bed in "abc":
+        collection.add(tail.Event(bed, 360.0, beat(300)))
+    (tmp_path / "b.tb").mkdir()
+    with pytest.raises(RecordError, match=r"of 3 beds 1 could not be written.*b\.tb is a folder"):
+        collection.write(tmp_path, ["beats"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tb", "b.tb", "c.tb"]
+
+
 class Record(NamedTuple):
     """One of a topic."""
 
