@@ -23,6 +23,7 @@ from stream.settings import KafkaSettings
 
 REMEMBERED: Final = 16384  # of each bed: more than an hour of beats, each named twice, where a restart repeats seconds
 POLL_MS: Final = 200  # how soon a deadline is noticed when nothing comes
+LONGEST_BACK_S: Final = 50 * 365.25 * 86400  # Kafka's time begins in 1970, and it refuses one before
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # of a WFDB record
 KINDS: Final = {"alerts": topics.ALERTS, "beats": topics.BEATS}
@@ -64,14 +65,17 @@ def parse_since(text: str) -> float | None:
     Raises
     ------
     SettingsError
-        If the text is none of these.
+        If the text is none of these, or the time is longer ago than `LONGEST_BACK_S`.
     """
     if text in ("begin", "end"):
         return None if text == "begin" else 0.0
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if match is None:
         raise SettingsError(f"--since {text}: write begin, end, or a time back such as 90s, 10m, 2h, 1d")
-    return float(match[1]) * UNITS[match[2]]
+    seconds = float(match[1]) * UNITS[match[2]]
+    if seconds > LONGEST_BACK_S:
+        raise SettingsError(f"--since {text}: no more than 50 years; for all there is, write --since begin")
+    return seconds
 
 
 async def follow(

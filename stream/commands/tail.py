@@ -135,6 +135,6 @@ def line(event: tails.Event) -> str:
 
 def elapsed(seconds: float) -> str:
     """Time since the device's first sample: ``0:05:12.347``."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:06.3f}"
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)  # rounded first: 59.9996 s are a minute
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{milliseconds / 1000:06.3f}"

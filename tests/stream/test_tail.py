@@ -275,7 +275,13 @@ def test_an_alert_tells_the_numbering_by_its_id(numbering: int, onset: int) -> N
     assert wire.numbering_of(msgspec.structs.replace(said, id="of another version")) == 0
 
 
-@given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
+@pytest.mark.parametrize("text", ["999999999d", "18263d", f"{'9' * 400}s"])
+def test_since_refuses_a_time_before_there_were_any(text: str) -> None:
+    with pytest.raises(SettingsError, match="50 years.*--since begin"):
+        tail.parse_since(text)
+
+
+@given(st.floats(0, 18262, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
 def test_since_reads_every_time_back(number: float, unit: str) -> None:
     assert tail.parse_since(f"{number:f}{unit}") == pytest.approx(
         number * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
@@ -311,6 +317,10 @@ def test_seen_forgets_what_is_long_past(monkeypatch: pytest.MonkeyPatch) -> None
     assert not seen.first(tail.Event("a", 360.0, beat(4), numbering=1))
     assert seen.first(tail.Event("a", 360.0, beat(1)))
     assert not seen.first(tail.Event("a", 360.0, beat(4)))
+
+
+def test_a_time_that_is_rounded_carries_over() -> None:
+    assert [elapsed(at) for at in (59.9994, 59.9996, 3599.9996)] == ["0:00:59.999", "0:01:00.000", "1:00:00.000"]
 
 
 @given(st.integers(0, 10**7))
