@@ -277,7 +277,7 @@ def test_an_alert_tells_the_numbering_by_its_id(numbering: int, onset: int) -> N
 
 @pytest.mark.parametrize("text", ["999999999d", "18263d", f"{'9' * 400}s"])
 def test_since_refuses_a_time_before_there_were_any(text: str) -> None:
-    with pytest.raises(SettingsError, match="50 years.*--since begin"):
+    with pytest.raises(SettingsError, match=r"50 years.*--since begin"):
         tail.parse_since(text)
 
 
