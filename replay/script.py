@@ -89,7 +89,7 @@ def read(source: Path | str) -> Script:
         packaged = importlib.resources.files("replay") / "patients" / f"{name}{SUFFIX}"
         return parse(packaged.read_text("utf-8"), name)
     try:
-        return parse(Path(source).read_text("utf-8"), Path(source).name)
+        return parse(Path(source).read_text("utf-8-sig"), Path(source).name)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ScriptError(
             f"script {name}: it cannot be read ({error}); name a file or one of the built-in patients "
