@@ -118,6 +118,9 @@ def _mismatch(weights: Weights) -> str | None:
     v, n = weights
     if v.idf.ndim != 1 or v.norms.ndim != 1 or not len(v.norms) or v.centres.shape != (len(v.idf), len(v.norms)):
         return "the vocabulary's centres do not match its terms"
+    for name in ("idf", "centres", "norms"):
+        if not np.isfinite(getattr(v, name)).all():
+            return f"{name} holds values that are not finite"
     if v.columns.shape != (TABLE,) or v.columns.min() < -1 or v.columns.max() >= len(v.idf):
         return f"the table of n-grams is not one of {SYMBOLS} letters"
     sizes = sizes_of(len(v.norms))

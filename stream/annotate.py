@@ -13,7 +13,7 @@ from typing import Final
 from replay.framing import frames, held, origin_us
 from replay.records import Record, read_record
 from stream import outputs
-from stream.annotations import remove, shut_down, write_alerts, write_annotations, write_beats
+from stream.annotations import check, remove, shut_down, write_alerts, write_annotations, write_beats
 from stream.errors import RecordError, TelebeatError
 from stream.limits import Limits
 from stream.ward import Ward
@@ -79,7 +79,8 @@ def analyse(record: Record, ward: Ward) -> RecordOutput:
 def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False, table: bool = False) -> Annotated:
     """Run one record through a ward and write ``OUT/NAME.tb`` and ``OUT/NAME.alerts.jsonl``.
 
-    Files of these names from before are removed first, so that none is left where the record cannot be read.
+    Files of these names from before are removed first, and what is written if not all of it can be, so that none is
+    left where the record cannot be read or something is missing.
 
     Parameters
     ----------
@@ -104,10 +105,14 @@ def annotate(path: Path, out: Path, ward: Ward, *, shutdown: bool = False, table
     record = read_record(path)
     said = analyse(record, ward)
     beats, marks = shut_down(said.beats, said.marks) if shutdown else (said.beats, said.marks)
-    write_annotations(out, record.name, record.rate_mHz / 1000, beats, said.revisions, marks)
-    write_alerts(out, record.name, said.alerts)
-    if table:
-        write_beats(out, record.name, record.rate_mHz / 1000, beats, said.revisions)
+    try:
+        write_annotations(out, record.name, record.rate_mHz / 1000, beats, said.revisions, marks)
+        write_alerts(out, record.name, said.alerts)
+        if table:
+            write_beats(out, record.name, record.rate_mHz / 1000, beats, said.revisions)
+    except RecordError:
+        remove(out, record.name)
+        raise
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
     return Annotated(record.name, record.seconds, time.perf_counter() - started, len(beats), raised)
 
@@ -128,7 +133,7 @@ def annotate_all(
     ------
     RecordError
         If two of them have the same name: one would write over what the other has written; or if nothing can be written
-        in `out`.
+        in `out`, or a folder has the name of a file to come.
     ModelError
         The model cannot be read.
     """
@@ -139,6 +144,8 @@ def annotate_all(
             "choose one database with --database, and a folder for each with --out"
         )
     outputs.folder(out)
+    for path in paths:
+        check(out, path.name)
     yield from map_records(partial(_one, out=out, shutdown=shutdown, table=table), paths, model, limits, jobs)
 
 

@@ -7,7 +7,6 @@ bytes, because both put events into one order here.
 from __future__ import annotations
 
 import csv
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ import wfdb
 
 from model.codes import DOUBTED, UNREADABLE
 from model.ec57 import files
+from stream import outputs
 from stream.errors import RecordError
 from stream.wire import VF_RHYTHM, Alert, Beat, Mark, Revision, encode_alert
 
@@ -38,13 +38,34 @@ NO_BEATS: Final = frozenset("+~sT*D=\"@'`^pt()u|x[]!")
 _ORDER: Final = {"]": 0, "~": 1, "+": 2, "[": 4}
 _OF_FIBRILLATION: Final = 3
 _BEAT: Final = 5
-_PLAIN: Final = "bed"  # what a file is called until it is in its place
+
+
+def check(folder: Path, bed: str) -> None:
+    """See that nothing is in the way of a bed's files.
+
+    Raises
+    ------
+    RecordError
+        If one of them is a folder.
+    """
+    for path in _paths(folder, bed):
+        outputs.no_folder(path)
 
 
 def remove(folder: Path, bed: str) -> None:
-    """Remove the files of a bed, where they are: what an earlier run said must not pass for what this one says."""
-    for suffix in (ANNOTATOR, ALERTS, BEATS):
-        (folder / f"{bed}.{suffix}").unlink(missing_ok=True)
+    """Remove the files of a bed, where they are: what an earlier run said must not pass for what this one says.
+
+    Raises
+    ------
+    RecordError
+        If one of them cannot be removed.
+    """
+    for path in _paths(folder, bed):
+        outputs.remove(path)
+
+
+def _paths(folder: Path, bed: str) -> list[Path]:
+    return [folder / f"{bed}.{suffix}" for suffix in (ANNOTATOR, ALERTS, BEATS)]
 
 
 def write_annotations(
@@ -75,25 +96,24 @@ def write_annotations(
     """
     rows = marks_of(beats, revisions, marks)
     path = folder / f"{bed}.{ANNOTATOR}"
-    try:
+    with outputs.aside(path) as part:
         if not rows:
             # An annotation file that says nothing: its end mark alone, which the library refuses to write.
-            path.write_bytes(files.END)
+            part.write_bytes(files.END)
             return path
-        with tempfile.TemporaryDirectory() as aside:
+        try:
             wfdb.wrann(
-                _PLAIN,  # the library wants letters and digits alone, a record may be called otherwise
+                part.stem,  # the library wants letters and digits alone, a record may be called otherwise
                 ANNOTATOR,
                 np.array([max(row.sample, 0) for row in rows]),
                 symbol=[row.symbol for row in rows],
                 aux_note=[row.aux for row in rows],
                 subtype=np.array([row.subtype for row in rows]),
                 fs=rate_hz,
-                write_dir=aside,
+                write_dir=str(part.parent),
             )
-            path.write_bytes((Path(aside) / f"{_PLAIN}.{ANNOTATOR}").read_bytes())
-    except (OSError, ValueError) as error:
-        raise RecordError(f"cannot write {path}: {error}") from error
+        except ValueError as error:
+            raise RecordError(f"{path} cannot be written: {error}; please report it") from error
     return path
 
 
@@ -107,17 +127,14 @@ def write_beats(folder: Path, bed: str, rate_hz: float, beats: Sequence[Beat], r
     """
     last = {revision.sample: revision for revision in revisions}
     path = folder / f"{bed}.{BEATS}"
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for beat in beats:
-                word = last.get(beat.sample)
-                settled, known = ((word.label, word.probability), word.known_ms) if word is not None else (("", ""), "")
-                first = (beat.sample, round(beat.sample / rate_hz, 4), beat.label, beat.probability)
-                writer.writerow((*first, *settled, beat.token, beat.rr_ms, beat.found_ms, beat.known_ms, known))
-    except OSError as error:
-        raise RecordError(f"cannot write {path}: {error}") from error
+    with outputs.aside(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for beat in beats:
+            word = last.get(beat.sample)
+            settled, known = ((word.label, word.probability), word.known_ms) if word is not None else (("", ""), "")
+            first = (beat.sample, round(beat.sample / rate_hz, 4), beat.label, beat.probability)
+            writer.writerow((*first, *settled, beat.token, beat.rr_ms, beat.found_ms, beat.known_ms, known))
     return path
 
 
@@ -204,10 +221,16 @@ def write_alerts(folder: Path, bed: str, alerts: Iterable[Alert]) -> Path:
     bed : str
     alerts : iterable of Alert
         In any order: a bed that moved has alerts on several partitions.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be written.
     """
     lines = sorted(alerts, key=_decision)
     path = folder / f"{bed}.{ALERTS}"
-    path.write_bytes(b"".join(encode_alert(alert) + b"\n" for alert in lines))
+    with outputs.aside(path) as part:
+        part.write_bytes(b"".join(encode_alert(alert) + b"\n" for alert in lines))
     return path
 
 

@@ -215,8 +215,8 @@ def run_all(
 
 
 def _one(path: Path, *, ward: Ward, out: Path, annotator: str, start_s: float) -> BothPaths | str:
-    remove(out / database_of(path.parent), path.name)
     try:
+        remove(out / database_of(path.parent), path.name)
         return run_both(path, out, ward, annotator, start_s)
     except TelebeatError as error:
         return str(error)

@@ -9,17 +9,33 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
+from stream import plain
 from stream.commands import COMMANDS, GROUPS
+from stream.ending import exit_on_sigterm, lost
 from stream.errors import TelebeatError
+
+
+class _Commands(TyperGroup):
+    """The subcommands; Ctrl-C ends them with a line and the status that a shell expects, whatever typer's version."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the one that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _end("interrupted", 130)
+
 
 app = typer.Typer(
     name="telebeat",
+    cls=_Commands,
     help="Real-time ECG telemetry: records or bedside feeds, R peaks, beats as language, rhythm, alarms.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,21 +61,27 @@ for _name, (_help, _members) in GROUPS.items():
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-def _refuse(reason: str) -> NoReturn:
+def _end(reason: str, status: int = 2) -> NoReturn:
     Console(stderr=True).print(f"[bold red]telebeat:[/] {escape(reason)}", highlight=False, markup=True, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def main() -> None:
     """Run the command line; an error that is the input's fault is one line on stderr and exit status 2."""
+    exit_on_sigterm()
+    plain.show_all()
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # its errors are told in our words; logs have them
     try:
         app()
     except TelebeatError as error:
-        _refuse(str(error))
+        _end(str(error))
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        _refuse(f"nothing more can be written ({(error.strerror or str(error)).lower()}); make room and run it again")
+        _end(f"nothing more can be written ({(error.strerror or str(error)).lower()}); make room and run it again")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        if (status := lost()) is None:
+            raise
+        _end("interrupted", status)

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from detector.types import RATE
 from stream.errors import SettingsError
-from stream.settings import load_as, variables
+from stream.settings import ENCODING, ENV_FILE, load_as, variables
 
 PREFIX: Final = "TELEBEAT_LIMIT_"
 
@@ -24,7 +24,9 @@ PREFIX: Final = "TELEBEAT_LIMIT_"
 class Limits(BaseSettings):
     """When a condition counts: `TELEBEAT_LIMIT_...`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding=ENCODING, extra="ignore", frozen=True
+    )
 
     asystole_s: float = Field(4.0, ge=2.0, le=10.0, description="seconds without a beat")
     pause_s: float = Field(2.0, ge=1.2, le=5.0, description="seconds between two beats")

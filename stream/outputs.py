@@ -1,8 +1,14 @@
-"""Places to write to, tried before the work whose result they are for, so that nothing is lost at its end."""
+"""Places to write to, tried before the work whose result they are for, so that nothing is lost at its end.
+
+What is written aside is in its place only when it is complete.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +65,55 @@ def picture(path: Path) -> Path:
     if path.suffix.lower() not in PICTURES:
         raise RecordError(f"{path} is no picture; name a file that ends in {', '.join(PICTURES)}")
     return file(path)
+
+
+def no_folder(path: Path) -> Path:
+    """See that a file that is to be replaced is no folder.
+
+    Raises
+    ------
+    RecordError
+        If it is one.
+    """
+    if path.is_dir():
+        raise RecordError(
+            f"{path} is a folder, and a file of this name is to be written; move it or name another place"
+        )
+    return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file, where it is.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be removed.
+    """
+    try:
+        no_folder(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(f"{path} cannot be replaced ({_reason(error)}); name another folder") from error
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A file to write to instead of `path`, in whose place it comes when all of it is written.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be; there is nothing in its place that was not there before.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".telebeat-", dir=path.parent) as folder:
+            part = Path(folder, f"new{path.suffix}")
+            yield part
+            os.replace(part, path)  # noqa: PTH105 - atomic on every platform
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written ({_reason(error)}); make room there, or name another folder"
+        ) from error
 
 
 def _reason(error: OSError) -> str:

@@ -6,20 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 from stream.protocols import Analysis
 from stream.service import Service
 from stream.settings import KafkaSettings, Settings
-
-
-def exit_on_sigterm() -> None:
-    """Let SIGTERM end the process from now on, before there is anything to end in good order.
-
-    By itself it ends every process but the first of a container, which the kernel keeps from signals nobody asked for.
-    """
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 async def serve(settings: Settings, cluster: KafkaSettings, ward: Analysis) -> None:

@@ -16,6 +16,8 @@ from stream.errors import SettingsError
 
 S = TypeVar("S", bound=BaseSettings)
 
+ENV_FILE: Final = ".env"
+ENCODING: Final = "utf-8-sig"  # of the file; some editors write a mark before UTF-8, which must hide no setting
 MISSPELT: Final = 0.9  # likeness of names, as difflib has it, from which one was meant for the other: a letter or two
 
 
@@ -32,7 +34,9 @@ Folder = Annotated[Path, BeforeValidator(_named)]
 class KafkaSettings(BaseSettings):
     """Where the cluster is and how to be let in: `TELEBEAT_KAFKA_...`."""
 
-    model_config = SettingsConfigDict(env_prefix="TELEBEAT_KAFKA_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TELEBEAT_KAFKA_", env_file=ENV_FILE, env_file_encoding=ENCODING, extra="ignore", frozen=True
+    )
 
     bootstrap: str = Field("localhost:9092", description="host:port of one or more brokers, comma separated")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -51,7 +55,9 @@ class KafkaSettings(BaseSettings):
 class Settings(BaseSettings):
     """What is not Kafka's: `TELEBEAT_...`."""
 
-    model_config = SettingsConfigDict(env_prefix="TELEBEAT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TELEBEAT_", env_file=ENV_FILE, env_file_encoding=ENCODING, extra="ignore", frozen=True
+    )
 
     data_dir: Folder | None = Field(None, description="folder of WFDB databases (mitdb/, svdb/, ...)")
     cache_dir: Folder | None = Field(None, description="folder for downloads that are kept; default: the user's cache")
@@ -77,8 +83,17 @@ def load_kafka(**given: Any) -> KafkaSettings:
 
 
 def variables(kind: type[BaseSettings]) -> set[str]:
-    """Names of all variables there are, in capitals, of the environment and of the file of settings."""
-    return {name.upper() for source in (EnvSettingsSource, DotEnvSettingsSource) for name in source(kind).env_vars}
+    """Names of all variables there are, in capitals, of the environment and of the file of settings.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read as text.
+    """
+    try:
+        return {name.upper() for source in (EnvSettingsSource, DotEnvSettingsSource) for name in source(kind).env_vars}
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the file of settings {ENV_FILE} is not in UTF-8 ({error}); save it as such") from None
 
 
 def load_as(kind: type[S], given: Mapping[str, Any]) -> S:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
 
-from stream import kafka, topics, wire
-from stream.errors import KafkaError, SettingsError
+from stream import kafka, outputs, topics, wire
+from stream.errors import KafkaError, RecordError, SettingsError
 from stream.settings import KafkaSettings
 
 REMEMBERED: Final = 16384  # of each bed: more than an hour of beats, each named twice, where a restart repeats seconds
 POLL_MS: Final = 200  # how soon a deadline is noticed when nothing comes
+LONGEST_BACK_S: Final = 50 * 365.25 * 86400  # Kafka's time begins in 1970, and it refuses one before
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # of a WFDB record
 KINDS: Final = {"alerts": topics.ALERTS, "beats": topics.BEATS}
@@ -39,7 +41,7 @@ class Event(NamedTuple):
     what : Alert, Beat, Revision or Mark
         The thing itself.
     numbering : int
-        Of its `Batch`; an alert's id has it in it.
+        Of its `Batch`; of an alert, what its id tells (`wire.numbering_of`).
     """
 
     bed: str
@@ -63,14 +65,17 @@ def parse_since(text: str) -> float | None:
     Raises
     ------
     SettingsError
-        If the text is none of these.
+        If the text is none of these, or the time is longer ago than `LONGEST_BACK_S`.
     """
     if text in ("begin", "end"):
         return None if text == "begin" else 0.0
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if match is None:
         raise SettingsError(f"--since {text}: write begin, end, or a time back such as 90s, 10m, 2h, 1d")
-    return float(match[1]) * UNITS[match[2]]
+    seconds = float(match[1]) * UNITS[match[2]]
+    if seconds > LONGEST_BACK_S:
+        raise SettingsError(f"--since {text}: no more than 50 years; for all there is, write --since begin")
+    return seconds
 
 
 async def follow(
@@ -129,7 +134,7 @@ def read(record: Any, kind: str) -> Iterable[Event | Unreadable]:
     try:
         if kind == "alerts":
             alert = wire.decode_alert(record.value or b"")
-            return [Event(alert.bed, alert.rate_hz, alert)]
+            return [Event(alert.bed, alert.rate_hz, alert, wire.numbering_of(alert))]
         batch = wire.decode_batch(record.value or b"")
     except msgspec.DecodeError as error:
         return [Unreadable(record.topic, record.partition, record.offset, str(error))]
@@ -159,8 +164,32 @@ class Seen:
         return True
 
 
+@dataclass
+class _Run:
+    """All that was said of a bed while its device counted on, at one rate: only within it is a sample one moment."""
+
+    beats: list[wire.Beat] = field(default_factory=list)
+    revisions: list[wire.Revision] = field(default_factory=list)
+    marks: list[wire.Mark] = field(default_factory=list)
+    alerts: list[wire.Alert] = field(default_factory=list)
+
+    @property
+    def annotations(self) -> bool:
+        """Whether there is anything for an annotation file."""
+        return bool(self.beats or self.revisions or self.marks)
+
+    @property
+    def first_sample(self) -> int:
+        """The least there is."""
+        said: tuple[wire.Beat | wire.Revision | wire.Mark, ...] = (*self.beats, *self.revisions, *self.marks)
+        return min((*(one.sample for one in said), *(alert.onset_sample for alert in self.alerts)))
+
+
 class Collection:
     """Gathers events into the files that `telebeat annotate` writes: ``BED.tb`` and ``BED.alerts.jsonl``.
+
+    A device that begins to count anew, or at another rate, begins a run with files of its own: ``BED.2.tb``, and so on.
+    No bed that can have files has a dot in its name.
 
     Attributes
     ----------
@@ -170,11 +199,7 @@ class Collection:
 
     def __init__(self) -> None:
         self.refused: set[str] = set()
-        self._alerts: dict[str, list[wire.Alert]] = {}
-        self._beats: dict[str, list[wire.Beat]] = {}
-        self._revisions: dict[str, list[wire.Revision]] = {}
-        self._marks: dict[str, list[wire.Mark]] = {}
-        self._rates: dict[str, float] = {}
+        self._runs: dict[str, dict[tuple[int, float], _Run]] = {}  # of each bed, by numbering and rate
 
     def add(self, event: Event) -> bool:
         """Keep one event; False, once, where its bed is the first time one of the `refused`."""
@@ -182,33 +207,64 @@ class Collection:
             first = event.bed not in self.refused
             self.refused.add(event.bed)
             return not first
-        if isinstance(event.what, wire.Alert):
-            self._alerts.setdefault(event.bed, []).append(event.what)
-            return True
-        self._rates[event.bed] = event.rate_hz
-        if isinstance(event.what, wire.Beat):
-            self._beats.setdefault(event.bed, []).append(event.what)
-        elif isinstance(event.what, wire.Revision):
-            self._revisions.setdefault(event.bed, []).append(event.what)
-        else:
-            self._marks.setdefault(event.bed, []).append(event.what)
+        run = self._runs.setdefault(event.bed, {}).setdefault((event.numbering, event.rate_hz), _Run())
+        match event.what:
+            case wire.Alert():
+                run.alerts.append(event.what)
+            case wire.Beat():
+                run.beats.append(event.what)
+            case wire.Revision():
+                run.revisions.append(event.what)
+            case wire.Mark():
+                run.marks.append(event.what)
         return True
 
     def write(self, folder: Path, kinds: Sequence[str]) -> list[Path]:
-        """Write the files of the kinds that were followed; a bed without alerts gets an empty list of them."""
-        from stream.annotations import write_alerts, write_annotations  # noqa: PLC0415  # brings in wfdb
+        """Write the files of the kinds that were followed; a run without alerts gets an empty list of them.
 
-        beds = sorted(self._rates.keys() | self._alerts.keys())
+        Those of runs that an earlier collection of the bed had are removed.
+
+        Raises
+        ------
+        RecordError
+            If the files of a bed cannot be written; those of the others are all the same.
+        """
+        from stream.annotations import ALERTS, ANNOTATOR, write_alerts, write_annotations  # noqa: PLC0415  # bring wfdb
+
         folder.mkdir(parents=True, exist_ok=True)
+        suffixes = [suffix for kind, suffix in (("beats", ANNOTATOR), ("alerts", ALERTS)) if kind in kinds]
         paths = []
-        for bed in beds:
-            if "beats" in kinds and bed in self._rates:
-                beats, revisions = self._beats.get(bed, []), self._revisions.get(bed, [])
-                marks = self._marks.get(bed, [])
-                paths.append(write_annotations(folder, bed, self._rates[bed], beats, revisions, marks))
-            if "alerts" in kinds:
-                paths.append(write_alerts(folder, bed, self._alerts.get(bed, [])))
+        problems = []
+
+        def write_bed(bed: str, runs: dict[tuple[int, float], _Run]) -> None:
+            _remove_runs(folder, bed, suffixes)
+            in_time = sorted(runs.items(), key=lambda item: (item[0][0], item[1].first_sample))
+            for number, ((_, rate_hz), run) in enumerate(in_time, 1):
+                name = bed if number == 1 else f"{bed}.{number}"
+                if "beats" in kinds and run.annotations:
+                    paths.append(write_annotations(folder, name, rate_hz, run.beats, run.revisions, run.marks))
+                if "alerts" in kinds:
+                    paths.append(write_alerts(folder, name, run.alerts))
+
+        for bed, runs in sorted(self._runs.items()):
+            try:
+                write_bed(bed, runs)
+            except RecordError as error:
+                problems.append(str(error))
+        if problems:
+            raise RecordError(
+                f"of {len(self._runs)} beds {len(problems)} could not be written, the first: {problems[0]}"
+            )
         return paths
+
+
+def _remove_runs(folder: Path, bed: str, suffixes: Iterable[str]) -> None:
+    """Remove the files of a bed's runs, where they are: there may be fewer now."""
+    for suffix in suffixes:
+        name = re.compile(rf"{bed}(\.\d+)?\.{re.escape(suffix)}")
+        for path in folder.glob(f"{bed}.*"):
+            if name.fullmatch(path.name):
+                outputs.remove(path)
 
 
 async def _partitions(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPartition]:

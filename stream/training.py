@@ -33,7 +33,7 @@ def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
     if file is None:
         return base
     try:
-        given = tomllib.loads(file.read_text("utf-8"))
+        given = tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"cannot read {file} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

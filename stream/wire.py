@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 VERSION: Final = 2
+RECOUNTS: Final = 4096  # numberings tried to find an alert's: a device begun anew every minute for days; all take 10 ms
 
 T = TypeVar("T")
 
@@ -181,6 +182,12 @@ def alert_id(bed: str, rule: str, onset_sample: int, numbering: int = 0) -> str:
     """
     again = f"\0{numbering}" if numbering else ""
     return hashlib.blake2b(f"{bed}\0{rule}\0{onset_sample}{again}".encode(), digest_size=8).hexdigest()
+
+
+def numbering_of(alert: Alert) -> int:
+    """How often the device had begun to count anew when an alert was raised, as its id tells; 0 where it tells none."""
+    tried = range(RECOUNTS)
+    return next((n for n in tried if alert_id(alert.bed, alert.rule, alert.onset_sample, n) == alert.id), 0)
 
 
 _json = msgspec.json.Encoder()

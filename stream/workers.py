@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from model.reader import Reader
 from stream.limits import Limits
+from stream.pool import map_in_processes
 from stream.ward import Ward
 from stream.warm import compiled, warm_up
 
@@ -39,6 +38,11 @@ def map_items(
         What each process does first.
     at_once : int
         Items a process is given at once.
+
+    Raises
+    ------
+    ProcessError
+        If a process ended by itself. What the work raises is raised here.
     """
     if min(jobs, len(items)) <= 1:
         if prepare is not None:
@@ -47,10 +51,7 @@ def map_items(
         return
     if not compiled():
         warm_up(Reader.load())  # once, not in every worker
-    # A fresh interpreter for each worker: numba's threads and a forked process do not go together.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=prepare) as pool:
-        yield from pool.map(work, items, chunksize=at_once)
+    yield from map_in_processes(work, items, jobs, prepare=prepare, at_once=at_once)
 
 
 def map_records(

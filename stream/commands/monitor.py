@@ -45,7 +45,6 @@ def monitor(
     from stream.ward import Ward
     from stream.warm import announce_compilation, warm_up
 
-    serve.exit_on_sigterm()  # kernels may have to be compiled first, for minutes
     chosen = settings.load(
         **_given(
             model_dir=model_dir,

@@ -32,7 +32,11 @@ def tail(
     until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is there now is read.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for BED.tb and BED.alerts.jsonl, as `telebeat annotate` writes them.")
+        Path | None,
+        typer.Option(
+            help="Folder for BED.tb and BED.alerts.jsonl, as `telebeat annotate` writes them; BED.2.tb and so on hold "
+            "what came after its device began to count anew or changed its rate."
+        ),
     ] = None,
 ) -> None:
     """Follow what the monitor says, live or from any time back."""
@@ -131,6 +135,6 @@ def line(event: tails.Event) -> str:
 
 def elapsed(seconds: float) -> str:
     """Time since the device's first sample: ``0:05:12.347``."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:06.3f}"
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)  # rounded first: 59.9996 s are a minute
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{milliseconds / 1000:06.3f}"

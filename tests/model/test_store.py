@@ -106,6 +106,17 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             load(tmp_path / f"{number}.safetensors")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["vocabulary.idf", "vocabulary.centres", "vocabulary.norms", "layers.embed"])
+def test_values_that_are_no_numbers_are_refused_by_name(name: str, value: float, tmp_path: Path) -> None:
+    part, field = name.split(".")
+    array = getattr(getattr(WEIGHTS, part), field).copy()
+    array.flat[-1] = value
+    save(tmp_path / "x.safetensors", WEIGHTS._replace(**{part: getattr(WEIGHTS, part)._replace(**{field: array})}), {})
+    with pytest.raises(ModelError, match=f"{field} holds values that are not finite; train it anew"):
+        load(tmp_path / "x.safetensors")
+
+
 def test_not_safetensors(tmp_path: Path) -> None:
     import hashlib
 

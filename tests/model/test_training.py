@@ -247,6 +247,8 @@ def test_a_configuration_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     file.write_bytes("epochs = 1\n".encode("utf-16"))
     with pytest.raises(SettingsError, match=r"config\.toml is no TOML in UTF-8"):
         configured(TrainingConfig(), file)
+    file.write_text("epochs = 1\n", "utf-8-sig")  # as some editors write UTF-8: with a mark before it
+    assert configured(TrainingConfig(), file).epochs == 1
 
 
 def test_what_is_taught_does_not_hang_on_how_many_threads_torch_was_given(passages: list[Passage]) -> None:

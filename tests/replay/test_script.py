@@ -281,6 +281,11 @@ def test_what_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
         script_files.write(play("sinus 70 for 2 s"), tmp_path / "file")
 
 
+def test_a_mark_of_its_encoding_before_a_script_is_read_over(tmp_path: Path) -> None:
+    (tmp_path / "p.ecg").write_text('patient "p"\nsinus 70 for 2 s\n', "utf-8-sig")
+    assert read(tmp_path / "p.ecg").patient.name == "p"
+
+
 def test_the_command_lists_renders_and_draws(tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["script"])
     assert listed.exit_code == 0

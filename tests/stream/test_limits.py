@@ -37,6 +37,22 @@ def test_a_misspelt_limit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         limits.load()
 
 
+def test_a_mark_of_its_encoding_before_the_file_hides_no_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("TELEBEAT_LIMIT_ASYSTOLE_S=5\n", encoding="utf-8-sig")
+    assert limits.load().asystole_s == 5.0
+    for load in (load_settings, load_kafka, limits.load):
+        Path(".env").write_text("TELEBEAT_HTTP_HOST=\xe9\n", encoding="latin-1")
+        with pytest.raises(SettingsError, match=r"\.env is not in UTF-8"):
+            load()
+    Path(".env").write_text("TELEBEAT_HTTP_PORT=7\n", encoding="utf-8-sig")
+    assert load_settings().http_port == 7
+    Path(".env").write_text("TELEBEAT_KAFKA_GROUP=mine\n", encoding="utf-8-sig")
+    assert load_kafka().group == "mine"
+
+
 def test_those_that_are_not_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEBEAT_LIMIT_ASYSTOLE_S", "5")
     monkeypatch.setenv("TELEBEAT_LIMIT_PAUSE_S", "2")

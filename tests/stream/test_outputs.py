@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wfdb
 from typer.testing import CliRunner
 
 from stream import annotate, outputs
@@ -41,6 +45,14 @@ def test_it_is_told_before_the_work(
     assert "written" in str(ended.exception)
 
 
+@pytest.mark.parametrize("suffix", ["tb", "alerts.jsonl", "beats.csv"])
+def test_a_folder_in_the_way_of_a_file_is_told_before_the_work(suffix: str, tmp_path: Path) -> None:
+    """Of the last record, too, before the first one is analysed."""
+    (tmp_path / f"b.{suffix}").mkdir()
+    with pytest.raises(RecordError, match=rf"b\.{suffix} is a folder.*another place"):
+        next(annotate.annotate_all([Path("nowhere/a"), Path("nowhere/b")], tmp_path, None, DEFAULTS, 1))
+
+
 def test_folders_are_made_and_files_kept(tmp_path: Path) -> None:
     file = outputs.file(tmp_path / "new" / "deep" / "x.json")
     assert list(tmp_path.rglob("*")) == [tmp_path / "new", tmp_path / "new" / "deep"]
@@ -60,6 +72,29 @@ def test_a_record_that_fails_leaves_nothing_of_an_earlier_run(tmp_path: Path) ->
     (done,) = annotate.annotate_all([Path("nowhere/a")], tmp_path, None, DEFAULTS, 1)
     assert done.error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.alerts.jsonl", "b.tb"]
+
+
+@pytest.mark.parametrize("full", ["tb", "alerts.jsonl", "beats.csv"])
+def test_a_full_disk_leaves_no_half_of_a_record(full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor an empty file; it is told which one could not be written."""
+    aside = outputs.aside
+
+    @contextlib.contextmanager
+    def on_a_full_disk(path: Path) -> Iterator[Path]:
+        with aside(path) as part:
+            yield part
+            if path.name.endswith(full):
+                part.write_bytes(part.read_bytes()[:1])
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outputs, "aside", on_a_full_disk)
+    (tmp_path / "o").mkdir()
+    wfdb.wrsamp("r", 250, ["mV"], ["II"], np.zeros((2500, 1)), fmt=["16"], write_dir=str(tmp_path))
+    (done,) = annotate.annotate_all([tmp_path / "r"], tmp_path / "o", None, DEFAULTS, 1, table=True)
+    assert done.error.startswith(
+        f"{tmp_path / 'o' / 'r'}.{full} cannot be written (no space left on device); make room"
+    )
+    assert not list((tmp_path / "o").iterdir())
 
 
 def test_a_record_named_twice_is_annotated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import wfdb
 from hypothesis import given
@@ -217,7 +218,70 @@ def test_a_bed_that_is_no_file_name_costs_the_others_nothing(tmp_path: Path, mon
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "201.tb"]
 
 
-@given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
+def test_each_run_of_a_bed_has_files_of_its_own(tmp_path: Path) -> None:
+    """Only while a device counts on, at one rate, is a sample one moment."""
+    collection = tail.Collection()
+    again = msgspec.structs.replace(alert("a", 100), id=wire.alert_id("a", "ventricular_tachycardia", 100, 1))
+    for event in (
+        tail.Event("a", 250.0, beat(900), numbering=1),
+        tail.Event("a", 360.0, beat(100), numbering=0),
+        tail.Event("a", 360.0, beat(150, "V"), numbering=1),
+        tail.Event("a", 360.0, LAST, numbering=0),
+        *tail.read(Record(wire.encode_alert(alert("a", 100))), "alerts"),
+        *tail.read(Record(wire.encode_alert(again)), "alerts"),
+        tail.Event("b", 360.0, beat(300), numbering=7),
+    ):
+        assert collection.add(event)  # type: ignore[arg-type]
+    for stale in ("a.4.tb", "b.2.alerts.jsonl", "b.tb", "b.note.tb"):
+        (tmp_path / stale).touch()
+    paths = collection.write(tmp_path, ["alerts", "beats"])
+    names = [f"{run}.{kind}" for run in ("a", "a.2", "a.3", "b") for kind in ("tb", "alerts.jsonl")]
+    assert [path.name for path in paths] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "b.note.tb"])
+    told = {run: wfdb.rdann(str(tmp_path / run), "tb") for run in ("a", "a.2", "a.3", "b")}
+    assert {run: (read.fs, list(read.sample), read.symbol) for run, read in told.items()} == {
+        "a": (360, [100], ["S"]),
+        "a.2": (360, [150], ["V"]),
+        "a.3": (250, [900], ["N"]),
+        "b": (360, [300], ["N"]),
+    }
+    assert (tmp_path / "a.alerts.jsonl").read_bytes() == wire.encode_alert(alert("a", 100)) + b"\n"
+    assert (tmp_path / "a.2.alerts.jsonl").read_bytes() == wire.encode_alert(again) + b"\n"
+    assert (tmp_path / "a.3.alerts.jsonl").read_bytes() == b""
+
+
+def test_a_bed_that_cannot_be_written_costs_the_others_nothing(tmp_path: Path) -> None:
+    collection = tail.Collection()
+    for bed in "abc":
+        collection.add(tail.Event(bed, 360.0, beat(300)))
+    (tmp_path / "b.tb").mkdir()
+    with pytest.raises(RecordError, match=r"of 3 beds 1 could not be written.*b\.tb is a folder"):
+        collection.write(tmp_path, ["beats"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tb", "b.tb", "c.tb"]
+
+
+class Record(NamedTuple):
+    """One of a topic."""
+
+    value: bytes
+
+
+@given(st.integers(0, 50), st.integers(0, 1000))
+def test_an_alert_tells_the_numbering_by_its_id(numbering: int, onset: int) -> None:
+    said = msgspec.structs.replace(
+        alert("a", onset), id=wire.alert_id("a", "ventricular_tachycardia", onset, numbering)
+    )
+    assert wire.numbering_of(said) == numbering
+    assert wire.numbering_of(msgspec.structs.replace(said, id="of another version")) == 0
+
+
+@pytest.mark.parametrize("text", ["999999999d", "18263d", f"{'9' * 400}s"])
+def test_since_refuses_a_time_before_there_were_any(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"50 years.*--since begin"):
+        tail.parse_since(text)
+
+
+@given(st.floats(0, 18262, allow_nan=False).map(lambda x: round(x, 3)), st.sampled_from("smhd"))
 def test_since_reads_every_time_back(number: float, unit: str) -> None:
     assert tail.parse_since(f"{number:f}{unit}") == pytest.approx(
         number * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
@@ -253,6 +317,10 @@ def test_seen_forgets_what_is_long_past(monkeypatch: pytest.MonkeyPatch) -> None
     assert not seen.first(tail.Event("a", 360.0, beat(4), numbering=1))
     assert seen.first(tail.Event("a", 360.0, beat(1)))
     assert not seen.first(tail.Event("a", 360.0, beat(4)))
+
+
+def test_a_time_that_is_rounded_carries_over() -> None:
+    assert [elapsed(at) for at in (59.9994, 59.9996, 3599.9996)] == ["0:00:59.999", "0:01:00.000", "1:00:00.000"]
 
 
 @given(st.integers(0, 10**7))

@@ -1,0 +1,170 @@
+"""Work in a few processes that take items in turn, and of which none outlives the one that started them.
+
+Each has a pipe of its own and shares nothing with the others, so that they can be ended at any moment without one
+waiting for what another held. Ctrl-C is the parent's alone to answer: it ends them. If it is killed, they see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection, resource_tracker
+from multiprocessing.context import SpawnProcess
+from typing import Any, Final, TypeVar
+
+from stream.ending import exit_on_sigterm
+from stream.errors import ProcessError
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+GRACE_S: Final = 2.0  # from SIGTERM to SIGKILL: a worker has a temporary folder to remove, no more
+
+
+def map_in_processes(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    jobs: int,
+    *,
+    prepare: Callable[[], object] | None = None,
+    at_once: int = 1,
+) -> Iterator[R]:
+    """What some work makes of each item, in their order; see `stream.workers.map_items`.
+
+    Raises
+    ------
+    ProcessError
+        If a process ended by itself. What the work raises is raised here.
+    """
+    parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
+    todo = iter(enumerate(parts))
+    with _workers(min(jobs, len(parts)), work, prepare) as pipes:
+        busy: dict[Any, int] = {}
+        done: dict[int, list[R]] = {}
+        idle = list(pipes)
+        for number in range(len(parts)):
+            while number not in done:
+                for pipe in idle:
+                    if (task := next(todo, None)) is not None:
+                        busy[pipe], part = task
+                        _sent(pipe, pipes[pipe], part)
+                idle = connection.wait(list(busy))
+                for pipe in idle:
+                    done[busy.pop(pipe)] = _received(pipe, pipes[pipe])
+            yield from done.pop(number)
+
+
+def _sent(pipe: Any, process: SpawnProcess, what: Any) -> None:
+    """Give a process its next part."""
+    try:
+        pipe.send(what)
+    except OSError:
+        raise _ended(process) from None
+
+
+def _received(pipe: Any, process: SpawnProcess) -> Any:
+    """What a process has made of its part; what it raised is raised."""
+    try:
+        said = pipe.recv()
+    except (EOFError, OSError):
+        raise _ended(process) from None
+    if isinstance(said, BaseException):
+        raise said
+    return said
+
+
+def _ended(process: SpawnProcess) -> ProcessError:
+    process.join(GRACE_S)
+    return ProcessError(
+        f"a process that worked on a part of it ended by itself (status {process.exitcode}); if it was short of "
+        "memory, run it again with fewer --jobs"
+    )
+
+
+@contextlib.contextmanager
+def _workers(
+    jobs: int, work: Callable[..., Any], prepare: Callable[[], object] | None
+) -> Iterator[dict[Any, SpawnProcess]]:
+    """Processes by the pipes to them; at the end, however it comes, there are none."""
+    # A fresh interpreter for each: numba's threads and a forked process do not go together.
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[Any, SpawnProcess] = {}
+    try:
+        for _ in range(jobs):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            with _without_interrupts():
+                process.start()
+                pipes[ours] = process
+            theirs.close()
+        for pipe, process in pipes.items():
+            _sent(pipe, process, (work, prepare))
+        yield pipes
+    finally:
+        for process in pipes.values():
+            process.terminate()
+        for pipe, process in pipes.items():
+            process.join(GRACE_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            pipe.close()
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Put Ctrl-C off; a process that is started meanwhile never hears of it, not even while it is loaded."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would end this
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe: Any) -> None:
+    """In a process: parts of the items in, what becomes of them out, until it is told to end."""
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    problem: Exception | None = None
+    work, prepare = pipe.recv()  # only now is loaded what they need
+    try:
+        if prepare is not None:
+            prepare()
+    except Exception as error:
+        problem = _portable(error)
+    exit_on_sigterm()  # from here on there may be something to clear up
+    while True:
+        part = pipe.recv()
+        said: Any = problem
+        try:
+            said = problem or [work(item) for item in part]
+        except Exception as error:
+            said = _portable(error)
+        pipe.send(said)
+
+
+def _watch_parent() -> None:
+    """End this process with the one that started it, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that another process can read, with where it was raised as a note."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # one whose class takes other arguments than it keeps
+        return RuntimeError("".join(traceback.format_exception(error)))
+    return error

@@ -1,0 +1,129 @@
+"""Commands that are told to end: one line, a status, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: A command whose two processes work for ten minutes, in a temporary folder.
+SLOW = """
+import sys, tempfile, time
+from stream import cli, pool
+
+@cli.app.command()
+def slow():
+    with tempfile.TemporaryDirectory():
+        print("up", flush=True)
+        list(pool.map_in_processes(time.sleep, [600, 600], 2))
+
+sys.argv = ["telebeat", "slow"]
+cli.main()
+"""
+
+#: `telebeat tail --out` after two beats, of a monitor that says no more.
+TAIL = """
+import asyncio, sys
+from stream import cli, tail, wire
+
+async def follow(*_):
+    for sample in (100, 400):
+        yield tail.Event("a", 360.0, wire.Beat(sample, "N", 0.9, 7, 800.0, 120.0, 320.0))
+    print("up", flush=True)
+    await asyncio.sleep(600)
+
+tail.follow = follow
+cli.main()
+"""
+
+
+@contextmanager
+def started(code: str, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in a session of its own, once it has said that it is up."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Its two workers and what Python starts beside them; waits until they are there."""
+    deadline = time.monotonic() + 60
+    while len(children := psutil.Process(process.pid).children(recursive=True)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(children) == 3
+    return children
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("group", [False, True])
+def test_the_processes_of_a_command_end_with_it(
+    number: signal.Signals, group: bool, loaded: bool, tmp_path: Path
+) -> None:
+    """A terminal sends Ctrl-C to all of them, `timeout` SIGTERM to one and then to all."""
+    with started(SLOW, tmp_path) as process:
+        children = family(process)
+        if loaded:
+            time.sleep(1.0)
+        process.send_signal(number)
+        if group and number != signal.SIGKILL:
+            os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+        psutil.wait_procs(children, timeout=30)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    if number == signal.SIGKILL:
+        return
+    assert process.returncode == 128 + number
+    assert errors.strip() == ("telebeat: interrupted" if number == signal.SIGINT else "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_tail_writes_what_it_has(times: int, tmp_path: Path) -> None:
+    with started(TAIL, tmp_path, "tail", "beats", "--out", str(tmp_path / "out")) as process:
+        for _ in range(times):
+            process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert not errors
+    assert (tmp_path / "out" / "a.tb").stat().st_size > 2
+
+
+def test_what_fails_because_a_signal_was_dropped_in_it_is_no_bug() -> None:
+    """Seen as Ctrl-C while a kernel is compiled, of which the compiler then finds no code."""
+    code = (
+        "import signal, sys, weakref\n"
+        "from stream import cli, ending\n"
+        "sys.unraisablehook = ending.deliver_again\n"
+        "class One: pass\n"
+        "def drop(_): signal.raise_signal(signal.SIGTERM)\n"
+        "@cli.app.command()\n"
+        "def slow():\n    one = One(); kept = weakref.ref(one, drop); del one; raise ValueError('no code')\n"
+        "sys.argv = ['telebeat', 'slow']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 143
+    assert done.stderr.strip() == "telebeat: interrupted"
