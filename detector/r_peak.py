@@ -3,7 +3,8 @@
 The envelope that finds a beat is blunt. Annotators put a beat's mark on the largest deflection they see in the first
 lead that shows it, an R wave before an S wave, and on the first peak of a complex that is notched and wide. They do not
 put it on a pacing spike, nor do they take for a deflection what only a P wave or the complex's own slope makes one: the
-level is that of the calmest stretch since the last T wave.
+level is that of the calmest stretch since the last T wave. Nor is one a peak that still grows where the window ends: it
+is the T wave of a wide complex, if that has swung the other way before.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ LOYAL: Final = 1.5  # times more, where the last beats were placed on their R wa
 LATELY: Final = 0.125  # weight of a beat in the mean of where they were placed, of about 8 beats
 EARLIER_SHARE: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
+CUT_SHARE: Final = 0.5  # share of a deflection cut off by the window from which an opposite one before it is the peak
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
 RESIDUAL_SHARE: Final = 0.05  # of a spike: if no more is left without it, it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
@@ -164,6 +166,9 @@ def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> 
     while simd.mask_ge(simd.load(sizes, top), all_of) == 0:
         top += F32_LANES
     top += simd_int.trailing_zeros(simd.mask_ge(simd.load(sizes, top), all_of))
+    if top == count - 1:
+        top = _before_cut(deflections, top, sizes)
+        most = sizes[top]
     nearly = simd.broadcast(np.float32(EARLIER_SHARE) * most)
     for i in range(1, top - WIDE, F32_LANES):
         here = simd.load(sizes, i)
@@ -172,6 +177,19 @@ def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> 
         if earlier < top - WIDE:
             return int(earlier)
     return int(top)
+
+
+@hot
+def _before_cut(deflections: Array, last: int, sizes: Array) -> int:
+    """Where the largest deflection is before the one that the window cuts off at `last`; there, if all are small."""
+    begin = last
+    while begin > 0 and deflections[begin - 1] * deflections[last] > np.float32(0.0):
+        begin -= 1
+    top, most = last, np.float32(CUT_SHARE) * sizes[last]
+    for i in range(begin):
+        if sizes[i] > most:
+            top, most = i, sizes[i]
+    return top
 
 
 @hot

@@ -93,6 +93,12 @@ def _largest(off: Sequence[float], upright: np.float32) -> int:
     """Where the largest deflection is, or an earlier one that is nearly as large."""
     sizes = [np.float32(value) * upright if value > 0.0 else np.float32(-value) for value in off]
     top = sizes.index(max(sizes))
+    if top == len(off) - 1:  # its growth goes on behind the window
+        begin = top
+        while begin > 0 and off[begin - 1] * off[top] > 0.0:
+            begin -= 1
+        before = max(sizes[:begin], default=np.float32(0.0))
+        top = sizes.index(before) if before > np.float32(r_peak.CUT_SHARE) * sizes[top] else top
     for i in range(1, top - r_peak.WIDE):
         if sizes[i] > np.float32(r_peak.EARLIER_SHARE) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
             return i

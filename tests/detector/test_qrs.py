@@ -239,6 +239,23 @@ def test_the_r_peak_of_a_deep_wide_complex_is_not_the_baseline_before_it(lasts_s
     assert ((late >= 0) & (late < lasts_s * RATE)).all()
 
 
+@pytest.mark.parametrize("t_mv", [2.0, 2.5, 3.0])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_r_peak_of_an_ectopic_beat_is_not_on_the_rise_of_its_t_wave(t_mv: float, sign: float) -> None:
+    """As in record 203: a small R wave, a deep S wave, and a T wave whose rise is the steepest of all."""
+    mv, peaks = ecg(60, 70, noise_mv=0.01)
+    ectopic = peaks[20:-1:5]
+    time = np.arange(-0.1, 0.6, 1 / RATE)
+    waves = ((0.6, 0.0, 0.012), (-1.7, 0.07, 0.022), (t_mv, 0.23, 0.05))
+    shape = sum(height * np.exp(-0.5 * ((time - at) / width) ** 2) for height, at, width in waves)
+    for r in ectopic:
+        begin = r - round(0.1 * RATE)
+        mv[begin : begin + len(time)] = sign * np.asarray(shape)[:, None]
+    _, found = detect(mv)
+    late = found["tick"][np.abs(found["tick"][:, None] - ectopic).argmin(axis=0)] - ectopic
+    assert ((late >= -2) & (late <= 0.1 * RATE)).all()
+
+
 @pytest.mark.parametrize("ahead_ms", [48, 64, 80])
 @pytest.mark.parametrize("spike_mv", [-4.0, -1.5, 1.5, 4.0])
 @pytest.mark.parametrize("qrs_mv", [-0.5, 0.5])
