@@ -18,19 +18,19 @@ from typer.core import TyperGroup
 
 from stream import plain
 from stream.commands import COMMANDS, GROUPS
-from stream.ending import exit_on_sigterm, lost
+from stream.ending import exit_on_sigterm, status_of
 from stream.errors import TelebeatError
 
 
 class _Commands(TyperGroup):
-    """The subcommands; Ctrl-C ends them with a line and the status that a shell expects, whatever typer's version."""
+    """The subcommands; a signal ends them with a line and the status that a shell expects, whatever typer's version."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the one that was asked for."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _end("interrupted", 130)
+        except KeyboardInterrupt as error:
+            _end("interrupted", status_of(error) or 1)
 
 
 app = typer.Typer(
@@ -79,9 +79,7 @@ def main() -> None:
         if error.errno not in _FULL:
             raise
         _end(f"nothing more can be written ({(error.strerror or str(error)).lower()}); make room and run it again")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception:
-        if (status := lost()) is None:
+    except (Exception, KeyboardInterrupt) as error:
+        if (status := status_of(error)) is None:
             raise
         _end("interrupted", status)

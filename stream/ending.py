@@ -1,15 +1,18 @@
 """How a command ends that is told to by a signal: unwound, so that it writes what it has and ends what it started.
 
 Ctrl-C raises `KeyboardInterrupt`, and SIGTERM here `Terminated`, wherever the program is. Where that is a callback of
-the import system or a finalizer, Python prints and drops it, and the command would go on as if nobody had told it.
+the import system or a finalizer, Python prints and drops it, and the command would go on as if nobody had told it; its
+compiler drops all but `KeyboardInterrupt` without a word, and elsewhere another error is made of it.
 """
 
 from __future__ import annotations
 
 import _thread
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,12 +20,14 @@ if TYPE_CHECKING:
 
 AGAIN_S: Final = 0.05  # until a lost signal is delivered again: the callback has returned by then
 
+_NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+
 _told = threading.Event()
 _lost: list[signal.Signals] = []  # dropped by Python, and not delivered again yet
 
 
-class Terminated(SystemExit):
-    """SIGTERM has come; the exit status is what a shell says of a program that the signal has ended."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
 
 
 def exit_on_sigterm() -> None:
@@ -36,7 +41,7 @@ def exit_on_sigterm() -> None:
 
 def deliver_again(lost: UnraisableHookArgs) -> None:
     """Answer what nobody could catch, as `sys.unraisablehook`: a signal comes again, all else is printed as ever."""
-    if lost.exc_type is not None and issubclass(lost.exc_type, (KeyboardInterrupt, Terminated)):
+    if lost.exc_type is not None and issubclass(lost.exc_type, KeyboardInterrupt):
         number = signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT
         _lost.append(number)
         timer = threading.Timer(AGAIN_S, _send, (number,))
@@ -46,15 +51,40 @@ def deliver_again(lost: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
 
 
-def lost() -> int | None:
-    """The exit status for a signal that Python has dropped just now: what it was dropped in may fail because of it."""
+def status_of(error: BaseException) -> int | None:
+    """The exit status, as a shell has it, where a signal is what a command ended by; None where it is not.
+
+    Another error may have been made of it, or be one of what it was dropped in just now.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
+        cause = cause.__cause__ or cause.__context__
     return 128 + _lost[0] if _lost else None
 
 
-def _terminate(number: int, _: Any) -> None:
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM come only at the end: what is done here is short and shall be done wholly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda told, _: came.append(told)) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+    if came:
+        signal.raise_signal(came[0])
+
+
+def _terminate(*_: Any) -> None:
     if not _told.is_set():
         _told.set()
-        raise Terminated(128 + number)
+        raise Terminated
 
 
 def _send(number: signal.Signals) -> None:

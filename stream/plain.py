@@ -32,10 +32,16 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     wrong = error.object[error.start : error.end]
-    return "".join(PLAIN.get(character) or _escaped(character) for character in wrong), error.end
+    return "".join(PLAIN.get(character) or escaped(character) for character in wrong), error.end
 
 
-def _escaped(character: str) -> str:
+def json(text: str) -> str:
+    """A JSON text for the standard output, which means the same where that is not UTF-8 and letters are escaped."""
+    utf_8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    return text if utf_8 else "".join(c if c.isascii() else escaped(c) for c in text)
+
+
+def escaped(character: str) -> str:
     """In UTF-16, as JSON has it; a surrogate, half a character of a file's name that is no UTF-8, as it is."""
     code = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{code[k : k + 4]}" for k in range(0, len(code), 4))

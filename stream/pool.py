@@ -11,14 +11,15 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final, TypeVar
 
-from stream.ending import exit_on_sigterm
+from stream.ending import Terminated, exit_on_sigterm, put_off, status_of
 from stream.errors import ProcessError
 
 R = TypeVar("R")
@@ -47,16 +48,19 @@ def map_in_processes(
     with _workers(min(jobs, len(parts)), work, prepare) as pipes:
         busy: dict[Any, int] = {}
         done: dict[int, list[R]] = {}
-        idle = list(pipes)
+
+        def feed(idle: Iterable[Any]) -> None:
+            for pipe, (number, part) in zip(idle, todo, strict=False):
+                busy[pipe] = number
+                _sent(pipe, pipes[pipe], part)
+
+        feed(pipes)
         for number in range(len(parts)):
             while number not in done:
-                for pipe in idle:
-                    if (task := next(todo, None)) is not None:
-                        busy[pipe], part = task
-                        _sent(pipe, pipes[pipe], part)
                 idle = connection.wait(list(busy))
                 for pipe in idle:
                     done[busy.pop(pipe)] = _received(pipe, pipes[pipe])
+                feed(idle)
             yield from done.pop(number)
 
 
@@ -99,7 +103,7 @@ def _workers(
         for _ in range(jobs):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            with _without_interrupts():
+            with put_off(), _without_interrupts():  # one that is started by half would complain
                 process.start()
                 pipes[ours] = process
             theirs.close()
@@ -133,6 +137,13 @@ def _without_interrupts() -> Iterator[None]:
 
 def _serve(pipe: Any) -> None:
     """In a process: parts of the items in, what becomes of them out, until it is told to end."""
+    try:
+        _work(pipe)
+    except Terminated as error:
+        sys.exit(status_of(error))
+
+
+def _work(pipe: Any) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     problem: Exception | None = None
     work, prepare = pipe.recv()  # only now is loaded what they need

@@ -47,7 +47,8 @@ def tail(
     from rich.console import Console
     from rich.markup import escape
 
-    from stream import outputs, settings, tail
+    from stream import outputs, plain, settings, tail
+    from stream.ending import Terminated, put_off
     from stream.errors import RecordError
 
     since_s = tail.parse_since(since)
@@ -75,7 +76,7 @@ def tail(
                     if not collection.add(event):
                         complaints.print(f"[yellow]not kept[/]: bed {escape(repr(event.bed))} {CANNOT_BE_A_FILE}")
                 elif as_json:
-                    sys.stdout.write(json_line(event) + "\n")
+                    sys.stdout.write(plain.json(json_line(event)) + "\n")
                     sys.stdout.flush()
                 else:
                     console.print(line(event))
@@ -83,11 +84,17 @@ def tail(
                     return
 
     try:
-        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C and `| head` are usual ways to end this
+        with contextlib.suppress(BrokenPipeError):  # `| head` is a usual way to end this
             asyncio.run(run())
+    except Terminated:
+        raise
+    except KeyboardInterrupt:
+        pass  # and so is Ctrl-C
     finally:
         if collection is not None and out is not None:
-            for path in collection.write(out, names):
+            with put_off():
+                paths = collection.write(out, names)
+            for path in paths:
                 console.print(str(path), markup=False)
     if collection is not None and collection.refused:
         raise RecordError(

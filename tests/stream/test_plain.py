@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import subprocess
@@ -28,6 +29,14 @@ def test_every_text_can_be_written_and_json_stays_what_it_was(encoding: str, tex
     written = said.encode(encoding, plain.NAME).decode(encoding)
     if not set(text) & plain.PLAIN.keys():
         assert json.loads(written) == text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_means_the_same_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    said = plain.json(json.dumps("Größe-5µ – x", ensure_ascii=False))
+    assert json.loads(said.encode(encoding)) == "Größe-5µ – x"
+    assert ("µ" in said) == (encoding == "utf-8")
 
 
 def test_columns_stay_in_line() -> None:

@@ -28,7 +28,7 @@ def test_the_order_is_that_of_the_items(jobs: int, at_once: int) -> None:
 def test_what_the_work_raises_is_raised_here_with_where() -> None:
     with pytest.raises(ValueError, match="invalid literal") as raised:
         list(map_in_processes(int, ["7", "seven"], 2))
-    assert "in _serve" in raised.value.__notes__[0]
+    assert "in _work" in raised.value.__notes__[0]
     with pytest.raises(RuntimeError, match="FrameError: crc"):  # its class takes two arguments and keeps one
         list(map_in_processes(refuse, [1, 2], 2))
     with pytest.raises(ValueError, match="cannot begin"):
