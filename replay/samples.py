@@ -92,6 +92,7 @@ def _record(place: Path, stored: Parts, part: Part, columns: list[int]) -> Any:
             channels=columns,
             physical=physical,
             smooth_frames=not several,
+            ignore_skew=True,  # `wfdb` fails where several are in one file, and marks too few at the end
             return_res=64 if physical else 32,
         )
     except Exception as error:  # a damaged file ends in whatever numpy makes of it
@@ -128,8 +129,9 @@ def _stretch(stored: Parts, part: Part, record: Any, i: int, per_frame: int) -> 
         baseline = int(record.baseline[i] if record.baseline[i] is not None else record.adc_zero[i] or 0)
         values = (-1 if gain < 0 else 1) * (raw.astype(np.int64) - baseline)
     per_signal = record.samps_per_frame[i] or 1
-    if per_signal > 1 and record.skew[i]:  # `wfdb` marks as many samples at the end as frames are to be marked
-        missing[-record.skew[i] * per_signal :] = True
+    if skew := (record.skew[i] or 0) * per_signal:
+        values, missing = np.roll(values, -skew), np.roll(missing, -skew)
+        missing[-skew:] = True
     if (averaged := per_signal // per_frame) > 1:
         values, missing = _means(values, missing, averaged)
     length = None if part.instants is None else part.instants * per_frame

@@ -104,5 +104,14 @@ def test_what_a_skew_leaves_without_samples_is_missing(tmp_path: Path) -> None:
     assert np.all(record.samples[297:] == frames.INVALID)
 
 
+def test_signals_of_one_file_may_have_skews_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "r.dat").write_bytes(np.arange(600, dtype="<i2").tobytes())
+    lines = "r 2 250 300\nr.dat 16:1 200/mV 16 0 0 0 0 II\nr.dat 16:2 200/mV 16 0 0 0 0 V1\n"
+    (tmp_path / "r.hea").write_text(lines, encoding="utf-8")
+    samples = read_record(tmp_path / "r").samples
+    assert samples[:2].tolist() == [[2, 5], [4, 7]]
+    assert samples[-3:].tolist() == [[596, 599], [598, frames.INVALID], [frames.INVALID, frames.INVALID]]
+
+
 def test_a_file_may_hold_more_than_the_header_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(of(tmp_path, "r 1 250 300", "r.dat 16 200").samples[:, 0], np.arange(300))
