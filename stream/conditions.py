@@ -72,7 +72,7 @@ RULE_STATE = np.dtype(
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation
         ("vf_calmed", "i1"),  # whether normal beats have ended it, and their row goes on
-        ("calm", "i8"),  # normal beats in a row, neither fast nor slow
+        ("calm", "i8"),  # normal beats in a row, neither fast nor slow; since fibrillation was raised, while it is told
         ("read_last", "i8"),  # R peak of the last beat that was classed
         ("unmonitored_sample", "i8"),
         ("leads", "i8"),  # that the device has

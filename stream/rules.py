@@ -24,6 +24,7 @@ VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so 
 LIKELY: Final = 0.5  # probability from which an epoch counts as fibrillation
 READ_LATEST: Final = max(AFTER, MAX_DELAY)  # ticks from an R peak to its word, without search back
 CALM_BEATS: Final = 8  # normal beats in a row that end fibrillation: as many in true ones are 3 in 15 000 beats
+CALMED_TIMES: Final = 3  # times as long as else must it be likely while their row goes on, to be raised again
 CALM_RR_LEAST: Final = 43 * RATE // 100  # ticks between two of them: 140 a minute at most, ...
 CALM_RR_MOST: Final = 8 * RATE // 5  # ... and nearly 40 at least
 LONGEST_USUAL_RR: Final = 3 * RATE // 2  # ticks in which any heart that is not slow beats: the RR of 40 a minute
@@ -240,8 +241,8 @@ def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: R
     """Fibrillation: raised once it has been likely for long enough, ended once it no longer is.
 
     Sure beats may keep it from being told but do not end it: pacing spikes and compressions are beats too. Normal beats
-    in a row do, unless it is likely in spite of them: an alarm that stood over a steady rhythm would hide the next
-    fibrillation. While that row goes on, it does not begin anew.
+    in a row since it was raised do, unless it is likely in spite of them: an alarm over a steady rhythm would hide the
+    next fibrillation. While their row goes on, that must be likely for longer.
     """
     state = memory.rule[VENTRICULAR_FIBRILLATION]
     if epoch.tick - memory.read_last > CALM_RR_MOST + READ_LATEST:
@@ -257,13 +258,16 @@ def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: R
         count = clear(out, count, memory, VENTRICULAR_FIBRILLATION, now)
     likely = max(epoch.vf, epoch.vf_alone) if state.active else epoch.vf
     if likely >= LIKELY:
-        if state.since < 0 or memory.vf_calmed:
+        if state.since < 0:
             state.since = epoch.tick
             memory.vf_sample = onset
-        if epoch.tick - state.since >= limits.fibrillation:
+        limit = limits.fibrillation * (CALMED_TIMES if memory.vf_calmed else 1)
+        if epoch.tick - state.since >= limit and not state.active:
             rule = VENTRICULAR_FIBRILLATION
             held = (epoch.tick - state.since) / RATE
-            count = raise_(out, count, memory, rule, memory.vf_sample, now, likely, held, limits.fibrillation / RATE)
+            count = raise_(out, count, memory, rule, memory.vf_sample, now, likely, held, limit / RATE)
+            memory.vf_calmed = 0
+            memory.calm = 0
         memory.vf_last = epoch.tick
     elif not state.active:
         state.since = -1
