@@ -32,7 +32,7 @@ LOYAL: Final = 1.5  # times more, where the last beats were placed on their R wa
 LATELY: Final = 0.125  # weight of a beat in the mean of where they were placed, of about 8 beats
 EARLIER_SHARE: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
-CUT_SHARE: Final = 0.5  # share of a deflection cut off by the window from which an opposite one before it is the peak
+CUT_SHARE: Final = 0.5  # of a deflection that the window cuts off: a swing the other way that is larger was the QRS
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
 RESIDUAL_SHARE: Final = 0.05  # of a spike: if no more is left without it, it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
@@ -181,15 +181,17 @@ def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> 
 
 @hot
 def _before_cut(deflections: Array, last: int, sizes: Array) -> int:
-    """Where the largest deflection is before the one that the window cuts off at `last`; there, if all are small."""
+    """Where the largest deflection is before that cut off at `last`, if the curve swung the other way; else there."""
     begin = last
     while begin > 0 and deflections[begin - 1] * deflections[last] > np.float32(0.0):
         begin -= 1
-    top, most = last, np.float32(CUT_SHARE) * sizes[last]
+    top = 0
+    swing = np.float32(0.0)
     for i in range(begin):
-        if sizes[i] > most:
-            top, most = i, sizes[i]
-    return top
+        top = i if sizes[i] > sizes[top] else top
+        if deflections[i] * deflections[last] < np.float32(0.0):
+            swing = max(swing, abs(deflections[i]))
+    return top if swing > np.float32(CUT_SHARE) * abs(deflections[last]) else last
 
 
 @hot

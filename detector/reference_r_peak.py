@@ -97,8 +97,9 @@ def _largest(off: Sequence[float], upright: np.float32) -> int:
         begin = top
         while begin > 0 and off[begin - 1] * off[top] > 0.0:
             begin -= 1
-        before = max(sizes[:begin], default=np.float32(0.0))
-        top = sizes.index(before) if before > np.float32(r_peak.CUT_SHARE) * sizes[top] else top
+        swing = max((abs(value) for value in off[:begin] if value * off[top] < 0.0), default=0.0)
+        if np.float32(swing) > np.float32(r_peak.CUT_SHARE) * np.float32(abs(off[top])):
+            top = sizes.index(max(sizes[:begin]))
     for i in range(1, top - r_peak.WIDE):
         if sizes[i] > np.float32(r_peak.EARLIER_SHARE) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:
             return i
