@@ -39,7 +39,7 @@ def texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:
     first = next((i for i, line in enumerate(lines) if fields_of(line)), None)
     if first is None:
         raise RecordError(f"record {path.name}: {file} is empty; fetch it again")
-    _check_rate(path, fields_of(lines[first]))
+    _check_record(path, fields_of(lines[first]))
     files = {file.name: lines}
     if "/" in fields_of(lines[first])[0]:
         for line in lines[first + 1 :]:
@@ -47,7 +47,7 @@ def texts(path: Path, file: Path) -> tuple[dict[str, list[bytes]], bool]:
             if _is_beside(name) and (file.parent / name).is_file() and name not in files:
                 files[name], other = _read(path, file.parent / name)
                 marked = marked or other
-                _check_rate(path, next(filter(None, map(fields_of, files[name])), []), f" of {fields_of(line)[0]}")
+                _check_record(path, next(filter(None, map(fields_of, files[name])), []), f" of {fields_of(line)[0]}")
     mended = {name: _mended(path, found) for name, found in files.items()}
     return mended, marked or mended != files
 
@@ -102,8 +102,8 @@ def fields_of(line: bytes) -> list[str]:
     return [] if text.startswith("#") else [field for field in re.split(r"[ \t]+", text) if field]
 
 
-def _check_rate(path: Path, fields: Sequence[str], where: str = "") -> None:
-    """Refuse a rate for which `wfdb` would take 250 Hz without a word."""
+def _check_record(path: Path, fields: Sequence[str], where: str = "") -> None:
+    """Refuse a rate for which `wfdb` would take 250 Hz without a word, and a length that it would misread."""
     if len(fields) < 3:
         return  # none is given, and WFDB's own default holds
     found = _NUMBER.match(fields[2])
@@ -111,6 +111,11 @@ def _check_rate(path: Path, fields: Sequence[str], where: str = "") -> None:
         raise RecordError(
             f"record {path.name}: its header gives the sampling rate{where} as {fields[2][:SHOWN]!r}; correct it to "
             "samples per second"
+        )
+    if len(fields) > 3 and not re.fullmatch(r"\d+(\.0*)?", fields[3], re.ASCII):  # `wfdb` takes the first digits
+        raise RecordError(
+            f"record {path.name}: its header gives the number of samples{where} as {fields[3][:SHOWN]!r}; correct it "
+            "to a whole number"
         )
 
 

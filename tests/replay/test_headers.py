@@ -124,6 +124,14 @@ def test_rates_that_cannot_be(tmp_path: Path, rate: str) -> None:
         of(tmp_path, PLAIN, head=f"r 1 {rate} 300")
 
 
+@pytest.mark.parametrize("length", ["3e2", "-5", "300.5", "many"])
+def test_a_number_of_samples_that_is_none_is_told(length: str, tmp_path: Path) -> None:
+    (tmp_path / "r.dat").write_bytes(bytes(600))
+    (tmp_path / "r.hea").write_text(f"r 1 250 {length}\nr.dat 16 200/mV 16 0 0 0 0 II\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=f"number of samples as '{length}'; correct it"):
+        read_record(tmp_path / "r")
+
+
 @pytest.mark.parametrize(
     "when",
     ["24:00:00", "99:99:99 45/13/2001", "12:00:00 31/02/2004", "12:00:00 7", "7 7", "12:00:00 01-01-2004", "noon",
