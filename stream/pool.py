@@ -29,43 +29,37 @@ GRACE_S: Final = 2.0  # from SIGTERM to SIGKILL: a worker has a temporary folder
 
 
 def map_in_processes(
-    work: Callable[[T], R],
-    items: Sequence[T],
-    jobs: int,
-    *,
-    prepare: Callable[[], object] | None = None,
-    at_once: int = 1,
+    work: Callable[[T], R], items: Sequence[T], jobs: int, prepare: Callable[[], object] | None = None
 ) -> Iterator[R]:
-    """What some work makes of each item, in their order; see `stream.workers.map_items`.
+    """What some work makes of each item, in their order; the arguments are those of `stream.workers.map_items`.
 
     Raises
     ------
     ProcessError
         If a process ended by itself. What the work raises is raised here.
     """
-    parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
-    todo = iter(enumerate(parts))
-    with _workers(min(jobs, len(parts)), work, prepare) as pipes:
+    todo = iter(enumerate(items))
+    with _workers(min(jobs, len(items)), work, prepare) as pipes:
         busy: dict[Any, int] = {}
-        done: dict[int, list[R]] = {}
+        done: dict[int, R] = {}
 
         def feed(idle: Iterable[Any]) -> None:
-            for pipe, (number, part) in zip(idle, todo, strict=False):
+            for pipe, (number, item) in zip(idle, todo, strict=False):
                 busy[pipe] = number
-                _sent(pipe, pipes[pipe], part)
+                _sent(pipe, pipes[pipe], item)
 
         feed(pipes)
-        for number in range(len(parts)):
+        for number in range(len(items)):
             while number not in done:
                 idle = connection.wait(list(busy))
                 for pipe in idle:
                     done[busy.pop(pipe)] = _received(pipe, pipes[pipe])
                 feed(idle)
-            yield from done.pop(number)
+            yield done.pop(number)
 
 
 def _sent(pipe: Any, process: SpawnProcess, what: Any) -> None:
-    """Give a process its next part."""
+    """Give a process its next item."""
     try:
         pipe.send(what)
     except OSError:
@@ -73,14 +67,14 @@ def _sent(pipe: Any, process: SpawnProcess, what: Any) -> None:
 
 
 def _received(pipe: Any, process: SpawnProcess) -> Any:
-    """What a process has made of its part; what it raised is raised."""
+    """What a process has made of its item; what it raised is raised."""
     try:
-        said = pipe.recv()
+        result, problem = pipe.recv()
     except (EOFError, OSError):
         raise _ended(process) from None
-    if isinstance(said, BaseException):
-        raise said
-    return said
+    if problem is not None:
+        raise problem
+    return result
 
 
 def _ended(process: SpawnProcess) -> ProcessError:
@@ -136,7 +130,7 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def _serve(pipe: Any) -> None:
-    """In a process: parts of the items in, what becomes of them out, until it is told to end."""
+    """In a process: items in, what becomes of them out, until it is told to end."""
     try:
         _work(pipe)
     except Terminated as error:
@@ -154,13 +148,14 @@ def _work(pipe: Any) -> None:
         problem = _portable(error)
     exit_on_sigterm()  # from here on there may be something to clear up
     while True:
-        part = pipe.recv()
-        said: Any = problem
-        try:
-            said = problem or [work(item) for item in part]
-        except Exception as error:
-            said = _portable(error)
-        pipe.send(said)
+        item = pipe.recv()
+        result, failed = None, problem
+        if failed is None:
+            try:
+                result = work(item)
+            except Exception as error:
+                failed = _portable(error)
+        pipe.send((result, failed))
 
 
 def _watch_parent() -> None:

@@ -51,7 +51,13 @@ def map_items(
         return
     if not compiled():
         warm_up(Reader.load())  # once, not in every worker
-    yield from map_in_processes(work, items, jobs, prepare=prepare, at_once=at_once)
+    parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
+    for results in map_in_processes(partial(_each, work), parts, jobs, prepare):
+        yield from results
+
+
+def _each(work: Callable[[T], R], part: Sequence[T]) -> list[R]:
+    return [work(item) for item in part]
 
 
 def map_records(

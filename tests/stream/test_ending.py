@@ -89,7 +89,7 @@ def test_the_processes_of_a_command_end_with_it(
     with started(SLOW, tmp_path) as process:
         children = family(process)
         if loaded:
-            time.sleep(1.0)
+            time.sleep(1.0)  # their modules are loaded by then, and nothing outside tells when
         process.send_signal(number)
         if group and number != signal.SIGKILL:
             os.killpg(process.pid, number)

@@ -56,7 +56,7 @@ def test_whoever_wants_no_more_leaves_no_process_behind() -> None:
     assert not multiprocessing.active_children()
 
 
-def in_none(work: Any, items: Any, jobs: int, **_: Any) -> Iterator[Any]:
+def in_none(work: Any, items: Any, jobs: int, _: Any) -> Iterator[Any]:
     """Processes that are none."""
     said.append(f"{jobs} processes")
     return map(work, items)
