@@ -71,8 +71,8 @@ SCRIPTED: Final = (
 )
 #: For what training is given: a beat is searched for and its lead changes before it is found.
 SEARCHED: Final = (
-    Stretch("cudb", "cu30", 0, 80, "a lead off between an R peak and its decision"),
-    Stretch("cinc2015", "b560s", 0, 140, "the same in a ventricular tachycardia"),
+    Stretch("cinc2015", "a735l", 0, 100, "one of all beats of 100 s"),
+    Stretch("cinc2015", "v727l", 0, 300, "one, whose rhythm 22 others are read with"),
 )
 MS: Final = 250  # of signal in a frame
 LATE_MS: Final = 400  # a beat found later than this was searched for
