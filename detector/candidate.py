@@ -16,8 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.arrays import span_of
-from detector.envelope import HELD, PER_BAND, PER_SMOOTH, band, sharpest, steepest
+from detector.envelope import PER_BAND, band, moved, sharpest, steepest
 from detector.jit import hot
 from detector.levels import FLOOR, SHARP_FLOOR, SHARP_USUAL
 from detector.memory import recall
@@ -129,7 +128,7 @@ CANDIDATE = np.dtype(
 
 
 @hot
-def weigh(state: Row, scratch: Row, index: int) -> None:
+def weigh(state: Row, scratch: Row, index: int, paced: bool) -> None:
     """Find `state.candidate.score` of the feature's peak at step `state.best_at`.
 
     Parameters
@@ -138,6 +137,8 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
     scratch : detector.scratch.SCRATCH
     index : int
         That step, counted from the first of this call.
+    paced : bool
+        Whether the heart is being paced.
     """
     candidate = state.candidate
     candidate.at = state.best_at
@@ -150,7 +151,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
     if active == 0:  # all leads were lost on the way down
         return
     lost = candidate.at - state.last_direct > LOST  # what beats looked like says nothing until there is one again
-    _measure(state, scratch, index, state.best_at - state.last, lost)
+    _measure(state, scratch, index, paced, state.best_at - state.last, lost)
     compare(state, scratch)
     recall(state, scratch, lost)
     known = state.shape.beats[0] + state.shape.beats[1] >= KNOWN and candidate.likeness > -2.0 and not lost
@@ -170,7 +171,7 @@ def weigh(state: Row, scratch: Row, index: int) -> None:
 
 
 @hot
-def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> None:
+def _measure(state: Row, scratch: Row, index: int, paced: bool, since: int, lost: bool) -> None:
     """Fill in all measures but likeness, and the waveform around the candidate."""
     candidate, measures = state.candidate, state.candidate.measures
     measures[:] = 0.0
@@ -184,7 +185,7 @@ def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> No
         if scratch.gain[lead] > 0.0:
             weights += state.levels[lead].weight
             leads += 1
-            _add_lead(state, scratch, lead, index, lost)
+            _add_lead(state, scratch, lead, index, paced, lost)
         else:
             candidate.size[lead] = 0.0
             candidate.waveform[lead, :] = 0.0
@@ -199,18 +200,17 @@ def _measure(state: Row, scratch: Row, index: int, since: int, lost: bool) -> No
 
 
 @hot
-def _add_lead(state: Row, scratch: Row, lead: int, index: int, lost: bool) -> None:
+def _add_lead(state: Row, scratch: Row, lead: int, index: int, paced: bool, lost: bool) -> None:
     """Add what a lead says to the measures: those that are averaged over the leads by their weights, and others."""
     candidate, levels, work = state.candidate, state.levels[lead], scratch.lead[lead].work
     measures = candidate.measures
     weight, level = levels.weight, max(levels.signal, FLOOR)
-    size_uv = band(work, index - CENTRE_BACK - WAVEFORM // 2, candidate.waveform[lead]) * PER_BAND
+    size_uv = band(work, index - CENTRE_BACK - WAVEFORM // 2, paced, candidate.waveform[lead]) * PER_BAND
     candidate.size[lead] = size_uv
     measures[M_STEEPNESS] += weight * (steepest(work, index) / level)
     measures[M_SIZE] += weight * (size_uv / levels.size if levels.size > 0.0 and not lost else state.best)
     measures[M_NOISE] += weight * min(levels.noise / level, NOISIEST)
-    low, high = span_of(work.b[HELD + index - DRIFT + 1 : HELD + index + 1])
-    measures[M_DRIFT] += weight * math.log(((high - low) * PER_SMOOTH + DRIFT_UV) / (size_uv + DRIFT_UV))
+    measures[M_DRIFT] += weight * math.log((moved(work, index, DRIFT, paced) + DRIFT_UV) / (size_uv + DRIFT_UV))
     envelope, unrest = state.at_best[lead] / level, levels.restless / level
     measures[M_LEAST] = min(measures[M_LEAST], envelope)
     measures[M_MOST] = max(measures[M_MOST], envelope)

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detector import doubt, fibrillation, qrs, qrs_state, quality, resample, simd
+from detector import doubt, fibrillation, pulses, qrs, qrs_state, quality, resample, simd
 from detector.arrays import copy, copy_float32
-from detector.envelope import LIMIT_UV, STRIDE
+from detector.envelope import STRIDE, microvolts
 from detector.jit import hot
 from detector.quality_epochs import judge_epochs
 from detector.scratch import CARRIED_TICKS, new_scratch
@@ -50,6 +50,7 @@ DETECTOR = np.dtype(
         ("input", resample.INPUT),
         ("signal", SIGNAL),
         ("quality", quality.QUALITY, (LEADS,)),
+        ("pacing", pulses.PACING),
         ("qrs", qrs_state.QRS),
         ("doubt", doubt.DOUBT),
         ("fibrillation", fibrillation.FIBRILLATION),
@@ -73,6 +74,7 @@ def begin(state: Row, rate_mHz: int, origin: int) -> None:
     state.signal.mv[:] = np.nan
     state.signal.end = tick
     state.tick = tick
+    pulses.begin(state.pacing, state.signal)
     qrs_state.begin(state.qrs)
     doubt.begin(state.doubt)
     fibrillation.begin(state.fibrillation)
@@ -111,6 +113,7 @@ def update(state: Row, samples: Array, first: int, count: int, mv_per_bit: Array
     _watch(state, scratch, ticks)
     origin = state.tick
     steps = (origin % STRIDE + ticks) // STRIDE
+    pulses.take_out(state.pacing, state.signal, scratch, origin, ticks)
     for lead in range(LEADS):
         _pair(state.last[lead], scratch.lead[lead], origin % STRIDE, steps, ticks)
     state.tick += ticks
@@ -165,7 +168,7 @@ def _mark(track: Row, last: Row, ticks: int) -> None:
 def _to_microvolts(mv: Array, uv: Array) -> None:
     """Whole microvolts within what the filters take."""
     for i in range(len(mv)):
-        uv[i] = np.rint(min(max(mv[i] * np.float32(1000.0), np.float32(-LIMIT_UV)), np.float32(LIMIT_UV)))
+        uv[i] = microvolts(mv[i])
 
 
 @hot

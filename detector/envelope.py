@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from detector import simd
-from detector.arrays import copy, copy_float32, largest
+from detector.arrays import copy, copy_float32, largest, span_of
 from detector.jit import hot
 from detector.simd import F32_LANES, room
 from detector.types import CHUNK, Array, Float32, Row
@@ -35,6 +35,7 @@ SLOPES: Final = 32  # steps of slope kept: the steepest of a candidate is looked
 STEPS: Final = CHUNK // STRIDE + 1  # steps at once at most
 FINE: Final = 64.0  # divides a slope before it is squared: 0.5 µV are left
 STEEPEST: Final = 8191.0  # its largest value
+TAKEN_BACK: Final = 16  # steps before this call's from which on it is said what pulses are taken out
 LIMIT_UV: Final = 32767.0  # µV of a tick at most, so that everything stays whole; no ECG reaches it
 
 PER_SLOPE: Final = FINE / (4 * STRIDE * BASE)  # µV a step of one unit of the slope
@@ -47,6 +48,7 @@ FRONT = np.dtype(
         ("run", "i8"),  # steps since the lead's filters were filled; 0: no reading now
         ("x", "f4", (2,)),  # µV of the last two steps, each the sum of its ticks
         ("b", "f4", (HELD,)),  # after the two boxcars, newest last
+        ("c", "f4", (HELD,)),  # the same `CENTRE` steps later, without a pacemaker's pulses
         ("d", "f4", (SLOPES,)),  # slope
     ],
     align=True,
@@ -57,7 +59,12 @@ WORK = np.dtype(
     [
         ("x", "f4", (2 + room(STEPS),)),  # µV, the sum of a step's ticks
         ("valid", "u1", (STEPS,)),
+        ("paced", "u1"),  # whether a pacemaker is at work in any step
+        ("is_paced", "f4", (room(STEPS),)),  # if so, in which: 1, else 0
+        ("pulses", "u1"),  # whether there are pulses
+        ("taken", "f4", (TAKEN_BACK + room(STEPS),)),  # if so, what is added to `b` to take them out
         ("b", "f4", (HELD + room(STEPS),)),  # as in `FRONT`
+        ("c", "f4", (HELD + room(STEPS),)),
         ("d", "f4", (SLOPES + room(STEPS),)),
         ("two", "f4", (SPAN + room(STEPS),)),  # sums of the squares of slopes
         ("four", "f4", (SPAN + room(STEPS),)),
@@ -68,11 +75,18 @@ WORK = np.dtype(
 
 
 @hot
+def microvolts(mv: Float32) -> Float32:
+    """Whole microvolts within what the filters take; NaN stays NaN."""
+    return min(max(np.rint(mv * np.float32(1000.0)), np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
+
+
+@hot
 def clear(front: Row) -> None:
     """No reading yet."""
     front.run = 0
     front.x[:] = 0.0
     front.b[:] = 0.0
+    front.c[:] = 0.0
     front.d[:] = 0.0
 
 
@@ -81,6 +95,7 @@ def load(front: Row, work: Row) -> None:
     """Put the last steps before the new ones."""
     copy(front.x, work.x)
     copy_float32(front.b, 0, HELD, work.b, 0)
+    copy_float32(front.c, 0, HELD, work.c, 0)
     copy_float32(front.d, 0, SLOPES, work.d, 0)
 
 
@@ -89,6 +104,7 @@ def store(front: Row, work: Row, steps: int) -> None:
     """Keep the last steps."""
     copy(work.x[steps : steps + 2], front.x)
     copy_float32(work.b, steps, HELD, front.b, 0)
+    copy_float32(work.c, steps, HELD, front.c, 0)
     copy_float32(work.d, steps, SLOPES, front.d, 0)
 
 
@@ -101,6 +117,7 @@ def rest(front: Row, work: Row, first: int, end: int, still: bool) -> None:
         return
     work.x[2 + first : 2 + end] = 0.0
     work.b[HELD + first : HELD + end] = 0.0
+    work.c[HELD + first : HELD + end] = 0.0
     work.d[SLOPES + first : SLOPES + end] = 0.0
 
 
@@ -111,8 +128,10 @@ def feed(front: Row, work: Row, first: int, end: int) -> None:
         x = work.x[2 + first]
         work.x[first : first + 2] = x
         work.b[first : first + HELD] = np.float32(4.0) * x
+        work.c[first : first + HELD] = np.float32(4.0) * x
         work.d[first : first + SLOPES] = 0.0
     _smooth(work, first, end)
+    _delay(work, first, end)
     _slope(work, first, end)
     _envelope(work, first, end)
     front.run += end - first
@@ -131,15 +150,35 @@ def _smooth(work: Row, first: int, end: int) -> None:
 
 
 @hot
+def _delay(work: Row, first: int, end: int) -> None:
+    """The same `CENTRE` steps ago; by now it is known what is no heart's (`detector.pulses`), and taken out."""
+    b, c, taken = work.b, work.c, work.taken
+    for i in range(first, end, F32_LANES):
+        simd.store(c, HELD + i, simd.load(b, HELD + i - CENTRE))
+    if work.pulses:
+        for i in range(first, end, F32_LANES):
+            simd.store(c, HELD + i, simd.load(c, HELD + i) + simd.load(taken, TAKEN_BACK + i - CENTRE))
+
+
+@hot
 def _slope(work: Row, first: int, end: int) -> None:
-    """The slope of the signal less that of its baseline."""
-    b, d = work.b, work.d
+    """The slope of the signal less that of its baseline.
+
+    A pulse that has just come is still in the boxcar of the baseline, and leaves it later: a seventeenth of it, which
+    is a beat to a lead that waits for one. So that of a paced heart is the signal's own past, without pulses.
+    """
+    b, c, d = work.b, work.c, work.d
     base, fine = simd.broadcast(np.float32(BASE)), simd.broadcast(np.float32(1.0 / FINE))
     least, most = simd.broadcast(np.float32(-STEEPEST)), simd.broadcast(np.float32(STEEPEST))
     for i in range(first, end, F32_LANES):
         at = HELD + i
-        centre = simd.load(b, at - CENTRE) - simd.load(b, at - CENTRE - 1)
-        slope = simd.floor((base * centre - (simd.load(b, at) - simd.load(b, at - BASE))) * fine)
+        centre = simd.load(c, at) - simd.load(c, at - 1)
+        newest, oldest = simd.load(b, at), simd.load(b, at - BASE)
+        if work.paced:
+            paced = simd.load(work.is_paced, i)
+            newest = newest + paced * (simd.load(c, at) - newest)
+            oldest = oldest + paced * (simd.load(c, at - BASE) - oldest)
+        slope = simd.floor((base * centre - (newest - oldest)) * fine)
         simd.store(d, SLOPES + i, simd.minimum(simd.maximum(slope, least), most))
 
 
@@ -182,31 +221,41 @@ def sharpest(work: Row, at: int) -> float:
 
 
 @hot
-def band(work: Row, first: int, out: Array) -> Float32:
+def band(work: Row, first: int, paced: bool, out: Array) -> Float32:
     """The signal without baseline from step `first` of this call on, in `PER_BAND` µV; returns its greatest magnitude.
 
     As many steps as `out` takes, whole vectors and one. All is whole: how the baseline is added up does not matter.
+    That of a paced heart is taken as for the slope.
     """
+    base = work.c if paced else work.b
     greatest = simd.broadcast(np.float32(0.0))
     last = len(out) - 1
     for step in range(0, last, F32_LANES):
-        value = _band(work.b, HELD + first + step)
+        value = _band(base, work.c, HELD + first + step)
         simd.store(out, step, value)
         greatest = simd.maximum(simd.absolute(value), greatest)
-    value = _band(work.b, HELD + first + last - F32_LANES + 1)
+    value = _band(base, work.c, HELD + first + last - F32_LANES + 1)
     out[last] = simd.extract(value, F32_LANES - 1)
     return simd.reduce_max(simd.maximum(simd.absolute(value), greatest))
 
 
 @hot
-def _band(b: Array, at: int) -> Any:
-    """The lanes of that from an index of `b` on."""
+def _band(b: Array, c: Array, at: int) -> Any:
+    """The lanes of that from an index of `b` and `c` on."""
     even, odd = simd.load(b, at), simd.load(b, at - 1)
     for i in range(2, BASE - 1, 2):
         even = even + simd.load(b, at - i)
         odd = odd + simd.load(b, at - i - 1)
     total = even + odd + simd.load(b, at - BASE + 1)
-    return simd.broadcast(np.float32(BASE)) * simd.load(b, at - CENTRE) - total
+    return simd.broadcast(np.float32(BASE)) * simd.load(c, at) - total
+
+
+@hot
+def moved(work: Row, at: int, steps: int, paced: bool) -> float:
+    """How far the signal went over the steps up to `at` of this call, or `CENTRE` ago if the heart is paced, µV."""
+    end = HELD + at + 1
+    low, high = span_of(work.c[end - steps : end] if paced else work.b[end - steps : end])
+    return float((high - low) * PER_SMOOTH)
 
 
 assert HELD % F32_LANES == SLOPES % F32_LANES == 0, "copied in whole vectors"

@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from detector import memory, simd
+from detector import memory, pulses, simd
 from detector.arrays import copy_float32
 from detector.candidate import BACK, EARLY_SCORE, LOST, REFRACTORY, SEARCHED, UNLIKELY, WAIT, weigh
 from detector.doubt import note_accepted, note_recovered, note_rejected
@@ -36,7 +36,7 @@ from detector.r_peak import FIDUCIAL, LEVEL_TICKS, locate
 from detector.scratch import JUDGED
 from detector.shape import learn
 from detector.simd import F32_LANES
-from detector.types import LEADS, RATE, RING, Array, Float32, Row
+from detector.types import CHUNK, LEADS, PULSES, RATE, RING, Array, Float32, Row
 
 DROP: Final = 0.6  # share of its height to which the feature must fall to close a peak sooner
 BEGUN: Final = 0.95  # share of its height to which it must fall before a sure candidate is told
@@ -234,11 +234,13 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
         closed = late or feature < drop * state.best
         if closed or state.weighed == NO:
             _at_best(state, scratch, step - index)
-            _weigh(state, scratch, index - (step - state.best_at))
+            work = scratch.lead[0].work  # all leads say the same of this
+            paced = work.paced != 0 and work.is_paced[index] != np.float32(0.0)
+            _weigh(state, scratch, index - (step - state.best_at), paced)
             closed = closed and (state.weighed != WEAK or step - state.best_at >= WEAK_WAIT)
             found = _judge(state, scratch, step, closed)
         if found:
-            _accept_candidate(state, scratch, signal, since, peak)
+            _accept_candidate(state, scratch, signal, step, since, peak)
         refused = closed and not found
         if found or closed:
             follows = feature > np.float32(LOWEST) and step - state.last > REFRACTORY
@@ -253,11 +255,11 @@ def _look(state: Row, scratch: Row, signal: Row, step: int, index: int, since: i
 
 
 @hot
-def _accept_candidate(state: Row, scratch: Row, signal: Row, since: int, peak: Row) -> None:
+def _accept_candidate(state: Row, scratch: Row, signal: Row, step: int, since: int, peak: Row) -> None:
     """Place the candidate's R peak, and learn from it."""
     candidate = state.candidate
     peak.log_odds = candidate.score
-    locate(state, scratch, signal, candidate.at, peak, False)
+    locate(state, scratch, signal, candidate.at, STRIDE * step + STRIDE - 1, peak, False)
     learn(state.shape, candidate)
     memory.learn(state.memory, candidate)
     learn_beat(state, candidate, since, False)
@@ -285,7 +287,7 @@ def _search_back(
         else:
             note_accepted(scratch, step, kept.score)
         peak.log_odds = kept.score
-        locate(state, scratch, signal, kept.at, peak, searched)
+        locate(state, scratch, signal, kept.at, STRIDE * step + STRIDE - 1, peak, searched)
         learn_beat(state, kept, since, searched)
         state.refractory_checked = 1  # what came after it has been refused
     kept.score = UNLIKELY
@@ -301,13 +303,13 @@ def _at_best(state: Row, scratch: Row, origin: int) -> None:
 
 
 @hot
-def _weigh(state: Row, scratch: Row, index: int) -> None:
+def _weigh(state: Row, scratch: Row, index: int, paced: bool) -> None:
     """Find the score of the peak at step `index` of this call, unless it is known."""
     candidate = state.candidate
     if state.weighed == NO:
         candidate.score = UNLIKELY
         if state.best_at - state.last > REFRACTORY and is_peak(scratch, index):
-            weigh(state, scratch, index)
+            weigh(state, scratch, index, paced)
         doubtful = 0.0 < candidate.score <= WEAK_SCORE and candidate.height < TALL
         state.weighed = WEAK if doubtful else YES
 
@@ -337,5 +339,6 @@ assert BACK % F32_LANES == 0, "copied in whole vectors"
 assert MAX_SEARCH_DELAY + FIDUCIAL + LEVEL_TICKS + RATE < RING, (
     "an R peak's signal would be gone at the end of a long frame"
 )
+assert MAX_SEARCH_DELAY + FIDUCIAL + LEVEL_TICKS + CHUNK <= PULSES * (pulses.HALF + 1), "its pulses would be gone"
 assert WAIT < WEAK_WAIT < REFRACTORY, "a refractory period would end before its beat is told"
 assert 0.0 < WEAK_SCORE < EARLY_SCORE, "a doubtful beat would be told at once"

@@ -14,7 +14,7 @@ from detector.learning import BLUNT
 from detector.levels import LEVELS, MEDIAN_OF, forget
 from detector.shape import SHAPE
 from detector.shape import begin as begin_shape
-from detector.types import LEADS, Row
+from detector.types import LEADS, LONG_AGO, Row
 
 EXPECTED: Final = 100.0  # steps: RR expected before any is known (75 beats a minute)
 
@@ -55,7 +55,6 @@ QRS = np.dtype(
     align=True,
 )
 NO, YES, WEAK = 0, 1, 2
-_LONG_AGO: Final = -(10**9)
 
 
 @hot
@@ -76,10 +75,10 @@ def begin(state: Row) -> None:
     state.at_best[:] = 0.0
     state.weighed = NO
     state.candidate.score = UNLIKELY
-    state.last = _LONG_AGO
-    state.last_r = _LONG_AGO
+    state.last = LONG_AGO
+    state.last_r = LONG_AGO
     state.upright[:] = 1.0
-    state.last_direct = _LONG_AGO
+    state.last_direct = LONG_AGO
     state.last_slope = 1.0
     state.last_height = 0.0
     state.refractory_checked = 1

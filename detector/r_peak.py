@@ -15,9 +15,10 @@ import numpy as np
 
 from detector import simd, simd_int
 from detector.bounds import SPIKE_BESIDE, bridge_spike
-from detector.envelope import LAG, LIMIT_UV, STRIDE
+from detector.envelope import LAG, STRIDE, microvolts
 from detector.feature import is_active
 from detector.jit import hot
+from detector.pulses import bridge
 from detector.scratch import WINDOW
 from detector.simd import F32_LANES
 from detector.types import LEADS, RING, Array, Float32, Row
@@ -33,6 +34,7 @@ LATELY: Final = 0.125  # weight of a beat in the mean of where they were placed,
 EARLIER_SHARE: Final = 0.6  # share of the largest deflection that makes an earlier one the R peak of a wide complex ...
 WIDE: Final = 15  # ... when it lies at least so many ticks before it (60 ms)
 CUT_SHARE: Final = 0.5  # of a deflection that the window cuts off: a swing the other way that is larger was the QRS
+STEEPER: Final = 1.4  # times as steep as what the window cuts off must that have been: a QRS is, beside its T wave
 SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle, each to both sides
 RESIDUAL_SHARE: Final = 0.05  # of a spike: if no more is left without it, it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
@@ -41,7 +43,7 @@ CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators loo
 
 
 @hot
-def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: bool) -> None:
+def locate(state: Row, scratch: Row, signal: Row, at: int, known: int, peak: Row, searched: bool) -> None:
     """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
 
     It is the largest deflection from the level before the complex that is no pacing spike; in a wide one an earlier
@@ -51,6 +53,8 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: 
     ----------
     state, scratch, signal : QRS, SCRATCH, SIGNAL
     at : int
+    known : int
+        The tick of the decision.
     peak : PEAK, out
     searched : bool
         Found by the search back: it tells nothing of how the next ones point.
@@ -66,7 +70,7 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: 
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)
     count = last - first + 1
-    if _deflections(signal.mv[chosen], first, scratch.window, count, state.last_r + T_OVER):
+    if _deflections(signal, chosen, first, known, scratch.window, count, state.last_r + T_OVER):
         upright = np.float32(UPRIGHT * LOYAL if state.upright[chosen] > 0.5 else UPRIGHT / LOYAL)
         top = _largest(scratch.window[LEVEL_TICKS:], count, upright, scratch.sizes)
         spike, height = top, scratch.window[LEVEL_TICKS + top]
@@ -88,17 +92,20 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, peak: Row, searched: 
 
 
 @hot
-def _deflections(ring: Array, first: int, window: Array, count: int, calm_from: int) -> bool:
+def _deflections(signal: Row, lead: int, first: int, known: int, window: Array, count: int, calm_from: int) -> bool:
     """How far `count` ticks from `first` on, and a vector of those before, lie from the level before them, in whole µV.
 
     They are put into `window`, after the `LEVEL_TICKS` ticks before them. A tick without a reading lies on the level;
-    False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`.
+    False where none of the `count` has one. No level but the last stretch's is told from before `calm_from`. Pulses
+    known at tick `known` are bridged.
     """
+    ring = signal.mv[lead]
     at = (first - LEVEL_TICKS) & (RING - 1)
     all_of = window[: LEVEL_TICKS + count]
     to_end = min(len(all_of), RING - at)
     _whole(ring[at:], all_of[:to_end])
     _whole(ring, all_of[to_end:])
+    bridge(signal, lead, first - LEVEL_TICKS, known, all_of)
     out = all_of[LEVEL_TICKS:]
     missing = 0
     for i in range(count):
@@ -181,17 +188,25 @@ def _largest(deflections: Array, count: int, upright: Float32, sizes: Array) -> 
 
 @hot
 def _before_cut(deflections: Array, last: int, sizes: Array) -> int:
-    """Where the largest deflection is before that cut off at `last`, if the curve swung the other way; else there."""
+    """Where the largest deflection is before that cut off at `last`, if the curve swung the other way; else there.
+
+    It must have fallen more steeply than it rises: the waves of a flutter, which do not, are no T waves.
+    """
     begin = last
     while begin > 0 and deflections[begin - 1] * deflections[last] > np.float32(0.0):
         begin -= 1
     top = 0
-    swing = np.float32(0.0)
+    swing = fall = rise = np.float32(0.0)
     for i in range(begin):
         top = i if sizes[i] > sizes[top] else top
         if deflections[i] * deflections[last] < np.float32(0.0):
             swing = max(swing, abs(deflections[i]))
-    return top if swing > np.float32(CUT_SHARE) * abs(deflections[last]) else last
+        if i > 0:
+            fall = max(fall, abs(deflections[i] - deflections[i - 1]))
+    for i in range(max(begin, 1), last + 1):
+        rise = max(rise, abs(deflections[i] - deflections[i - 1]))
+    swung = swing > np.float32(CUT_SHARE) * abs(deflections[last])
+    return top if swung and fall > np.float32(STEEPER) * rise else last
 
 
 @hot
@@ -213,8 +228,7 @@ def _mean(values: Array) -> Float32:
 @hot
 def _whole(mv: Array, out: Array) -> None:
     for i in range(len(out)):
-        value = np.rint(mv[i] * np.float32(1000.0))
-        out[i] = min(max(value, np.float32(-LIMIT_UV)), np.float32(LIMIT_UV))
+        out[i] = microvolts(mv[i])
 
 
 assert LEVEL_TICKS + 2 * FIDUCIAL + 1 <= WINDOW, "an R peak is looked for further than there is room"

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector import candidate, learning, levels, qrs, qrs_state, shape
-from detector.envelope import PER_BAND, PER_SLOPE, SETTLE
+from detector.envelope import CENTRE, PER_BAND, PER_SLOPE, SETTLE
 from detector.feature import LEARNED, SILENT
 from detector.reference_doubt import Decision
 from detector.reference_filters import LeadTwin, microvolts
 from detector.reference_memory import MemoryTwin
+from detector.reference_pulses import PulsesTwin
 from detector.reference_r_peak import locate
 from detector.reference_shape import Candidate, ShapesTwin
 from detector.score import BEGIN, BEGIN_STEPS, MEASURES, UNITS
@@ -48,6 +49,8 @@ class QrsTwin:
     def __init__(self, leads: int, weights: Sequence[Sequence[Sequence[float]]] = WEIGHTS.tolist()) -> None:
         self.weights = weights
         self.leads = [LeadTwin() for _ in range(leads)]
+        self.pulses = PulsesTwin(leads)
+        self.held = [0] * leads
         self.mv: list[Sequence[float]] = []
         self.valid: list[Sequence[bool]] = []
         self.feature: list[np.float32] = []
@@ -83,6 +86,8 @@ class QrsTwin:
         """
         self.mv.append(mv)
         self.valid.append(valid or [not math.isnan(value) for value in mv])
+        self.held = [h if math.isnan(v) else microvolts(v) for h, v in zip(self.held, mv, strict=True)]
+        self.pulses.step(self.held)
         if len(self.mv) % 2:
             return None
         now = len(self.mv) // 2 - 1
@@ -92,7 +97,9 @@ class QrsTwin:
         for number, (lead, (*pair, one, other)) in enumerate(zip(self.leads, ticks, strict=True)):
             if one and other and lead.hold > qrs.FORGET:
                 self.memory.forget_lead(number)
-            lead.feed(now, sum(map(microvolts, pair)) if one and other else 0, one and other)
+            x = sum(map(microvolts, pair)) if one and other else 0
+            taken = self.pulses.taken(number, now - CENTRE)
+            lead.feed(now, x, one and other, taken, paced=self.pulses.paced)
         for lead in self.leads:
             lead.silent = lead.run > 0 and any(o.loud - lead.loud > SILENT for o in self.leads if o.run)
         if not self.refractory_checked and now == self.last + candidate.REFRACTORY + 1:
@@ -211,7 +218,7 @@ class QrsTwin:
         told = one.score > (0.0 if closed else candidate.EARLY_SCORE)
         self.decisions.append(Decision(2 * now + 1, one.score, told))
         if told:
-            self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=False)
+            self.last_r, chosen = locate(self.leads, self.mv, self.pulses.seen, one.at, self.last_r, searched=False)
             self.shapes.learn(one)
             self.memory.learn(one)
             self._accept(one, searched=False)
@@ -258,6 +265,7 @@ class QrsTwin:
         """What the leads say `back` steps ago, averaged by their weights or the most extreme of them."""
         slope = size = weights = restless = at_rest = noise = drift = sharp = sharp_noise = sharp_unrest = 0.0
         envelopes = []
+        paced = self.pulses.paced
         for lead, gain in zip(self.leads, self.gains, strict=True):
             one.sharps.append(lead.sharpest(back) if lead.run else 0.0)
             if gain <= 0.0:
@@ -265,7 +273,7 @@ class QrsTwin:
                 one.waveform.append([0] * shape.WAVEFORM)
                 continue
             middle = back + shape.CENTRE_BACK
-            waveform = [lead.band(middle + shape.WAVEFORM // 2 - k) for k in range(shape.WAVEFORM)]
+            waveform = [lead.band(middle + shape.WAVEFORM // 2 - k, paced=paced) for k in range(shape.WAVEFORM)]
             one.waveform.append(waveform)
             one.sizes.append(max(abs(value) for value in waveform) * PER_BAND)
             level = max(lead.level, levels.FLOOR)
@@ -274,7 +282,7 @@ class QrsTwin:
             size += lead.weight * (one.sizes[-1] / lead.size if lead.size > 0.0 and not lost else float(self.best))
             weights += lead.weight
             noise += lead.weight * min(lead.noise / level, candidate.NOISIEST)
-            moved = lead.moved(back, candidate.DRIFT) + candidate.DRIFT_UV
+            moved = lead.moved(back, candidate.DRIFT, paced=paced) + candidate.DRIFT_UV
             drift += lead.weight * math.log(moved / (one.sizes[-1] + candidate.DRIFT_UV))
             unrest = lead.restless / level
             restless += unrest
@@ -337,7 +345,7 @@ class QrsTwin:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
-        self.last_r, chosen = locate(self.leads, self.mv, one.at, self.last_r, searched=searched)
+        self.last_r, chosen = locate(self.leads, self.mv, self.pulses.seen, one.at, self.last_r, searched=searched)
         self._accept(one, searched=searched)
         self.refractory_checked = True
         return Peak(self.last_r, 2 * now + 1, one.score, chosen)

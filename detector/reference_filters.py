@@ -70,6 +70,7 @@ class LeadTwin:
 
     x: list[int] = field(default_factory=list)
     b: list[int] = field(default_factory=lambda: [0] * 80)
+    c: list[int] = field(default_factory=lambda: [0] * 80)
     d: list[int] = field(default_factory=lambda: [0] * 80)
     run: int = 0
     hold: int = 0
@@ -101,13 +102,14 @@ class LeadTwin:
         self.beats, self.sizes, self.sharps, self.refused, self.refused_sharp = [], [], [], [], []
         self.upright = np.float32(1.0)
 
-    def feed(self, step: int, x: int, valid: bool) -> None:
-        """One step: the sum of its two ticks in µV."""
+    def feed(self, step: int, x: int, valid: bool, taken: int, *, paced: bool) -> None:
+        """One step: the sum of its two ticks in µV, what takes pulses out `CENTRE` steps ago, whether any come."""
         if not valid:
             self.hold += 1
             self.run = 0
             self.envelope = np.float32(0.0)
             self.b.append(0)
+            self.c.append(0)
             self.d.append(0)
             return
         if self.hold > qrs.FORGET:
@@ -116,12 +118,15 @@ class LeadTwin:
         if self.run == 0:
             self.x = [x, x]
             self.b = [4 * x] * 80
+            self.c = [4 * x] * 80
             self.d = [0] * 80
         self.run += 1
         self.x.append(x)
         b = [*self.b, self.x[-1] + 2 * self.x[-2] + self.x[-3]]  # two boxcars of two in a row
+        self.c.append(b[-1 - CENTRE] + taken)
         # The slope of the signal less its baseline, CENTRE steps ago.
-        slope = BASE * (b[-1 - CENTRE] - b[-2 - CENTRE]) - (sum(b[-BASE:]) - sum(b[-BASE - 1 : -1]))
+        of = self.c if paced else b
+        slope = BASE * (self.c[-1] - self.c[-2]) - (of[-1] - of[-1 - BASE])
         self.b = b
         self.d.append(min(max(slope // int(FINE), -int(STEEPEST)), int(STEEPEST)))
         square = [np.float32(d) * np.float32(d) for d in self.d[-SPAN:]]
@@ -136,15 +141,16 @@ class LeadTwin:
         """Whether there is a reading, and it is not silent where another lead shows beats."""
         return self.run > 0 and not self.silent
 
-    def band(self, back: int) -> int:
+    def band(self, back: int, *, paced: bool) -> int:
         """The signal without baseline so many steps ago, in `PER_BAND` µV."""
-        end = len(self.b) - back
-        return BASE * self.b[end - 1 - CENTRE] - sum(self.b[end - BASE : end])
+        base = self.c if paced else self.b
+        end = len(base) - back
+        return BASE * self.c[len(self.c) - back - 1] - sum(base[end - BASE : end])
 
-    def moved(self, back: int, steps: int) -> float:
+    def moved(self, back: int, steps: int, *, paced: bool) -> float:
         """How far the signal went over the steps up to so many ago, µV."""
-        end = len(self.b) - back
-        part = self.b[end - steps : end]
+        of = self.c if paced else self.b
+        part = of[len(of) - back - steps : len(of) - back]
         return (max(part) - min(part)) * PER_SMOOTH
 
     def steepest(self, back: int) -> float:

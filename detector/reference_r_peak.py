@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -10,12 +11,20 @@ import numpy as np
 from detector import r_peak
 from detector.bounds import SPIKE_BESIDE, SPIKE_HALF
 from detector.envelope import LAG
+from detector.pulses import HALF, PERIOD
 from detector.reference_filters import LeadTwin, microvolts
+from detector.reference_pulses import line
 from detector.reference_waves import bridge
 
 
 def locate(
-    leads: Sequence[LeadTwin], mv: Sequence[Sequence[float]], at: int, last_r: int, *, searched: bool
+    leads: Sequence[LeadTwin],
+    mv: Sequence[Sequence[float]],
+    pulses: Sequence[int],
+    at: int,
+    last_r: int,
+    *,
+    searched: bool,
 ) -> tuple[int, int]:
     """Place the R peak of a beat; see `detector.r_peak` for the rule.
 
@@ -25,6 +34,8 @@ def locate(
         The lead it is placed on learns which way it points, unless `searched`.
     mv : sequence of (leads,) float
         All ticks so far, in mV; NaN where there is no reading.
+    pulses : sequence of int
+        Ticks of a pacemaker's pulses so far.
     at : int
         Step of the feature's peak.
     last_r : int
@@ -45,8 +56,11 @@ def locate(
     first = max(centre - r_peak.FIDUCIAL, last_r + r_peak.APART)
     last = max(centre + r_peak.FIDUCIAL, first)
 
-    past = _whole(mv, chosen, first - r_peak.LEVEL_TICKS, first)
-    window = _whole(mv, chosen, first, last + 1)
+    begin = first - r_peak.LEVEL_TICKS
+    curve = _whole(mv, chosen, begin, last + 1)
+    for pulse in reversed(pulses):
+        _bridge_pulse(curve, begin, pulse, _whole(mv, chosen, pulse - HALF - PERIOD + 1, pulse + HALF + 1))
+    past, window = curve[: r_peak.LEVEL_TICKS], curve[r_peak.LEVEL_TICKS :]
     if all(value is None for value in window):
         return min(max(centre, first), last), chosen
     level_of = _calmest(past, first - (last_r + r_peak.T_OVER)) or [value for value in window if value is not None]
@@ -70,6 +84,15 @@ def locate(
     if not searched:
         lead.upright += np.float32(r_peak.LATELY) * (np.float32(height > 0.0) - lead.upright)
     return first + top, chosen
+
+
+def _bridge_pulse(curve: list[int | None], first: int, pulse: int, around: Sequence[int | None]) -> None:
+    """Draw a straight line over a pulse in a curve from tick `first` on, if its ends have a reading."""
+    if None in (*around[:PERIOD], *around[-PERIOD:]):
+        return
+    known = [value or 0 for value in around]
+    for tick in range(max(pulse - HALF + 1, first), min(pulse + HALF, first + len(curve))):
+        curve[tick - first] = line(known, tick - pulse)
 
 
 def _calmest(past: Sequence[int | None], behind: int) -> list[int]:
@@ -98,7 +121,10 @@ def _largest(off: Sequence[float], upright: np.float32) -> int:
         while begin > 0 and off[begin - 1] * off[top] > 0.0:
             begin -= 1
         swing = max((abs(value) for value in off[:begin] if value * off[top] < 0.0), default=0.0)
-        if np.float32(swing) > np.float32(r_peak.CUT_SHARE) * np.float32(abs(off[top])):
+        slopes = [0.0] + [abs(b - a) for a, b in itertools.pairwise(off)]
+        fall, rise = max(slopes[:begin], default=0.0), max(slopes[begin:])
+        swung = np.float32(swing) > np.float32(r_peak.CUT_SHARE) * np.float32(abs(off[top]))
+        if swung and np.float32(fall) > np.float32(r_peak.STEEPER) * np.float32(rise):
             top = sizes.index(max(sizes[:begin]))
     for i in range(1, top - r_peak.WIDE):
         if sizes[i] > np.float32(r_peak.EARLIER_SHARE) * sizes[top] and sizes[i - 1] <= sizes[i] >= sizes[i + 1]:

@@ -22,7 +22,9 @@ from detector.simd import F32_LANES, room
 from detector.types import CHUNK, EPOCH_QUEUE, LEADS
 from detector.vf_measures import WAVE
 
-CARRIED_TICKS: Final = 32  # ticks before this call's: of a begun epoch, and those that `detector.quality` looks back to
+CARRIED_TICKS: Final = (
+    32  # ticks before this call's: of a begun epoch, and those `detector.quality` and `pulses` look back to
+)
 WINDOW: Final = 104  # ticks of signal in which an R peak is looked for, and what comes before it
 JUDGED: Final = 64  # candidates of one call that are kept for who fits the weights
 WEIGHTS: Final = np.stack([load(), load(BEGIN_FILE)])
@@ -57,6 +59,7 @@ SCRATCH = np.dtype(
         ("turn", "i8"),  # whose place is given to a rate for which there is none
         ("samples", SAMPLES),
         ("lead", TRACK, (LEADS,)),
+        ("pulses", "f8", (CARRIED_TICKS + CHUNK,)),  # how surely a lead shows a pacemaker's pulse there; 0: it does not
         ("size", "f8", (LEADS, SHIFTS)),  # of a candidate's shape at each shift
         ("curvature", "f8", (POINTS,)),  # second differences of a candidate in a lead,
         ("template_curvature", "f8", (POINTS,)),  # and of the likest shape

@@ -23,10 +23,13 @@ INVALID: Final = -32768  # sample of int16 that stands for no reading: WFDB's ow
 LEADS: Final = 2  # leads analysed per bed: the second serves when the first is bad, more add little to rhythm
 RING: Final = 1024  # ticks of signal kept (4.1 s): a frame of 1 s, a beat's window and the RR before it
 CHUNK: Final = 251  # ticks at once at most: those of a frame of 1 s
+PULSES: Final = 128  # of a pacemaker kept: all in the signal of a beat that is found late, at the end of a long frame
 EPOCH: Final = 25  # ticks between two judgements of the rules (100 ms)
 EPOCH_QUEUE: Final = 16  # epochs kept between detection and judgement: a frame of 1 s makes 10
 BEAT_QUEUE: Final = 16  # beats kept between detection and judgement: 1 s at the refractory period makes 6
 AFTER: Final = 75  # ticks after the R peak at which a beat is read (300 ms): the ST segment and T wave's rise
+
+LONG_AGO: Final = -(10**9)  # tick of what has never been
 
 #: State of a lead, worst last.
 GOOD, NOISY, SATURATED, FLAT, OFF = range(5)
@@ -58,6 +61,19 @@ EPOCH_STATE = np.dtype(
 
 #: The last `RING` ticks of the analysed leads in mV (tick t at t % RING); NaN where there was no reading.
 SIGNAL = np.dtype(
-    [("end", "i8"), ("mv", "f4", (LEADS, RING))],  # end: first tick not yet written
+    [
+        ("end", "i8"),  # first tick not yet written
+        ("mv", "f4", (LEADS, RING)),
+        (
+            "pulse",
+            "i8",
+            (PULSES,),
+        ),  # ticks of a pacemaker's last pulses (`detector.pulses`), in a ring by n_pulses
+        ("n_pulses", "i8"),
+        (
+            "paced_since",
+            "i8",
+        ),  # tick at which the heart was last found to be paced; `LONG_AGO`: never
+    ],
     align=True,
 )

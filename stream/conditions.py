@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
-from detector.types import LEADS, RATE, Row
+from detector.types import LEADS, LONG_AGO, RATE, Row
 from stream.wire import Rule
 
 RULES: Final = len(Rule)
@@ -57,6 +57,7 @@ RULE_STATE = np.dtype(
         ("doubtful", "i1"),  # whether the beats were in doubt at the last epoch
         ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
         ("n_heights", "i8"),
+        ("paced_since", "i8"),  # tick at which a pacemaker was found at work, as of those
         ("small", "i8"),  # beats in a row too small to be believed
         ("since_quiet", "i8"),  # beats since the last asystole was raised
         ("fast", "i8"),  # the last beat at which the rate was too high, by its number
@@ -128,6 +129,7 @@ def restart(memory: Row, tick: int, sample: int) -> None:
             memory.lead_held[kind] = 0
     if not memory.rule[ASYSTOLE].active:
         memory.n_heights = 0
+    memory.paced_since = LONG_AGO
     memory.quiet = tick
     memory.quiet_sample = sample
     memory.from_beat = 0

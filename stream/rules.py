@@ -116,7 +116,7 @@ def on_peak(
     """
     if is_small(memory, signal, lead_state, tick, found):
         return count
-    count = _raise_missed_pause(memory, limits, tick, now, out, count)
+    count = _raise_missed(memory, limits, tick, now, out, count)
     _remember_peak(memory, tick, sample)
     count = clear(out, count, memory, PAUSE, sample)
     if memory.since_quiet >= CLEAR_BEATS and not memory.doubtful:
@@ -126,11 +126,30 @@ def on_peak(
 
 
 @kernel
-def _raise_missed_pause(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
-    """Raise a pause that this R peak has ended before it could be told: a beat is found later than it comes."""
-    if memory.from_beat and tick - memory.quiet >= limits.pause and not memory.rule[EXTREME_BRADYCARDIA].active:
-        lasted, limit = (tick - memory.quiet) / RATE, limits.pause / RATE
-        count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, lasted, limit, 0.0)
+def _raise_missed(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
+    """Raise a pause, or an asystole, that this R peak has ended before it could be told: a beat is found later than it
+    comes.
+    """
+    silent = tick - memory.quiet
+    if memory.from_beat and silent >= limits.pause and not memory.rule[EXTREME_BRADYCARDIA].active:
+        limit = limits.pause / RATE
+        count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
+    if memory.doubtful:  # what was no beat so far may have been one
+        return count
+    return _judge_asystole(memory, limits, silent, tick, now, out, count)
+
+
+@kernel
+def _judge_asystole(memory: Row, limits: Row, silent: int, seen: int, now: int, out: Row, count: int) -> int:
+    """Asystole: no beat for `silent` ticks up to tick `seen`.
+
+    A loss may have hidden one: one must have been due since, or so many that not all of them can have been hidden.
+    """
+    due = seen - memory.hidden_last >= LONGEST_USUAL_RR or silent >= limits.asystole * 3 // 2
+    if silent >= limits.asystole and due:
+        memory.since_quiet = 0
+        limit = limits.asystole / RATE
+        count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
     return count
 
 
@@ -227,12 +246,7 @@ def _without_beats(memory: Row, limits: Row, tick: int, now: int, out: Row, coun
     if silent >= limits.pause and memory.from_beat:
         limit = limits.pause / RATE
         count = raise_(out, count, memory, PAUSE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
-    # A loss may have hidden a beat: one must have been due since, or so many that not all of them can have been hidden.
-    seen = tick - MAX_DELAY - memory.hidden_last >= LONGEST_USUAL_RR or silent >= limits.asystole * 3 // 2
-    if silent >= limits.asystole and seen:
-        memory.since_quiet = 0
-        limit = limits.asystole / RATE
-        count = raise_(out, count, memory, ASYSTOLE, memory.quiet_sample, now, silent / RATE, limit, 0.0)
+    count = _judge_asystole(memory, limits, silent, tick - MAX_DELAY, now, out, count)
     return rules_runs.on_epoch(memory, tick, now, out, count)
 
 

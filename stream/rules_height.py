@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from detector.jit import kernel
+from detector.pulses import hides
 from detector.types import LEADS, NOISY, RING, Array, Row
 from stream.conditions import ASYSTOLE, HEIGHTS
 
@@ -25,6 +26,9 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
     for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats, but what is
     below `LEAST_MV` then is none.
     """
+    if memory.paced_since != signal.paced_since <= found:  # those before may have been of a pacemaker's pulses
+        memory.paced_since = signal.paced_since
+        forget_heights(memory)
     known = memory.n_heights >= HEIGHTS // 2
     judged = 0
     small = 0
@@ -34,7 +38,7 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
         greatest = -np.inf
         for t in range(max(tick - HALF_QRS, signal.end - RING), min(tick + HALF_QRS, found) + 1):
             value = signal.mv[lead, t & (RING - 1)]
-            if np.isfinite(value):
+            if np.isfinite(value) and not hides(signal, t, found):
                 least = min(least, value)
                 greatest = max(greatest, value)
         heights[lead] = max(greatest - least, 0.0)
