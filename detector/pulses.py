@@ -36,7 +36,7 @@ NARROW: Final = 3  # ticks to both sides over which a pulse is as high as over `
 NARROW_SHARE: Final = 0.9  # ... which is the share; of a QRS complex it is half to three quarters
 LEAST_UV: Final = 300.0  # µV of twice the height: a pulse of less than 0.15 mV passes for no beat
 BAND_HZ: Final = 62.5  # of feeds of 125 Hz
-SURE: Final = 0.9  # of the curve's energy by a pulse's shape: of 290 000 beats without pacemaker 1 in 3000
+SURE: Final = 0.9  # of the curve's energy by a pulse's shape: one in 6500 beats without a pacemaker has one near
 LIKELY: Final = 0.8  # the same while a heart is being paced: what is less is a QRS complex
 LESS: Final = 0.08  # what a short one must explain more: the tapes of MIT-BIH show pulses that run into the QRS complex
 PACED: Final = 4  # sure pulses within `BEGINS` after which a heart is being paced: one or two may be artefacts
@@ -74,7 +74,7 @@ def _ringing() -> list[npt.NDArray[np.float64]]:
 PERIOD: Final = 4  # ticks of a wave of the ringing
 LINE: Final = 2  # rows of either that are the straight line
 RINGING: Final = _shapes(*_ringing())
-SHORT: Final = _shapes(*(np.where(_AT == k, 1.0, 0.0) for k in (-1, 0, 1)))
+SHORT: Final = _shapes(*(np.where(k == _AT, 1.0, 0.0) for k in (-1, 0, 1)))
 
 OLDEST: Final = STRIDE * (CENTRE + 2) + HALF  # ticks before this call's in which one may be that changes what is new
 

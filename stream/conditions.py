@@ -21,6 +21,8 @@ HISTORY: Final = 32  # beats remembered: the longest rule looks at 17
 HEIGHTS: Final = 16  # beats whose height is remembered: a short run of large ectopic beats is not the usual height
 CALM: Final = RATE  # ticks without a fault of the signal that end it, so that a loose contact is one alert
 LOOK_BACK: Final = 3 * RATE  # ticks that a lead's quality may need to see again that it is flat
+LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
+UNSETTLED: Final = 10 * RATE  # ticks of a signal that begins anew over and over after which nobody is monitored
 MINUTE: Final = 60.0 * RATE  # ticks
 RUN_KEPT: Final = 16  # R peaks kept of a run: the limit for a tachycardia is at most 15 beats
 
@@ -76,6 +78,8 @@ RULE_STATE = np.dtype(
         ("calm", "i8"),  # normal beats in a row, neither fast nor slow; since fibrillation was raised, while it is told
         ("read_last", "i8"),  # R peak of the last beat that was classed
         ("unmonitored_sample", "i8"),
+        ("restarted", "i8"),  # tick at which the signal began anew
+        ("unsettled", "i8"),  # ticks before that since it last showed `LEARNED` beats without beginning anew
         ("leads", "i8"),  # that the device has
         ("lead_held", "i8", (4, LEADS)),  # ticks for which a lead is noisy, saturated, flat, off, or was just before
         ("lead_last", "i8", (4, LEADS)),  # the last such tick
@@ -103,6 +107,9 @@ def begin(memory: Row, tick: int, sample: int) -> None:
     """Start at this tick with no condition active."""
     for rule in range(RULES):
         memory.rule[rule].active = 0
+    memory.n = 0
+    memory.restarted = tick
+    memory.unsettled = 0
     restart(memory, tick, sample)
 
 
@@ -115,6 +122,8 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     """
     for rule in range(RULES):
         memory.rule[rule].since = -1
+    memory.unsettled = memory.unsettled + tick - memory.restarted if memory.n < LEARNED else 0
+    memory.restarted = tick
     memory.n = 0
     memory.hidden = 0
     memory.hidden_last = tick - CALM
@@ -142,6 +151,14 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.read_last = tick
     memory.run_last = tick
     break_run(memory)
+
+
+@kernel
+def is_unsettled(memory: Row, tick: int) -> bool:
+    """Whether the signal has begun anew so often that for long no beats could be learned, and no asystole be told."""
+    since = tick - memory.restarted
+    again = memory.unsettled > 0 and since < UNSETTLED
+    return bool(again and memory.n < LEARNED and memory.unsettled + since >= UNSETTLED)
 
 
 @kernel

@@ -215,7 +215,8 @@ def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int
     if code == state.code:
         return count
     onset = sample
-    if code != BASIC and state.code != NONE:
+    resumed = state.code == V_RUN and code == AF  # a run amid fibrillation lasts up to here, not to its own begin
+    if code != BASIC and state.code != NONE and not resumed:
         onset = max(state.sample[(state.n - 1 - min(back, state.n - 1)) % HISTORY], state.told + 1)
     state.code = code
     state.told = onset

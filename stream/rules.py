@@ -14,12 +14,11 @@ from detector.qrs import MAX_DELAY
 from detector.types import AFTER, EPOCH, RATE, Array, Row
 from model.codes import CLASSES
 from stream import rules_runs, rules_signal
-from stream.conditions import ASYSTOLE, CALM, HISTORY, MINUTE, break_run, clear, raise_
+from stream.conditions import ASYSTOLE, CALM, HISTORY, LEARNED, MINUTE, break_run, clear, raise_
 from stream.rules_height import is_small
 from stream.wire import Rule
 
 HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit before the alert ends
-LEARNED: Final = 5  # beats after which the detector's levels are medians and not guesses
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
 LIKELY: Final = 0.5  # probability from which an epoch counts as fibrillation
 READ_LATEST: Final = max(AFTER, MAX_DELAY)  # ticks from an R peak to its word, without search back

@@ -2,7 +2,8 @@
 
 They look at nothing but the state of each lead in each epoch (`detector.quality`). A fault lasts until it has been gone
 for `CALM`, and only the time in which it is there counts: a loose contact adds up. The evidence names the leads that
-have the fault when it is raised, as bits; a lead that joins them later raises no further alert.
+have the fault when it is raised, as bits; a lead that joins them later raises no further alert. Nobody is monitored
+either while the signal begins anew over and over, be it that a device changes its leads or its clock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import EPOCH, FLAT, NOISY, OFF, RATE, SATURATED, Row
-from stream.conditions import CALM, UNMONITORED, clear, raise_
+from stream.conditions import CALM, UNMONITORED, UNSETTLED, clear, is_unsettled, raise_
 from stream.wire import Rule
 
 LEAD_OFF: Final = int(Rule.LEAD_OFF)
@@ -31,10 +32,14 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     count = _quality(memory, epoch, FLAT, FLAT_LINE, limits.flat_line, onset, now, out, count)
     count = _quality(memory, epoch, SATURATED, SATURATED_LEAD, limits.saturated, onset, now, out, count)
     count = _quality(memory, epoch, NOISY, NOISY_LEAD, limits.noisy, onset, now, out, count)
-    if memory.hidden_run == 0:
+    unsettled = is_unsettled(memory, epoch.tick)
+    if memory.hidden_run == 0 and not unsettled:
         return clear(out, count, memory, UNMONITORED, now)
     if memory.hidden_run == EPOCH and not epoch.readable:
         memory.unmonitored_sample = onset
+    if unsettled:
+        held = (memory.unsettled + epoch.tick - memory.restarted) / RATE
+        count = raise_(out, count, memory, UNMONITORED, onset, now, held, UNSETTLED / RATE, 0.0)
     if memory.hidden_run >= limits.unmonitored:
         held, limit = memory.hidden_run / RATE, limits.unmonitored / RATE
         count = raise_(out, count, memory, UNMONITORED, memory.unmonitored_sample, now, held, limit, 0.0)
