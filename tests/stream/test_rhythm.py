@@ -66,7 +66,7 @@ def test_a_run_amid_fibrillation_lasts_to_its_end() -> None:
     """It is told when its third beat is read, and what was fibrillation before is so again from its end on."""
     rr = np.concatenate([fibrillating(80, 1), np.full(6, 0.35), fibrillating(60, 2)])
     bed = Bed().beats("N" * 80 + "V" * 6 + "N" * 60, rr)
-    at = {name: sample for name, sample in bed.told}
+    at = dict(bed.told)
     assert bed.rhythms[-2:] == ["(VT", "(AFIB"]
     assert at["(AFIB"] - at["(VT"] >= round(5 * 0.35 * RATE)
 
