@@ -31,7 +31,13 @@ def score(
     end: Annotated[str | None, typer.Option("--to", help="its end; default: the record's")] = None,
     window: Annotated[float, typer.Option(min=0, max=10_000, help="match window, ms")] = 150.0,
     af_rhythms: Annotated[str, typer.Option(help="rhythms that count as AF episodes, such as AFIB,AFL")] = "AFIB",
-    vf_rhythms: Annotated[str, typer.Option(help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT")] = "",
+    vf_rhythms: Annotated[
+        str | None,
+        typer.Option(
+            help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT; default: those that begin with VF, where "
+            "the reference has no [; '' for [ ] alone"
+        ),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
@@ -59,6 +65,7 @@ def score(
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s <= start_s:
         raise SettingsError(f"--to {end} does not lie behind --from {start}: there is nothing between them to score")
+    vf_named = None if vf_rhythms is None else _rhythms(vf_rhythms)
     result, failed = _scored(
         names,
         reference,
@@ -69,7 +76,7 @@ def score(
         end_s=end_s,
         window_s=window / 1000.0,
         af_rhythms=_rhythms(af_rhythms),
-        vf_rhythms=_rhythms(vf_rhythms),
+        vf_rhythms=vf_named,
     )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
@@ -77,6 +84,8 @@ def score(
     for reason in failed.values():
         loud.print(f"not scored: {reason}", style="bold red")
     _print_remarks(result, test, annotator, start, loud)
+    if vf_named is None:
+        _print_by_rhythm(result, loud)
     if json_file is not None:
         about = {
             "from_s": start_s,
@@ -86,7 +95,7 @@ def score(
             "reference_annotator": reference_annotator,
             "failed": failed,
             "af_rhythms": _rhythms(af_rhythms),
-            "vf_rhythms": _rhythms(vf_rhythms),
+            "vf_rhythms": vf_named,
         }
         json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
     if csv:
@@ -224,6 +233,16 @@ def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: 
                 f"all {beats.false_positives} found count as false",
                 style="bold red",
             )
+
+
+def _print_by_rhythm(result: Score, loud: Console) -> None:
+    """Say in which records fibrillation is what the reference marks as a rhythm."""
+    if by_rhythm := [record.record for record in result.records if record.vf_rhythms]:
+        loud.print(
+            f"{len(by_rhythm)} of {len(result.records)} references mark ventricular fibrillation as a rhythm only "
+            f"({', '.join(by_rhythm[:3])}{', ...' if len(by_rhythm) > 3 else ''}): there rhythms that begin with (VF "
+            "count as VF; name others with --vf-rhythms, or '' for none"
+        )
 
 
 def _rhythms(text: str) -> list[str]:
