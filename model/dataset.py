@@ -8,7 +8,6 @@ what noise makes of nothing is neither normal nor ectopic (where that holds not,
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,7 @@ from model.letters import TEXT
 from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.strip import Strip, read_strip
+from model.subjects import source_of, subject_of
 from model.variants import (
     COMPOSED,
     HELD_OUT_MIXES,
@@ -51,8 +51,9 @@ DS1: Final = (
     *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
 )
-#: Paced records of mitdb: they show what paced beats are, but EC57 does not score them.
+#: Paced records of mitdb: they show what paced beats are, but EC57 does not score them, nor any other with such a beat.
 PACED: Final = frozenset({"102", "104", "107", "217"})
+PACED_BEAT: Final = "/"
 #: Databases for training that are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, and
 #: there an early beat is no premature one.
 TRAINING_ONLY: Final = frozenset({"cpsc2021"})
@@ -60,24 +61,6 @@ UNLABELLED: Final = -1
 REFERENCE: Final = "atr"  # annotator of reference annotations, by custom
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: no label
-
-
-_AFPDB: Final = re.compile(r"([np])(\d\d)c?")
-
-
-def subject_of(database: str, record: str) -> str:
-    """Whose heart a record is of, called by the first of its records.
-
-    201 and 202 of mitdb are one patient's; of afpdb two records in turn, and what follows each (`c`).
-
-    >>> subject_of("mitdb", "202"), subject_of("afpdb", "p06c"), subject_of("svdb", "800")
-    ('mitdb/201', 'afpdb/p05', 'svdb/800')
-    """
-    if (database, record) == ("mitdb", "202"):
-        record = "201"
-    elif database == "afpdb" and (parts := _AFPDB.fullmatch(record)):
-        record = f"{parts[1]}{(int(parts[2]) - 1) // 2 * 2 + 1:02d}"
-    return f"{database}/{record}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +121,8 @@ class Passage:
     @property
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
-        paced = self.database == "mitdb" and self.record in PACED
+        source, name = source_of(self.database, self.record)
+        paced = (source == "mitdb" and name in PACED) or PACED_BEAT in self.reference.symbols
         return self.annotated and self.database not in TRAINING_ONLY and not paced
 
 

@@ -34,10 +34,11 @@ import wfdb
 from scipy.signal import resample_poly
 
 from detector.types import LEADS
-from model.dataset import REFERENCE, subject_of
+from model.dataset import REFERENCE
 from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
 from model.strip import Strip
+from model.subjects import subject_of
 from replay import folders, headers
 from stream.errors import RecordError
 

@@ -28,7 +28,10 @@ _TITLES: Final = {
     "qt-database": "qtdb",
     "lobachevsky-university-electrocardiography-database": "ludb",
     "ptb-diagnostic-ecg-database": "ptbdb",
+    "mit-bih-long-term-database": "ltdb",
 }
+#: Databases that are known by these names in whatever folder they lie.
+DATABASES: Final = frozenset({*_TITLES.values(), "cinc2015", "cinc2017", "cpsc2021"})
 _VERSION: Final = re.compile(r"(?:^v?|-)\d+\.\d+\.\d+$")  # as PhysioNet has them
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
 from stream import report_plots as plots
-from stream.evaluate import NEW, STOPPED, TRAINED, Evaluation, Line
+from stream.both_paths import some_of
+from stream.evaluate import NEW, STANDINGS, STOPPED, TRAINED, UNKNOWN, Evaluation, Line
 from stream.figures import NOTHING, percent, share
 from stream.report import Picture, Section, Table, class_sections
 
@@ -89,7 +90,7 @@ def write_comparison(file: Path, found: Evaluation) -> None:
 def _summary(found: Evaluation) -> Section:
     rows: list[list[str]] = []
     strong: list[int] = []
-    groups = [("all records", found.score), *((w, s) for w in (TRAINED, STOPPED, NEW) if (s := found.standing(w)))]
+    groups = [("all records", found.score), *((w, s) for w in STANDINGS if (s := found.standing(w)))]
     for name, some in groups:
         ratios = some.gross.ratios()
         veb, sveb = (f1(ratios[f"{kind}_ppv"].percent, ratios[f"{kind}_se"].percent) for kind in ("veb", "sveb"))
@@ -102,6 +103,11 @@ def _summary(found: Evaluation) -> Section:
         "Gross figures by ANSI/AAMI EC57, per cent. Only those of “new” records say how the model reads hearts it has "
         "never seen; the subjects it was trained on, or that decided when to stop, flatter it."
     ]
+    if unknown := [row.record for row in found.rows if row.standing == UNKNOWN]:
+        text.append(
+            f"Of {some_of(unknown)} it is not known whether the model has seen their hearts: they are called like "
+            "records it was trained on, in a folder that is not called like a database. Name the folder after it."
+        )
     if found.unseen is not None:  # else the recipe that ships was not one of the arms asked for
         whole = found.arms[0]
         spread = ", ".join(

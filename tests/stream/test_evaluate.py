@@ -22,7 +22,6 @@ from detector.types import LEADS
 from model.codes import CLASSES
 from model.dataset import DS1, Passage, passage, records_of, sentences_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
-from model.evaluation.judging import key
 from model.lstm import BeatProbabilities
 from model.reader import Reader
 from model.strip import Strip, read_strip
@@ -34,7 +33,7 @@ from stream.both_paths import choose, run_both
 from stream.cli import app
 from stream.collector import Collector, Timebase
 from stream.errors import RecordError, SettingsError
-from stream.evaluate import NEW, STOPPED, TRAINED, UNSCORED, evaluate, standing
+from stream.evaluate import NEW, evaluate
 from stream.settings import data_dirs
 from stream.ward import Ward
 from tests.conftest import missing
@@ -416,14 +415,3 @@ def test_wrong_options_are_told(data: Path) -> None:
     )
     assert isinstance(few.exception, SettingsError)
     assert "--folds" in str(few.exception)
-
-
-def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
-    p = passage(data / "scripted", "p1")
-    assert standing(p, {"trained_on": [key(p)]}) == TRAINED
-    assert standing(p, {"stopped_by": [p.subject]}) == STOPPED
-    assert standing(p, {}) == NEW
-    assert standing(replace(p, database="mitdb", record="102"), {}) == UNSCORED
-    # two records of one patient: who knows the one knows the other
-    assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TRAINED
-    assert standing(replace(p, database="afpdb", record="p06c"), {"self_trained_on": ["afpdb/p05"]}) == TRAINED
