@@ -14,7 +14,7 @@ from stream.errors import RecordError, SettingsError
 LEAST_BEATS = 20  # of a class: below that, a share of them held out and one judged say nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
     from rich.progress import Progress
@@ -106,29 +106,85 @@ def heartbeats(
     if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
         announce_compilation(console.print, update)
     began = time.monotonic()
-    results = []
-    for one in wanted:
-        found = _gather(console, one, csv_dir, data_dir, detected=beats is Peaks.DETECTED)
+    places, failed = _places(wanted, csv_dir, data_dir)
+    for reason in failed.values():
+        console.print(f"left out: {reason}", style="yellow", soft_wrap=True)
+
+    def judged(one: Task) -> Result:
+        found = _gather(console, one, csv_dir, places[one], detected=beats is Peaks.DETECTED)
         if subsample is not None:
             found = found.subsample(subsample, seed)
-        result = _run(console, found, recipe, split, folds, baseline=baseline)
-        _show(console, result)
-        results.append(result)
+        return _run(console, found, recipe, split, folds, baseline=baseline)
+
+    results = _each(console, places, judged, failed)
     lead = [
         "Single beats as text, each 187 samples at 125 Hz from R on, between 0 and 1. For research; no medical device.",
         f"seed {seed}, {recipe.clusters} shape words, {recipe.embedding} embedding, {recipe.hidden} LSTM units, "
         f"at most {recipe.epochs} rounds; published: {heartbeat_report.PAPER}.",
+        *(f"{one.title} is left out: {reason}." for one, reason in failed.items()),
     ]
     if json_file is not None:
-        numbers = {"seed": seed, "config": dataclasses.asdict(recipe)} | heartbeat_report.as_dict(results)
+        left_out = {one.name: reason for one, reason in failed.items()}
+        numbers = {"seed": seed, "config": dataclasses.asdict(recipe), "left_out": left_out}
+        numbers |= heartbeat_report.as_dict(results)
         json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
     if out is not None:
         heartbeat_report.write(out, results, lead)
         console.print(f"wrote {out}")
     console.print(f"{time.monotonic() - began:.0f} s in all")
+    if told := [reason for one, reason in failed.items() if one in places]:
+        raise RecordError(f"{len(told)} of {len(wanted)} tasks could not be run: {told[0]}")
 
 
-def _gather(console: Console, task: Task, csv_dir: Path | None, data_dir: Path | None, *, detected: bool) -> Heartbeats:
+def _each(
+    console: Console, tasks: Iterable[Task], judged: Callable[[Task], Result], failed: dict[Task, str]
+) -> list[Result]:
+    """Run the tasks; one that fails does not lose the minutes of training of another, and why it did is added.
+
+    Raises
+    ------
+    RecordError
+        All have failed.
+    """
+    results = []
+    for task in tasks:
+        try:
+            result = judged(task)
+        except RecordError as error:
+            failed[task] = str(error)
+            console.print(f"left out: {error}", style="yellow", soft_wrap=True)
+            continue
+        _show(console, result)
+        results.append(result)
+    if not results:
+        raise RecordError("; ".join(failed.values()))
+    return results
+
+
+def _places(
+    wanted: Sequence[Task], csv_dir: Path | None, data_dir: Path | None
+) -> tuple[dict[Task, Path], dict[Task, str]]:
+    """Where each task's beats are, and why the others have none: before minutes are spent on any.
+
+    Raises
+    ------
+    RecordError
+        None has any.
+    """
+    from model.heartbeat_files import whole
+
+    places, failed = {}, {}
+    for task in wanted:
+        try:
+            places[task] = _folder(data_dir, task) if csv_dir is None else whole(csv_dir, task)
+        except RecordError as error:
+            failed[task] = str(error)
+    if not places:
+        raise RecordError("; ".join(failed.values()))
+    return places, failed
+
+
+def _gather(console: Console, task: Task, csv_dir: Path | None, folder: Path, *, detected: bool) -> Heartbeats:
     """The beats of a task, with a progress bar."""
     from rich.progress import Progress
 
@@ -140,7 +196,6 @@ def _gather(console: Console, task: Task, csv_dir: Path | None, data_dir: Path |
         if csv_dir is not None:
             bar = progress.add_task(f"{task.name}: reading", total=characters(csv_dir, task) or None)
             return from_csv(csv_dir, task, lambda read: progress.advance(bar, read))
-        folder = _folder(data_dir, task)
         if task is MITBIH:
             records = records_of(folder)
             bar = progress.add_task(f"{task.name}: cutting beats", total=len(records))

@@ -109,6 +109,36 @@ def test_patients_are_split_where_they_are_known(quick: Path, tmp_path: Path) ->
     assert len(ways["patient"]["parts"]) == 3
 
 
+def test_a_task_without_its_data_is_told_first_and_costs_the_other_nothing(
+    mitbih: Path, quick: Path, tmp_path: Path
+) -> None:
+    out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
+    options = ("--csv-dir", mitbih, "--config", quick, "--split", "random", "--json", numbers, "--out", out)
+    said = telebeat(*options)  # both tasks are wanted unless one is named
+    assert said.index("left out") < said.index("MIT-BIH, five classes")
+    told = json.loads(numbers.read_text())
+    assert set(told["tasks"]) == {"mitbih"}
+    assert "ptbdb_normal.csv" in told["left_out"]["ptb"]
+    assert "PTB Diagnostic, infarction is left out" in out.read_text()
+
+
+def test_a_task_that_fails_costs_the_other_nothing(mitbih: Path, quick: Path, tmp_path: Path) -> None:
+    csv(mitbih / "ptbdb_normal.csv", np.zeros((5, SAMPLES)), np.zeros(5))
+    csv(mitbih / "ptbdb_abnormal.csv", np.zeros((5, SAMPLES)), np.ones(5))
+    numbers = tmp_path / "figures.json"
+    with pytest.raises(RecordError, match="1 of 2 tasks could not be run"):
+        telebeat("--csv-dir", mitbih, "--config", quick, "--split", "random", "--json", numbers)
+    told = json.loads(numbers.read_text())
+    assert set(told["tasks"]) == {"mitbih"}
+    assert "two classes" in told["left_out"]["ptb"]
+
+
+def test_without_any_data_both_are_named(quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(RecordError, match=r"no mitdb.*no ptbdb"):
+        telebeat("--data-dir", tmp_path / "none", "--config", quick)
+
+
 def test_errors_say_what_to_do(mitbih: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"has no ptbdb_normal\.csv"):
         telebeat("--csv-dir", mitbih, "--task", "ptb")
