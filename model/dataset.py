@@ -52,7 +52,7 @@ DS1: Final = (
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
 )
 #: Paced records of mitdb: they show what paced beats are, but EC57 does not score them, nor any other with such a beat.
-PACED: Final = frozenset({"102", "104", "107", "217"})
+PACED: Final = frozenset({("mitdb", "102"), ("mitdb", "104"), ("mitdb", "107"), ("mitdb", "217")})
 PACED_BEAT: Final = "/"
 #: Databases for training that are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, and
 #: there an early beat is no premature one.
@@ -121,9 +121,18 @@ class Passage:
     @property
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
-        source, name = source_of(self.database, self.record)
-        paced = (source == "mitdb" and name in PACED) or PACED_BEAT in self.reference.symbols
-        return self.annotated and self.database not in TRAINING_ONLY and not paced
+        return self.why_not_scored is None
+
+    @property
+    def why_not_scored(self) -> str | None:
+        """Why no table has it; None if one has."""
+        if not self.annotated:
+            return "none of its beats is annotated"
+        if self.database in TRAINING_ONLY:
+            return "nearly all of its beats are normal, which flatters: it is for training only"
+        if source_of(self.database, self.record) in PACED or PACED_BEAT in self.reference.symbols:
+            return "its heart is paced, which EC57 leaves out"
+        return None
 
 
 def sentences_of(

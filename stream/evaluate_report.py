@@ -45,12 +45,13 @@ def sections(found: Evaluation) -> list[Section]:
 def lead(found: Evaluation) -> list[str]:
     """What stands below the title."""
     about = found.about
-    left_out = about.get("left_out", ())
+    left_out, unscored = about.get("left_out", ()), about.get("not_scored", {})
     return [
         f"Model {about['model']} over {len(found.rows)} records ({about['hours']:.1f} h of ECG, "
         f"{int(found.score.gross.beats.counts[:5].sum()):,} reference beats scored from {about['from_s']:g} s on), "
         "on the beats that the detector found, by the code that runs at the bedside."
         + (f" Left out, since they could not be judged: {', '.join(left_out)}." if left_out else "")
+        + "".join(f" Not scored: {name}, {why}." for name, why in unscored.items())
     ]
 
 

@@ -105,6 +105,7 @@ def evaluate(
         kept = annotations or Path(scratch)
         paths, runs, failed = _run_both(loud, paths, kept, model, reference_annotator, start_s, jobs)
         _warn_of_short(loud, runs, start, start_s)
+        unscored = _warn_of_unscored(loud, runs)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
             "weights": reader.card.get("weights_blake2b", ""),
@@ -113,6 +114,7 @@ def evaluate(
             "from_s": start_s,
             "reference_annotator": reference_annotator,
             **({"left_out": sorted(failed)} if failed else {}),
+            **({"not_scored": unscored} if unscored else {}),
         }
         found = evaluate(runs, reader, start_s=start_s, about=about)
     if chosen:
@@ -203,6 +205,25 @@ def _warn_of_short(console: Console, runs: Sequence[BothPaths], start: str, star
         raise SettingsError(f"every record ends before {start}, and nothing of them is judged: use --from 0")
     if short:
         console.print(f"nothing is judged of {', '.join(short)}: they end before {start}; use --from 0", soft_wrap=True)
+
+
+def _warn_of_unscored(console: Console, runs: Sequence[BothPaths]) -> dict[str, str]:
+    """Say which records are in no table of classes, and why; all of them are an error."""
+    from stream.both_paths import some_of
+
+    reasons = {one.passage: why for one in runs if (why := one.passage.why_not_scored) is not None}
+    told = []
+    for why in dict.fromkeys(reasons.values()):
+        names = [f"{p.database}/{p.record}" for p, reason in reasons.items() if reason == why]
+        told.append(f"{some_of(names)}: {why}")
+    if len(reasons) == len(runs):
+        raise RecordError(
+            f"none of the {len(runs)} records is scored ({'; '.join(told)}); name others, or judge these beat by beat "
+            "by `telebeat annotate` and `telebeat score`"
+        )
+    for line in told:
+        console.print(f"not scored: {line}", style="yellow", soft_wrap=True)
+    return {f"{p.database}/{p.record}": why for p, why in reasons.items()}
 
 
 def _ablate(
