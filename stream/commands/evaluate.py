@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replay.folders import above, database_of
+from replay.folders import database_of
 from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
-    from model.evaluation.arms import Arm
     from stream.both_paths import BothPaths
     from stream.evaluate import Evaluation, Line
 
@@ -77,6 +76,7 @@ def evaluate(
     need("evaluation", "jinja2", "sklearn", "torch", extra="train")
     from model.reader import Reader
     from replay.records import wanted
+    from stream import ablations as anew
     from stream import outputs
     from stream.both_paths import choose
     from stream.evaluate import evaluate
@@ -86,7 +86,7 @@ def evaluate(
     start_s = seconds(start)
     if arms and not ablations:
         raise SettingsError("--arms chooses among what --ablations trains; give that, too")
-    chosen = _arms(arms) if ablations else []
+    chosen = anew.arms_of(wanted(arms)) if ablations else []
     folders = data_dirs(data_dir)
     names = wanted(records, more)
     loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
@@ -101,6 +101,10 @@ def evaluate(
     for folder in (annotations, work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
+    plan = None
+    if chosen:
+        named = paths if names or database else None
+        plan = anew.planned(chosen, named, data_dir, config, folds)
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         paths, runs, failed = _run_both(loud, paths, kept, model, reference_annotator, start_s, jobs)
@@ -117,10 +121,12 @@ def evaluate(
             **({"not_scored": unscored} if unscored else {}),
         }
         found = evaluate(runs, reader, start_s=start_s, about=about)
-    if chosen:
-        named = paths if names or database else None
-        found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, passages_dir, jobs)
     _write(found, out, json_file, csv_file, png)
+    if plan is not None:
+        # Hours follow, and whatever happens in them, what was judged is kept.
+        loud.print(f"Report without the ablations: {out}", highlight=False, soft_wrap=True)
+        found = anew.ablated(loud, found, plan.without(failed), work, passages_dir, jobs)
+        _write(found, out, json_file, csv_file, png)
     console = wide_console()
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
@@ -153,18 +159,6 @@ def _save(file: Path, save: Any) -> None:
         save(file)
     except (OSError, ValueError) as error:
         raise RecordError(f"{file} cannot be written ({error}); name another file") from error
-
-
-def _arms(names: list[str] | None) -> list[Arm]:
-    """The arms asked for, in their order."""
-    from model.evaluation.arms import ARMS
-    from replay.records import wanted
-
-    asked = wanted(names)
-    if unknown := set(asked) - {arm.name for arm in ARMS}:
-        known = ", ".join(arm.name for arm in ARMS)
-        raise SettingsError(f"--arms {', '.join(sorted(unknown))}: there are {known}")
-    return [arm for arm in ARMS if not asked or arm.name in asked]
 
 
 def _run_both(
@@ -224,82 +218,6 @@ def _warn_of_unscored(console: Console, runs: Sequence[BothPaths]) -> dict[str, 
     for line in told:
         console.print(f"not scored: {line}", style="yellow", soft_wrap=True)
     return {f"{p.database}/{p.record}": why for p, why in reasons.items()}
-
-
-def _ablate(
-    console: Console,
-    found: Evaluation,
-    arms: Sequence[Arm],
-    paths: Sequence[Path] | None,
-    failed: Collection[str],
-    data_dir: Path | None,
-    config: Path | None,
-    parts: int,
-    work: Path | None,
-    shelf: Path | None,
-    jobs: int,
-) -> Evaluation:
-    """Train and judge the arms on what `telebeat train` would analyse but what failed, or on the records named."""
-    import dataclasses
-
-    from rich.progress import TextColumn
-
-    from model.evaluation.arms import ARMS, run
-    from model.evaluation.judging import Judged, judge
-    from model.train import Round, TrainingConfig
-    from stream.evaluate import Line
-    from stream.training import configured, folder_of, load_passages, records_in
-
-    settings = configured(TrainingConfig(), config)
-    if paths is None:
-        data = folder_of(data_dir, settings)
-        paths = [path for path in records_in(data, settings) if f"{database_of(path.parent)}/{path.name}" not in failed]
-    else:
-        data = above(paths[0].parent)
-        settings = dataclasses.replace(settings, unannotated=())  # none was named
-    start_s = float(found.about["from_s"])
-    material = {
-        oracle: load_passages(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
-        for oracle in sorted({arm.oracle for arm in arms})
-    }
-    subjects = {p.subject for p in next(iter(material.values())) if p.scored}
-    if len(subjects) < 2 * parts:
-        raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
-    lines: list[Line] = []
-    unseen: Judged | None = None
-    with progress(console, TextColumn("{task.fields[now]}"), transient=False) as bar:
-        task = bar.add_task(
-            "training", total=parts * sum(arm.rounds(material[arm.oracle], settings) for arm in arms), now=""
-        )
-        done = 0
-        for arm in arms:
-            passages = material[arm.oracle]
-            judged: list[Judged] = []
-            rounds = arm.rounds(passages, settings)
-
-            def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
-                now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
-                bar.update(task, advance=1, now=now)
-
-            plain = [p for p in passages if p.kind == "plain"]
-            readings = {}
-            bar.update(task, completed=done, now=arm.name)
-            for reading in run(arm, passages, settings, parts, work, told):
-                readings.update(reading)
-                judged.append(judge(plain, reading, start_s))
-                done += rounds
-                bar.update(task, completed=done)
-            together = judge(plain, readings, start_s)
-            lines.append(Line.of(arm.name, arm.meaning, together, judged))
-            if arm is ARMS[0]:
-                unseen = together
-    about = {
-        **found.about,
-        "folds": parts,
-        "trained_on": [f"{database_of(path.parent)}/{path.name}" for path in paths],  # annotated or not
-        "config": dataclasses.asdict(settings),
-    }
-    return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)
 
 
 def _show(console: Console, found: Evaluation) -> None:

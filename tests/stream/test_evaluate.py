@@ -414,4 +414,22 @@ def test_wrong_options_are_told(data: Path) -> None:
         "p1", "p2", "--data-dir", data, "--ablations", "--arms", "rules", "--folds", "2", "--jobs", "1", "--from", "0"
     )
     assert isinstance(few.exception, SettingsError)
-    assert "--folds" in str(few.exception)
+    assert "name more subjects or give fewer --folds" in str(few.exception)
+    assert "analysing" not in few.output  # it is known before
+
+
+def test_an_ablation_that_fails_does_not_cost_the_evaluation(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RecordError("the disk is full")
+
+    monkeypatch.setattr("stream.ablations.load_passages", fails)
+    out, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1", "--folds", "2")
+    result = run(*where, "--ablations", "--arms", "rules", "--out", out, "--json", numbers)
+    assert isinstance(result.exception, RecordError)
+    assert "Report without the ablations" in result.output
+    told = json.loads(numbers.read_text())
+    assert (len(told["records"]), told["arms"]) == (4, [])
+    assert "EC57" in Page(out.read_text("utf-8")).text
