@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from model.dataset import PACED, TRAINING_ONLY, is_annotated
-from model.subjects import source_of, subject_of
 from replay.folders import above, database_of
 from stream.errors import SettingsError
 from stream.evaluate import Evaluation, Line
-from stream.training import configured, folder_of, load_passages, records_in
+from stream.training import configured, folder_of, load_passages, records_in, scored_subjects
 
 if TYPE_CHECKING:
     from model.evaluation.arms import Arm
@@ -85,7 +83,7 @@ def planned(
     else:
         data = above(paths[0].parent)
         settings = dataclasses.replace(settings, unannotated=())  # none was named
-    _need(folds, {subject_of(database_of(path.parent), path.name) for path in paths if _may_be_scored(path)})
+    _need(folds, scored_subjects(paths))
     return Plan(arms, settings, data, paths, folds)
 
 
@@ -163,12 +161,6 @@ def _need(folds: int, subjects: Collection[str]) -> None:
             f"{len(subjects)} subjects do not make {folds} folds of two or more; name more subjects or give fewer "
             "--folds"
         )
-
-
-def _may_be_scored(path: Path) -> bool:
-    """Whether a record may be one that is scored, as far as its name and annotation tell."""
-    source = source_of(database_of(path.parent), path.name)
-    return source not in PACED and source[0] not in TRAINING_ONLY and is_annotated(path)
 
 
 def _name(path: Path) -> str:

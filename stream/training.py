@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from model.dataset import Passage, is_annotated, records_of
+from model.dataset import PACED, TRAINING_ONLY, Passage, is_annotated, records_of
 from model.passage_cache import kept_passage
+from model.subjects import source_of, subject_of
 from model.variants import CHANGED, WITH_NOISE
 from replay import folders
+from replay.folders import database_of
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
 from stream.warm import announce_compilation
@@ -103,6 +105,18 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
             )
         records += found
     return records
+
+
+def scored_subjects(records: Sequence[Path]) -> set[str]:
+    """Whose hearts would be judged, as far as the records' names and annotations tell before they are analysed."""
+    named = [(path, database_of(path.parent)) for path in records]
+    return {
+        subject_of(database, path.name)
+        for path, database in named
+        if (source := source_of(database, path.name)) not in PACED
+        and source[0] not in TRAINING_ONLY
+        and is_annotated(path)
+    }
 
 
 def load_passages(

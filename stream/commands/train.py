@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream.commands.shared import DataDir
+from stream.errors import SettingsError
+from stream.figures import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
 
@@ -48,7 +50,7 @@ def train(
     need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
-    from stream.training import configured, folder_of, load_passages, records_in
+    from stream.training import configured, folder_of, load_passages, records_in, scored_subjects
 
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
@@ -59,12 +61,26 @@ def train(
         outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
-    passages = load_passages(console, chosen, data, records_in(data, chosen), jobs, shelf=passages_dir)
+    records = records_in(data, chosen)
     if cross_validate is not None:
+        _need(cross_validate, scored_subjects(records))
+    passages = load_passages(console, chosen, data, records, jobs, shelf=passages_dir)
+    if cross_validate is not None:
+        _need(cross_validate, {p.subject for p in passages if p.scored})
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
         return
     _train(console, passages, chosen, out)
     console.print(f"{time.monotonic() - began:.0f} s in all")
+
+
+def _need(parts: int, subjects: Collection[str]) -> None:
+    """See that there is somebody to judge in each part."""
+    if len(subjects) < parts:
+        most = f"give {len(subjects)} at most" if len(subjects) > 1 else "two are needed at least"
+        raise SettingsError(
+            f"--cross-validate {parts}: of scored subjects there are {len(subjects)}, and each part needs one; {most}, "
+            "or name more databases with --config"
+        )
 
 
 def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
@@ -118,12 +134,12 @@ def _cross_validate(
     import json
     from dataclasses import asdict
 
-    import numpy as np
     from rich.table import Table
 
     from model.cross_validation import Tables, cross_validate
     from model.ec57 import gross, pooled
     from model.evaluation.arms import ARMS, ProbabilityCache
+    from model.evaluation.judging import spread
     from model.store import language
     from model.train import figures
 
@@ -138,8 +154,8 @@ def _cross_validate(
             if not (some := getattr(tables, word)):
                 continue
             values = figures(gross(some.values()))
-            table.add_row(name, meaning, *(f"{value:.1f}" for value in values))
-            told = "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True))
+            table.add_row(name, meaning, *(percent(value, 1) for value in values))
+            told = "  ".join(f"{n} {percent(v, 1)}" for n, v in zip(names, values, strict=True))
             console.print(f"{name}, {meaning}: {told}")
         if tables.tachycardia:
             called = pooled(tables.tachycardia.values())
@@ -166,14 +182,14 @@ def _cross_validate(
         some = getattr(everything, word)
         if not some:
             continue
-        folds = [figures(gross(getattr(tables, word).values())) for tables in results]
-        spread = np.std(folds, axis=0, ddof=1)
-        table.add_row("spread (SD of parts)", meaning, *(f"{value:.1f}" for value in spread))
+        folds = [dict(zip(names, figures(gross(getattr(tables, word).values())), strict=True)) for tables in results]
+        around = {name: spread(folds, name) for name in names}
+        table.add_row("spread (SD of parts)", meaning, *(percent(value, 1) for value in around.values()))
         numbers[word] = {
             "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
             "gross": dict(zip(names, figures(gross(some.values())), strict=True)),
-            "folds": [dict(zip(names, values, strict=True)) for values in folds],
-            "spread": dict(zip(names, spread.tolist(), strict=True)),
+            "folds": folds,
+            "spread": around,
         }
     if everything.tachycardia:
         records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
