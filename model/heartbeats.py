@@ -217,6 +217,7 @@ def from_mitbih(
         A record or its annotation cannot be read, or there is no beat in any.
     """
     parts = []
+    database = folders.database_of(folder)
     for name in records:
         record = _record(folder / name)
         reference = read(folder, name, REFERENCE, float(record.fs))
@@ -234,10 +235,10 @@ def from_mitbih(
         rows, kept = cut(_lead(record), float(record.fs), peaks)
         labels = np.array([MITBIH.classes.index(SYMBOLS[s]) if s in SYMBOLS else -1 for s in symbols[kept]], np.int64)
         subject = subject_of("mitdb", name).removeprefix("mitdb/")
-        parts.append((rows[labels >= 0], labels[labels >= 0], f"{folder.name}/{subject}", name))
+        parts.append((rows[labels >= 0], labels[labels >= 0], f"{database}/{subject}", name))
         report(name)
     where = "the online detector's beats" if detected else "reference beats"
-    return _joined(MITBIH, parts, f"{len(records)} records of {folder.name}, {where}", folder)
+    return _joined(MITBIH, parts, f"{len(records)} records of {database}, {where}", folder)
 
 
 def diagnosis(comments: Sequence[str]) -> str | None:
@@ -296,7 +297,7 @@ def from_ptb(folder: Path, paths: Sequence[Path], *, report: Callable[[str], Non
     notes: tuple[str, ...] = ()
     if strangers:
         notes = (f"records that name no patient, each taken for a patient of its own: {strangers}",)
-    used = f"{len(parts)} of {len(paths)} records of {folder.name} (infarction or healthy control)"
+    used = f"{len(parts)} of {len(paths)} records of {folders.database_of(folder)} (infarction or healthy control)"
     return replace(_joined(PTB, parts, f"{used}, the online detector's beats", folder), notes=notes)
 
 

@@ -71,7 +71,7 @@ def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
     """
     databases = dict.fromkeys([*config.databases, *(pattern.split("/")[0] for pattern in config.unannotated)])
     for folder in data_dirs(data_dir):
-        if all((folder / database).is_dir() for database in databases):
+        if all(any(folders.records_folder(folder, database).glob("*.hea")) for database in databases):
             return folder
     where = f"{data_dir} has not" if data_dir is not None else "no data folder has"
     raise RecordError(

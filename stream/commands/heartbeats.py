@@ -206,13 +206,12 @@ def _gather(console: Console, task: Task, csv_dir: Path | None, folder: Path, *,
 
 
 def _folder(data_dir: Path | None, task: Task) -> Path:
+    from replay.folders import database_folder
     from stream.settings import data_dirs
 
     for folder in data_dirs(data_dir):
-        if (folder / task.database).is_dir():
-            return folder / task.database
-        if folder.resolve().name == task.database:
-            return folder
+        if (found := database_folder(folder, task.database)) is not None:
+            return found
     where = f"{data_dir} has no" if data_dir is not None else "no data folder has"
     raise RecordError(
         f"{where} {task.database}; fetch it with `telebeat download {task.database}`, name its folder with "

@@ -327,3 +327,14 @@ def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     file.write_text('unannotated = ["afpdb"]')
     with pytest.raises(SettingsError, match="afpdb is not database/pattern"):
         configured(config(), file)
+
+
+@pytest.mark.parametrize("place", ["mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0"])
+def test_a_database_to_train_on_is_found_in_the_layout_of_physionet(place: str, data: Path) -> None:
+    folder = data / place
+    folder.parent.mkdir(exist_ok=True)
+    (data / "own").rename(folder)
+    chosen = small(databases=("mitdb",), unannotated=())
+    for given in (data, folder):
+        assert folder_of(given, chosen) == given
+        assert records_in(given, chosen) == [folder / "p1"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wfdb
 from typer.testing import CliRunner
 
 from model.heartbeats import SAMPLES
@@ -153,3 +154,16 @@ def test_errors_say_what_to_do(mitbih: Path, tmp_path: Path) -> None:
     csv(mitbih / "mitbih_test.csv", np.zeros((5, SAMPLES)), np.zeros(5))
     with pytest.raises(RecordError, match="two classes with 20 beats"):
         telebeat("--csv-dir", mitbih, "--task", "mitbih")
+
+
+@pytest.mark.parametrize("place", ["mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0"])
+def test_records_in_the_layout_of_physionet_are_found(place: str, quick: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / place
+    for number in range(2):
+        mv, peaks = heart("NV" * 15, 250, seed=number)
+        write(folder, f"10{number}", mv, ["i", "ii"], [])
+        wfdb.wrann(f"10{number}", "atr", peaks, ["N", "V"] * 15, fs=250, write_dir=str(folder))
+    numbers = tmp_path / "figures.json"
+    for given in (tmp_path / "data", folder):
+        telebeat("--task", "mitbih", "--data-dir", given, "--config", quick, "--split", "random", "--json", numbers)
+        assert "2 records of mitdb" in json.loads(numbers.read_text())["tasks"]["mitbih"]["source"]
