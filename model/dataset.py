@@ -8,9 +8,10 @@ what noise makes of nothing is neither normal nor ectopic (where that holds not,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -299,15 +300,32 @@ def is_annotated(path: Path, annotator: str = REFERENCE) -> bool:
     return any(symbol in CLASS_OF for symbol in read(path.parent, path.name, annotator, rate_hz).symbols)
 
 
-def records_of(folder: Path) -> list[str]:
+def refuse(reason: str) -> NoReturn:
+    """What is done about a record that cannot be read where nobody is there to be told: nothing else is done."""
+    raise RecordError(reason)
+
+
+def records_of(folder: Path, remark: Callable[[str], object] = refuse) -> list[str]:
     """Records of a folder that have reference annotations of their beats.
+
+    Parameters
+    ----------
+    folder : Path
+    remark : callable
+        Told of each record that cannot be read, and why: it is left out, unless this raises.
 
     Raises
     ------
     RecordError
-        There are none, or what there is cannot be read.
+        There are none.
     """
-    names = sorted(path.stem for path in folder.glob("*.hea") if is_annotated(path.with_suffix("")))
+    names = []
+    for path in sorted(file.with_suffix("") for file in folder.glob("*.hea")):
+        try:
+            if is_annotated(path):
+                names.append(path.name)
+        except RecordError as error:
+            remark(str(error))
     if not names:
         raise RecordError(
             f"{folder}: no annotated WFDB records; check --data-dir or fetch them with `telebeat download`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +64,16 @@ def arms_of(names: Sequence[str]) -> list[Arm]:
 
 
 def planned(
-    arms: Sequence[Arm], paths: Sequence[Path] | None, data_dir: Path | None, config: Path | None, folds: int
+    arms: Sequence[Arm],
+    paths: Sequence[Path] | None,
+    data_dir: Path | None,
+    config: Path | None,
+    folds: int,
+    remark: Callable[[str], object],
 ) -> Plan:
     """What would be trained on the records named, or without any on what `telebeat train` analyses.
+
+    `remark` is told of each record that cannot be read.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def planned(
     settings = configured(TrainingConfig(), config)
     if paths is None:
         data = folder_of(data_dir, settings)
-        paths = records_in(data, settings)
+        paths = records_in(data, settings, remark)
     else:
         data = above(paths[0].parent)
         settings = dataclasses.replace(settings, unannotated=())  # none was named
@@ -88,7 +95,13 @@ def planned(
 
 
 def ablated(
-    console: Console, found: Evaluation, plan: Plan, work: Path | None, shelf: Path | None, jobs: int
+    console: Console,
+    found: Evaluation,
+    plan: Plan,
+    work: Path | None,
+    shelf: Path | None,
+    jobs: int,
+    remark: Callable[[str], object],
 ) -> Evaluation:
     """The same evaluation with every arm trained without each fold of the subjects in turn and judged on it.
 
@@ -102,11 +115,13 @@ def ablated(
         Folders where each fold's readings and the analysed records are kept.
     jobs : int
         Processes that analyse records.
+    remark : callable
+        Told of each record that cannot be read; it is left out.
 
     Raises
     ------
-    RecordError, SettingsError
-        A record cannot be analysed, or too few subjects are left.
+    SettingsError
+        Too few subjects are left.
     """
     from model.evaluation.arms import ARMS, run  # noqa: PLC0415
     from model.evaluation.judging import judge  # noqa: PLC0415
@@ -114,7 +129,9 @@ def ablated(
     settings, parts = plan.config, plan.folds
     start_s = float(found.about["from_s"])
     material = {
-        oracle: load_passages(console, settings, plan.data, plan.records, jobs, oracle=oracle, shelf=shelf)
+        oracle: load_passages(
+            console, settings, plan.data, plan.records, jobs, oracle=oracle, shelf=shelf, remark=remark
+        )
         for oracle in sorted({arm.oracle for arm in plan.arms})
     }
     _need(parts, {p.subject for p in next(iter(material.values())) if p.scored})

@@ -77,11 +77,11 @@ def evaluate(
     from model.reader import Reader
     from replay.records import wanted
     from stream import ablations as anew
-    from stream import outputs
     from stream.both_paths import choose
     from stream.evaluate import evaluate
     from stream.settings import data_dirs, load
     from stream.times import seconds
+    from stream.training import LeftOut
 
     start_s = seconds(start)
     if arms and not ablations:
@@ -93,18 +93,12 @@ def evaluate(
     paths = choose(folders, names, wanted(database), reference_annotator, partial(loud.print, style="yellow"))
     model = model or load().model_dir
     reader = Reader.load(model)
-    for file in (out, json_file, csv_file):
-        if file is not None:
-            outputs.file(file)
-    if png is not None:
-        outputs.picture(png)
-    for folder in (annotations, work, passages_dir):
-        if folder is not None:
-            outputs.folder(folder)
+    _try((out, json_file, csv_file), png, (annotations, work, passages_dir))
     plan = None
+    left_out = LeftOut(loud)
     if chosen:
         named = paths if names or database else None
-        plan = anew.planned(chosen, named, data_dir, config, folds)
+        plan = anew.planned(chosen, named, data_dir, config, folds, left_out)
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         paths, runs, failed = _run_both(loud, paths, kept, model, reference_annotator, start_s, jobs)
@@ -125,7 +119,7 @@ def evaluate(
     if plan is not None:
         # Hours follow, and whatever happens in them, what was judged is kept.
         loud.print(f"Report without the ablations: {out}", highlight=False, soft_wrap=True)
-        found = anew.ablated(loud, found, plan.without(failed), work, passages_dir, jobs)
+        found = anew.ablated(loud, found, plan.without(failed), work, passages_dir, jobs, left_out)
         _write(found, out, json_file, csv_file, png)
     console = wide_console()
     _show(console, found)
@@ -135,6 +129,21 @@ def evaluate(
             f"{len(failed)} of {len(failed) + len(runs)} records could not be judged and are not in the report, the "
             f"first: {next(iter(failed.values()))}"
         )
+    left_out.tell()
+
+
+def _try(files: Sequence[Path | None], picture: Path | None, folders: Sequence[Path | None]) -> None:
+    """See that all that is wanted can be written, before the work whose result it is for."""
+    from stream import outputs
+
+    for file in files:
+        if file is not None:
+            outputs.file(file)
+    if picture is not None:
+        outputs.picture(picture)
+    for folder in folders:
+        if folder is not None:
+            outputs.folder(folder)
 
 
 def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:

@@ -92,7 +92,7 @@ def heartbeats(
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
-    from stream.training import configured
+    from stream.training import LeftOut, configured
     from stream.warm import announce_compilation
 
     console = wide_console(highlight=False)
@@ -109,9 +109,10 @@ def heartbeats(
     places, failed = _places(wanted, csv_dir, data_dir)
     for reason in failed.values():
         console.print(f"left out: {reason}", style="yellow", soft_wrap=True)
+    left_out = LeftOut(console)
 
     def judged(one: Task) -> Result:
-        found = _gather(console, one, csv_dir, places[one], detected=beats is Peaks.DETECTED)
+        found = _gather(console, one, csv_dir, places[one], left_out, detected=beats is Peaks.DETECTED)
         if subsample is not None:
             found = found.subsample(subsample, seed)
         return _run(console, found, recipe, split, folds, baseline=baseline)
@@ -124,9 +125,8 @@ def heartbeats(
         *(f"{one.title} is left out: {reason}." for one, reason in failed.items()),
     ]
     if json_file is not None:
-        left_out = {one.name: reason for one, reason in failed.items()}
-        numbers = {"seed": seed, "config": dataclasses.asdict(recipe), "left_out": left_out}
-        numbers |= heartbeat_report.as_dict(results)
+        numbers = {"seed": seed, "config": dataclasses.asdict(recipe)} | heartbeat_report.as_dict(results)
+        numbers["left_out"] = {one.name: reason for one, reason in failed.items()}
         json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
     if out is not None:
         heartbeat_report.write(out, results, lead)
@@ -134,6 +134,7 @@ def heartbeats(
     console.print(f"{time.monotonic() - began:.0f} s in all")
     if told := [reason for one, reason in failed.items() if one in places]:
         raise RecordError(f"{len(told)} of {len(wanted)} tasks could not be run: {told[0]}")
+    left_out.tell()
 
 
 def _each(
@@ -184,8 +185,10 @@ def _places(
     return places, failed
 
 
-def _gather(console: Console, task: Task, csv_dir: Path | None, folder: Path, *, detected: bool) -> Heartbeats:
-    """The beats of a task, with a progress bar."""
+def _gather(
+    console: Console, task: Task, csv_dir: Path | None, folder: Path, remark: Callable[[str], object], *, detected: bool
+) -> Heartbeats:
+    """The beats of a task, with a progress bar; `remark` is told of each record that cannot be read."""
     from rich.progress import Progress
 
     from model.dataset import records_of
@@ -197,12 +200,14 @@ def _gather(console: Console, task: Task, csv_dir: Path | None, folder: Path, *,
             bar = progress.add_task(f"{task.name}: reading", total=characters(csv_dir, task) or None)
             return from_csv(csv_dir, task, lambda read: progress.advance(bar, read))
         if task is MITBIH:
-            records = records_of(folder)
+            records = records_of(folder, remark)
             bar = progress.add_task(f"{task.name}: cutting beats", total=len(records))
-            return from_mitbih(folder, records, detected=detected, report=lambda _: progress.advance(bar))
+            return from_mitbih(
+                folder, records, detected=detected, report=lambda _: progress.advance(bar), remark=remark
+            )
         paths = ptb_records(folder)
         bar = progress.add_task(f"{task.name}: finding beats", total=len(paths))
-        return from_ptb(folder, paths, report=lambda _: progress.advance(bar))
+        return from_ptb(folder, paths, report=lambda _: progress.advance(bar), remark=remark)
 
 
 def _folder(data_dir: Path | None, task: Task) -> Path:

@@ -50,7 +50,7 @@ def train(
     need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
-    from stream.training import configured, folder_of, load_passages, records_in, scored_subjects
+    from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
     console = Console(markup=False)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
@@ -61,16 +61,18 @@ def train(
         outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
-    records = records_in(data, chosen)
+    left_out = LeftOut(console)
+    records = records_in(data, chosen, left_out)
     if cross_validate is not None:
         _need(cross_validate, scored_subjects(records))
-    passages = load_passages(console, chosen, data, records, jobs, shelf=passages_dir)
+    passages = load_passages(console, chosen, data, records, jobs, shelf=passages_dir, remark=left_out)
     if cross_validate is not None:
         _need(cross_validate, {p.subject for p in passages if p.scored})
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
-        return
-    _train(console, passages, chosen, out)
-    console.print(f"{time.monotonic() - began:.0f} s in all")
+    else:
+        _train(console, passages, chosen, out)
+        console.print(f"{time.monotonic() - began:.0f} s in all")
+    left_out.tell()
 
 
 def _need(parts: int, subjects: Collection[str]) -> None:

@@ -167,3 +167,20 @@ def test_records_in_the_layout_of_physionet_are_found(place: str, quick: Path, t
     for given in (tmp_path / "data", folder):
         telebeat("--task", "mitbih", "--data-dir", given, "--config", quick, "--split", "random", "--json", numbers)
         assert "2 records of mitdb" in json.loads(numbers.read_text())["tasks"]["mitbih"]["source"]
+
+
+def test_a_record_cut_short_stops_no_other(quick: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mitdb"
+    for number in range(3):
+        mv, peaks = heart("NV" * 30, 250, seed=number)
+        write(folder, f"10{number}", mv, ["i", "ii"], [])
+        wfdb.wrann(f"10{number}", "atr", peaks, ["N", "V"] * 30, fs=250, write_dir=str(folder))
+    for cut in (folder / "100.atr", folder / "101.dat"):
+        cut.write_bytes(cut.read_bytes()[:-2])
+    numbers = tmp_path / "figures.json"
+    options = ("--data-dir", tmp_path, "--config", quick, "--split", "random", "--json", numbers)
+    with pytest.raises(RecordError, match=r"2 records could not be read and were left out, the first: .*100\.atr"):
+        telebeat("--task", "mitbih", *options)
+    told = json.loads(numbers.read_text())["tasks"]["mitbih"]
+    assert "1 records of mitdb" in told["source"]
+    assert "101" in told["remarks"][0]
