@@ -33,7 +33,10 @@ def annotate(
     table: Annotated[
         bool, typer.Option("--beats", help="Also NAME.beats.csv: each beat with both words, probabilities and delays.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what became of each record here.")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write what became of each record here; - for the standard output."),
+    ] = None,
 ) -> None:
     """Run the bedside analysis over WFDB records as fast as it can and write what it found.
 
@@ -55,8 +58,7 @@ def annotate(
     folders = data_dirs(data_dir)
     paths = list(dict.fromkeys(find_records(folders, names or None, database)))  # one named twice is one
     model = model or load().model_dir
-    if json_file is not None:
-        outputs.file(json_file)
+    outputs.numbers(json_file)
     console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
@@ -101,7 +103,7 @@ def _show(console: Console, done: Sequence[Result], out: Path) -> None:
 
 def _write(file: Path, done: Sequence[Result]) -> None:
     """What became of each record, as JSON."""
-    import json
+    from stream import outputs
 
     rows = [
         {
@@ -114,4 +116,4 @@ def _write(file: Path, done: Sequence[Result]) -> None:
         }
         for result in done
     ]
-    file.write_text(json.dumps({"records": rows}, indent=1) + "\n", encoding="utf-8")
+    outputs.write_numbers(file, {"records": rows})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replay.folders import database_of
-from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
+from stream.commands.shared import DataDir, JsonFile, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def evaluate(
     ] = None,
     model: ModelFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    json_file: JsonFile = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the comparisons here, as a table.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw an overview here.")] = None,
     annotations: Annotated[
@@ -77,6 +77,7 @@ def evaluate(
     from model.reader import Reader
     from replay.records import wanted
     from stream import ablations as anew
+    from stream import outputs
     from stream.both_paths import choose
     from stream.evaluate import evaluate
     from stream.settings import data_dirs, load
@@ -93,7 +94,8 @@ def evaluate(
     paths = choose(folders, names, wanted(database), reference_annotator, partial(loud.print, style="yellow"))
     model = model or load().model_dir
     reader = Reader.load(model)
-    _try((out, json_file, csv_file), png, (annotations, work, passages_dir))
+    to_stdout = outputs.numbers(json_file)
+    _try((out, csv_file), png, (annotations, work, passages_dir))
     plan = None
     left_out = LeftOut(loud)
     if chosen:
@@ -115,13 +117,13 @@ def evaluate(
             **({"not_scored": unscored} if unscored else {}),
         }
         found = evaluate(runs, reader, start_s=start_s, about=about)
-    _write(found, out, json_file, csv_file, png)
+    _write(found, out, None if plan is not None and to_stdout else json_file, csv_file, png)
     if plan is not None:
         # Hours follow, and whatever happens in them, what was judged is kept.
         loud.print(f"Report without the ablations: {out}", highlight=False, soft_wrap=True)
         found = anew.ablated(loud, found, plan.without(failed), work, passages_dir, jobs, left_out)
         _write(found, out, json_file, csv_file, png)
-    console = wide_console()
+    console = wide_console(stderr=to_stdout)
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
     if failed:
@@ -148,13 +150,11 @@ def _try(files: Sequence[Path | None], picture: Path | None, folders: Sequence[P
 
 def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:
     """The report, and the files that are wanted beside it."""
-    import json
-
-    from stream import evaluate_report, report
+    from stream import evaluate_report, outputs, report
 
     report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
     for file, save in (
-        (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
+        (json_file, lambda file: outputs.write_numbers(file, found.as_dict())),
         (csv_file, lambda file: evaluate_report.write_comparison(file, found)),
         (png, lambda file: evaluate_report.overview(found).savefig(file, dpi=100)),
     ):

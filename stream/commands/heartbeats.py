@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream.commands.shared import DataDir, wide_console
+from stream.commands.shared import DataDir, JsonFile, wide_console
 from stream.errors import RecordError, SettingsError
 
 LEAST_BEATS = 20  # of a class: below that, a share of them held out and one judged say nothing
@@ -73,7 +73,7 @@ def heartbeats(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="of everything drawn by lot")] = 7,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write all figures here")] = None,
+    json_file: JsonFile = None,
     out: Annotated[Path | None, typer.Option(help="write the HTML report here")] = None,
 ) -> None:
     """Classify single beats as text, as in the well-known set of 123,998 beats (187 samples at 125 Hz).
@@ -82,7 +82,6 @@ def heartbeats(
     words, the vocabulary, the network and the trainer of the bedside. See docs/heartbeats.md.
     """
     import dataclasses
-    import json
     import time
 
     from stream.extras import need
@@ -95,13 +94,12 @@ def heartbeats(
     from stream.training import LeftOut, configured
     from stream.warm import announce_compilation
 
-    console = wide_console(highlight=False)
+    console = wide_console(highlight=False, stderr=outputs.numbers(json_file))
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
     if not 0.0 < recipe.held_out <= 0.5:
         raise SettingsError(f"{config}: held_out is the share that decides when to stop, above 0 and at most 0.5")
-    for file in (json_file, out):
-        if file is not None:
-            outputs.file(file)
+    if out is not None:
+        outputs.file(out)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
     if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
         announce_compilation(console.print, update)
@@ -127,7 +125,7 @@ def heartbeats(
     if json_file is not None:
         numbers = {"seed": seed, "config": dataclasses.asdict(recipe)} | heartbeat_report.as_dict(results)
         numbers["left_out"] = {one.name: reason for one, reason in failed.items()}
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+        outputs.write_numbers(json_file, numbers)
     if out is not None:
         heartbeat_report.write(out, results, lead)
         console.print(f"wrote {out}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stream.commands.shared import wide_console
+from stream.commands.shared import JsonFile, wide_console
 from stream.errors import RecordError, SettingsError
 from stream.figures import NOTHING, percent
 
@@ -38,7 +38,7 @@ def score(
             "the reference has no [; '' for [ ] alone"
         ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
+    json_file: JsonFile = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
     """Judge annotations by ANSI/AAMI EC57: beats, runs and episodes of fibrillation, per record, gross and average.
@@ -46,7 +46,6 @@ def score(
     Without --records or --all, the records that have a test file are scored; with one of them, a record without a test
     file counts as all missed. A file that cannot be read stops no other.
     """
-    import json
     import sys
 
     from rich.console import Console
@@ -59,8 +58,8 @@ def score(
             raise RecordError(f"{folder}: no such folder")
     known = _known(reference, reference_annotator)
     names = _names(known, reference, test, records, every=every, annotator=annotator)
-    if json_file is not None:
-        outputs.file(json_file)
+    if (to_stdout := outputs.numbers(json_file)) and csv:
+        raise SettingsError("--csv and --json - both go to the standard output; name a file for the JSON")
     start_s = seconds(start)
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s <= start_s:
@@ -97,11 +96,11 @@ def score(
             "af_rhythms": _rhythms(af_rhythms),
             "vf_rhythms": vf_named,
         }
-        json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
+        outputs.write_numbers(json_file, {**about, **result.as_dict()})
     if csv:
         _write_csv(result, sys.stdout)
     elif result.records:
-        _print_tables(result, wide_console())
+        _print_tables(result, wide_console(stderr=to_stdout))
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")

@@ -28,7 +28,10 @@ def train(
     cross_validate: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the cross-validated scores here")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="write the cross-validated scores here; - for the standard output"),
+    ] = None,
     work: Annotated[
         Path | None, typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`")
     ] = None,
@@ -52,13 +55,12 @@ def train(
     from stream import outputs
     from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
-    console = Console(markup=False)  # paths are not ours: a bracket in them is one
+    to_stdout = cross_validate is not None and outputs.numbers(json_file)
+    console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
     for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
-    if cross_validate is not None and json_file is not None:
-        outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
     left_out = LeftOut(console)
@@ -133,7 +135,6 @@ def _cross_validate(
     json_file: Path | None,
     work: Path | None,
 ) -> None:
-    import json
     from dataclasses import asdict
 
     from rich.table import Table
@@ -144,6 +145,7 @@ def _cross_validate(
     from model.evaluation.judging import spread
     from model.store import language
     from model.train import figures
+    from stream import outputs
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
     said = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
@@ -198,4 +200,4 @@ def _cross_validate(
         numbers["tachycardia"] = {"records": records, "gross": pooled(everything.tachycardia.values()).percent}
     console.print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+        outputs.write_numbers(json_file, numbers)

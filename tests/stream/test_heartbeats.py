@@ -70,6 +70,16 @@ def test_files_are_split_as_they_are_and_say_why_not_by_patient(
     assert page.count("data:image/svg+xml") == 4
 
 
+def test_a_dash_is_the_standard_output(
+    mitbih: Path, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--task", "mitbih", "--csv-dir", str(mitbih), "--config", str(quick), "--json", "-"]
+    ended = CliRunner().invoke(app, ["heartbeats", *options])
+    assert "mitbih" in json.loads(ended.stdout)["tasks"]
+    assert not (tmp_path / "-").exists()
+
+
 def test_the_same_seed_gives_the_same_figures(mitbih: Path, quick: Path, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("1.json", "2.json")]
     for file in files:

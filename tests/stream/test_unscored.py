@@ -54,3 +54,13 @@ def test_if_nothing_is_scored_that_is_an_error(data: Path) -> None:
     assert "none of the 2 records is scored" in str(result.exception)
     assert "telebeat score" in str(result.exception)
     assert not (data / "out.html").exists()
+
+
+def test_a_dash_is_the_standard_output_and_nothing_else_is_written_there(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    result = run(data, "own/plain", "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert [row["record"] for row in json.loads(result.stdout)["records"]] == ["own/plain"]
+    assert not (data / "-").exists()
