@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
@@ -258,6 +258,15 @@ def _records(found: Evaluation) -> Section:
     )
 
 
+def _said(value: Any) -> str:
+    """What was asked, in words."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_said(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_said, value)) or NOTHING
+    return NOTHING if value is None else str(value)
+
+
 def _made(found: Evaluation) -> Section:
     about = found.about
     beats = sum(int(row.score.beats.counts[:, :5].sum()) for row in found.rows)
@@ -275,7 +284,7 @@ def _made(found: Evaluation) -> Section:
     )
     if "last_p50" in delays:
         told += f" To its last word: median {delays['last_p50']:.0f} ms, at most {delays['last_p100']:.0f} ms."
-    rows = [[name, str(value)] for name, value in about.items()]
+    rows = [[name, _said(value)] for name, value in about.items()]
     return Section(
         "How it was made",
         [f"Online and offline paths, {beats:,} beats in the scored part: {same}", told],

@@ -116,7 +116,8 @@ def test_brackets_in_names_and_reasons_are_printed_as_they_are(tmp_path: Path, m
     """Not taken for markup, which would eat them or break off at the end of all the work."""
     monkeypatch.chdir(tmp_path)
     Path("d").mkdir()
-    Path("d/r.hea").touch()
+    for name in ("r[b]", "s"):
+        Path(f"d/{name}.hea").touch()
     good = annotate.Annotated("r[b]", 10.0, 1.0, 3, Counter())
     bad = annotate.Annotated("s", 0.0, 0.0, 0, Counter(), "no ECG (RESP [mV], PLETH [/mV])")
     monkeypatch.setattr(annotate, "annotate_all", lambda *_, **__: iter([good, bad]))
@@ -173,3 +174,14 @@ def test_only_numbers_go_to_the_standard_output(record: Path) -> None:
     ended = CliRunner().invoke(app, ["score", "d", "t", "--csv", "--json", "-"])
     assert isinstance(ended.exception, SettingsError)
     assert list(record.glob("-")) == []
+
+
+def test_a_record_is_named_with_its_database(record: Path) -> None:
+    """`annotate 100` takes that of ludb where mitdb is not there, and says so."""
+    (record / "ludb").mkdir()
+    for file in (record / "d").glob("r.*"):
+        file.rename(record / "ludb" / file.name)
+    ended = CliRunner().invoke(app, ["annotate", "r", "--data-dir", str(record), "--out", "o", "--json", "-"])
+    assert ended.exit_code == 0, ended.output
+    assert "ludb/r" in ended.stderr
+    assert [row["database"] for row in json.loads(ended.stdout)["records"]] == ["ludb"]

@@ -48,6 +48,15 @@ def test_what_is_not_scored_is_named_with_the_reason(data: Path) -> None:
     assert "Not scored: own/paced, its heart is paced" in (data / "out.html").read_text("utf-8")
 
 
+def test_lists_are_written_as_people_write_them(data: Path) -> None:
+    assert run(data, "own/plain", "own/paced").exit_code == 0
+    page = (data / "out.html").read_text("utf-8")
+    assert "[&#39;" not in page
+    assert "[&#34;" not in page
+    assert "['" not in page
+    assert "own/paced: its heart is paced, which EC57 leaves out" in page
+
+
 def test_if_nothing_is_scored_that_is_an_error(data: Path) -> None:
     result = run(data, "own/paced", "cpsc2021/data_1_1")
     assert isinstance(result.exception, RecordError)
