@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks import parts
 from model.reader import Reader
 from stream.annotate import annotate
 from stream.errors import RecordError
@@ -118,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="folder with cinc2015/; default: the usual places")
     parser.add_argument("--wrong", action="store_true", help="also name the records told wrongly")
-    parser.add_argument("--json", type=Path, help="write the counts here")
+    parser.add_argument("--json", type=parts.numbers_file, help="write the counts here")
     arguments = parser.parse_args()
     folders = data_dirs(arguments.data_dir)
     folder = next((f / "cinc2015" for f in folders if (f / "cinc2015" / "ALARMS").is_file()), None)
@@ -131,9 +132,9 @@ def main() -> None:
     table = Table("alarm", "true", "raised", "TPR %", "false", "raised", "TNR %", "score", title="Challenge 2015")
     total = [0, 0, 0, 0]
     for alarm in STANDS_FOR:
-        parts = [counts[alarm, t, f] for t, f in ((True, True), (True, False), (False, True), (False, False))]
-        total = [a + b for a, b in zip(total, parts, strict=True)]
-        table.add_row(alarm, *_cells(*parts))
+        found = [counts[alarm, t, f] for t, f in ((True, True), (True, False), (False, True), (False, False))]
+        total = [a + b for a, b in zip(total, found, strict=True)]
+        table.add_row(alarm, *_cells(*found))
     table.add_section()
     table.add_row("all", *_cells(*total))
     Console(width=110).print(table)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
+from benchmarks import parts
 from benchmarks.alarms_cinc2015 import _cells, listed, score
 from stream.errors import RecordError
 
@@ -31,3 +33,9 @@ def test_of_no_alarm_there_is_no_share() -> None:
     assert score(0, 0, 0, 0) is None
     assert _cells(0, 0, 0, 0) == ["0", "0", "–", "0", "0", "–", "–"]
     assert _cells(3, 1, 0, 0) == ["4", "3", "75.0", "0", "0", "–", "37.5"]
+
+
+def test_a_dash_is_no_file_for_figures_beside_which_tables_are_printed() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="name a file"):
+        parts.numbers_file("-")
+    assert parts.numbers_file("x.json") == Path("x.json")
