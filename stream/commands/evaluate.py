@@ -233,6 +233,8 @@ def _show(console: Console, found: Evaluation) -> None:
     """Print what matters most."""
     from rich.table import Table
 
+    from stream.both_paths import some_of
+    from stream.evaluate import UNKNOWN
     from stream.evaluate_report import LINE_HEAD, line_cells, sections
     from stream.figures import percent, share
 
@@ -260,6 +262,13 @@ def _show(console: Console, found: Evaluation) -> None:
     lines("The same weights, asked to do without", found.same_weights)
     if found.arms:
         lines("Taught anew, judged on subjects never seen; ± SD of folds", found.arms)
+    if unknown := [row.record for row in found.rows if row.standing == UNKNOWN]:
+        console.print(
+            f"not known: whether the model has seen the hearts of {some_of(unknown)}, which are called like records it "
+            "was trained on; name the folder after its database",
+            style="yellow",
+            soft_wrap=True,
+        )
     if found.differences:
         console.print(
             f"{found.differences} beats are not read as training would have been given them: please report it",

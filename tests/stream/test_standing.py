@@ -97,6 +97,7 @@ def test_what_is_not_known_is_no_part_of_what_is_new(data: Path, tmp_path: Path)
     options = ["--data-dir", str(tmp_path / "data"), "--jobs", "1", "--from", "0"]
     result = CliRunner().invoke(app, ["evaluate", *names, *options, "--out", str(out), "--json", str(numbers)])
     assert result.exit_code == 0, result.output
+    assert "not known: whether the model has seen the hearts of 1 (mixed/101)" in result.output
     told = json.loads(numbers.read_text())
     assert {row["record"]: row["standing"] for row in told["records"]} == {
         "mixed/101": UNKNOWN,
