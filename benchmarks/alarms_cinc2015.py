@@ -24,8 +24,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks import parts
 from model.reader import Reader
 from stream.annotate import annotate
+from stream.errors import RecordError
+from stream.figures import percent
 from stream.settings import data_dirs
 from stream.ward import Ward
 
@@ -62,17 +65,38 @@ def raised(path: Path, rules: tuple[str, ...]) -> bool:
     return any(decided <= ALARM_S and end >= ALARM_S - WINDOW_S for decided, end in windows.values())
 
 
+def listed(file: Path) -> list[tuple[str, str, bool]]:
+    """Record, alarm and whether it was true, of each line of a set's list; a line of headings is passed over.
+
+    Raises
+    ------
+    RecordError
+        A line has other columns, or an alarm that is none of the Challenge's.
+    """
+    found = []
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        for number, line in enumerate(csv.reader(lines), 1):
+            cells = [cell.strip() for cell in line]
+            if not any(cells) or cells[:3] == ["record", "alarm", "true"]:
+                continue
+            if len(cells) < 3 or cells[1] not in STANDS_FOR or cells[2] not in ("0", "1"):
+                raise RecordError(
+                    f"{file}, line {number}: {','.join(line)!r} is not record,alarm,true with one of "
+                    f"{', '.join(STANDS_FOR)} and 0 or 1; correct it"
+                )
+            found.append((cells[0], cells[1], cells[2] == "1"))
+    return found
+
+
 def judge(folder: Path) -> tuple[Counter[tuple[str, bool, bool]], dict[str, list[str]]]:
     """Run every record: counts of (alarm, true, raised), and the records told wrongly by alarm and kind."""
-    with (folder / "ALARMS").open(encoding="utf-8") as lines:
-        alarms = list(csv.DictReader(lines))
+    alarms = listed(folder / "ALARMS")
     ward = Ward(Reader.load())
     counts: Counter[tuple[str, bool, bool]] = Counter()
     wrong: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        for line in track(alarms, "records", console=Console(stderr=True), transient=True):
-            record, alarm, true = line["record"], line["alarm"], line["true"] == "1"
+        for record, alarm, true in track(alarms, "records", console=Console(stderr=True), transient=True):
             annotate(folder / record, out, ward)
             found = raised(out / f"{record}.alerts.jsonl", STANDS_FOR[alarm])
             counts[alarm, true, found] += 1
@@ -81,9 +105,13 @@ def judge(folder: Path) -> tuple[Counter[tuple[str, bool, bool]], dict[str, list
     return counts, wrong
 
 
-def score(tp: int, fn: int, fp: int, tn: int) -> float:
-    """The Challenge score, %."""
-    return 100.0 * (tp + tn) / (tp + tn + fp + MISSED * fn)
+def score(tp: int, fn: int, fp: int, tn: int) -> float | None:
+    """The Challenge score, %; None of no alarm at all."""
+    return _share(tp + tn, tp + tn + fp + MISSED * fn)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None
 
 
 def main() -> None:
@@ -91,20 +119,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="folder with cinc2015/; default: the usual places")
     parser.add_argument("--wrong", action="store_true", help="also name the records told wrongly")
-    parser.add_argument("--json", type=Path, help="write the counts here")
+    parser.add_argument("--json", type=parts.numbers_file, help="write the counts here")
     arguments = parser.parse_args()
     folders = data_dirs(arguments.data_dir)
     folder = next((f / "cinc2015" for f in folders if (f / "cinc2015" / "ALARMS").is_file()), None)
     if folder is None:
         parser.error("no cinc2015/ALARMS found; name the folder of the databases with --data-dir")
-    counts, wrong = judge(folder)
-
+    try:
+        counts, wrong = judge(folder)
+    except RecordError as error:
+        parser.exit(2, f"{error}\n")
     table = Table("alarm", "true", "raised", "TPR %", "false", "raised", "TNR %", "score", title="Challenge 2015")
     total = [0, 0, 0, 0]
     for alarm in STANDS_FOR:
-        parts = [counts[alarm, t, f] for t, f in ((True, True), (True, False), (False, True), (False, False))]
-        total = [a + b for a, b in zip(total, parts, strict=True)]
-        table.add_row(alarm, *_cells(*parts))
+        found = [counts[alarm, t, f] for t, f in ((True, True), (True, False), (False, True), (False, False))]
+        total = [a + b for a, b in zip(total, found, strict=True)]
+        table.add_row(alarm, *_cells(*found))
     table.add_section()
     table.add_row("all", *_cells(*total))
     Console(width=110).print(table)
@@ -117,9 +147,8 @@ def main() -> None:
 
 
 def _cells(tp: int, fn: int, fp: int, tn: int) -> list[str]:
-    tpr = f"{100.0 * tp / (tp + fn):.1f}" if tp + fn else "–"
-    tnr = f"{100.0 * tn / (tn + fp):.1f}" if tn + fp else "–"
-    return [str(tp + fn), str(tp), tpr, str(fp + tn), str(fp), tnr, f"{score(tp, fn, fp, tn):.1f}"]
+    tpr, tnr = (percent(_share(part, whole), 1) for part, whole in ((tp, tp + fn), (tn, tn + fp)))
+    return [str(tp + fn), str(tp), tpr, str(fp + tn), str(fp), tnr, percent(score(tp, fn, fp, tn), 1)]
 
 
 if __name__ == "__main__":

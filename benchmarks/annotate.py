@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure telebeat annotate over the DS1 records of mitdb.")
     parser.add_argument("--runs", type=int, default=3, help="after one to warm up")
     parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=parts.numbers_file, help="file for the figures")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:

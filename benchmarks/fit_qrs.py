@@ -38,6 +38,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks import parts
 from benchmarks.qrs_runs import CLEAN, Run, begins, runs_of
 from detector.detector import DETECTOR, begin, empty, update
 from detector.envelope import LAG, STRIDE
@@ -271,7 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--folds", type=int, default=5, help="parts of the subjects; 0: no cross-validation")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=parts.numbers_file)
     parser.add_argument("--begin", action="store_true", help="weights of first beats: with begins, from the package's")
     parser.add_argument("--more", type=int, default=0, metavar="RUNS", help="go on from the package's weights")
     parser.add_argument("--out", type=Path, help=f"fit to all records and write here; the package has {FILE.name}")

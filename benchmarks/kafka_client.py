@@ -18,13 +18,13 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 from aiokafka.admin import NewTopic
 
+from benchmarks import parts
 from stream import kafka
 from stream.broker import Broker
 from stream.frames import Frame, encode
@@ -148,7 +148,7 @@ def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description="Measure the Kafka client and the embedded broker.")
     parser.add_argument("--records", type=int, default=50_000)
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=parts.numbers_file, help="file for the figures")
     arguments = parser.parse_args()
     report = asyncio.run(measure(arguments.records))
     text = json.dumps(report, indent=2)

@@ -77,6 +77,19 @@ def machine() -> dict[str, Any]:
     }
 
 
+def numbers_file(text: str) -> Path:
+    """Where `--json` writes; the standard output has the tables.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is named as that is.
+    """
+    if text == "-":
+        raise argparse.ArgumentTypeError("the tables go to the standard output; name a file for the figures")
+    return Path(text)
+
+
 def write(file: Path | None, figures: dict[str, Any]) -> None:
     """Write figures as JSON where a file is given."""
     if file is not None:
@@ -93,7 +106,7 @@ def read_beats(
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
     parser.add_argument("--model", type=Path, help="folder of a trained model; default: the shipped one")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=numbers_file, help="file for the figures")
     arguments = parser.parse_args()
     try:
         figures = measure(arguments.data_dir, arguments.model)

@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--record", action="append", help="such as mitdb/208, the default; may be repeated")
     parser.add_argument("--speed", default="60", help="times real time, or max")
     parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=parts.numbers_file, help="file for the figures")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:

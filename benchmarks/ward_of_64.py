@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--beds", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
     parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=parts.numbers_file, help="file for the figures")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="folder of WFDB databases")
     known = [peer.name for peer in PEERS]
     parser.add_argument("--peers", nargs="*", default=[PEER], choices=known, metavar="NAME", help=", ".join(known))
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=parts.numbers_file, help="file for the figures")
     given = parser.parse_args()
     try:
         figures = measure(given.data_dir, given.peers)

@@ -8,10 +8,10 @@ what noise makes of nothing is neither normal nor ectopic (where that holds not,
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from model.letters import TEXT
 from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.strip import Strip, read_strip
+from model.subjects import source_of, subject_of
 from model.variants import (
     COMPOSED,
     HELD_OUT_MIXES,
@@ -51,8 +52,9 @@ DS1: Final = (
     *("101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122"),
     *("124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230"),
 )
-#: Paced records of mitdb: they show what paced beats are, but EC57 does not score them.
-PACED: Final = frozenset({"102", "104", "107", "217"})
+#: Paced records of mitdb: they show what paced beats are, but EC57 does not score them, nor any other with such a beat.
+PACED: Final = frozenset({("mitdb", "102"), ("mitdb", "104"), ("mitdb", "107"), ("mitdb", "217")})
+PACED_BEAT: Final = "/"
 #: Databases for training that are not scored: in cpsc2021 only beats in and around atrial fibrillation are of use, and
 #: there an early beat is no premature one.
 TRAINING_ONLY: Final = frozenset({"cpsc2021"})
@@ -60,24 +62,6 @@ UNLABELLED: Final = -1
 REFERENCE: Final = "atr"  # annotator of reference annotations, by custom
 STEP_S: Final = 0.25  # s of signal given at once, as a bedside monitor sends it
 ALONE_S: Final = 3.0  # s from the nearest reference beat beyond which nobody has read the record: no label
-
-
-_AFPDB: Final = re.compile(r"([np])(\d\d)c?")
-
-
-def subject_of(database: str, record: str) -> str:
-    """Whose heart a record is of, called by the first of its records.
-
-    201 and 202 of mitdb are one patient's; of afpdb two records in turn, and what follows each (`c`).
-
-    >>> subject_of("mitdb", "202"), subject_of("afpdb", "p06c"), subject_of("svdb", "800")
-    ('mitdb/201', 'afpdb/p05', 'svdb/800')
-    """
-    if (database, record) == ("mitdb", "202"):
-        record = "201"
-    elif database == "afpdb" and (parts := _AFPDB.fullmatch(record)):
-        record = f"{parts[1]}{(int(parts[2]) - 1) // 2 * 2 + 1:02d}"
-    return f"{database}/{record}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +122,18 @@ class Passage:
     @property
     def scored(self) -> bool:
         """Whether EC57 wants it in a table."""
-        paced = self.database == "mitdb" and self.record in PACED
-        return self.annotated and self.database not in TRAINING_ONLY and not paced
+        return self.why_not_scored is None
+
+    @property
+    def why_not_scored(self) -> str | None:
+        """Why no table has it; None if one has."""
+        if not self.annotated:
+            return "none of its beats is annotated"
+        if self.database in TRAINING_ONLY:
+            return "nearly all of its beats are normal, which flatters: it is for training only"
+        if source_of(self.database, self.record) in PACED or PACED_BEAT in self.reference.symbols:
+            return "its heart is paced, which EC57 leaves out"
+        return None
 
 
 def sentences_of(
@@ -306,15 +300,32 @@ def is_annotated(path: Path, annotator: str = REFERENCE) -> bool:
     return any(symbol in CLASS_OF for symbol in read(path.parent, path.name, annotator, rate_hz).symbols)
 
 
-def records_of(folder: Path) -> list[str]:
+def refuse(reason: str) -> NoReturn:
+    """What is done about a record that cannot be read where nobody is there to be told: nothing else is done."""
+    raise RecordError(reason)
+
+
+def records_of(folder: Path, remark: Callable[[str], object] = refuse) -> list[str]:
     """Records of a folder that have reference annotations of their beats.
+
+    Parameters
+    ----------
+    folder : Path
+    remark : callable
+        Told of each record that cannot be read, and why: it is left out, unless this raises.
 
     Raises
     ------
     RecordError
-        There are none, or what there is cannot be read.
+        There are none.
     """
-    names = sorted(path.stem for path in folder.glob("*.hea") if is_annotated(path.with_suffix("")))
+    names = []
+    for path in sorted(file.with_suffix("") for file in folder.glob("*.hea")):
+        try:
+            if is_annotated(path):
+                names.append(path.name)
+        except RecordError as error:
+            remark(str(error))
     if not names:
         raise RecordError(
             f"{folder}: no annotated WFDB records; check --data-dir or fetch them with `telebeat download`"

@@ -41,18 +41,29 @@ def from_csv(folder: Path, task: Task, report: Callable[[int], None] = lambda _:
         A file is missing or empty; or a line has not 188 columns, something that is no number, a value outside of
         0 ... 1, or a label that the file cannot have. The message names file and line.
     """
-    paths = [folder / name for name in FILES[task.name]]
-    if absent := [path.name for path in paths if not path.is_file()]:
-        raise RecordError(
-            f"{folder} has no {' and no '.join(absent)}; --csv-dir wants the folder of the files "
-            f"{', '.join(FILES[task.name])}; without it the beats are built from WFDB records"
-        )
+    paths = [whole(folder, task) / name for name in FILES[task.name]]
     allowed = [range(len(task.classes))] * 2 if task is MITBIH else [range(1), range(1, 2)]
     parts = [_read(path, labels, report) for path, labels in zip(paths, allowed, strict=True)]
     rows = np.concatenate([rows for rows, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
     test = np.repeat([False, True], [len(labels) for _, labels in parts]) if task is MITBIH else None
     return Heartbeats(task, rows, labels, None, None, test, " and ".join(path.name for path in paths))
+
+
+def whole(folder: Path, task: Task) -> Path:
+    """A folder that has both files of a task.
+
+    Raises
+    ------
+    RecordError
+        It has not.
+    """
+    if absent := [name for name in FILES[task.name] if not (folder / name).is_file()]:
+        raise RecordError(
+            f"{folder} has no {' and no '.join(absent)}; --csv-dir wants the folder of the files "
+            f"{', '.join(FILES[task.name])}; without it the beats are built from WFDB records"
+        )
+    return folder
 
 
 def characters(folder: Path, task: Task) -> int:

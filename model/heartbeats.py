@@ -34,10 +34,11 @@ import wfdb
 from scipy.signal import resample_poly
 
 from detector.types import LEADS
-from model.dataset import REFERENCE, subject_of
+from model.dataset import REFERENCE, refuse
 from model.detector_runs import Beds
 from model.ec57 import Annotations, Period, pair, read
 from model.strip import Strip
+from model.subjects import subject_of
 from replay import folders, headers
 from stream.errors import RecordError
 
@@ -196,7 +197,12 @@ def cut(
 
 
 def from_mitbih(
-    folder: Path, records: Sequence[str], *, detected: bool = False, report: Callable[[str], None] = lambda _: None
+    folder: Path,
+    records: Sequence[str],
+    *,
+    detected: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+    remark: Callable[[str], object] = refuse,
 ) -> Heartbeats:
     """Beats of annotated WFDB records in the five classes.
 
@@ -209,16 +215,24 @@ def from_mitbih(
         with no annotated beat are left out.
     report : callable
         Told each record when it is done.
+    remark : callable
+        Told of each record that cannot be read, and why: it is left out, unless this raises.
 
     Raises
     ------
     RecordError
-        A record or its annotation cannot be read, or there is no beat in any.
+        There is no beat in any.
     """
-    parts = []
+    parts, left_out = [], []
+    database = folders.database_of(folder)
     for name in records:
-        record = _record(folder / name)
-        reference = read(folder, name, REFERENCE, float(record.fs))
+        try:
+            record = _record(folder / name)
+            reference = read(folder, name, REFERENCE, float(record.fs))
+        except RecordError as error:
+            remark(str(error))
+            left_out.append(name)
+            continue
         if detected:
             peaks = detect(record)
             pairs = pair(reference, Annotations.of(peaks, "N" * len(peaks)), Period.of(float(record.fs), start_s=0.0))
@@ -233,10 +247,11 @@ def from_mitbih(
         rows, kept = cut(_lead(record), float(record.fs), peaks)
         labels = np.array([MITBIH.classes.index(SYMBOLS[s]) if s in SYMBOLS else -1 for s in symbols[kept]], np.int64)
         subject = subject_of("mitdb", name).removeprefix("mitdb/")
-        parts.append((rows[labels >= 0], labels[labels >= 0], f"{folder.name}/{subject}", name))
+        parts.append((rows[labels >= 0], labels[labels >= 0], f"{database}/{subject}", name))
         report(name)
     where = "the online detector's beats" if detected else "reference beats"
-    return _joined(MITBIH, parts, f"{len(records)} records of {folder.name}, {where}", folder)
+    told = f"{len(records) - len(left_out)} records of {database}, {where}"
+    return replace(_joined(MITBIH, parts, told, folder), notes=_unread(left_out))
 
 
 def diagnosis(comments: Sequence[str]) -> str | None:
@@ -264,7 +279,13 @@ def patient_of(path: Path, comments: Sequence[str]) -> str | None:
     return None
 
 
-def from_ptb(folder: Path, paths: Sequence[Path], *, report: Callable[[str], None] = lambda _: None) -> Heartbeats:
+def from_ptb(
+    folder: Path,
+    paths: Sequence[Path],
+    *,
+    report: Callable[[str], None] = lambda _: None,
+    remark: Callable[[str], object] = refuse,
+) -> Heartbeats:
     """Beats of PTB records, infarction and healthy control, lead II at the online detector's R peaks.
 
     Parameters
@@ -275,27 +296,36 @@ def from_ptb(folder: Path, paths: Sequence[Path], *, report: Callable[[str], Non
         Records, without extension; those with other diagnoses are passed over.
     report : callable
         Told each record when it is done.
+    remark : callable
+        As of `from_mitbih`.
 
     Raises
     ------
     RecordError
-        A record cannot be read, or there is none of either diagnosis.
+        There is none of either diagnosis.
     """
     parts, strangers = [], 0
+    left_out: list[str] = []
     for path in paths:
-        comments = _header(path).comments or []
-        if (found := diagnosis(comments)) is not None:
-            record = _record(path)
+        try:
+            comments = _header(path).comments or []
+            found = diagnosis(comments)
+            record: Any = _record(path) if found is not None else None
+        except RecordError as error:
+            remark(str(error))
+            left_out.append(path.name)
+            continue
+        if found is not None:
             rows, _ = cut(_lead(record), float(record.fs), detect(record))
             patient = patient_of(path, comments)
             strangers += patient is None
             labels = np.full(len(rows), PTB.classes.index(found), np.int64)
             parts.append((rows, labels, f"{found}/{patient or path.name}", path.name))
         report(path.name)
-    notes: tuple[str, ...] = ()
+    notes = _unread(left_out)
     if strangers:
-        notes = (f"records that name no patient, each taken for a patient of its own: {strangers}",)
-    used = f"{len(parts)} of {len(paths)} records of {folder.name} (infarction or healthy control)"
+        notes = (*notes, f"records that name no patient, each taken for a patient of its own: {strangers}")
+    used = f"{len(parts)} of {len(paths)} records of {folders.database_of(folder)} (infarction or healthy control)"
     return replace(_joined(PTB, parts, f"{used}, the online detector's beats", folder), notes=notes)
 
 
@@ -313,6 +343,10 @@ def detect(record: Any) -> npt.NDArray[np.int64]:
         mv[:, lead] = one - np.nanmedian(one) if np.isfinite(one).any() else one
     (said,) = Beds([Strip.of_mv(mv, float(record.fs))]).run()
     return said.found["sample"].astype(np.int64)
+
+
+def _unread(names: Sequence[str]) -> tuple[str, ...]:
+    return (f"left out, since they cannot be read: {', '.join(names)}",) if names else ()
 
 
 def _joined(task: Task, parts: Sequence[tuple[Any, Any, str, str]], source: str, folder: Path) -> Heartbeats:

@@ -343,22 +343,25 @@ class Trainer(TrainingRun):
     def judge(self, loss: float) -> Round:
         """EC57 on the held-out subjects."""
         table = gross(judge(p, self.read(p).last) for p in self.judged)
-        return Round(len(self.curve) + 1, loss, *figures(table), score=merit(table))
+        veb_se, veb_ppv, sveb_se, sveb_ppv = (value or 0.0 for value in figures(table))
+        return Round(len(self.curve) + 1, loss, veb_se, veb_ppv, sveb_se, sveb_ppv, merit(table))
 
     def weights(self) -> Weights:
         """The mean weights as the bedside takes them."""
         return export([member.mean for member in self.members], self.vocabulary)
 
 
-def figures(table: BeatTable) -> tuple[float, float, float, float]:
-    """VEB Se, +P, SVEB Se, +P in percent; 0 where there is nothing to count."""
-    ratios = (table.veb_se, table.veb_ppv, table.sveb_se, table.sveb_ppv)
-    return tuple(r.percent or 0.0 for r in ratios)  # type: ignore[return-value]
+def figures(table: BeatTable) -> tuple[float | None, float | None, float | None, float | None]:
+    """VEB Se, +P, SVEB Se, +P in percent; None where there is nothing to count."""
+    return table.veb_se.percent, table.veb_ppv.percent, table.sveb_se.percent, table.sveb_ppv.percent
 
 
 def merit(table: BeatTable) -> float:
-    """Mean of the F1 of ventricular and supraventricular ectopic beats, 0 to 1: what a round is chosen by."""
-    veb_se, veb_ppv, sveb_se, sveb_ppv = figures(table)
+    """Mean of the F1 of ventricular and supraventricular ectopic beats, 0 to 1: what a round is chosen by.
+
+    What is not defined is 0 here: of two rounds one has to be the better.
+    """
+    veb_se, veb_ppv, sveb_se, sveb_ppv = (value or 0.0 for value in figures(table))
     veb = 2 * veb_se * veb_ppv / (veb_se + veb_ppv) if veb_se + veb_ppv else 0.0
     sveb = 2 * sveb_se * sveb_ppv / (sveb_se + sveb_ppv) if sveb_se + sveb_ppv else 0.0
     return (veb + sveb) / 200.0

@@ -28,7 +28,10 @@ _TITLES: Final = {
     "qt-database": "qtdb",
     "lobachevsky-university-electrocardiography-database": "ludb",
     "ptb-diagnostic-ecg-database": "ptbdb",
+    "mit-bih-long-term-database": "ltdb",
 }
+#: Databases that are known by these names in whatever folder they lie.
+DATABASES: Final = frozenset({*_TITLES.values(), "cinc2015", "cinc2017", "cpsc2021"})
 _VERSION: Final = re.compile(r"(?:^v?|-)\d+\.\d+\.\d+$")  # as PhysioNet has them
 
 
@@ -53,6 +56,16 @@ def records_folder(data: Path, database: str) -> Path:
     if any(direct.glob("*.hea")) or not (found := records(data, database)):
         return direct
     return found[0].parent
+
+
+def database_folder(data: Path, database: str) -> Path | None:
+    """The folder that has all of a database's records, also those in folders of their own; None where there are none.
+
+    The data folder may be that folder, and be a link to it.
+    """
+    for path in records(data, database)[:1]:
+        return next((place for place in _up_to(data, path.parent) if _is(place, database)), path.parent)
+    return data if _is(data.resolve(), database) and files(data, ".hea") else None
 
 
 def above(folder: Path) -> Path:
@@ -99,20 +112,27 @@ def records(folder: Path, database: str | None = None) -> list[Path]:
     ----------
     folder : Path
     database : str, optional
-        Only those in folders of this name, or that are this database by `database_of`.
+        Only those in folders of this name, or that are this database by `database_of`, or within such.
     """
     headers = files(folder, ".hea")
     if database is not None:
-        headers = [
-            header
-            for header in headers
-            if database in (folder.name, *header.relative_to(folder).parts[:-1], database_of(header.parent))
-        ]
+        places = {header.parent for header in headers}
+        of_it = {place for place in places if any(_is(one, database) for one in _up_to(folder, place))}
+        headers = [header for header in headers if header.parent in of_it]
         place = folder / database
         if not headers and place.is_symlink() and place.is_relative_to(folder):
             headers = files(place, ".hea")  # another link to the same folder comes first
     parts = {part for header in headers for part in _segments(header)}
     return sorted((path for h in headers if (path := h.with_suffix("")) not in parts), key=_natural)
+
+
+def _is(place: Path, database: str) -> bool:
+    return database in (place.name, database_of(place))
+
+
+def _up_to(folder: Path, place: Path) -> list[Path]:
+    """A place below a folder, and all that it lies in up to that folder."""
+    return [place, *(parent for parent in place.parents if parent.is_relative_to(folder))]
 
 
 def _segments(header: Path) -> list[Path]:

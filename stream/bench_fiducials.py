@@ -15,6 +15,7 @@ from model import delineation_peer
 from model.delineation import FIDUCIALS, Fiducials, Found, follow
 from model.delineation_marks import DATABASES, LUDB, Database
 from model.delineation_score import FOLDS, both, cross_validate, nearer, shipped, table
+from replay.folders import records as folder_records
 from replay.records import find_records, read_record
 from stream.errors import RecordError, SettingsError
 
@@ -46,14 +47,16 @@ def database(name: str) -> Database:
 
 
 def records(folders: Sequence[Path], chosen: Sequence[str] | None, source: Database) -> list[Path]:
-    """Records of a database whose waves are marked.
+    """Records of a database whose waves are marked; a folder of records that is given itself may have any name.
 
     Raises
     ------
     RecordError
         None is there.
     """
-    marked = [path for path in find_records(folders, chosen or None, source.name) if source.is_marked(path)]
+    given = len(folders) == 1 and any(folders[0].glob("*.hea")) and not folder_records(folders[0], source.name)
+    name = None if given else source.name
+    marked = [path for path in find_records(folders, chosen or None, name) if source.is_marked(path)]
     if not marked:
         raise RecordError(
             f"no record of {source.name} with marked waves in {', '.join(map(str, folders))}; "

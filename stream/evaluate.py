@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from model.dataset import Passage, subject_of
+from model.dataset import Passage
 from model.ec57 import RecordScore, Score
 from model.evaluation import baselines
 from model.evaluation.ablation import KIND_WORDS, RR_WORDS, Ablation, withheld
 from model.evaluation.judging import Judged, Probabilities, judge, key, spread, summary
 from model.lstm import classify_sequence
 from model.reader import Reader
+from model.subjects import may_be, subject_of
+from replay.folders import DATABASES
 from stream.both_paths import BothPaths
 
 #: How a record stands to the model that is judged.
-TRAINED, STOPPED, NEW, UNSCORED = "trained on", "decided when to stop", "new", "not scored"
+TRAINED, STOPPED, NEW, UNKNOWN, UNSCORED = "trained on", "decided when to stop", "new", "not known", "not scored"
+#: Of these the records are scored.
+STANDINGS: Final = (TRAINED, STOPPED, NEW, UNKNOWN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +138,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain numbers for JSON."""
         total = self.score.as_dict()
-        groups = {which: self.standing(which) for which in (TRAINED, STOPPED, NEW)}
+        groups = {which: self.standing(which) for which in STANDINGS}
         return {
             "about": dict(self.about),
             "ec57": {"gross": total["gross"], "average": total["average"]},
@@ -207,14 +211,23 @@ def evaluate(runs: Sequence[BothPaths], reader: Reader, *, start_s: float, about
 
 
 def standing(p: Passage, card: Mapping[str, Any]) -> str:
-    """How a record stands to a model, by the model's card."""
+    """How a record stands to a model, by the model's card.
+
+    In a folder of another name than its database's, such as a choice of records of two, nobody can tell whose heart a
+    record is that is called like one of the card's: it is not known.
+    """
     if not p.scored:
         return UNSCORED
-    known = (*card.get("trained_on", ()), *card.get("self_trained_on", ()))
-    if p.subject in {subject_of(*name.split("/", 1)) for name in known}:
+    named = (*card.get("trained_on", ()), *card.get("self_trained_on", ()))
+    trained = {subject_of(*name.split("/", 1)) for name in named}
+    stopped = {subject_of(*name.split("/", 1)) for name in card.get("stopped_by", ())}
+    if p.subject in trained:
         return TRAINED
-    if p.subject in card.get("stopped_by", ()):
+    if p.subject in stopped:
         return STOPPED
+    databases = DATABASES | {name.split("/")[0] for name in (*named, *stopped)}
+    if p.database not in databases and may_be(p.record, trained | stopped):
+        return UNKNOWN
     return NEW
 
 

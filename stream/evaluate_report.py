@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
 from stream import report_plots as plots
-from stream.evaluate import NEW, STOPPED, TRAINED, Evaluation, Line
+from stream.both_paths import some_of
+from stream.evaluate import NEW, STANDINGS, STOPPED, TRAINED, UNKNOWN, Evaluation, Line
 from stream.figures import NOTHING, percent, share
 from stream.report import Picture, Section, Table, class_sections
 
@@ -44,12 +45,13 @@ def sections(found: Evaluation) -> list[Section]:
 def lead(found: Evaluation) -> list[str]:
     """What stands below the title."""
     about = found.about
-    left_out = about.get("left_out", ())
+    left_out, unscored = about.get("left_out", ()), about.get("not_scored", {})
     return [
         f"Model {about['model']} over {len(found.rows)} records ({about['hours']:.1f} h of ECG, "
         f"{int(found.score.gross.beats.counts[:5].sum()):,} reference beats scored from {about['from_s']:g} s on), "
         "on the beats that the detector found, by the code that runs at the bedside."
         + (f" Left out, since they could not be judged: {', '.join(left_out)}." if left_out else "")
+        + "".join(f" Not scored: {name}, {why}." for name, why in unscored.items())
     ]
 
 
@@ -89,7 +91,7 @@ def write_comparison(file: Path, found: Evaluation) -> None:
 def _summary(found: Evaluation) -> Section:
     rows: list[list[str]] = []
     strong: list[int] = []
-    groups = [("all records", found.score), *((w, s) for w in (TRAINED, STOPPED, NEW) if (s := found.standing(w)))]
+    groups = [("all records", found.score), *((w, s) for w in STANDINGS if (s := found.standing(w)))]
     for name, some in groups:
         ratios = some.gross.ratios()
         veb, sveb = (f1(ratios[f"{kind}_ppv"].percent, ratios[f"{kind}_se"].percent) for kind in ("veb", "sveb"))
@@ -102,6 +104,11 @@ def _summary(found: Evaluation) -> Section:
         "Gross figures by ANSI/AAMI EC57, per cent. Only those of “new” records say how the model reads hearts it has "
         "never seen; the subjects it was trained on, or that decided when to stop, flatter it."
     ]
+    if unknown := [row.record for row in found.rows if row.standing == UNKNOWN]:
+        text.append(
+            f"Of {some_of(unknown)} it is not known whether the model has seen their hearts: they are called like "
+            "records it was trained on, in a folder that is not called like a database. Name the folder after it."
+        )
     if found.unseen is not None:  # else the recipe that ships was not one of the arms asked for
         whole = found.arms[0]
         spread = ", ".join(
@@ -251,6 +258,15 @@ def _records(found: Evaluation) -> Section:
     )
 
 
+def _said(value: Any) -> str:
+    """What was asked, in words."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_said(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_said, value)) or NOTHING
+    return NOTHING if value is None else str(value)
+
+
 def _made(found: Evaluation) -> Section:
     about = found.about
     beats = sum(int(row.score.beats.counts[:, :5].sum()) for row in found.rows)
@@ -268,7 +284,7 @@ def _made(found: Evaluation) -> Section:
     )
     if "last_p50" in delays:
         told += f" To its last word: median {delays['last_p50']:.0f} ms, at most {delays['last_p100']:.0f} ms."
-    rows = [[name, str(value)] for name, value in about.items()]
+    rows = [[name, _said(value)] for name, value in about.items()]
     return Section(
         "How it was made",
         [f"Online and offline paths, {beats:,} beats in the scored part: {same}", told],

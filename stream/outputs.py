@@ -6,11 +6,13 @@ What is written aside is in its place only when it is complete.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from stream.errors import RecordError
 
@@ -40,8 +42,10 @@ def file(path: Path) -> Path:
     Raises
     ------
     RecordError
-        If it cannot be.
+        If it cannot be, or is named as the standard output is, which takes numbers alone (`numbers`).
     """
+    if _is_stdout(path):
+        raise RecordError("only --json is written to the standard output (-); name a file for what else is wanted")
     try:
         if not path.exists():
             folder(path.parent)
@@ -52,6 +56,47 @@ def file(path: Path) -> Path:
     except OSError as error:
         raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
     return path
+
+
+def numbers(path: Path | None) -> bool:
+    """The same of a file of numbers, where one is wanted; whether it is the standard output, named ``-``.
+
+    Nothing else may be written there then: tables go to the standard error.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be.
+    """
+    if path is None:
+        return False
+    if _is_stdout(path):
+        return True
+    file(path)
+    return False
+
+
+def write_numbers(path: Path, found: Any, indent: int | None = 1) -> None:
+    """Write a JSON text to a file, or to the standard output where that is named ``-``.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be.
+    """
+    text = json.dumps(found, indent=indent) + "\n"
+    if _is_stdout(path):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
+
+
+def _is_stdout(path: Path) -> bool:
+    return str(path) == "-"
 
 
 def picture(path: Path) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from model.dataset import Passage, is_annotated, records_of
+from model.dataset import PACED, TRAINING_ONLY, Passage, is_annotated, records_of, refuse
 from model.passage_cache import kept_passage
+from model.subjects import source_of, subject_of
 from model.variants import CHANGED, WITH_NOISE
 from replay import folders
+from replay.folders import database_of
 from stream.errors import RecordError, SettingsError
 from stream.settings import data_dirs
 from stream.warm import announce_compilation
@@ -69,7 +71,7 @@ def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
     """
     databases = dict.fromkeys([*config.databases, *(pattern.split("/")[0] for pattern in config.unannotated)])
     for folder in data_dirs(data_dir):
-        if all((folder / database).is_dir() for database in databases):
+        if all(any(folders.records_folder(folder, database).glob("*.hea")) for database in databases):
             return folder
     where = f"{data_dir} has not" if data_dir is not None else "no data folder has"
     raise RecordError(
@@ -78,24 +80,75 @@ def folder_of(data_dir: Path | None, config: TrainingConfig) -> Path:
     )
 
 
-def records_in(data: Path, config: TrainingConfig) -> list[Path]:
+class LeftOut:
+    """Records that cannot be read: each is told at once, once, and that there were any at the end.
+
+    Parameters
+    ----------
+    console : Console
+
+    Attributes
+    ----------
+    reasons : dict
+        Why, in the order in which they were met.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.reasons: dict[str, None] = {}
+        self._console = console
+
+    def __call__(self, reason: str) -> None:
+        """One cannot be read."""
+        if reason not in self.reasons:
+            self.reasons[reason] = None
+            self._console.print(f"left out: {reason}", style="yellow", soft_wrap=True, highlight=False)
+
+    def tell(self) -> None:
+        """End with an error if there were any, after all work is done.
+
+        Raises
+        ------
+        RecordError
+            There were.
+        """
+        if self.reasons:
+            first = next(iter(self.reasons))
+            raise RecordError(f"{len(self.reasons)} records could not be read and were left out, the first: {first}")
+
+
+def records_in(data: Path, config: TrainingConfig, remark: Callable[[str], object] = refuse) -> list[Path]:
     """All records of a configuration's databases with annotated beats, then those without that it names.
+
+    Parameters
+    ----------
+    data : Path
+    config : TrainingConfig
+    remark : callable
+        Told of each record that cannot be read, and why: it is left out, unless this raises.
 
     Raises
     ------
     RecordError
-        There are none, or annotations cannot be read.
+        There are none.
     """
+
+    def bare(path: Path) -> bool:
+        try:
+            return not is_annotated(path)
+        except RecordError as error:
+            remark(str(error))
+            return False
+
     records = [
         place / record
         for database in config.databases
         for place in [folders.records_folder(data, database)]
-        for record in records_of(place)
+        for record in records_of(place, remark)
     ]
     for pattern in config.unannotated:
         database, _, names = pattern.partition("/")
         named = sorted(path.with_suffix("") for path in folders.records_folder(data, database).glob(f"{names}.hea"))
-        found = [path for path in named if not is_annotated(path) and path not in records]
+        found = [path for path in named if path not in records and bare(path)]
         if not found:
             raise RecordError(
                 f"{data}: no records {pattern} without annotation of beats; fetch them with "
@@ -103,6 +156,18 @@ def records_in(data: Path, config: TrainingConfig) -> list[Path]:
             )
         records += found
     return records
+
+
+def scored_subjects(records: Sequence[Path]) -> set[str]:
+    """Whose hearts would be judged, as far as the records' names and annotations tell before they are analysed."""
+    named = [(path, database_of(path.parent)) for path in records]
+    return {
+        subject_of(database, path.name)
+        for path, database in named
+        if (source := source_of(database, path.name)) not in PACED
+        and source[0] not in TRAINING_ONLY
+        and is_annotated(path)
+    }
 
 
 def load_passages(
@@ -114,11 +179,13 @@ def load_passages(
     *,
     oracle: bool = False,
     shelf: Path | None = None,
+    remark: Callable[[str], object] = refuse,
 ) -> list[Passage]:
     """Records in all variants through the online code, with a progress bar.
 
     Those without annotation are analysed without their composed variants, which take a reference. `oracle`: at the
-    reference's beats, where there is one. `shelf`: a folder where they are kept (`model.passage_cache`).
+    reference's beats, where there is one. `shelf`: a folder where they are kept (`model.passage_cache`). `remark`: as
+    of `records_in`; a record that cannot be read in one variant is left out in all.
     """
     work = [
         (path.parent, path.name, kind)
@@ -132,15 +199,25 @@ def load_passages(
     announce_compilation(console.print)
     with Progress(console=console) as progress:
         task = progress.add_task("analysing", total=len(work))
-        passages = []
+        found: dict[Path, list[Passage]] = {}
+        failed = set()
         one = partial(_one, shelf=shelf, noise_folder=noise, seed=config.seed, oracle=oracle)
-        for result in map_items(one, work, jobs, at_once=4):
-            passages.append(result)
+        for (place, name, _), result in zip(work, map_items(one, work, jobs, at_once=4), strict=True):
+            if isinstance(result, str):
+                failed.add(place / name)
+                remark(result)
+            else:
+                found.setdefault(place / name, []).append(result)
             progress.advance(task)
+    passages = [p for path, some in found.items() if path not in failed for p in some]
     beats = sum(len(p.samples) for p in passages)
-    console.print(f"{len(work)} readings of {len({(p.database, p.record) for p in passages})} records, {beats} beats")
+    names = {(p.database, p.record) for p in passages}
+    console.print(f"{len(passages)} readings of {len(names)} records, {beats} beats")
     return passages
 
 
-def _one(which: tuple[Path, str, str], **how: Any) -> Passage:
-    return kept_passage(*which, **how)
+def _one(which: tuple[Path, str, str], **how: Any) -> Passage | str:
+    try:
+        return kept_passage(*which, **how)
+    except RecordError as error:
+        return str(error)

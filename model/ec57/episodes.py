@@ -2,9 +2,9 @@
 
 An episode counts as found if the other annotator has one that overlaps it at all; by duration, what counts is the time
 that both call an episode. Atrial fibrillation is the rhythm ``(AFIB``; what the test annotator calls so while the
-reference says atrial flutter is left out of positive predictivity. Ventricular fibrillation is `[` to `]`; for
-databases that mark it as a rhythm only, such rhythms can be named. Unlike `epicmp`, episodes without a length are not
-counted.
+reference says atrial flutter is left out of positive predictivity. Ventricular fibrillation is `[` to `]`, and what
+begins with ``(VF`` in a reference that marks it as a rhythm only (`vf_rhythms_of`), where `epicmp` would call all of it
+false; other rhythms can be named. Unlike `epicmp`, episodes without a length are not counted.
 
 References
 ----------
@@ -23,6 +23,7 @@ from model.ec57.ratio import Ratio
 
 AF_RHYTHMS: Final = ("(AFIB",)
 FLUTTER_RHYTHMS: Final = ("(AFL",)
+VF_RHYTHMS: Final = ("(VF",)  # how the notes of ventricular fibrillation and flutter begin: (VF (VFIB (VFL
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,17 @@ def ventricular(
     """
     ref_spans, test_spans = (_bracketed(a, period) + _under(a, rhythms, period, "]") for a in (reference, test))
     return _compare(ref_spans, test_spans, [], rate_hz, period)
+
+
+def vf_rhythms_of(reference: Annotations) -> tuple[str, ...]:
+    """How the rhythms begin that count as ventricular fibrillation where none are named.
+
+    None where the reference has a `[`: there it says by brackets what it means by fibrillation.
+    """
+    if "[" in reference.symbols:
+        return ()
+    marked = zip(reference.symbols, reference.notes, strict=True)
+    return VF_RHYTHMS if any(symbol == "+" and note.startswith(VF_RHYTHMS) for symbol, note in marked) else ()
 
 
 def _under(of: Annotations, rhythms: Sequence[str], period: Period, ends: str = "") -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from model.ec57.annotations import CLASS_OF, RHYTHM, Annotations
 from model.ec57.beats import LEARNING_S, WINDOW_S, Period, pair, tabulate
-from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular
+from model.ec57.episodes import AF_RHYTHMS, EpisodeTable, atrial, gross_episodes, ventricular, vf_rhythms_of
 from model.ec57.files import found_as, header, read
 from model.ec57.ratio import Ratio, average
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
@@ -51,6 +51,8 @@ class RecordScore:
         Episodes of atrial and of ventricular fibrillation.
     rhythm_only : bool
         The reference marks rhythms and no beat at all, as in vfdb: no beat is scored.
+    vf_rhythms : sequence of str
+        How the rhythms begin that count as ventricular fibrillation, beside `[` to `]`.
     """
 
     record: str
@@ -61,6 +63,7 @@ class RecordScore:
     af: EpisodeTable
     vf: EpisodeTable
     rhythm_only: bool = False
+    vf_rhythms: Sequence[str] = ()
 
     def ratios(self) -> dict[str, Ratio]:
         """Every statistic that is a quotient, by name: ``qrs_se``, ``v_couplet_ppv``, ``af_duration_se`` ..."""
@@ -80,6 +83,7 @@ class RecordScore:
             "record": self.record,
             "missing": self.missing,
             "rhythm_only": self.rhythm_only,
+            "vf_rhythms": list(self.vf_rhythms),
             **{k: {"percent": r.percent, "hits": r.hits, "total": r.total} for k, r in self.ratios().items()},
             "tp": beats.true_positives,
             "fn": beats.false_negatives,
@@ -106,14 +110,17 @@ def score(
     period: Period,
     *,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
-    vf_rhythms: Sequence[str] = (),
+    vf_rhythms: Sequence[str] | None = None,
 ) -> RecordScore:
     """Compare two annotators of one record; `test` None means that there is no file and all is missed.
 
     `af_rhythms` and `vf_rhythms` are how the notes of the rhythms begin that count as fibrillation in the comparison of
-    episodes; `[` to `]` is ventricular fibrillation always. Beats are scored only if the reference has any annotation
-    of one, or none of a rhythm either.
+    episodes; `[` to `]` is ventricular fibrillation always, and with `vf_rhythms` None also what the reference marks as
+    a rhythm only (`model.ec57.episodes.vf_rhythms_of`). Beats are scored only if the reference has any annotation of
+    one, or none of a rhythm either.
     """
+    if vf_rhythms is None:
+        vf_rhythms = vf_rhythms_of(reference)
     found = test if test is not None else Annotations.of([], [])
     told = set(reference.symbols)
     rhythm_only = not told.isdisjoint(RHYTHM) and told.isdisjoint(CLASS_OF)
@@ -128,6 +135,7 @@ def score(
         atrial(reference, found, rate_hz, period, af_rhythms),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
         rhythm_only,
+        vf_rhythms,
     )
 
 
@@ -142,7 +150,7 @@ def score_files(
     end_s: float | None = None,
     window_s: float = WINDOW_S,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
-    vf_rhythms: Sequence[str] = (),
+    vf_rhythms: Sequence[str] | None = None,
 ) -> RecordScore:
     """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
 

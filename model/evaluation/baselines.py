@@ -64,6 +64,8 @@ def _fitted(model: Any, prefix: str, passages: Sequence[Passage], weights: Seque
     labels = np.concatenate([p.labels for p in passages])
     labelled = labels != UNLABELLED
     known = labels[labelled].astype(np.int64)
+    if len(classes := np.unique(known)) < 2:  # there is nothing to tell apart, and some classifiers refuse
+        return _always(int(classes[0]) if len(classes) else CLASSES.index("N"))
     measured = np.concatenate([_measured(p) for p in passages])[labelled]
     model.fit(measured, known, **{f"{prefix}sample_weight": np.asarray(weights)[known]})
 
@@ -74,6 +76,12 @@ def _fitted(model: Any, prefix: str, passages: Sequence[Passage], weights: Seque
         return probabilities
 
     return read
+
+
+def _always(label: int) -> Read:
+    """What calls every beat the same, and is sure of it."""
+    said = np.eye(len(CLASSES), dtype=np.float32)[label]
+    return lambda passage: np.tile(said, (len(passage.samples), 1))
 
 
 def _measured(passage: Passage) -> npt.NDArray[np.float32]:

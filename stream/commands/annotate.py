@@ -10,7 +10,7 @@ import typer
 from stream.commands.shared import WIDTH, DataDir, ModelFolder, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from rich.console import Console
 
@@ -33,7 +33,10 @@ def annotate(
     table: Annotated[
         bool, typer.Option("--beats", help="Also NAME.beats.csv: each beat with both words, probabilities and delays.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what became of each record here.")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write what became of each record here; - for the standard output."),
+    ] = None,
 ) -> None:
     """Run the bedside analysis over WFDB records as fast as it can and write what it found.
 
@@ -43,6 +46,7 @@ def annotate(
     """
     from rich.console import Console
 
+    from replay.folders import database_of
     from replay.records import find_records, wanted
     from stream import limits, outputs
     from stream.annotate import annotate_all
@@ -51,45 +55,46 @@ def annotate(
     from stream.warm import announce_compilation
 
     chosen = limits.load()
-    names = wanted(records, more)
+    asked = wanted(records, more)
     folders = data_dirs(data_dir)
-    paths = list(dict.fromkeys(find_records(folders, names or None, database)))  # one named twice is one
+    paths = list(dict.fromkeys(find_records(folders, asked or None, database)))  # one named twice is one
     model = model or load().model_dir
-    if json_file is not None:
-        outputs.file(json_file)
+    outputs.numbers(json_file)
     console = Console(stderr=True, markup=False)  # names and reasons are not ours: a bracket in them is one
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
-    done = []
+    done: dict[str, Result] = {}
     announce_compilation(console.print)
     with progress(console) as bar:
         task = bar.add_task("annotating", total=len(paths))
-        for result in annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown, table=table):
-            done.append(result)
-            bar.update(task, advance=1, description=result.name)
+        results = annotate_all(paths, out, model, chosen, jobs, shutdown=shutdown, table=table)
+        for path, result in zip(paths, results, strict=False):
+            name = f"{database_of(path.parent)}/{path.name}"  # 100 is of whichever database has one first
+            done[name] = result
+            bar.update(task, advance=1, description=name)
     _show(console, done, out)
     if json_file is not None:
         _write(json_file, done)
-    failed = [result for result in done if result.error]
+    failed = [result for result in done.values() if result.error]
     if failed:
         raise RecordError(f"{len(failed)} of {len(done)} records could not be annotated, the first: {failed[0].error}")
 
 
-def _show(console: Console, done: Sequence[Result], out: Path) -> None:
+def _show(console: Console, done: Mapping[str, Result], out: Path) -> None:
     """A row a record, and how quickly all of them were done."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("record", "signal", "× real time", "beats", "alerts raised")
-    for result in done:
+    for name, result in done.items():
         if result.error:
-            table.add_row(result.name, "", "", "", Text(result.error, "red"))
+            table.add_row(name, "", "", "", Text(result.error, "red"))
             continue
         raised = ", ".join(f"{rule} {count}" for rule, count in sorted(result.alerts.items()))
         speed = result.seconds / result.took
-        table.add_row(result.name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
+        table.add_row(name, f"{result.seconds:.0f} s", f"{speed:.0f}", str(result.beats), raised)
     console.print(table)
-    good = [result for result in done if not result.error]
+    good = [result for result in done.values() if not result.error]
     seconds, took = sum(r.seconds for r in good), sum(r.took for r in good)
     if good:
         console.print(
@@ -99,19 +104,20 @@ def _show(console: Console, done: Sequence[Result], out: Path) -> None:
         )
 
 
-def _write(file: Path, done: Sequence[Result]) -> None:
+def _write(file: Path, done: Mapping[str, Result]) -> None:
     """What became of each record, as JSON."""
-    import json
+    from stream import outputs
 
     rows = [
         {
             "record": result.name,
+            "database": name.partition("/")[0],
             "seconds": round(result.seconds, 3),
             "took_s": round(result.took, 4),
             "beats": result.beats,
             "alerts": dict(sorted(result.alerts.items())),
             "error": result.error or None,
         }
-        for result in done
+        for name, result in done.items()
     ]
-    file.write_text(json.dumps({"records": rows}, indent=1) + "\n", encoding="utf-8")
+    outputs.write_numbers(file, {"records": rows})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from stream.commands.shared import DataDir, progress, wide_console
+from stream.commands.shared import DataDir, JsonFile, progress, wide_console
 from stream.figures import NOTHING, percent
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def detector(
         float, typer.Option(min=0, help="Processor seconds a peer may take for a database; 0: no limit.")
     ] = 60.0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and the chart.")] = Path("bench"),
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
+    json_file: JsonFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few records, short signals.")] = False,
 ) -> None:
     """Measure the R-peak detector beside the other Python detectors: Se, +P, F1, delay, speed.
@@ -56,8 +56,6 @@ def detector(
     All see lead 0 of the same records, in this process, and are judged by EC57 with a window of 150 ms; a row of its
     own has ours with both leads. A peer that is slow is judged on the first records only, and the tables say so.
     """
-    import json
-
     from rich.console import Console
 
     from model import bench
@@ -73,8 +71,7 @@ def detector(
     names = expand(wanted(databases) or DATABASES)
     chosen = choose(PEERS, peers)
     outputs.folder(out)
-    if json_file is not None:
-        outputs.file(json_file)
+    to_stdout = outputs.numbers(json_file)
     loud = Console(stderr=True, markup=False)
     measured = _measure(loud, folders, names, wanted(records) or None, most, chosen, budget_s, rounds, quick=quick)
     rows = bench.summarise(measured.results, measured.counts)
@@ -109,8 +106,8 @@ def detector(
             "speed": tables["speed"],
             "records": tables["records"],
         }
-        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    console = wide_console()
+        outputs.write_numbers(json_file, figures)
+    console = wide_console(stderr=to_stdout)
     show(console, rows, measured.speeds, measured.absent, summary)
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
 
@@ -201,15 +198,13 @@ def fiducials(
     database: Annotated[str, typer.Option(help="Whose marks: ludb, or qtdb, on which nothing was chosen.")] = "ludb",
     records: Annotated[list[str] | None, typer.Option(help="Only these, such as 17 or ludb/17.")] = None,
     peer: Annotated[bool, typer.Option(help="Have neurokit2 delineate the same leads, where it is installed.")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as one JSON object.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure QRS onset and end, T end and P presence beside the marks of readers, on the online path.
 
     Each lead is played alone and in a pair of leads. Errors stand beside the CSE tolerances, by lead and over all; the
     detector's constants are judged as they are and, on ludb, as chosen on other subjects.
     """
-    import json
-
     from rich.console import Console
 
     from model import delineation_peer
@@ -218,8 +213,7 @@ def fiducials(
     from stream import outputs
     from stream.settings import data_dirs
 
-    if json_file is not None:
-        outputs.file(json_file)
+    to_stdout = outputs.numbers(json_file)
     loud = Console(stderr=True, markup=False)
     source = bench.database(database)
     paths = bench.records(data_dirs(data_dir), wanted(records) or None, source)
@@ -235,8 +229,8 @@ def fiducials(
         task = bar.add_task("records", total=len(paths))
         figures = bench.measure(source, paths, delineate, lambda: bar.advance(task))
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    bench.show(wide_console(), figures)
+        outputs.write_numbers(json_file, figures)
+    bench.show(wide_console(stderr=to_stdout), figures)
 
 
 def choose(peers: Sequence[Peer], parts: list[str] | None) -> list[Peer]:

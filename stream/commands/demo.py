@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stream.commands.shared import DataDir
+from stream.commands.shared import DataDir, JsonFile
 
 if TYPE_CHECKING:
     from stream.demo import View
@@ -21,9 +21,7 @@ def demo(
     beds: Annotated[int, typer.Option(min=1, max=1000, help="how many patients")] = 8,
     data_dir: DataDir = None,
     speed: Annotated[str, typer.Option(help="1, 60, ... times real time")] = "1",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="write the totals here as one JSON object; - for the standard output")
-    ] = None,
+    json_file: JsonFile = None,
     http_port: Annotated[
         int, typer.Option(min=0, max=65535, help="of the monitor's /metrics, for a Prometheus of yours; 0: any free")
     ] = 0,
@@ -36,18 +34,17 @@ def demo(
     """
     import asyncio
     import contextlib
-    import json
     import time
 
     from rich.console import Console
     from rich.live import Live
 
     from replay.pacing import parse_speed
-    from stream import board
+    from stream import board, outputs
     from stream import demo as demonstration
 
     parse_speed(speed)  # a mistake is told before anything starts
-    console = Console(stderr=str(json_file) == "-", highlight=False)
+    console = Console(stderr=outputs.numbers(json_file), highlight=False)
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(console.status("telebeat demo")) if console.is_terminal else None
         live: Live | None = None
@@ -81,11 +78,7 @@ def demo(
     if picture is not None and drawn:
         picture.write_text(drawn, encoding="utf-8")
     if json_file is not None:
-        text = json.dumps(totals)
-        if str(json_file) == "-":
-            typer.echo(text)
-        else:
-            json_file.write_text(text + "\n", encoding="utf-8")
+        outputs.write_numbers(json_file, totals, indent=None)
 
 
 async def _until_stopped(running: Any) -> dict[str, Any] | None:

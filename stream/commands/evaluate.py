@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replay.folders import above, database_of
-from stream.commands.shared import DataDir, ModelFolder, progress, wide_console
+from replay.folders import database_of
+from stream.commands.shared import DataDir, JsonFile, ModelFolder, progress, wide_console
 from stream.errors import RecordError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
-    from model.evaluation.arms import Arm
     from stream.both_paths import BothPaths
     from stream.evaluate import Evaluation, Line
 
@@ -35,7 +34,7 @@ def evaluate(
     ] = None,
     model: ModelFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report, one HTML file.")] = Path("evaluation.html"),
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    json_file: JsonFile = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the comparisons here, as a table.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw an overview here.")] = None,
     annotations: Annotated[
@@ -77,34 +76,36 @@ def evaluate(
     need("evaluation", "jinja2", "sklearn", "torch", extra="train")
     from model.reader import Reader
     from replay.records import wanted
+    from stream import ablations as anew
     from stream import outputs
     from stream.both_paths import choose
     from stream.evaluate import evaluate
     from stream.settings import data_dirs, load
     from stream.times import seconds
+    from stream.training import LeftOut
 
     start_s = seconds(start)
     if arms and not ablations:
         raise SettingsError("--arms chooses among what --ablations trains; give that, too")
-    chosen = _arms(arms) if ablations else []
+    chosen = anew.arms_of(wanted(arms)) if ablations else []
     folders = data_dirs(data_dir)
     names = wanted(records, more)
     loud = Console(stderr=True, markup=False)  # names are not ours: a bracket in them is one
     paths = choose(folders, names, wanted(database), reference_annotator, partial(loud.print, style="yellow"))
     model = model or load().model_dir
     reader = Reader.load(model)
-    for file in (out, json_file, csv_file):
-        if file is not None:
-            outputs.file(file)
-    if png is not None:
-        outputs.picture(png)
-    for folder in (annotations, work, passages_dir):
-        if folder is not None:
-            outputs.folder(folder)
+    to_stdout = outputs.numbers(json_file)
+    _try((out, csv_file), png, (annotations, work, passages_dir))
+    plan = None
+    left_out = LeftOut(loud)
+    if chosen:
+        named = paths if names or database else None
+        plan = anew.planned(chosen, named, data_dir, config, folds, left_out)
     with tempfile.TemporaryDirectory(prefix="telebeat-") as scratch:
         kept = annotations or Path(scratch)
         paths, runs, failed = _run_both(loud, paths, kept, model, reference_annotator, start_s, jobs)
         _warn_of_short(loud, runs, start, start_s)
+        unscored = _warn_of_unscored(loud, runs)
         about = {
             "model": "shipped with telebeat" if model is None else model.name,
             "weights": reader.card.get("weights_blake2b", ""),
@@ -113,13 +114,16 @@ def evaluate(
             "from_s": start_s,
             "reference_annotator": reference_annotator,
             **({"left_out": sorted(failed)} if failed else {}),
+            **({"not_scored": unscored} if unscored else {}),
         }
         found = evaluate(runs, reader, start_s=start_s, about=about)
-    if chosen:
-        named = paths if names or database else None
-        found = _ablate(loud, found, chosen, named, failed, data_dir, config, folds, work, passages_dir, jobs)
-    _write(found, out, json_file, csv_file, png)
-    console = wide_console()
+    _write(found, out, None if plan is not None and to_stdout else json_file, csv_file, png)
+    if plan is not None:
+        # Hours follow, and whatever happens in them, what was judged is kept.
+        loud.print(f"Report without the ablations: {out}", highlight=False, soft_wrap=True)
+        found = anew.ablated(loud, found, plan.without(failed), work, passages_dir, jobs, left_out)
+        _write(found, out, json_file, csv_file, png)
+    console = wide_console(stderr=to_stdout)
     _show(console, found)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
     if failed:
@@ -127,17 +131,30 @@ def evaluate(
             f"{len(failed)} of {len(failed) + len(runs)} records could not be judged and are not in the report, the "
             f"first: {next(iter(failed.values()))}"
         )
+    left_out.tell()
+
+
+def _try(files: Sequence[Path | None], picture: Path | None, folders: Sequence[Path | None]) -> None:
+    """See that all that is wanted can be written, before the work whose result it is for."""
+    from stream import outputs
+
+    for file in files:
+        if file is not None:
+            outputs.file(file)
+    if picture is not None:
+        outputs.picture(picture)
+    for folder in folders:
+        if folder is not None:
+            outputs.folder(folder)
 
 
 def _write(found: Evaluation, out: Path, json_file: Path | None, csv_file: Path | None, png: Path | None) -> None:
     """The report, and the files that are wanted beside it."""
-    import json
-
-    from stream import evaluate_report, report
+    from stream import evaluate_report, outputs, report
 
     report.write(out, "telebeat evaluate", evaluate_report.lead(found), evaluate_report.sections(found))
     for file, save in (
-        (json_file, lambda file: file.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")),
+        (json_file, lambda file: outputs.write_numbers(file, found.as_dict())),
         (csv_file, lambda file: evaluate_report.write_comparison(file, found)),
         (png, lambda file: evaluate_report.overview(found).savefig(file, dpi=100)),
     ):
@@ -151,18 +168,6 @@ def _save(file: Path, save: Any) -> None:
         save(file)
     except (OSError, ValueError) as error:
         raise RecordError(f"{file} cannot be written ({error}); name another file") from error
-
-
-def _arms(names: list[str] | None) -> list[Arm]:
-    """The arms asked for, in their order."""
-    from model.evaluation.arms import ARMS
-    from replay.records import wanted
-
-    asked = wanted(names)
-    if unknown := set(asked) - {arm.name for arm in ARMS}:
-        known = ", ".join(arm.name for arm in ARMS)
-        raise SettingsError(f"--arms {', '.join(sorted(unknown))}: there are {known}")
-    return [arm for arm in ARMS if not asked or arm.name in asked]
 
 
 def _run_both(
@@ -205,86 +210,31 @@ def _warn_of_short(console: Console, runs: Sequence[BothPaths], start: str, star
         console.print(f"nothing is judged of {', '.join(short)}: they end before {start}; use --from 0", soft_wrap=True)
 
 
-def _ablate(
-    console: Console,
-    found: Evaluation,
-    arms: Sequence[Arm],
-    paths: Sequence[Path] | None,
-    failed: Collection[str],
-    data_dir: Path | None,
-    config: Path | None,
-    parts: int,
-    work: Path | None,
-    shelf: Path | None,
-    jobs: int,
-) -> Evaluation:
-    """Train and judge the arms on what `telebeat train` would analyse but what failed, or on the records named."""
-    import dataclasses
+def _warn_of_unscored(console: Console, runs: Sequence[BothPaths]) -> dict[str, str]:
+    """Say which records are in no table of classes, and why; all of them are an error."""
+    from stream.both_paths import some_of
 
-    from rich.progress import TextColumn
-
-    from model.evaluation.arms import ARMS, run
-    from model.evaluation.judging import Judged, judge
-    from model.train import Round, TrainingConfig
-    from stream.evaluate import Line
-    from stream.training import configured, folder_of, load_passages, records_in
-
-    settings = configured(TrainingConfig(), config)
-    if paths is None:
-        data = folder_of(data_dir, settings)
-        paths = [path for path in records_in(data, settings) if f"{database_of(path.parent)}/{path.name}" not in failed]
-    else:
-        data = above(paths[0].parent)
-        settings = dataclasses.replace(settings, unannotated=())  # none was named
-    start_s = float(found.about["from_s"])
-    material = {
-        oracle: load_passages(console, settings, data, paths, jobs, oracle=oracle, shelf=shelf)
-        for oracle in sorted({arm.oracle for arm in arms})
-    }
-    subjects = {p.subject for p in next(iter(material.values())) if p.scored}
-    if len(subjects) < 2 * parts:
-        raise SettingsError(f"{len(subjects)} subjects do not make {parts} folds of two or more; give fewer --folds")
-    lines: list[Line] = []
-    unseen: Judged | None = None
-    with progress(console, TextColumn("{task.fields[now]}"), transient=False) as bar:
-        task = bar.add_task(
-            "training", total=parts * sum(arm.rounds(material[arm.oracle], settings) for arm in arms), now=""
+    reasons = {one.passage: why for one in runs if (why := one.passage.why_not_scored) is not None}
+    told = []
+    for why in dict.fromkeys(reasons.values()):
+        names = [f"{p.database}/{p.record}" for p, reason in reasons.items() if reason == why]
+        told.append(f"{some_of(names)}: {why}")
+    if len(reasons) == len(runs):
+        raise RecordError(
+            f"none of the {len(runs)} records is scored ({'; '.join(told)}); name others, or judge these beat by beat "
+            "by `telebeat annotate` and `telebeat score`"
         )
-        done = 0
-        for arm in arms:
-            passages = material[arm.oracle]
-            judged: list[Judged] = []
-            rounds = arm.rounds(passages, settings)
-
-            def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
-                now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
-                bar.update(task, advance=1, now=now)
-
-            plain = [p for p in passages if p.kind == "plain"]
-            readings = {}
-            bar.update(task, completed=done, now=arm.name)
-            for reading in run(arm, passages, settings, parts, work, told):
-                readings.update(reading)
-                judged.append(judge(plain, reading, start_s))
-                done += rounds
-                bar.update(task, completed=done)
-            together = judge(plain, readings, start_s)
-            lines.append(Line.of(arm.name, arm.meaning, together, judged))
-            if arm is ARMS[0]:
-                unseen = together
-    about = {
-        **found.about,
-        "folds": parts,
-        "trained_on": [f"{database_of(path.parent)}/{path.name}" for path in paths],  # annotated or not
-        "config": dataclasses.asdict(settings),
-    }
-    return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)
+    for line in told:
+        console.print(f"not scored: {line}", style="yellow", soft_wrap=True)
+    return {f"{p.database}/{p.record}": why for p, why in reasons.items()}
 
 
 def _show(console: Console, found: Evaluation) -> None:
     """Print what matters most."""
     from rich.table import Table
 
+    from stream.both_paths import some_of
+    from stream.evaluate import UNKNOWN
     from stream.evaluate_report import LINE_HEAD, line_cells, sections
     from stream.figures import percent, share
 
@@ -312,6 +262,13 @@ def _show(console: Console, found: Evaluation) -> None:
     lines("The same weights, asked to do without", found.same_weights)
     if found.arms:
         lines("Taught anew, judged on subjects never seen; ± SD of folds", found.arms)
+    if unknown := [row.record for row in found.rows if row.standing == UNKNOWN]:
+        console.print(
+            f"not known: whether the model has seen the hearts of {some_of(unknown)}, which are called like records it "
+            "was trained on; name the folder after its database",
+            style="yellow",
+            soft_wrap=True,
+        )
     if found.differences:
         console.print(
             f"{found.differences} beats are not read as training would have been given them: please report it",

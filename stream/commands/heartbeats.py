@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream.commands.shared import DataDir, wide_console
+from stream.commands.shared import DataDir, JsonFile, wide_console
 from stream.errors import RecordError, SettingsError
 
 LEAST_BEATS = 20  # of a class: below that, a share of them held out and one judged say nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
     from rich.progress import Progress
@@ -73,7 +73,7 @@ def heartbeats(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="of everything drawn by lot")] = 7,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write all figures here")] = None,
+    json_file: JsonFile = None,
     out: Annotated[Path | None, typer.Option(help="write the HTML report here")] = None,
 ) -> None:
     """Classify single beats as text, as in the well-known set of 123,998 beats (187 samples at 125 Hz).
@@ -82,7 +82,6 @@ def heartbeats(
     words, the vocabulary, the network and the trainer of the bedside. See docs/heartbeats.md.
     """
     import dataclasses
-    import json
     import time
 
     from stream.extras import need
@@ -92,44 +91,102 @@ def heartbeats(
     from model.heartbeat_train import RECIPE
     from model.heartbeats import MITBIH, PTB
     from stream import heartbeat_report, outputs
-    from stream.training import configured
+    from stream.training import LeftOut, configured
     from stream.warm import announce_compilation
 
-    console = wide_console(highlight=False)
+    console = wide_console(highlight=False, stderr=outputs.numbers(json_file))
     recipe = dataclasses.replace(configured(RECIPE, config), seed=seed)
     if not 0.0 < recipe.held_out <= 0.5:
         raise SettingsError(f"{config}: held_out is the share that decides when to stop, above 0 and at most 0.5")
-    for file in (json_file, out):
-        if file is not None:
-            outputs.file(file)
+    if out is not None:
+        outputs.file(out)
     wanted = {Which.MITBIH: (MITBIH,), Which.PTB: (PTB,), Which.BOTH: (MITBIH, PTB)}[task]
     if csv_dir is None and (PTB in wanted or beats is Peaks.DETECTED):
         announce_compilation(console.print, update)
     began = time.monotonic()
-    results = []
-    for one in wanted:
-        found = _gather(console, one, csv_dir, data_dir, detected=beats is Peaks.DETECTED)
+    places, failed = _places(wanted, csv_dir, data_dir)
+    for reason in failed.values():
+        console.print(f"left out: {reason}", style="yellow", soft_wrap=True)
+    left_out = LeftOut(console)
+
+    def judged(one: Task) -> Result:
+        found = _gather(console, one, csv_dir, places[one], left_out, detected=beats is Peaks.DETECTED)
         if subsample is not None:
             found = found.subsample(subsample, seed)
-        result = _run(console, found, recipe, split, folds, baseline=baseline)
-        _show(console, result)
-        results.append(result)
+        return _run(console, found, recipe, split, folds, baseline=baseline)
+
+    results = _each(console, places, judged, failed)
     lead = [
         "Single beats as text, each 187 samples at 125 Hz from R on, between 0 and 1. For research; no medical device.",
         f"seed {seed}, {recipe.clusters} shape words, {recipe.embedding} embedding, {recipe.hidden} LSTM units, "
         f"at most {recipe.epochs} rounds; published: {heartbeat_report.PAPER}.",
+        *(f"{one.title} is left out: {reason}." for one, reason in failed.items()),
     ]
     if json_file is not None:
         numbers = {"seed": seed, "config": dataclasses.asdict(recipe)} | heartbeat_report.as_dict(results)
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+        numbers["left_out"] = {one.name: reason for one, reason in failed.items()}
+        outputs.write_numbers(json_file, numbers)
     if out is not None:
         heartbeat_report.write(out, results, lead)
         console.print(f"wrote {out}")
     console.print(f"{time.monotonic() - began:.0f} s in all")
+    if told := [reason for one, reason in failed.items() if one in places]:
+        raise RecordError(f"{len(told)} of {len(wanted)} tasks could not be run: {told[0]}")
+    left_out.tell()
 
 
-def _gather(console: Console, task: Task, csv_dir: Path | None, data_dir: Path | None, *, detected: bool) -> Heartbeats:
-    """The beats of a task, with a progress bar."""
+def _each(
+    console: Console, tasks: Iterable[Task], judged: Callable[[Task], Result], failed: dict[Task, str]
+) -> list[Result]:
+    """Run the tasks; one that fails does not lose the minutes of training of another, and why it did is added.
+
+    Raises
+    ------
+    RecordError
+        All have failed.
+    """
+    results = []
+    for task in tasks:
+        try:
+            result = judged(task)
+        except RecordError as error:
+            failed[task] = str(error)
+            console.print(f"left out: {error}", style="yellow", soft_wrap=True)
+            continue
+        _show(console, result)
+        results.append(result)
+    if not results:
+        raise RecordError("; ".join(failed.values()))
+    return results
+
+
+def _places(
+    wanted: Sequence[Task], csv_dir: Path | None, data_dir: Path | None
+) -> tuple[dict[Task, Path], dict[Task, str]]:
+    """Where each task's beats are, and why the others have none: before minutes are spent on any.
+
+    Raises
+    ------
+    RecordError
+        None has any.
+    """
+    from model.heartbeat_files import whole
+
+    places, failed = {}, {}
+    for task in wanted:
+        try:
+            places[task] = _folder(data_dir, task) if csv_dir is None else whole(csv_dir, task)
+        except RecordError as error:
+            failed[task] = str(error)
+    if not places:
+        raise RecordError("; ".join(failed.values()))
+    return places, failed
+
+
+def _gather(
+    console: Console, task: Task, csv_dir: Path | None, folder: Path, remark: Callable[[str], object], *, detected: bool
+) -> Heartbeats:
+    """The beats of a task, with a progress bar; `remark` is told of each record that cannot be read."""
     from rich.progress import Progress
 
     from model.dataset import records_of
@@ -140,24 +197,24 @@ def _gather(console: Console, task: Task, csv_dir: Path | None, data_dir: Path |
         if csv_dir is not None:
             bar = progress.add_task(f"{task.name}: reading", total=characters(csv_dir, task) or None)
             return from_csv(csv_dir, task, lambda read: progress.advance(bar, read))
-        folder = _folder(data_dir, task)
         if task is MITBIH:
-            records = records_of(folder)
+            records = records_of(folder, remark)
             bar = progress.add_task(f"{task.name}: cutting beats", total=len(records))
-            return from_mitbih(folder, records, detected=detected, report=lambda _: progress.advance(bar))
+            return from_mitbih(
+                folder, records, detected=detected, report=lambda _: progress.advance(bar), remark=remark
+            )
         paths = ptb_records(folder)
         bar = progress.add_task(f"{task.name}: finding beats", total=len(paths))
-        return from_ptb(folder, paths, report=lambda _: progress.advance(bar))
+        return from_ptb(folder, paths, report=lambda _: progress.advance(bar), remark=remark)
 
 
 def _folder(data_dir: Path | None, task: Task) -> Path:
+    from replay.folders import database_folder
     from stream.settings import data_dirs
 
     for folder in data_dirs(data_dir):
-        if (folder / task.database).is_dir():
-            return folder / task.database
-        if folder.resolve().name == task.database:
-            return folder
+        if (found := database_folder(folder, task.database)) is not None:
+            return found
     where = f"{data_dir} has no" if data_dir is not None else "no data folder has"
     raise RecordError(
         f"{where} {task.database}; fetch it with `telebeat download {task.database}`, name its folder with "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stream.commands.shared import wide_console
+from stream.commands.shared import JsonFile, wide_console
 from stream.errors import RecordError, SettingsError
 from stream.figures import NOTHING, percent
 
@@ -31,8 +31,14 @@ def score(
     end: Annotated[str | None, typer.Option("--to", help="its end; default: the record's")] = None,
     window: Annotated[float, typer.Option(min=0, max=10_000, help="match window, ms")] = 150.0,
     af_rhythms: Annotated[str, typer.Option(help="rhythms that count as AF episodes, such as AFIB,AFL")] = "AFIB",
-    vf_rhythms: Annotated[str, typer.Option(help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT")] = "",
-    json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers here")] = None,
+    vf_rhythms: Annotated[
+        str | None,
+        typer.Option(
+            help="rhythms that count as VF beside [ ], such as VFL,VFIB,VT; default: those that begin with VF, where "
+            "the reference has no [; '' for [ ] alone"
+        ),
+    ] = None,
+    json_file: JsonFile = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
     """Judge annotations by ANSI/AAMI EC57: beats, runs and episodes of fibrillation, per record, gross and average.
@@ -40,7 +46,6 @@ def score(
     Without --records or --all, the records that have a test file are scored; with one of them, a record without a test
     file counts as all missed. A file that cannot be read stops no other.
     """
-    import json
     import sys
 
     from rich.console import Console
@@ -53,12 +58,13 @@ def score(
             raise RecordError(f"{folder}: no such folder")
     known = _known(reference, reference_annotator)
     names = _names(known, reference, test, records, every=every, annotator=annotator)
-    if json_file is not None:
-        outputs.file(json_file)
+    if (to_stdout := outputs.numbers(json_file)) and csv:
+        raise SettingsError("--csv and --json - both go to the standard output; name a file for the JSON")
     start_s = seconds(start)
     end_s = seconds(end) if end is not None else None
     if end_s is not None and end_s <= start_s:
         raise SettingsError(f"--to {end} does not lie behind --from {start}: there is nothing between them to score")
+    vf_named = None if vf_rhythms is None else _rhythms(vf_rhythms)
     result, failed = _scored(
         names,
         reference,
@@ -69,7 +75,7 @@ def score(
         end_s=end_s,
         window_s=window / 1000.0,
         af_rhythms=_rhythms(af_rhythms),
-        vf_rhythms=_rhythms(vf_rhythms),
+        vf_rhythms=vf_named,
     )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
@@ -77,6 +83,8 @@ def score(
     for reason in failed.values():
         loud.print(f"not scored: {reason}", style="bold red")
     _print_remarks(result, test, annotator, start, loud)
+    if vf_named is None:
+        _print_by_rhythm(result, loud)
     if json_file is not None:
         about = {
             "from_s": start_s,
@@ -86,13 +94,13 @@ def score(
             "reference_annotator": reference_annotator,
             "failed": failed,
             "af_rhythms": _rhythms(af_rhythms),
-            "vf_rhythms": _rhythms(vf_rhythms),
+            "vf_rhythms": vf_named,
         }
-        json_file.write_text(json.dumps({**about, **result.as_dict()}, indent=1) + "\n", encoding="utf-8")
+        outputs.write_numbers(json_file, {**about, **result.as_dict()})
     if csv:
         _write_csv(result, sys.stdout)
     elif result.records:
-        _print_tables(result, wide_console())
+        _print_tables(result, wide_console(stderr=to_stdout))
     if failed:
         first = next(iter(failed.values()))
         raise RecordError(f"{len(failed)} of {len(names)} records could not be scored, the first: {first}")
@@ -224,6 +232,16 @@ def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: 
                 f"all {beats.false_positives} found count as false",
                 style="bold red",
             )
+
+
+def _print_by_rhythm(result: Score, loud: Console) -> None:
+    """Say in which records fibrillation is what the reference marks as a rhythm."""
+    if by_rhythm := [record.record for record in result.records if record.vf_rhythms]:
+        loud.print(
+            f"{len(by_rhythm)} of {len(result.records)} references mark ventricular fibrillation as a rhythm only "
+            f"({', '.join(by_rhythm[:3])}{', ...' if len(by_rhythm) > 3 else ''}): there rhythms that begin with (VF "
+            "count as VF; name others with --vf-rhythms, or '' for none"
+        )
 
 
 def _rhythms(text: str) -> list[str]:

@@ -39,11 +39,17 @@ def progress(console: Console, *more: ProgressColumn, transient: bool = True) ->
     )
 
 
-def wide_console(*, highlight: bool = True) -> Console:
-    """The standard output; where it is no terminal, `WIDTH` columns at least."""
+#: Where a command's numbers go; see `stream.outputs.numbers`.
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Write all numbers here as one JSON object; - for the standard output.")
+]
+
+
+def wide_console(*, highlight: bool = True, stderr: bool = False) -> Console:
+    """The standard output, or the standard error; where it is no terminal, `WIDTH` columns at least."""
     from rich.console import Console
 
-    console = Console(markup=False, highlight=highlight)
+    console = Console(markup=False, highlight=highlight, stderr=stderr)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     return console

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream.commands.shared import DataDir
+from stream.errors import SettingsError
+from stream.figures import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
 
@@ -26,7 +28,10 @@ def train(
     cross_validate: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the cross-validated scores here")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="write the cross-validated scores here; - for the standard output"),
+    ] = None,
     work: Annotated[
         Path | None, typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`")
     ] = None,
@@ -48,23 +53,38 @@ def train(
     need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
-    from stream.training import configured, folder_of, load_passages, records_in
+    from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
-    console = Console(markup=False)  # paths are not ours: a bracket in them is one
+    to_stdout = cross_validate is not None and outputs.numbers(json_file)
+    console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
     for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
-    if cross_validate is not None and json_file is not None:
-        outputs.file(json_file)
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
-    passages = load_passages(console, chosen, data, records_in(data, chosen), jobs, shelf=passages_dir)
+    left_out = LeftOut(console)
+    records = records_in(data, chosen, left_out)
     if cross_validate is not None:
+        _need(cross_validate, scored_subjects(records))
+    passages = load_passages(console, chosen, data, records, jobs, shelf=passages_dir, remark=left_out)
+    if cross_validate is not None:
+        _need(cross_validate, {p.subject for p in passages if p.scored})
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
-        return
-    _train(console, passages, chosen, out)
-    console.print(f"{time.monotonic() - began:.0f} s in all")
+    else:
+        _train(console, passages, chosen, out)
+        console.print(f"{time.monotonic() - began:.0f} s in all")
+    left_out.tell()
+
+
+def _need(parts: int, subjects: Collection[str]) -> None:
+    """See that there is somebody to judge in each part."""
+    if len(subjects) < parts:
+        most = f"give {len(subjects)} at most" if len(subjects) > 1 else "two are needed at least"
+        raise SettingsError(
+            f"--cross-validate {parts}: of scored subjects there are {len(subjects)}, and each part needs one; {most}, "
+            "or name more databases with --config"
+        )
 
 
 def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
@@ -115,17 +135,17 @@ def _cross_validate(
     json_file: Path | None,
     work: Path | None,
 ) -> None:
-    import json
     from dataclasses import asdict
 
-    import numpy as np
     from rich.table import Table
 
     from model.cross_validation import Tables, cross_validate
     from model.ec57 import gross, pooled
     from model.evaluation.arms import ARMS, ProbabilityCache
+    from model.evaluation.judging import spread
     from model.store import language
     from model.train import figures
+    from stream import outputs
 
     names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
     said = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
@@ -138,8 +158,8 @@ def _cross_validate(
             if not (some := getattr(tables, word)):
                 continue
             values = figures(gross(some.values()))
-            table.add_row(name, meaning, *(f"{value:.1f}" for value in values))
-            told = "  ".join(f"{n} {v:.1f}" for n, v in zip(names, values, strict=True))
+            table.add_row(name, meaning, *(percent(value, 1) for value in values))
+            told = "  ".join(f"{n} {percent(v, 1)}" for n, v in zip(names, values, strict=True))
             console.print(f"{name}, {meaning}: {told}")
         if tables.tachycardia:
             called = pooled(tables.tachycardia.values())
@@ -166,18 +186,18 @@ def _cross_validate(
         some = getattr(everything, word)
         if not some:
             continue
-        folds = [figures(gross(getattr(tables, word).values())) for tables in results]
-        spread = np.std(folds, axis=0, ddof=1)
-        table.add_row("spread (SD of parts)", meaning, *(f"{value:.1f}" for value in spread))
+        folds = [dict(zip(names, figures(gross(getattr(tables, word).values())), strict=True)) for tables in results]
+        around = {name: spread(folds, name) for name in names}
+        table.add_row("spread (SD of parts)", meaning, *(percent(value, 1) for value in around.values()))
         numbers[word] = {
             "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
             "gross": dict(zip(names, figures(gross(some.values())), strict=True)),
-            "folds": [dict(zip(names, values, strict=True)) for values in folds],
-            "spread": dict(zip(names, spread.tolist(), strict=True)),
+            "folds": folds,
+            "spread": around,
         }
     if everything.tachycardia:
         records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
         numbers["tachycardia"] = {"records": records, "gross": pooled(everything.tachycardia.values()).percent}
     console.print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+        outputs.write_numbers(json_file, numbers)

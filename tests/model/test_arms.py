@@ -196,6 +196,18 @@ def test_a_fitted_baseline_learns_what_is_plain(passages: list[Passage], name: s
     assert read(nobody).shape == (0, len(CLASSES))
 
 
+@pytest.mark.parametrize("name", ["logistic", "boosting"])
+@pytest.mark.parametrize("only", [0, 2, UNLABELLED])
+def test_a_fold_of_one_class_makes_a_baseline_that_says_nothing_else(
+    passages: list[Passage], name: str, only: int
+) -> None:
+    arm = next(arm for arm in ARMS if arm.name == name)
+    one = [replace(p, labels=np.full_like(p.labels, only)) for p in passages[:2]]
+    said = arm.fit(one, config(), lambda _: None)(passages[5])
+    assert said.shape == (len(passages[5].samples), len(CLASSES))
+    assert (said == np.eye(len(CLASSES))[max(only, 0)]).all()
+
+
 def test_rules_know_a_broad_early_beat(passages: list[Passage]) -> None:
     said = baselines.rules(passages[0])
     labels = passages[0].labels

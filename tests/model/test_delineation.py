@@ -290,3 +290,16 @@ def test_one_readers_marks_of_both_leads_are_judged_as_such(tmp_path: Path) -> N
 def test_a_database_without_marks_is_named() -> None:
     with pytest.raises(SettingsError, match="ludb, qtdb"):
         bench.database("mitdb")
+
+
+def test_a_folder_that_is_given_itself_may_have_any_name(tmp_path: Path) -> None:
+    mine = tmp_path / "held" / "mine"
+    mine.mkdir(parents=True)
+    for name in ("sel100", "sel102", "bare"):
+        (mine / f"{name}.hea").write_text(f"{name} 1 250 300\n{name}.dat 16 200/mV 16 0 0 0 0 II\n")
+    for name in ("sel100", "sel102"):
+        (mine / f"{name}.q1c").touch()
+    assert bench.records([mine], None, marked.QTDB) == [mine / "sel100", mine / "sel102"]
+    assert bench.records([mine], ["sel102"], marked.QTDB) == [mine / "sel102"]
+    with pytest.raises(RecordError, match="no WFDB records of qtdb"):
+        bench.records([mine.parent], None, marked.QTDB)  # there may be records of anything

@@ -22,7 +22,7 @@ from model.self_training import FIRST, labelled, rhythms, self_train
 from model.train import Trainer
 from model.variants import CHANGED
 from stream.errors import RecordError, SettingsError
-from stream.training import configured, folder_of, load_passages, records_in
+from stream.training import LeftOut, configured, folder_of, load_passages, records_in
 from tests.model.hearts import heart
 from tests.model.test_training import arrays_equal, config, passage_of
 
@@ -296,13 +296,39 @@ def test_a_record_of_which_only_the_rhythm_was_told_is_one_without_annotated_bea
 
 @pytest.mark.parametrize("content", [b"", b"\1\2\3", b"\1\2"], ids=["empty", "odd", "cut short"])
 @pytest.mark.parametrize("database", ["own", "foreign"])
-def test_annotations_that_cannot_be_read_are_named_and_not_passed_over(
+def test_annotations_that_cannot_be_read_are_named_and_the_others_used(
     database: str, content: bytes, data: Path
 ) -> None:
+    for suffix in ("hea", "dat", "atr"):  # a second record beside it, which is whole
+        if (file := data / database / f"p1.{suffix}").exists():
+            copy = file.read_bytes()
+            file.with_name(f"p2.{suffix}").write_bytes(copy.replace(b"p1", b"p2") if suffix == "hea" else copy)
     (data / database / "p1.atr").write_bytes(content)
     chosen = small(databases=("own",), unannotated=("foreign/p*",), variants=("plain",))
     with pytest.raises(RecordError, match=r"p1\.atr"):
-        load_passages(Console(quiet=True), chosen, data, records_in(data, chosen), 1)
+        records_in(data, chosen)  # nobody is there to be told
+    console = Console(file=io.StringIO(), record=True, width=500)
+    left_out = LeftOut(console)
+    records = records_in(data, chosen, left_out)
+    assert data / database / "p1" not in records
+    assert data / database / "p2" in records
+    assert console.export_text().count("p1.atr") == 1
+    with pytest.raises(RecordError, match=r"1 records could not be read.*p1\.atr"):
+        left_out.tell()
+
+
+def test_a_signal_that_cannot_be_read_is_left_out_in_every_variant(data: Path) -> None:
+    folder = data / "own"
+    for suffix in ("hea", "atr"):
+        copy = (folder / f"p1.{suffix}").read_bytes()
+        (folder / f"p2.{suffix}").write_bytes(copy.replace(b"p1", b"p2") if suffix == "hea" else copy)
+    (folder / "p2.dat").write_bytes(b"\0" * 100)
+    chosen = small(databases=("own",), unannotated=(), variants=("plain", "swap"))
+    told: list[str] = []
+    made = load_passages(Console(quiet=True), chosen, data, records_in(data, chosen), 1, remark=told.append)
+    assert [(p.record, p.kind) for p in made] == [("p1", "plain"), ("p1", "swap")]
+    assert told
+    assert all("p2" in reason for reason in told)
 
 
 def test_noise_is_measured_by_the_beats_that_are_found(data: Path) -> None:
@@ -327,3 +353,14 @@ def test_what_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     file.write_text('unannotated = ["afpdb"]')
     with pytest.raises(SettingsError, match="afpdb is not database/pattern"):
         configured(config(), file)
+
+
+@pytest.mark.parametrize("place", ["mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0"])
+def test_a_database_to_train_on_is_found_in_the_layout_of_physionet(place: str, data: Path) -> None:
+    folder = data / place
+    folder.parent.mkdir(exist_ok=True)
+    (data / "own").rename(folder)
+    chosen = small(databases=("mitdb",), unannotated=())
+    for given in (data, folder):
+        assert folder_of(given, chosen) == given
+        assert records_in(given, chosen) == [folder / "p1"]

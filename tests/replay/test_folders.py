@@ -87,3 +87,23 @@ def test_a_database_is_known_in_whatever_layout_it_came(tmp_path: Path, folder: 
 def test_a_folder_of_ones_own_keeps_its_name(tmp_path: Path) -> None:
     for name in ("study-2.1", "own", "mitdb2"):
         assert folders.database_of(tmp_path / name) == name
+
+
+@pytest.mark.parametrize("place", ["ptbdb", "ptbdb/1.0.0", "ptb-diagnostic-ecg-database-1.0.0", "files/ptbdb/1.0.0"])
+def test_the_folder_of_all_of_a_database_is_found_where_its_records_have_folders_of_their_own(
+    place: str, tmp_path: Path
+) -> None:
+    made(tmp_path / place / "patient001", "s1")
+    made(tmp_path / place / "patient002", "s2")
+    made(tmp_path / "mitdb", "100")
+    assert folders.database_folder(tmp_path, "ptbdb") == tmp_path / place
+    assert [path.name for path in folders.records(tmp_path, "ptbdb")] == ["s1", "s2"]
+    for given in (tmp_path / place, link(tmp_path / "short", tmp_path / place)):
+        assert folders.database_folder(given, "ptbdb") == given
+    assert folders.database_folder(tmp_path, "svdb") is None
+    assert folders.database_folder(tmp_path / "mitdb", "ptbdb") is None
+
+
+def link(place: Path, target: Path) -> Path:
+    place.symlink_to(target, target_is_directory=True)
+    return place

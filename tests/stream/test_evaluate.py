@@ -22,7 +22,6 @@ from detector.types import LEADS
 from model.codes import CLASSES
 from model.dataset import DS1, Passage, passage, records_of, sentences_of
 from model.ec57 import Annotations, Period, Score, pair, read, score_files, tabulate
-from model.evaluation.judging import key
 from model.lstm import BeatProbabilities
 from model.reader import Reader
 from model.strip import Strip, read_strip
@@ -34,7 +33,7 @@ from stream.both_paths import choose, run_both
 from stream.cli import app
 from stream.collector import Collector, Timebase
 from stream.errors import RecordError, SettingsError
-from stream.evaluate import NEW, STOPPED, TRAINED, UNSCORED, evaluate, standing
+from stream.evaluate import NEW, evaluate
 from stream.settings import data_dirs
 from stream.ward import Ward
 from tests.conftest import missing
@@ -415,15 +414,22 @@ def test_wrong_options_are_told(data: Path) -> None:
         "p1", "p2", "--data-dir", data, "--ablations", "--arms", "rules", "--folds", "2", "--jobs", "1", "--from", "0"
     )
     assert isinstance(few.exception, SettingsError)
-    assert "--folds" in str(few.exception)
+    assert "name more subjects or give fewer --folds" in str(few.exception)
+    assert "analysing" not in few.output  # it is known before
 
 
-def test_a_record_stands_to_a_model_as_its_card_says(data: Path) -> None:
-    p = passage(data / "scripted", "p1")
-    assert standing(p, {"trained_on": [key(p)]}) == TRAINED
-    assert standing(p, {"stopped_by": [p.subject]}) == STOPPED
-    assert standing(p, {}) == NEW
-    assert standing(replace(p, database="mitdb", record="102"), {}) == UNSCORED
-    # two records of one patient: who knows the one knows the other
-    assert standing(replace(p, database="mitdb", record="202"), {"trained_on": ["mitdb/201"]}) == TRAINED
-    assert standing(replace(p, database="afpdb", record="p06c"), {"self_trained_on": ["afpdb/p05"]}) == TRAINED
+def test_an_ablation_that_fails_does_not_cost_the_evaluation(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RecordError("the disk is full")
+
+    monkeypatch.setattr("stream.ablations.load_passages", fails)
+    out, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    where = ("--database", "scripted", "--data-dir", data, "--from", "10", "--jobs", "1", "--folds", "2")
+    result = run(*where, "--ablations", "--arms", "rules", "--out", out, "--json", numbers)
+    assert isinstance(result.exception, RecordError)
+    assert "Report without the ablations" in result.output
+    told = json.loads(numbers.read_text())
+    assert (len(told["records"]), told["arms"]) == (4, [])
+    assert "EC57" in Page(out.read_text("utf-8")).text

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wfdb
 from typer.testing import CliRunner
 
 from model.heartbeats import SAMPLES
@@ -69,6 +70,16 @@ def test_files_are_split_as_they_are_and_say_why_not_by_patient(
     assert page.count("data:image/svg+xml") == 4
 
 
+def test_a_dash_is_the_standard_output(
+    mitbih: Path, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--task", "mitbih", "--csv-dir", str(mitbih), "--config", str(quick), "--json", "-"]
+    ended = CliRunner().invoke(app, ["heartbeats", *options])
+    assert "mitbih" in json.loads(ended.stdout)["tasks"]
+    assert not (tmp_path / "-").exists()
+
+
 def test_the_same_seed_gives_the_same_figures(mitbih: Path, quick: Path, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("1.json", "2.json")]
     for file in files:
@@ -109,6 +120,36 @@ def test_patients_are_split_where_they_are_known(quick: Path, tmp_path: Path) ->
     assert len(ways["patient"]["parts"]) == 3
 
 
+def test_a_task_without_its_data_is_told_first_and_costs_the_other_nothing(
+    mitbih: Path, quick: Path, tmp_path: Path
+) -> None:
+    out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
+    options = ("--csv-dir", mitbih, "--config", quick, "--split", "random", "--json", numbers, "--out", out)
+    said = telebeat(*options)  # both tasks are wanted unless one is named
+    assert said.index("left out") < said.index("MIT-BIH, five classes")
+    told = json.loads(numbers.read_text())
+    assert set(told["tasks"]) == {"mitbih"}
+    assert "ptbdb_normal.csv" in told["left_out"]["ptb"]
+    assert "PTB Diagnostic, infarction is left out" in out.read_text()
+
+
+def test_a_task_that_fails_costs_the_other_nothing(mitbih: Path, quick: Path, tmp_path: Path) -> None:
+    csv(mitbih / "ptbdb_normal.csv", np.zeros((5, SAMPLES)), np.zeros(5))
+    csv(mitbih / "ptbdb_abnormal.csv", np.zeros((5, SAMPLES)), np.ones(5))
+    numbers = tmp_path / "figures.json"
+    with pytest.raises(RecordError, match="1 of 2 tasks could not be run"):
+        telebeat("--csv-dir", mitbih, "--config", quick, "--split", "random", "--json", numbers)
+    told = json.loads(numbers.read_text())
+    assert set(told["tasks"]) == {"mitbih"}
+    assert "two classes" in told["left_out"]["ptb"]
+
+
+def test_without_any_data_both_are_named(quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(RecordError, match=r"no mitdb.*no ptbdb"):
+        telebeat("--data-dir", tmp_path / "none", "--config", quick)
+
+
 def test_errors_say_what_to_do(mitbih: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"has no ptbdb_normal\.csv"):
         telebeat("--csv-dir", mitbih, "--task", "ptb")
@@ -123,3 +164,33 @@ def test_errors_say_what_to_do(mitbih: Path, tmp_path: Path) -> None:
     csv(mitbih / "mitbih_test.csv", np.zeros((5, SAMPLES)), np.zeros(5))
     with pytest.raises(RecordError, match="two classes with 20 beats"):
         telebeat("--csv-dir", mitbih, "--task", "mitbih")
+
+
+@pytest.mark.parametrize("place", ["mitdb/1.0.0", "mit-bih-arrhythmia-database-1.0.0"])
+def test_records_in_the_layout_of_physionet_are_found(place: str, quick: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / place
+    for number in range(2):
+        mv, peaks = heart("NV" * 15, 250, seed=number)
+        write(folder, f"10{number}", mv, ["i", "ii"], [])
+        wfdb.wrann(f"10{number}", "atr", peaks, ["N", "V"] * 15, fs=250, write_dir=str(folder))
+    numbers = tmp_path / "figures.json"
+    for given in (tmp_path / "data", folder):
+        telebeat("--task", "mitbih", "--data-dir", given, "--config", quick, "--split", "random", "--json", numbers)
+        assert "2 records of mitdb" in json.loads(numbers.read_text())["tasks"]["mitbih"]["source"]
+
+
+def test_a_record_cut_short_stops_no_other(quick: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mitdb"
+    for number in range(3):
+        mv, peaks = heart("NV" * 30, 250, seed=number)
+        write(folder, f"10{number}", mv, ["i", "ii"], [])
+        wfdb.wrann(f"10{number}", "atr", peaks, ["N", "V"] * 30, fs=250, write_dir=str(folder))
+    for cut in (folder / "100.atr", folder / "101.dat"):
+        cut.write_bytes(cut.read_bytes()[:-2])
+    numbers = tmp_path / "figures.json"
+    options = ("--data-dir", tmp_path, "--config", quick, "--split", "random", "--json", numbers)
+    with pytest.raises(RecordError, match=r"2 records could not be read and were left out, the first: .*100\.atr"):
+        telebeat("--task", "mitbih", *options)
+    told = json.loads(numbers.read_text())["tasks"]["mitbih"]
+    assert "1 records of mitdb" in told["source"]
+    assert "101" in told["remarks"][0]

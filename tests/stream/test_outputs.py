@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from stream import annotate, outputs
 from stream.annotations import write_alerts, write_annotations
 from stream.cli import app
-from stream.errors import RecordError
+from stream.errors import RecordError, SettingsError
 from stream.limits import DEFAULTS
 
 COMMANDS = [
@@ -115,7 +116,8 @@ def test_brackets_in_names_and_reasons_are_printed_as_they_are(tmp_path: Path, m
     """Not taken for markup, which would eat them or break off at the end of all the work."""
     monkeypatch.chdir(tmp_path)
     Path("d").mkdir()
-    Path("d/r.hea").touch()
+    for name in ("r[b]", "s"):
+        Path(f"d/{name}.hea").touch()
     good = annotate.Annotated("r[b]", 10.0, 1.0, 3, Counter())
     bad = annotate.Annotated("s", 0.0, 0.0, 0, Counter(), "no ECG (RESP [mV], PLETH [/mV])")
     monkeypatch.setattr(annotate, "annotate_all", lambda *_, **__: iter([good, bad]))
@@ -142,3 +144,44 @@ def test_every_kind_named_can_be_drawn() -> None:
     from matplotlib.backend_bases import FigureCanvasBase
 
     assert {kind.lstrip(".") for kind in outputs.PICTURES} <= FigureCanvasBase.get_supported_filetypes().keys()
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with a record `d/r` and annotations of it in `t`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("d", "t"):
+        Path(name).mkdir()
+        write_annotations(Path(name), "r", 250.0, [], [], [])
+    Path("d/r.tb").rename("d/r.atr")
+    wfdb.wrsamp("r", 250, ["mV"], ["II"], np.zeros((2500, 1)), fmt=["16"], write_dir="d")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command", [["annotate", "r", "--data-dir", "d", "--out", "o"], ["score", "d", "t", "--from", "0"]]
+)
+def test_a_dash_is_the_standard_output_and_nothing_else_is_written_there(record: Path, command: list[str]) -> None:
+    ended = CliRunner().invoke(app, [*command, "--json", "-"])
+    assert ended.exit_code == 0, ended.output
+    assert [row["record"] for row in json.loads(ended.stdout)["records"]] == ["r"]
+    assert not (record / "-").exists()
+
+
+def test_only_numbers_go_to_the_standard_output(record: Path) -> None:
+    with pytest.raises(RecordError, match="only --json"):
+        outputs.file(Path("-"))
+    ended = CliRunner().invoke(app, ["score", "d", "t", "--csv", "--json", "-"])
+    assert isinstance(ended.exception, SettingsError)
+    assert list(record.glob("-")) == []
+
+
+def test_a_record_is_named_with_its_database(record: Path) -> None:
+    """`annotate 100` takes that of ludb where mitdb is not there, and says so."""
+    (record / "ludb").mkdir()
+    for file in (record / "d").glob("r.*"):
+        file.rename(record / "ludb" / file.name)
+    ended = CliRunner().invoke(app, ["annotate", "r", "--data-dir", str(record), "--out", "o", "--json", "-"])
+    assert ended.exit_code == 0, ended.output
+    assert "ludb/r" in ended.stderr
+    assert [row["database"] for row in json.loads(ended.stdout)["records"]] == ["ludb"]

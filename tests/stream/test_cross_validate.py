@@ -1,0 +1,79 @@
+"""`telebeat train --cross-validate` as it is typed, on a few small hearts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wfdb
+from typer.testing import CliRunner
+
+pytest.importorskip("sklearn")
+pytest.importorskip("torch")
+
+from model.ec57 import Annotations, Period, pair, tabulate
+from model.train import figures, merit
+from stream.cli import app
+from stream.errors import SettingsError
+from tests.model.hearts import heart
+
+pytestmark = pytest.mark.train
+
+TINY = (
+    'databases = ["own"]\nunannotated = []\nvariants = ["plain"]\nepochs = 1\nclusters = 4\nngrams = 16\n'
+    "members = 1\nembedding = 8\nhidden = 8\nlast_hidden = 0\n"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Three subjects of normal beats alone, six minutes each; one of them paced."""
+    folder = tmp_path / "data" / "own"
+    folder.mkdir(parents=True)
+    for number, symbol in enumerate("NN/"):
+        mv, peaks = heart("N" * 420, 220, seed=number)
+        names = {"units": ["mV"] * 2, "sig_name": ["II", "V1"], "fmt": ["16"] * 2, "write_dir": str(folder)}
+        wfdb.wrsamp(f"p{number}", 250, p_signal=mv.astype(float), **names)
+        wfdb.wrann(f"p{number}", "atr", peaks, [symbol] * len(peaks), fs=250, write_dir=str(folder))
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path
+
+
+def run(data: Path, *words: str | Path) -> Any:
+    where = ("--data-dir", data / "data", "--config", data / "tiny.toml", "--jobs", "1")
+    return CliRunner().invoke(app, ["train", *map(str, (*where, *words))])
+
+
+@pytest.mark.parametrize("parts", [3, 4])
+def test_more_parts_than_subjects_are_refused(data: Path, parts: int) -> None:
+    result = run(data, "--cross-validate", str(parts))
+    assert isinstance(result.exception, SettingsError)
+    assert "each part needs one" in str(result.exception)
+    assert ("analysing" in result.output) == (parts == 3)  # that one is paced is only known when its beats are read
+
+
+def test_one_subject_is_no_cross_validation(data: Path) -> None:
+    for file in (data / "data" / "own").glob("p1.*"):
+        file.unlink()
+    result = run(data, "--cross-validate", "2")
+    assert isinstance(result.exception, SettingsError)
+    assert "two are needed at least" in str(result.exception)
+
+
+def test_what_is_not_defined_is_no_zero(data: Path) -> None:
+    """These hearts have no ectopic beat: of nothing nothing can be found."""
+    result = run(data, "--cross-validate", "2", "--json", "-")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)["last"]  # nothing else goes there
+    assert [fold["SVEB Se"] for fold in told["folds"]] == [None, None]
+    assert (told["gross"]["VEB Se"], told["spread"]["VEB Se"]) == (None, None)
+    assert "VEB Se –" in result.output
+
+
+def test_a_round_is_chosen_by_a_number_all_the_same() -> None:
+    normal = Annotations.of([200_000], "N")
+    table = tabulate(pair(normal, normal, Period.of(360.0)), 360.0)
+    assert figures(table) == (None, None, None, None)
+    assert merit(table) == 0.0
