@@ -225,9 +225,9 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
         counts[TRANSITIONS] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, transitions, counts[TRANSITIONS])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:
-            if fibrillating:
+            if fibrillating and bed.rhythm.code == rhythm.VF:
                 counts[MARKED] = rhythm.end_vf(bed.rhythm, now, marks, counts[MARKED])
-            else:
+            elif not fibrillating and not bed.rules.vf_doubted:
                 counts[MARKED] = rhythm.begin_vf(bed.rhythm, bed.rules.vf_sample, marks, counts[MARKED])
         counts[MARKED] = rhythm.on_epoch(bed.rhythm, epoch, bed.rules.leads, first, marks, counts[MARKED])
         for lead in range(LEADS):

@@ -57,6 +57,7 @@ RULE_STATE = np.dtype(
         ("quiet_sample", "i8"),
         ("from_beat", "i1"),  # whether that tick is an R peak, and all since could be read
         ("doubtful", "i1"),  # whether the beats were in doubt at the last epoch
+        ("doubted", "i8"),  # ticks for which they have been, without a break
         ("height", "f4", (HEIGHTS, LEADS)),  # mV of the last beats, in a ring by n_heights
         ("n_heights", "i8"),
         ("paced_since", "i8"),  # tick at which a pacemaker was found at work, as of those
@@ -74,6 +75,7 @@ RULE_STATE = np.dtype(
         ("others", "i8"),  # beats in a row that are not ventricular
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation
+        ("vf_doubted", "i1"),  # whether it began where the beats had long been in doubt: amid noise, it may be no more
         ("vf_calmed", "i1"),  # whether normal beats have ended it, and their row goes on
         ("calm", "i8"),  # normal beats in a row, neither fast nor slow; since fibrillation was raised, while it is told
         ("read_last", "i8"),  # R peak of the last beat that was classed
@@ -108,6 +110,7 @@ def begin(memory: Row, tick: int, sample: int) -> None:
     for rule in range(RULES):
         memory.rule[rule].active = 0
     memory.n = 0
+    memory.vf_doubted = 0
     memory.restarted = tick
     memory.unsettled = 0
     restart(memory, tick, sample)
@@ -143,6 +146,7 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.quiet_sample = sample
     memory.from_beat = 0
     memory.doubtful = 0
+    memory.doubted = 0
     memory.small = 0
     memory.since_quiet = 0
     memory.fast = 0

@@ -22,6 +22,7 @@ HYSTERESIS: Final = 1.05  # a rate must come back this far beyond its limit befo
 VF_ENDS: Final = 2 * RATE  # ticks that no longer look like fibrillation and so end it
 LIKELY: Final = 0.5  # probability from which an epoch counts as fibrillation
 READ_LATEST: Final = max(AFTER, MAX_DELAY)  # ticks from an R peak to its word, without search back
+DOUBTED_LONG: Final = 10 * RATE  # ticks of beats in doubt after which what looks like fibrillation hides no beats
 CALM_BEATS: Final = 8  # normal beats in a row that end fibrillation: as many in true ones are 3 in 15 000 beats
 CALMED_TIMES: Final = 3  # times as long as else must it be likely while their row goes on, to be raised again
 CALM_RR_LEAST: Final = 43 * RATE // 100  # ticks between two of them: 140 a minute at most, ...
@@ -232,9 +233,10 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     elif tick - memory.hidden_last >= CALM:
         memory.hidden_run = 0
     memory.doubtful = epoch.doubtful
+    memory.doubted = memory.doubted + EPOCH if epoch.doubtful else 0
     count = _without_beats(memory, limits, tick, now, out, count)
     count = _judge_vf(memory, limits, epoch, onset, now, out, count)
-    if memory.rule[VENTRICULAR_FIBRILLATION].active:
+    if memory.rule[VENTRICULAR_FIBRILLATION].active and not memory.vf_doubted:
         epoch.doubtful = 0  # fibrillation has no beats to be sure of, and says so itself
     return rules_signal.on_epoch(memory, limits, epoch, onset, now, out, count)
 
@@ -274,6 +276,7 @@ def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: R
         if state.since < 0:
             state.since = epoch.tick
             memory.vf_sample = onset
+            memory.vf_doubted = memory.doubted >= DOUBTED_LONG
         limit = limits.fibrillation * (CALMED_TIMES if memory.vf_calmed else 1)
         if epoch.tick - state.since >= limit and not state.active:
             rule = VENTRICULAR_FIBRILLATION
