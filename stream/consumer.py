@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from stream import frames
+from stream.batches import UnreadableBatch
 from stream.errors import FrameError
 from stream.frames import Frame
 
@@ -40,10 +41,7 @@ def read(partition: int, offset: int, key: bytes | None, value: bytes | None) ->
 
 def read_all(polled: Mapping[Any, Iterable[Any]]) -> dict[int, list[Message]]:
     """The messages of one `getmany`, by partition and in their order."""
-    return {
-        tp.partition: [read(tp.partition, record.offset, record.key, record.value) for record in records]
-        for tp, records in polled.items()
-    }
+    return {tp.partition: [_read(tp.partition, record) for record in records] for tp, records in polled.items()}
 
 
 def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]:
@@ -82,6 +80,12 @@ def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]
         yield taken
         for partition in list(first)[:1]:  # the next round begins with another: one that is full keeps no other waiting
             first[partition] = first.pop(partition)
+
+
+def _read(partition: int, record: Any) -> Message:
+    if isinstance(record, UnreadableBatch):
+        return Message(partition, record.offset, "", None, FrameError(frames.BATCH, record.detail))
+    return read(partition, record.offset, record.key, record.value)
 
 
 def _printable(key: bytes | None) -> str:

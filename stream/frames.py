@@ -36,6 +36,7 @@ MAX_BED: Final = 64  # characters; a bed id is a Kafka key and a log field, not 
 
 #: Why a frame can be refused: the label values of the metric `telebeat_frames_rejected_total`.
 REASONS: Final = ("magic", "version", "checksum", "schema", "bed", "order", "rate", "leads", "units", "samples")
+BATCH: Final = "batch"  # of what is no frame either, as Kafka's batch it was in cannot be read
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

@@ -22,12 +22,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
+import aiokafka.consumer.fetcher
 import aiokafka.errors
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from aiokafka.record import default_records, legacy_records, memory_records
 
+from stream.batches import ReadableRecords
 from stream.errors import KafkaError
 from stream.settings import KafkaSettings
 
@@ -39,6 +41,9 @@ REQUEST_MS: Final = 15_000  # a monitor must know within seconds, not aiokafka's
 SESSION_MS: Final = 10_000  # a worker is called dead after this: the bound on how long its beds stay unwatched
 HEARTBEAT_MS: Final = 3_000  # a third of the session, as Kafka's documentation advises
 STOP_S: Final = 5.0  # then a client is cut off rather than asked
+
+# A consumer makes them by this name, and can be given no others.
+aiokafka.consumer.fetcher.PartitionRecords = ReadableRecords
 
 
 class _Guarded(ABC):
@@ -160,13 +165,15 @@ def producer(settings: KafkaSettings, **overrides: Any) -> Producer:
         "linger_ms": LINGER_MS,
         "max_batch_size": BATCH_BYTES,
         "max_request_size": MAX_RECORD_BYTES,
-        "compression_type": None,  # int16 noise: gzip, the only codec without another library, costs more than it saves
+        "compression_type": None,  # int16 noise: to pack it costs more than it saves
     }
     return Producer(**connection(settings), **(options | overrides))
 
 
 def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **overrides: Any) -> Consumer:
     """A consumer that commits nothing by itself and starts at the beginning where its group has no offset.
+
+    A batch that cannot be read comes as a `stream.batches.UnreadableBatch`.
 
     Take all there is with each `getmany`: what is left lying makes aiokafka hold back the next fetch for 100 ms.
 
