@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 
 import aiokafka.consumer.fetcher
 import aiokafka.errors
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from aiokafka.record import default_records, legacy_records, memory_records
@@ -116,6 +116,17 @@ class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
         if self._group_id is not None:
             self._coordinator._do_commit_offsets = _heeded(self._coordinator._do_commit_offsets)
 
+    def following(self, tp: TopicPartition) -> int | None:
+        """Offset of what `getmany` brings next; None while that is not known, or the partition is another's.
+
+        What it stepped over, such as the marks that end a transaction, lies before it.
+        """
+        assignment = None if self._subscription.subscription is None else self._subscription.subscription.assignment
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state.has_valid_position else None
+
     async def stop(self) -> None:
         """Leave the group and close. Offsets are not committed: that is the caller's decision."""
         await self._end()
@@ -193,6 +204,8 @@ def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **
         "group_id": group,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
+        # A frame was measured whether its gateway's transaction ends well or not, and comes again if not. To wait for
+        # the end would be to keep all beds of the partition waiting whenever one gateway hangs in the midst of its own.
         "isolation_level": "read_uncommitted",
         "fetch_min_bytes": 1,
         "fetch_max_wait_ms": FETCH_WAIT_MS,

@@ -221,6 +221,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         async with self._unbroken():
             if generation == self._generation:
                 self._lag.rewind({tp for tp in polled if tp.partition in dropped})
+                self._lag.follow()
             await self._upkeep()
 
     async def _round(self, messages: list[Message], received: float) -> None:

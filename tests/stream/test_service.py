@@ -159,6 +159,33 @@ async def test_silence_is_declared_once_and_ends_with_the_next_frame(kafka: Kafk
     assert [(a["rule"], a["state"], a["cleared_sample"]) for a in states] == [("bed_silent", "cleared", 496)]
 
 
+async def test_frames_written_in_transactions_are_read_to_the_end(kafka: KafkaSettings) -> None:
+    """The mark that ends one takes an offset and is never brought: the bed falls silent, and a restart is ready."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    topic = clients.topic(one, topics.FRAMES)
+    chosen = settings(silent_after_s=2.0)
+    frames = stream_of("a", 8, ingest_us=time.time_ns() // 1000)
+    async with monitor(one, chosen=chosen) as service:
+        async with clients.producer(one, transactional_id=one.group) as out:
+            for f in frames[:7]:
+                async with out.transaction():
+                    await out.send_and_wait(topic, encode(f), key=b"a")
+            await out.begin_transaction()
+            await out.send_and_wait(topic, encode(frames[7]), key=b"a")  # it was measured all the same
+            await out.abort_transaction()
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        await until(lambda: service._checkpoints.progress_of[0].position == 2 * len(frames))
+        assert counter(service, "telebeat_lag_frames", partition="0") == 0
+    async with clients.admin(one) as admin:
+        assert {at.offset for at in (await admin.list_consumer_group_offsets(one.group)).values()} == {2 * len(frames)}
+    async with monitor(one, chosen=chosen) as service:
+        await until(lambda: service.unready() is None)
+    alerts, beats = await said(one)
+    assert beats == expected(frames)[1]
+    assert [json.loads(alert)["rule"] for alert in alerts.values()] == ["bed_silent"]
+
+
 async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
