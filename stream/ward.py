@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,20 +19,12 @@ from stream.collector import Collector, Output, Timebase
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
+from stream.views import BedView, views
 from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
 OF_LEADS: Final = tuple(Rule(int(rule)) for rule in conditions.FAULTS)  # alerts that name leads
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
-
-
-@dataclass(frozen=True)
-class BedView:
-    """What the shell may ask of a bed."""
-
-    last_ingest_time_us: int
-    leads: tuple[int, ...]
-    active: tuple[Rule, ...]
 
 
 class Ward:
@@ -96,7 +87,7 @@ class Ward:
     @property
     def beds(self) -> Mapping[str, BedView]:
         """Every bed there is state of."""
-        return {name: self._view(row) for name, row in self._rows.items()}
+        return views(self._table, self._rows)
 
     def snapshot(self, bed: str) -> bytes:
         """Everything known of a bed, between two calls of `judge`."""
@@ -389,9 +380,3 @@ class Ward:
             self._free = list(range(2 * size - 1, size - 1, -1))
         self._rows[bed] = self._free.pop()
         return self._rows[bed]
-
-    def _view(self, row: int) -> BedView:
-        bed = self._table[row]
-        active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
-        leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
-        return BedView(int(bed["intake"]["ingest_us"]), leads, active)
