@@ -19,13 +19,25 @@ ROUND_FRAMES: Final = 512  # so that a backlog does not keep alarms, snapshots a
 
 
 class Message(NamedTuple):
-    """One message of `ecg.frames`: a frame, or the reason why it is none."""
+    """One message of `ecg.frames`: a frame, or the reason why it is none.
+
+    Attributes
+    ----------
+    partition, offset : int
+    bed : str
+        Of the frame; of what is none, the key it came under, as far as it can be printed.
+    frame : Frame or None
+    error : FrameError or None
+    is_bed : bool
+        Whether `bed` can be the id of a bed.
+    """
 
     partition: int
     offset: int
     bed: str
     frame: Frame | None
     error: FrameError | None
+    is_bed: bool = True
 
 
 def read(partition: int, offset: int, key: bytes | None, value: bytes | None) -> Message:
@@ -35,7 +47,7 @@ def read(partition: int, offset: int, key: bytes | None, value: bytes | None) ->
         if key != frame.bed.encode():
             raise FrameError("bed", f"bed {frame.bed!r} under the key {key!r}")
     except FrameError as error:
-        return Message(partition, offset, _printable(key), None, error)
+        return Message(partition, offset, _printable(key), None, error, _is_bed(key))
     return Message(partition, offset, frame.bed, frame, None)
 
 
@@ -84,8 +96,15 @@ def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]
 
 def _read(partition: int, record: Any) -> Message:
     if isinstance(record, UnreadableBatch):
-        return Message(partition, record.offset, "", None, FrameError(frames.BATCH, record.detail))
+        return Message(partition, record.offset, "", None, FrameError(frames.BATCH, record.detail), False)
     return read(partition, record.offset, record.key, record.value)
+
+
+def _is_bed(key: bytes | None) -> bool:
+    try:
+        return frames.is_bed((key or b"").decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _printable(key: bytes | None) -> str:

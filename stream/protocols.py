@@ -79,5 +79,8 @@ class Analysis(Protocol):
     def begin(self, bed: str, position: StreamPosition) -> AnalysisOutput:
         """Watch a bed of which only its position is known."""
 
+    def expect(self, bed: str, now_us: int) -> None:
+        """Watch a bed that was never heard: something came of it, but nothing that can be read."""
+
     def forget(self, bed: str) -> None:
         """Drop the bed."""

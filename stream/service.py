@@ -23,6 +23,7 @@ import structlog
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics
+from stream.admission import Admission
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
@@ -124,6 +125,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._consumer,
                 self.metrics,
             )
+            self._admission = Admission(self._ward, self._checkpoints, self._silence, self.metrics, self._timings)
             self._sender = OutputSender(
                 self._cluster,
                 self._publisher,
@@ -226,7 +228,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
 
     async def _round(self, messages: list[Message], received: float) -> None:
         """One step of the ward over messages that follow each other."""
-        frames = self._admit(messages, received)
+        frames = self._admission.admit(messages, received)
         if not frames:
             return
         loop = asyncio.get_running_loop()
@@ -238,30 +240,6 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._checkpoints.heard(bed)
             self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
         await self._sender.send_output(said, frames)
-
-    def _admit(self, messages: list[Message], received: float) -> list[Frame]:
-        """The frames the ward has not seen; they count as read from here on."""
-        frames = []
-        for message in messages:
-            progress = self._checkpoints.progress_of[message.partition]
-            if not progress.advance(message.offset):
-                continue
-            self.metrics.frames.inc()
-            if message.frame is None:
-                self._reject(message)
-            elif self._checkpoints.admits(message.partition, message.bed, message.offset):
-                frames.append(message.frame)
-                sent_us = message.frame.ingest_time_us
-                progress.frame_s = message.frame.instants * 1000 / message.frame.rate_mHz
-                self.metrics.samples.inc(message.frame.instants)
-                self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
-        return frames
-
-    def _reject(self, message: Message) -> None:
-        assert message.error is not None
-        self.metrics.rejected(message.error.reason)
-        where = {"bed": message.bed, "partition": message.partition, "offset": message.offset}
-        log.warning("frame rejected", reason=message.error.reason, detail=message.error.detail, **where)
 
     def _analyse(self, frames: list[Frame]) -> tuple[AnalysisOutput, float, float, float]:
         """The ward's work, in its thread, and the moments before, between and after."""

@@ -123,6 +123,13 @@ class Ward:
         self._raise(bed, Rule.RELEARNING, position.next_sample, position.next_sample, 0.0)
         return self._collector.take()
 
+    def expect(self, bed: str, now_us: int) -> None:
+        """Watch a bed of which nothing that came can be read; with its first good frame it begins."""
+        state = self._table[self._row_of(bed)]
+        state["limits"] = self._limits
+        intake.expect_first(state["intake"], now_us)
+        beds.begin(state, int(state["intake"]["rate_mHz"]), 0, 0)
+
     def forget(self, bed: str) -> None:
         """Drop a bed that another worker has taken over."""
         row = self._rows.pop(bed, None)
@@ -198,6 +205,10 @@ class Ward:
     def _take(self, frame: Frame) -> bool:
         """Put a frame where it belongs; False if all of it was here before."""
         row = self._rows.get(frame.bed)
+        if row is not None and intake.is_first(self._table[row]["intake"]):
+            self._end_alerts(frame.bed, row)
+            self.forget(frame.bed)
+            row = None
         if row is None:
             row = self._admit(frame)
             verdict = intake.Verdict()

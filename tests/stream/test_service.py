@@ -186,6 +186,36 @@ async def test_frames_written_in_transactions_are_read_to_the_end(kafka: KafkaSe
     assert [json.loads(alert)["rule"] for alert in alerts.values()] == ["bed_silent"]
 
 
+async def test_a_bed_that_sends_only_what_cannot_be_read_is_silent(kafka: KafkaSettings) -> None:
+    """Whether it was heard before or never; what no bed can be called is only counted."""
+    await topics.create(kafka)
+    now_us = time.time_ns() // 1000
+    bad = msgspec.structs.replace(frame("never", 0), data=b"")
+
+    async def keep_sending() -> None:
+        while True:
+            messages: list[tuple[bytes | None, bytes]] = [(key, encode(bad)) for key in (b"never", b"a", b"\xff", None)]
+            await send(kafka, messages)
+            await asyncio.sleep(0.2)
+
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+        await send(kafka, [frame("a", 0, ingest_us=now_us)])
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(keep_sending())
+            await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+            sending.cancel()
+        assert service._ward.beds.keys() == {"a", "never"}
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        await send(kafka, [frame("never", 0, ingest_us=time.time_ns() // 1000)])
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+    alerts = [json.loads(alert) for alert in (await said(kafka))[0].values()]
+    assert sorted((a["bed"], a["rule"], a["state"]) for a in alerts) == [
+        ("a", "bed_silent", "raised"),
+        ("never", "bed_silent", "cleared"),
+    ]
+
+
 async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
