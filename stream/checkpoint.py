@@ -143,21 +143,23 @@ class Checkpoints:
         kept = await self._read_state({p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()})
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
-        homes, left = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
-        at_home = {bed for beds in homes.values() for bed in beds}
+        homes = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
         for tp in frames:
-            here = homes[tp.partition]
+            here = homes.usable[tp.partition]
             for bed, (snapshot, _) in list(here.items()):
                 if not self._take_over(bed, tp.partition, snapshot, restored):
                     del here[bed]
-            for bed, standing in kept[tp.partition].unusable_but(at_home).items():
-                self._begin_anew(bed, tp.partition, standing, restored)
+            for bed in homes.unknown[tp.partition]:
+                self._begin_anew(bed, tp.partition, None, restored)
             position = min([committed[tp.partition][0], *(one.snapshot.offset for one in here.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
+            for bed, (snapshot, at) in homes.ahead[tp.partition].items():
+                if self._begin_anew(bed, tp.partition, snapshot, restored):
+                    here[bed] = Stored(msgspec.structs.replace(snapshot, offset=position), at)
             self._consumer.seek(tp, position)
             self.progress_of[tp.partition] = PartitionProgress(position, here.values())
             log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(here))
-        for snapshot in left:  # what stood there nobody knows any more, unless the bed's home does
+        for snapshot in homes.left:  # what stood there nobody knows any more, unless the bed's home does
             restored.orphan(snapshot.partition, snapshot.standing, self._standing.get(snapshot.bed, {}))
         return restored
 
@@ -167,24 +169,26 @@ class Checkpoints:
             self._ward.restore(bed, snapshot.state)
         except TelebeatError as error:
             log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
-            self._begin_anew(bed, partition, snapshot.standing, restored)
-            if snapshot.position is None:
-                return False
-            restored.begun.append(self._ward.begin(bed, snapshot.position))
-        else:
-            for message in snapshot.standing:
-                with contextlib.suppress(msgspec.DecodeError):
-                    self.told(wire.decode_alert(message), message)
-            if snapshot.silent_us:
-                restored.silent.append((bed, snapshot.silent_us))
+            return self._begin_anew(bed, partition, snapshot, restored)
+        for message in snapshot.standing:
+            with contextlib.suppress(msgspec.DecodeError):
+                self.told(wire.decode_alert(message), message)
+        if snapshot.silent_us:
+            restored.silent.append((bed, snapshot.silent_us))
         self.homes[bed] = partition
         return True
 
-    def _begin_anew(self, bed: str, partition: int, standing: Iterable[bytes], restored: Restored) -> None:
-        """Nothing is known any more of what a bed's alerts hang on."""
+    def _begin_anew(self, bed: str, partition: int, snapshot: Snapshot | None, restored: Restored) -> bool:
+        """Nothing is known any more of what a bed's alerts hang on; whether it is known where the bed was."""
         self._metrics.cold_starts.inc()
         log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=partition)
-        restored.orphan(partition, standing)
+        if snapshot is not None:
+            restored.orphan(partition, snapshot.standing)
+        if snapshot is None or snapshot.position is None:
+            return False
+        restored.begun.append(self._ward.begin(bed, snapshot.position))
+        self.homes[bed] = partition
+        return True
 
     async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and metadata the group has committed; offset 0 where it has none."""

@@ -149,15 +149,23 @@ def test_what_stands_at_a_bed_is_cleared_once_whatever_its_partitions_keep_of_it
         0: PartitionSnapshots(
             [stored("moved", 0, 5, 10, (b"old",)), stored("ahead", 0, 9, 1, (b"far",))], {"torn"}, {}
         ),
-        1: PartitionSnapshots([stored("moved", 1, 5, 20, (b"new",)), stored("gone", 1, 5, 1, (b"left",))], set(), {}),
+        1: PartitionSnapshots(
+            [
+                stored("moved", 1, 5, 20, (b"new",)),
+                stored("gone", 1, 5, 1, (b"left",)),
+                stored("ahead", 1, 8, 0, (b"older",)),
+            ],
+            {"ahead", "moved"},
+            {},
+        ),
     }
     kept[1].drop("gone")
-    homes, left = snapshots.assign_homes(kept, {0: 7, 1: 7})
-    assert {p: list(beds) for p, beds in homes.items()} == {0: [], 1: ["moved"]}
-    usable = {bed for beds in homes.values() for bed in beds}
-    anew = {p: some.unusable_but(usable) for p, some in kept.items()}
-    assert anew == {0: {"ahead": (b"far",), "torn": ()}, 1: {}}
-    assert sorted(one.standing for one in left) == [(b"left",), (b"old",)]
+    homes = snapshots.assign_homes(kept, {0: 7, 1: 7})
+    assert {p: list(beds) for p, beds in homes.usable.items()} == {0: [], 1: ["moved"]}
+    ahead = {p: {bed: one.snapshot.standing for bed, one in beds.items()} for p, beds in homes.ahead.items()}
+    assert ahead == {0: {"ahead": (b"far",)}, 1: {}}
+    assert homes.unknown == {0: ["torn"], 1: []}
+    assert sorted(one.standing for one in homes.left) == [(b"left",), (b"old",), (b"older",)]
 
 
 def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
@@ -430,6 +438,28 @@ async def test_a_bed_whose_state_nobody_can_read_is_watched_all_the_same(
         assert counter(service, "telebeat_cold_starts_total") == 2
     alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
     assert sorted(a["bed"] for a in alerts if (a["rule"], a["state"]) == ("bed_silent", "raised")) == ["a", "b"]
+
+
+async def test_a_bed_of_another_log_is_watched_all_the_same(kafka: KafkaSettings) -> None:
+    """The frames' topic was made anew: one that sends no more is told, and so after a crash before it was saved."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    now_us = time.time_ns() // 1000
+    ward = FakeWard()
+    ward.detect(stream_of("a", 1, ingest_us=now_us))
+    ahead = Snapshot("a", 0, 10**6, 0, ward.snapshot("a"), (), ward.position("a"))
+    await state_message(one, "a", snapshots.encode(ahead))
+    await send(one, stream_of("b", 4, ingest_us=now_us))
+    async with monitor(one, chosen=settings(silent_after_s=300, checkpoint_s=3600)) as service:
+        await until(read_all(service, 4))
+        assert service._ward.beds.keys() == {"a", "b"}
+        _, metadata = service._checkpoints.progress_of[0].commit()
+        assert metadata == "state=0", "a worker that takes over now would not know the bed"
+    async with monitor(one, chosen=settings(silent_after_s=2.5)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        assert counter(service, "telebeat_cold_starts_total") == 0
+    alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
+    assert sorted(a["bed"] for a in alerts if a["rule"] == "bed_silent") == ["a", "b"]
 
 
 async def test_a_bed_that_somebody_removed_is_not_restored_and_its_alerts_end(kafka: KafkaSettings) -> None:
