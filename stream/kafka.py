@@ -40,6 +40,7 @@ FETCH_WAIT_MS: Final = 100  # the broker answers at once when there is data; thi
 REQUEST_MS: Final = 15_000  # a monitor must know within seconds, not aiokafka's 40 s, that a broker is dead
 SESSION_MS: Final = 10_000  # a worker is called dead after this: the bound on how long its beds stay unwatched
 HEARTBEAT_MS: Final = 3_000  # a third of the session, as Kafka's documentation advises
+METADATA_MS: Final = 10_000  # in which new partitions are noticed: their beds are unwatched for as long
 STOP_S: Final = 5.0  # then a client is cut off rather than asked
 
 # A consumer makes them by this name, and can be given no others.
@@ -211,6 +212,7 @@ def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **
         "fetch_max_wait_ms": FETCH_WAIT_MS,
         "session_timeout_ms": SESSION_MS,
         "heartbeat_interval_ms": HEARTBEAT_MS,
+        "metadata_max_age_ms": METADATA_MS,
     }
     return Consumer(*topics, **connection(settings), **(options | overrides))
 

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import aiokafka.errors
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics
@@ -81,6 +82,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False  # ever
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
+        self._unserved = ""  # what is to be done about partitions of frames that other topics lack
         self._held: set[int] = set()  # partitions of whose beds too much waits to be taken by Kafka
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._silence = SilenceTracker(settings.silent_after_s)
@@ -112,7 +114,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self._timings.summary)
             await stack.enter_async_context(pages)
             self.port = pages.port
-            await topics.check(self._cluster)
+            await topics.sizes(self._cluster)  # they are all there
             producer = await stack.enter_async_context(kafka.producer(self._cluster))
             self._publisher = Publisher(producer, self.metrics.publish_errors.inc)
             stack.callback(self._publisher.abandon)
@@ -314,8 +316,9 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._generation += 1
             if self._stopping.is_set():
                 return
-            partitions = {tp.partition for tp in assigned}
+            partitions: set[int] = set()
             try:
+                partitions = await self._servable({tp.partition for tp in assigned})
                 if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
                     return
                 for partition, alert in restored.orphans:
@@ -338,6 +341,20 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._failure = KafkaError(f"the beds could not be restored: {error!r}")
             self._assigned, self._rebalancing = True, False
             self.metrics.assigned(partitions)
+
+    async def _servable(self, assigned: set[int]) -> set[int]:
+        """The partitions that every topic has; of others nothing could be saved nor said, and they wait."""
+        sizes = await topics.sizes(self._cluster)
+        served = {partition for partition in assigned if partition < min(sizes.values())}
+        self._unserved = ""
+        if others := assigned - served:
+            self._consumer.pause(*(TopicPartition(self._frames_topic, partition) for partition in others))
+            self._unserved = (
+                f"partitions {sorted(others)} of {self._frames_topic} are not analysed, other topics lack them: "
+                f"{sizes}; give all of them {max(sizes.values())} (kafka-topics --alter), then restart the workers"
+            )
+            log.error("partitions are not analysed", detail=self._unserved)
+        return served
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The work's result; None if it was cut off because there is nothing to do any more."""
@@ -371,6 +388,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return f"Kafka does not answer for {lost} partitions"
         if (quiet_s := self._quiet_s()) > FRESH_S:
             return f"no turn of the loop for {quiet_s:.0f} s"
+        if self._unserved:
+            return self._unserved
         behind = sum(not self._silence.is_caught_up(partition) for partition in self._checkpoints.progress_of)
         return f"not caught up on {behind} partitions" if behind else None
 

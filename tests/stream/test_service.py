@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions
 
 from stream import kafka as clients
 from stream import topics
@@ -501,6 +502,44 @@ async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -
 async def test_topics_that_do_not_fit_together_are_refused(kafka: KafkaSettings) -> None:
     with pytest.raises(KafkaError, match="telebeat topics create"):
         await Service(settings(), kafka, FakeWard()).run()
+
+
+async def test_partitions_that_are_added_to_the_frames_alone_stop_no_bed_of_the_others(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are noticed soon, told by what has to be done, and served by the next worker once that is done."""
+    monkeypatch.setattr(clients, "METADATA_MS", 1000)
+    await topics.create(kafka)
+    names = [clients.topic(kafka, name) for name in topics.NEEDED]
+
+    async def grow(*names: str) -> None:
+        async with clients.admin(kafka) as admin:
+            await admin.create_partitions({name: NewPartitions(total_count=4) for name in names})
+
+    frames = interleaved(40)
+    homes: dict[str, int] = {}
+    async with monitor(kafka) as service:
+        await send(kafka, frames[:80])
+        await until(read_all(service, 80))
+        homes |= service._checkpoints.homes
+        await grow(names[0])
+        await until(lambda: "[2, 3] of" in (service.unready() or ""))
+        async with clients.producer(kafka) as out:
+            for f in frames[80:]:
+                await out.send(names[0], encode(f), key=f.bed.encode(), partition=homes[f.bed])
+            await out.send(names[0], encode(frame("new", 0)), key=b"new", partition=3)
+            await out.flush()
+        await until(read_all(service, len(frames)))
+        assert "kafka-topics --alter" in (service.unready() or "")
+    async with monitor(kafka) as service:  # nor is that a reason not to begin
+        await until(lambda: "[2, 3] of" in (service.unready() or ""))
+        assert service._ward.beds.keys() == set(BEDS)
+    assert await said(kafka) == expected(frames)
+    await grow(*names[1:])
+    async with monitor(kafka) as service:
+        await until(read_all(service, 1))
+        await until(lambda: service.unready() is None)
+        assert service._checkpoints.homes == homes | {"new": 3}
 
 
 def at_least(service: Service, name: str, value: float) -> bool:
