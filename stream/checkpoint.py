@@ -87,6 +87,7 @@ class Checkpoints:
         self._saved_at: dict[str, float] = {}
         self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
+        self._called_off: set[str] = set()  # beds heard after all, of which a copy that says silent is to be superseded
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self._moved: dict[str, set[int]] = {}  # bed -> partitions it was on, until a snapshot on its new one is durable
         self.progress_of: dict[int, PartitionProgress] = {}
@@ -103,11 +104,13 @@ class Checkpoints:
 
     def heard(self, bed: str) -> None:
         """The bed sent something new, so it is not silent; frames of old, sent again, would be no such sign."""
-        self._ahead.pop(bed, None)
+        if self._ahead.pop(bed, 0):
+            self._called_off.add(bed)
 
     def lost(self, bed: str) -> None:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""
         self._ahead.pop(bed, None)
+        self._called_off.discard(bed)
         if (home := self.homes.pop(bed, None)) is not None:
             for partition in {home} | self._moved.pop(bed, set()):
                 self.progress_of[partition].lost(bed)
@@ -247,8 +250,9 @@ class Checkpoints:
         if self._failure is not None:
             raise self._failure
         due: defaultdict[int, list[Snapshot]] = defaultdict(list)
-        for bed in self._schedule.due(self.homes.keys(), now):
+        for bed in self._called_off | set(self._schedule.due(self.homes.keys(), now)):
             if bed not in self._writing and bed not in self._ahead:
+                self._called_off.discard(bed)
                 due[self.homes[bed]].append(self._copy(bed))
         for copies in due.values():  # each partition for itself: another may be without a leader for long
             self._begin(copies, self._write(copies, now))
@@ -317,6 +321,7 @@ class Checkpoints:
         self._writing.clear()
         self._standing.clear()
         self._ahead.clear()
+        self._called_off.clear()
         self._durable.clear()
         self._saved_at.clear()
         self._moved.clear()

@@ -353,6 +353,22 @@ async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool
     assert checkpoints.decided() == ([] if new else [("a", 777)])
 
 
+async def test_what_says_silent_of_a_bed_heard_meanwhile_is_superseded_at_once() -> None:
+    """A crash before the bed's next turn would have it declared silent though it never was."""
+    checkpoints = of_one_bed(3600.0)
+    producer: Any = checkpoints._publisher._producer
+    checkpoints.turn(0.0)
+    checkpoints.write_ahead(["a"], 777)
+    checkpoints.progress_of[0].advance(1)
+    checkpoints.admits(0, "a", 1)
+    checkpoints.heard("a")
+    for turn in range(20):  # the first while that copy is still on its way
+        checkpoints.turn(turn / 100)
+        await asyncio.sleep(0)
+    assert [(one.silent_us, one.offset) for one in producer.snapshots] == [(777, 1), (0, 2)]
+    assert checkpoints.decided() == []
+
+
 # on a real Kafka
 
 
