@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -76,4 +77,4 @@ class Admission:
             now_us = int(received * 1e6)
             self._ward.expect(message.bed, now_us)
             self._checkpoints.admits(message.partition, message.bed, message.offset)
-            self._silence.heard(message.bed, message.partition, now_us, now_us)
+            self._silence.heard(message.bed, message.partition, now_us, time.monotonic())

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka.errors
@@ -259,8 +259,8 @@ class Checkpoints:
         known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
 
-    def write_ahead(self, beds: Iterable[str], silent_us: int) -> None:
-        """Begin to make durable that beds are about to be declared silent; `decided` tells when it is.
+    def write_ahead(self, beds: Mapping[str, int]) -> None:
+        """Begin to make durable that beds are about to be declared silent, and as of when; `decided` tells when it is.
 
         In the background: a partition that has no leader must not keep the others' beds waiting. Not of a bed of which
         an older copy is on its way that could overtake this one: ask again a little later.
@@ -268,8 +268,8 @@ class Checkpoints:
         asked = [bed for bed in beds if not self._ahead.get(bed)]
         self._ahead |= dict.fromkeys(asked, 0)  # from now on no turn of theirs comes first, again and again
         if ready := [bed for bed in asked if bed not in self._writing]:
-            self._ahead |= dict.fromkeys(ready, silent_us)
-            copies = [self._copy(bed, silent_us) for bed in ready]
+            self._ahead |= {bed: beds[bed] for bed in ready}
+            copies = [self._copy(bed, beds[bed]) for bed in ready]
             self._begin(copies, self._write_ahead(copies))
 
     async def _write_ahead(self, copies: list[Snapshot]) -> None:

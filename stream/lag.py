@@ -24,14 +24,11 @@ class BrokerAnswer(NamedTuple):
     ----------
     end : int
         Offset of the next message that is to come.
-    us : int
-        When it told, µs since the Unix epoch.
     lag : int
         Messages that are not analysed yet.
     """
 
     end: int
-    us: int
     lag: int
 
 
@@ -65,7 +62,7 @@ class PartitionLag:
             self._answers[partition] = told_ms, since_s
         if end is None or not told_ms or now_s - since_s >= FRESH_S:
             return None
-        return BrokerAnswer(int(end), int(told_ms) * 1000, max(0, int(end) - self._progress_of[partition].position))
+        return BrokerAnswer(int(end), max(0, int(end) - self._progress_of[partition].position))
 
     def unanswered(self, at_hand: Set[int]) -> int:
         """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed.

@@ -65,7 +65,7 @@ class Analysis(Protocol):
         """What follows from everything detected since the last call."""
 
     def silence(self, bed: str, now_us: int) -> AnalysisOutput:
-        """Nothing came from this bed up to now, and there was nothing left to read."""
+        """Nothing came from this bed up to now, by its gateway's clock, and there was nothing left to read."""
 
     def snapshot(self, bed: str) -> bytes:
         """The bed's whole state."""

@@ -240,7 +240,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.CLASSIFY, judged - detected)
         for bed, sent_us in said.heard.items():
             self._checkpoints.heard(bed)
-            self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
+            self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, time.monotonic())
         await self._sender.send_output(said, frames)
 
     def _analyse(self, frames: list[Frame]) -> tuple[AnalysisOutput, float, float, float]:
@@ -263,13 +263,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         for partition, progress in self._checkpoints.progress_of.items():
             self._lag.hold(partition, partition in self._held)
             if (told := self._lag.answer(partition)) is not None:
-                self._silence.answers(partition, now, told.end, told.us, progress.position)
+                self._silence.answers(partition, now, told.end, progress.position)
         for bed, silent_us in self._checkpoints.decided():
             await self._declare_silent(bed, silent_us)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
             for partition in self._checkpoints.progress_of:
-                self._checkpoints.write_ahead(*self._silence.overdue(partition, self._checkpoints.homes))
+                self._checkpoints.write_ahead(self._silence.overdue(partition, self._checkpoints.homes))
             self._show_state()
             self._checkpoints.commit()
 
@@ -289,9 +289,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         sending = Counter(
             self._checkpoints.homes.get(bed) for bed, view in beds.items() if Rule.BED_SILENT not in view.active
         )
-        quietest = self._silence.quietest_us()
-        now = time.monotonic()
-        self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
+        self.metrics.last_frame.since(self._silence.quietest_s())
         for partition, progress in self._checkpoints.progress_of.items():
             if (told := self._lag.answer(partition)) is not None:
                 self.metrics.lag(partition, told.lag, told.lag / max(1, sending[partition]) * progress.frame_s)
@@ -325,11 +323,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                     await self._sender.send_alert(alert, partition)
                 for said in restored.begun:
                     await self._sender.send_output(said, [])
-                now_us = int(self._clock() * 1e6)
+                now_s, steady_s = self._clock(), time.monotonic()
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active
                     home = self._checkpoints.homes[bed]
-                    self._silence.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
+                    sent_us = view.last_ingest_time_us
+                    self._silence.restored(bed, home, sent_us, now_s - sent_us / 1e6, steady_s, silent=told)
                 for bed, silent_us in restored.silent:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:

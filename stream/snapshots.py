@@ -45,8 +45,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     offset : int
         Next frame to read: every frame of the bed below it is in `state`.
     silent_us : int
-        When not 0: after this state the bed was declared silent at that time (µs since the Unix epoch). The decision
-        was the wall clock's and cannot be read from the log again, so it is written down before it is acted on.
+        When not 0: after this state the bed was declared silent as of that time of its gateway's clock (µs since the
+        Unix epoch). The decision was a clock's and cannot be read from the log again, so it is written down before it
+        is acted on.
     state : bytes
         As `Ward.snapshot` made it.
     standing : tuple of bytes

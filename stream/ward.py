@@ -75,12 +75,12 @@ class Ward:
         return self._collector.take()
 
     def silence(self, bed: str, now_us: int) -> Output:
-        """Raise "bed silent": nothing came from this bed up to `now_us`, and there was nothing left to read."""
+        """Raise "bed silent": nothing came from this bed up to `now_us` of its gateway, and nothing was left."""
         row = self._rows.get(bed)
         if row is not None:
             intake_row = self._table[row]["intake"]
             onset = int(intake_row["next_sample"])
-            silent_s = max(now_us - int(intake_row["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
+            silent_s = max(now_us - int(intake_row["ingest_us"]), 0) / 1e6
             self._raise(bed, Rule.BED_SILENT, onset, onset, silent_s)
         return self._collector.take()
 

@@ -307,7 +307,7 @@ async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
     declared: dict[str, int] = {}
     for now in (5.0, 5.01):  # all are due after a turn that waited; then hardly any
         checkpoints.turn(now)
-        checkpoints.write_ahead([bed for bed in beds[20:] if bed not in declared], 777)
+        checkpoints.write_ahead({bed: 777 for bed in beds[20:] if bed not in declared})
         for _ in range(40):
             await asyncio.sleep(0)
             declared.update(checkpoints.decided())
@@ -333,7 +333,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
     checkpoints.turn(-1.0)
     for second in range(2):  # its turn comes in the very moment in which it is asked for
         checkpoints.turn(float(second))
-        checkpoints.write_ahead(["a"], 777 + second)
+        checkpoints.write_ahead({"a": 777 + second})
         for _ in range(10):
             await asyncio.sleep(0)
         declared.update(checkpoints.decided())
@@ -343,7 +343,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
 @pytest.mark.parametrize("new", [False, True], ids=["sent again", "new"])
 async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool) -> None:
     checkpoints = of_one_bed(5.0)
-    checkpoints.write_ahead(["a"], 777)
+    checkpoints.write_ahead({"a": 777})
     checkpoints.progress_of[0].advance(1)
     assert checkpoints.admits(0, "a", 1)  # a frame comes before it is durable
     if new:
@@ -358,7 +358,7 @@ async def test_what_says_silent_of_a_bed_heard_meanwhile_is_superseded_at_once()
     checkpoints = of_one_bed(3600.0)
     producer: Any = checkpoints._publisher._producer
     checkpoints.turn(0.0)
-    checkpoints.write_ahead(["a"], 777)
+    checkpoints.write_ahead({"a": 777})
     checkpoints.progress_of[0].advance(1)
     checkpoints.admits(0, "a", 1)
     checkpoints.heard("a")

@@ -118,7 +118,7 @@ async def test_lag_in_seconds_is_by_the_frames_that_come_and_the_beds_that_send(
         await until(read_all(service, len(frames)))
         for bed in others:
             service._ward.silence(bed, 0)
-        monkeypatch.setattr(service._lag, "answer", lambda _: BrokerAnswer(end=0, us=0, lag=20))
+        monkeypatch.setattr(service._lag, "answer", lambda _: BrokerAnswer(end=0, lag=20))
         service._show_state()
         partition = service._checkpoints.homes["a"]
         assert partition in {service._checkpoints.homes[bed] for bed in others}
