@@ -28,17 +28,17 @@ import structlog
 from aiokafka import TopicPartition
 
 from stream import kafka, snapshots, topics, wire
-from stream.errors import KafkaError, SnapshotError, TelebeatError
+from stream.errors import KafkaError, TelebeatError
 from stream.metrics import Metrics
 from stream.protocols import Analysis
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import PartitionProgress, PartitionSnapshots, Restored, Snapshot, SnapshotSchedule, Stored
+from stream.snapshots import PartitionProgress, Restored, Snapshot, SnapshotSchedule, Stored
+from stream.state_log import read_state
 from stream.wire import Alert, Rule
 
-READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
 AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
-READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
+IDLE_PERIODS: Final = 6  # between two snapshots of a bed that has not changed: not more, or a restart has much to read
 
 log = structlog.get_logger()
 
@@ -77,6 +77,7 @@ class Checkpoints:
         self._consumer = consumer
         self._metrics = metrics
         self._schedule = SnapshotSchedule(period_s)
+        self._idle_s = IDLE_PERIODS * period_s
         self._frames = kafka.topic(settings, topics.FRAMES)
         self._state = kafka.topic(settings, topics.STATE)
         self._committed: dict[int, tuple[int, str]] = {}
@@ -87,6 +88,7 @@ class Checkpoints:
         self._saved_at: dict[str, float] = {}
         self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
+        self._changed: set[str] = set()  # beds of which something came or was said since their last copy
         self._called_off: set[str] = set()  # beds heard after all, of which a copy that says silent is to be superseded
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self._moved: dict[str, set[int]] = {}  # bed -> partitions it was on, until a snapshot on its new one is durable
@@ -100,6 +102,7 @@ class Checkpoints:
                 log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, to=partition)
             self._moved.setdefault(bed, set()).add(home)
         self.homes[bed] = partition
+        self._changed.add(bed)
         return self.progress_of[partition].admits(bed, offset)
 
     def heard(self, bed: str) -> None:
@@ -111,12 +114,14 @@ class Checkpoints:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""
         self._ahead.pop(bed, None)
         self._called_off.discard(bed)
+        self._changed.discard(bed)
         if (home := self.homes.pop(bed, None)) is not None:
             for partition in {home} | self._moved.pop(bed, set()):
                 self.progress_of[partition].lost(bed)
 
     def told(self, alert: Alert, message: bytes) -> None:
         """An alert was said, as this message: while it stands, its bed's snapshots hold it."""
+        self._changed.add(alert.bed)
         standing = self._standing.setdefault(alert.bed, {})
         if alert.state == "raised":
             standing[alert.id] = message
@@ -143,7 +148,8 @@ class Checkpoints:
             return restored
         committed = await self._committed_offsets(partitions)
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
-        kept = await self._read_state({p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()})
+        places = {p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()}
+        kept = await read_state(self._settings, places)
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
         homes = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
@@ -204,39 +210,6 @@ class Checkpoints:
         known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
         return {p: known.get(p, (0, "")) for p in partitions}
 
-    async def _read_state(self, state_offsets: dict[int, int]) -> dict[int, PartitionSnapshots]:
-        """What `ecg.state` keeps from these offsets on, by partition."""
-        tps = [TopicPartition(self._state, p) for p in sorted(state_offsets)]
-        kept = {p: PartitionSnapshots([], set(), {}) for p in state_offsets}
-        async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
-            reader.assign(tps)
-            begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
-            for tp in tps:
-                first = state_offsets[tp.partition]
-                reader.seek(tp, first if begin[tp] <= first <= end[tp] else begin[tp])
-            waiting = set(tps)
-            while waiting := {tp for tp in waiting if await reader.position(tp) < end[tp]}:
-                for tp, records in (await reader.getmany(*waiting, timeout_ms=READ_MS)).items():
-                    for record in records:
-                        self._keep(kept[tp.partition], record, tp.partition)
-        return kept
-
-    def _keep(self, kept: PartitionSnapshots, record: Any, partition: int) -> None:
-        """Take in one message of `ecg.state`."""
-        bed = (record.key or b"").decode(errors="replace")
-        if record.value is None:  # a tombstone
-            kept.drop(bed)
-            return
-        try:
-            snapshot = snapshots.decode(record.value)
-            if snapshot.bed != bed or snapshot.partition != partition:
-                raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
-        except SnapshotError as error:
-            log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
-            kept.unusable.add(bed)
-        else:
-            kept.add(Stored(snapshot, record.offset))
-
     # saving
 
     def turn(self, now: float) -> None:
@@ -251,13 +224,17 @@ class Checkpoints:
             raise self._failure
         due: defaultdict[int, list[Snapshot]] = defaultdict(list)
         for bed in self._called_off | set(self._schedule.due(self.homes.keys(), now)):
-            if bed not in self._writing and bed not in self._ahead:
+            if bed not in self._writing and bed not in self._ahead and self._has_news(bed, now):
                 self._called_off.discard(bed)
                 due[self.homes[bed]].append(self._copy(bed))
         for copies in due.values():  # each partition for itself: another may be without a leader for long
             self._begin(copies, self._write(copies, now))
         known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
+
+    def _has_news(self, bed: str, now: float) -> bool:
+        """Whether there is anything to save of a bed, or it holds back for long where a restart begins to read."""
+        return bed in self._changed or now - self._saved_at.get(bed, now) >= self._idle_s
 
     def write_ahead(self, beds: Mapping[str, int]) -> None:
         """Begin to make durable that beds are about to be declared silent, and as of when; `decided` tells when it is.
@@ -322,6 +299,7 @@ class Checkpoints:
         self._standing.clear()
         self._ahead.clear()
         self._called_off.clear()
+        self._changed.clear()
         self._durable.clear()
         self._saved_at.clear()
         self._moved.clear()
@@ -333,6 +311,7 @@ class Checkpoints:
         self._start(writing)
 
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
+        self._changed.discard(bed)
         partition = self.homes[bed]
         standing = tuple(self._standing.get(bed, {}).values())
         offset = self.progress_of[partition].offset(bed)

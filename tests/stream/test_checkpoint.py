@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream import kafka as clients
 from stream import snapshots, topics
-from stream.checkpoint import Checkpoints
+from stream.checkpoint import IDLE_PERIODS, Checkpoints
 from stream.errors import SnapshotError
 from stream.intake import StreamPosition
 from stream.metrics import Metrics
@@ -367,6 +367,25 @@ async def test_what_says_silent_of_a_bed_heard_meanwhile_is_superseded_at_once()
         await asyncio.sleep(0)
     assert [(one.silent_us, one.offset) for one in producer.snapshots] == [(777, 1), (0, 2)]
     assert checkpoints.decided() == []
+
+
+async def test_a_bed_that_has_left_is_saved_now_and_then_only() -> None:
+    """It must not cost what one costs that sends; nor may it hold a restart back at its last frame for ever."""
+    checkpoints = of_one_bed(1.0)
+    producer: Any = checkpoints._publisher._producer
+    ward: Any = checkpoints._ward
+    saved = []
+    for second in range(30):
+        if second == 20:
+            checkpoints.told(ward.silence("a", 0).alerts[0], b"")
+        checkpoints.progress_of[0].advance(1 + second)  # another's
+        checkpoints.turn(float(second))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        saved.append(len(producer.snapshots))
+    times = [second for second in range(1, 30) if saved[second] > saved[second - 1]]
+    assert times == [1, 1 + IDLE_PERIODS, 1 + 2 * IDLE_PERIODS, 1 + 3 * IDLE_PERIODS, 20, 20 + IDLE_PERIODS]
+    assert checkpoints.progress_of[0].commit()[0] == 20 + IDLE_PERIODS + 2
 
 
 # on a real Kafka

@@ -347,7 +347,7 @@ async def test_the_end_does_not_wait_until_the_beds_are_restored(
         reading.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Checkpoints, "_read_state", hang)
+    monkeypatch.setattr("stream.checkpoint.read_state", hang)
     async with monitor(kafka) as service:
         await asyncio.wait_for(reading.wait(), 30)
         service.stop()
