@@ -37,6 +37,7 @@ from stream.protocols import Analysis, AnalysisOutput
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings, Settings
 from stream.silence import SilenceTracker
+from stream.snapshots import Restored
 from stream.suspension import SuspensionGuard
 from stream.web import Pages
 from stream.wire import Rule
@@ -316,9 +317,10 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 return
             partitions: set[int] = set()
             try:
-                partitions = await self._servable({tp.partition for tp in assigned})
-                if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
+                taken = await self._unless_stopping(self._take_over({tp.partition for tp in assigned}))
+                if taken is None:
                     return
+                partitions, restored = taken
                 for partition, alert in restored.orphans:
                     await self._sender.send_alert(alert, partition)
                 for said in restored.begun:
@@ -341,8 +343,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._assigned, self._rebalancing = True, False
             self.metrics.assigned(partitions)
 
-    async def _servable(self, assigned: set[int]) -> set[int]:
-        """The partitions that every topic has; of others nothing could be saved nor said, and they wait."""
+    async def _take_over(self, assigned: set[int]) -> tuple[set[int], Restored]:
+        """Restore the partitions that every topic has; of others nothing could be saved nor said, and they wait."""
         sizes = await topics.sizes(self._cluster)
         served = {partition for partition in assigned if partition < min(sizes.values())}
         self._unserved = ""
@@ -353,7 +355,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 f"{sizes}; give all of them {max(sizes.values())} (kafka-topics --alter), then restart the workers"
             )
             log.error("partitions are not analysed", detail=self._unserved)
-        return served
+        return served, await self._checkpoints.restore(served)
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The work's result; None if it was cut off because there is nothing to do any more."""

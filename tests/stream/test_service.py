@@ -337,18 +337,24 @@ async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings)
     assert await said(kafka) == ({}, {})
 
 
+@pytest.mark.parametrize("step", ["stream.topics.sizes", "stream.checkpoint.read_state"])
 async def test_the_end_does_not_wait_until_the_beds_are_restored(
-    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     await topics.create(kafka)
     reading = asyncio.Event()
+    sizes = topics.sizes
+    workers: list[Service] = []
 
-    async def hang(*_: object) -> None:
+    async def hang(*given: KafkaSettings) -> object:
+        if not workers[0].started:
+            return await sizes(*given)
         reading.set()
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
-    monkeypatch.setattr("stream.checkpoint.read_state", hang)
+    monkeypatch.setattr(step, hang)
     async with monitor(kafka) as service:
+        workers.append(service)
         await asyncio.wait_for(reading.wait(), 30)
         service.stop()
         await until(lambda: not service._turn.locked())
