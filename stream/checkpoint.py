@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka.errors
@@ -28,17 +28,17 @@ import structlog
 from aiokafka import TopicPartition
 
 from stream import kafka, snapshots, topics, wire
-from stream.errors import KafkaError, SnapshotError, TelebeatError
+from stream.errors import KafkaError, TelebeatError
 from stream.metrics import Metrics
 from stream.protocols import Analysis
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings
-from stream.snapshots import PartitionProgress, PartitionSnapshots, Restored, Snapshot, SnapshotSchedule, Stored
+from stream.snapshots import PartitionProgress, Restored, Snapshot, SnapshotSchedule, Stored
+from stream.state_log import read_state
 from stream.wire import Alert, Rule
 
-READ_MS: Final = 500  # wait for one piece of ecg.state; only a broker in trouble needs more
 AT_ONCE: Final = 16  # snapshots packed before the loop sees to others: 3 ms
-READ_TIMEOUT_S: Final = 60.0  # then the restart is given up and tried anew by whoever supervises the process
+IDLE_PERIODS: Final = 6  # between two snapshots of a bed that has not changed: not more, or a restart has much to read
 
 log = structlog.get_logger()
 
@@ -77,6 +77,7 @@ class Checkpoints:
         self._consumer = consumer
         self._metrics = metrics
         self._schedule = SnapshotSchedule(period_s)
+        self._idle_s = IDLE_PERIODS * period_s
         self._frames = kafka.topic(settings, topics.FRAMES)
         self._state = kafka.topic(settings, topics.STATE)
         self._committed: dict[int, tuple[int, str]] = {}
@@ -87,6 +88,8 @@ class Checkpoints:
         self._saved_at: dict[str, float] = {}
         self._standing: dict[str, dict[str, bytes]] = {}  # bed -> alerts that are raised, by id
         self._ahead: dict[str, int] = {}  # beds about to be declared silent, and as of when; 0: not copied yet
+        self._changed: set[str] = set()  # beds of which something came or was said since their last copy
+        self._called_off: set[str] = set()  # beds heard after all, of which a copy that says silent is to be superseded
         self._durable: list[tuple[str, int]] = []  # those of which that is acknowledged
         self._moved: dict[str, set[int]] = {}  # bed -> partitions it was on, until a snapshot on its new one is durable
         self.progress_of: dict[int, PartitionProgress] = {}
@@ -99,21 +102,26 @@ class Checkpoints:
                 log.warning("bed moved to another partition: its gateway chooses otherwise", bed=bed, to=partition)
             self._moved.setdefault(bed, set()).add(home)
         self.homes[bed] = partition
+        self._changed.add(bed)
         return self.progress_of[partition].admits(bed, offset)
 
     def heard(self, bed: str) -> None:
         """The bed sent something new, so it is not silent; frames of old, sent again, would be no such sign."""
-        self._ahead.pop(bed, None)
+        if self._ahead.pop(bed, 0):
+            self._called_off.add(bed)
 
     def lost(self, bed: str) -> None:
         """The bed's state was dropped: there is nothing to save of it before its next frame."""
         self._ahead.pop(bed, None)
+        self._called_off.discard(bed)
+        self._changed.discard(bed)
         if (home := self.homes.pop(bed, None)) is not None:
             for partition in {home} | self._moved.pop(bed, set()):
                 self.progress_of[partition].lost(bed)
 
     def told(self, alert: Alert, message: bytes) -> None:
         """An alert was said, as this message: while it stands, its bed's snapshots hold it."""
+        self._changed.add(alert.bed)
         standing = self._standing.setdefault(alert.bed, {})
         if alert.state == "raised":
             standing[alert.id] = message
@@ -140,24 +148,27 @@ class Checkpoints:
             return restored
         committed = await self._committed_offsets(partitions)
         frames = [TopicPartition(self._frames, p) for p in sorted(partitions)]
-        kept = await self._read_state({p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()})
+        places = {p: snapshots.state_offset_of(text) for p, (_, text) in committed.items()}
+        kept = await read_state(self._settings, places)
         # Asked afterwards, or a snapshot written meanwhile would seem to be ahead of the log.
         begin, end = await self._consumer.beginning_offsets(frames), await self._consumer.end_offsets(frames)
-        homes, left = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
-        at_home = {bed for beds in homes.values() for bed in beds}
+        homes = snapshots.assign_homes(kept, {tp.partition: end[tp] for tp in frames})
         for tp in frames:
-            here = homes[tp.partition]
+            here = homes.usable[tp.partition]
             for bed, (snapshot, _) in list(here.items()):
                 if not self._take_over(bed, tp.partition, snapshot, restored):
                     del here[bed]
-            for bed, standing in kept[tp.partition].unusable_but(at_home).items():
-                self._begin_anew(bed, tp.partition, standing, restored)
+            for bed in homes.unknown[tp.partition]:
+                self._begin_anew(bed, tp.partition, None, restored)
             position = min([committed[tp.partition][0], *(one.snapshot.offset for one in here.values())])
             position = begin[tp] if position > end[tp] else max(position, begin[tp])
+            for bed, (snapshot, at) in homes.ahead[tp.partition].items():
+                if self._begin_anew(bed, tp.partition, snapshot, restored):
+                    here[bed] = Stored(msgspec.structs.replace(snapshot, offset=position), at)
             self._consumer.seek(tp, position)
             self.progress_of[tp.partition] = PartitionProgress(position, here.values())
             log.info("partition taken over", partition=tp.partition, offset=position, end=end[tp], beds=len(here))
-        for snapshot in left:  # what stood there nobody knows any more, unless the bed's home does
+        for snapshot in homes.left:  # what stood there nobody knows any more, unless the bed's home does
             restored.orphan(snapshot.partition, snapshot.standing, self._standing.get(snapshot.bed, {}))
         return restored
 
@@ -167,24 +178,26 @@ class Checkpoints:
             self._ward.restore(bed, snapshot.state)
         except TelebeatError as error:
             log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
-            self._begin_anew(bed, partition, snapshot.standing, restored)
-            if snapshot.position is None:
-                return False
-            restored.begun.append(self._ward.begin(bed, snapshot.position))
-        else:
-            for message in snapshot.standing:
-                with contextlib.suppress(msgspec.DecodeError):
-                    self.told(wire.decode_alert(message), message)
-            if snapshot.silent_us:
-                restored.silent.append((bed, snapshot.silent_us))
+            return self._begin_anew(bed, partition, snapshot, restored)
+        for message in snapshot.standing:
+            with contextlib.suppress(msgspec.DecodeError):
+                self.told(wire.decode_alert(message), message)
+        if snapshot.silent_us:
+            restored.silent.append((bed, snapshot.silent_us))
         self.homes[bed] = partition
         return True
 
-    def _begin_anew(self, bed: str, partition: int, standing: Iterable[bytes], restored: Restored) -> None:
-        """Nothing is known any more of what a bed's alerts hang on."""
+    def _begin_anew(self, bed: str, partition: int, snapshot: Snapshot | None, restored: Restored) -> bool:
+        """Nothing is known any more of what a bed's alerts hang on; whether it is known where the bed was."""
         self._metrics.cold_starts.inc()
         log.warning("bed begins anew, its snapshot cannot be used", bed=bed, partition=partition)
-        restored.orphan(partition, standing)
+        if snapshot is not None:
+            restored.orphan(partition, snapshot.standing)
+        if snapshot is None or snapshot.position is None:
+            return False
+        restored.begun.append(self._ward.begin(bed, snapshot.position))
+        self.homes[bed] = partition
+        return True
 
     async def _committed_offsets(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and metadata the group has committed; offset 0 where it has none."""
@@ -196,39 +209,6 @@ class Checkpoints:
                 raise kafka.explain(error) from error
         known = {tp.partition: (max(0, at.offset), at.metadata or "") for tp, at in found.items()}
         return {p: known.get(p, (0, "")) for p in partitions}
-
-    async def _read_state(self, state_offsets: dict[int, int]) -> dict[int, PartitionSnapshots]:
-        """What `ecg.state` keeps from these offsets on, by partition."""
-        tps = [TopicPartition(self._state, p) for p in sorted(state_offsets)]
-        kept = {p: PartitionSnapshots([], set(), {}) for p in state_offsets}
-        async with kafka.consumer(self._settings) as reader, asyncio.timeout(READ_TIMEOUT_S):
-            reader.assign(tps)
-            begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
-            for tp in tps:
-                first = state_offsets[tp.partition]
-                reader.seek(tp, first if begin[tp] <= first <= end[tp] else begin[tp])
-            waiting = set(tps)
-            while waiting := {tp for tp in waiting if await reader.position(tp) < end[tp]}:
-                for tp, records in (await reader.getmany(*waiting, timeout_ms=READ_MS)).items():
-                    for record in records:
-                        self._keep(kept[tp.partition], record, tp.partition)
-        return kept
-
-    def _keep(self, kept: PartitionSnapshots, record: Any, partition: int) -> None:
-        """Take in one message of `ecg.state`."""
-        bed = (record.key or b"").decode(errors="replace")
-        if record.value is None:  # a tombstone
-            kept.drop(bed)
-            return
-        try:
-            snapshot = snapshots.decode(record.value)
-            if snapshot.bed != bed or snapshot.partition != partition:
-                raise SnapshotError(f"of bed {snapshot.bed!r}, partition {snapshot.partition}")
-        except SnapshotError as error:
-            log.warning("snapshot refused", bed=bed, partition=partition, error=str(error))
-            kept.unusable.add(bed)
-        else:
-            kept.add(Stored(snapshot, record.offset))
 
     # saving
 
@@ -243,16 +223,21 @@ class Checkpoints:
         if self._failure is not None:
             raise self._failure
         due: defaultdict[int, list[Snapshot]] = defaultdict(list)
-        for bed in self._schedule.due(self.homes.keys(), now):
-            if bed not in self._writing and bed not in self._ahead:
+        for bed in self._called_off | set(self._schedule.due(self.homes.keys(), now)):
+            if bed not in self._writing and bed not in self._ahead and self._has_news(bed, now):
+                self._called_off.discard(bed)
                 due[self.homes[bed]].append(self._copy(bed))
         for copies in due.values():  # each partition for itself: another may be without a leader for long
             self._begin(copies, self._write(copies, now))
         known = [self._saved_at.setdefault(bed, now) for bed in self.homes]
         self._metrics.oldest_snapshot.since(min(known, default=None))
 
-    def write_ahead(self, beds: Iterable[str], silent_us: int) -> None:
-        """Begin to make durable that beds are about to be declared silent; `decided` tells when it is.
+    def _has_news(self, bed: str, now: float) -> bool:
+        """Whether there is anything to save of a bed, or it holds back for long where a restart begins to read."""
+        return bed in self._changed or now - self._saved_at.get(bed, now) >= self._idle_s
+
+    def write_ahead(self, beds: Mapping[str, int]) -> None:
+        """Begin to make durable that beds are about to be declared silent, and as of when; `decided` tells when it is.
 
         In the background: a partition that has no leader must not keep the others' beds waiting. Not of a bed of which
         an older copy is on its way that could overtake this one: ask again a little later.
@@ -260,8 +245,8 @@ class Checkpoints:
         asked = [bed for bed in beds if not self._ahead.get(bed)]
         self._ahead |= dict.fromkeys(asked, 0)  # from now on no turn of theirs comes first, again and again
         if ready := [bed for bed in asked if bed not in self._writing]:
-            self._ahead |= dict.fromkeys(ready, silent_us)
-            copies = [self._copy(bed, silent_us) for bed in ready]
+            self._ahead |= {bed: beds[bed] for bed in ready}
+            copies = [self._copy(bed, beds[bed]) for bed in ready]
             self._begin(copies, self._write_ahead(copies))
 
     async def _write_ahead(self, copies: list[Snapshot]) -> None:
@@ -313,6 +298,8 @@ class Checkpoints:
         self._writing.clear()
         self._standing.clear()
         self._ahead.clear()
+        self._called_off.clear()
+        self._changed.clear()
         self._durable.clear()
         self._saved_at.clear()
         self._moved.clear()
@@ -324,6 +311,7 @@ class Checkpoints:
         self._start(writing)
 
     def _copy(self, bed: str, silent_us: int = 0) -> Snapshot:
+        self._changed.discard(bed)
         partition = self.homes[bed]
         standing = tuple(self._standing.get(bed, {}).values())
         offset = self.progress_of[partition].offset(bed)

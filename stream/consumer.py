@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from stream import frames
+from stream.batches import UnreadableBatch
 from stream.errors import FrameError
 from stream.frames import Frame
 
@@ -18,13 +19,25 @@ ROUND_FRAMES: Final = 512  # so that a backlog does not keep alarms, snapshots a
 
 
 class Message(NamedTuple):
-    """One message of `ecg.frames`: a frame, or the reason why it is none."""
+    """One message of `ecg.frames`: a frame, or the reason why it is none.
+
+    Attributes
+    ----------
+    partition, offset : int
+    bed : str
+        Of the frame; of what is none, the key it came under, as far as it can be printed.
+    frame : Frame or None
+    error : FrameError or None
+    is_bed : bool
+        Whether `bed` can be the id of a bed.
+    """
 
     partition: int
     offset: int
     bed: str
     frame: Frame | None
     error: FrameError | None
+    is_bed: bool = True
 
 
 def read(partition: int, offset: int, key: bytes | None, value: bytes | None) -> Message:
@@ -34,16 +47,13 @@ def read(partition: int, offset: int, key: bytes | None, value: bytes | None) ->
         if key != frame.bed.encode():
             raise FrameError("bed", f"bed {frame.bed!r} under the key {key!r}")
     except FrameError as error:
-        return Message(partition, offset, _printable(key), None, error)
+        return Message(partition, offset, _printable(key), None, error, _is_bed(key))
     return Message(partition, offset, frame.bed, frame, None)
 
 
 def read_all(polled: Mapping[Any, Iterable[Any]]) -> dict[int, list[Message]]:
     """The messages of one `getmany`, by partition and in their order."""
-    return {
-        tp.partition: [read(tp.partition, record.offset, record.key, record.value) for record in records]
-        for tp, records in polled.items()
-    }
+    return {tp.partition: [_read(tp.partition, record) for record in records] for tp, records in polled.items()}
 
 
 def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]:
@@ -82,6 +92,19 @@ def rounds(messages: Mapping[int, Sequence[Message]]) -> Iterator[list[Message]]
         yield taken
         for partition in list(first)[:1]:  # the next round begins with another: one that is full keeps no other waiting
             first[partition] = first.pop(partition)
+
+
+def _read(partition: int, record: Any) -> Message:
+    if isinstance(record, UnreadableBatch):
+        return Message(partition, record.offset, "", None, FrameError(frames.BATCH, record.detail), False)
+    return read(partition, record.offset, record.key, record.value)
+
+
+def _is_bed(key: bytes | None) -> bool:
+    try:
+        return frames.is_bed((key or b"").decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _printable(key: bytes | None) -> str:

@@ -49,7 +49,7 @@ class FrameError(TelebeatError):
     Parameters
     ----------
     reason : str
-        Short and from a fixed set (see `stream.frames.REASONS`): it is a metric label.
+        Short and from a fixed set (see `stream.frames.REASONS` and `BATCH`): it is a metric label.
     detail : str
         What was found, for the log.
     """

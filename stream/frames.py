@@ -36,6 +36,7 @@ MAX_BED: Final = 64  # characters; a bed id is a Kafka key and a log field, not 
 
 #: Why a frame can be refused: the label values of the metric `telebeat_frames_rejected_total`.
 REASONS: Final = ("magic", "version", "checksum", "schema", "bed", "order", "rate", "leads", "units", "samples")
+BATCH: Final = "batch"  # of what is no frame either, as Kafka's batch it was in cannot be read
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -117,9 +118,14 @@ def decode(message: bytes) -> Frame:
     return frame
 
 
+def is_bed(text: str) -> bool:
+    """Whether a text can be the id of a bed."""
+    return 0 < len(text) <= MAX_BED and text.isprintable()
+
+
 def check(frame: Frame) -> None:
     """Raise `FrameError` unless every field of the frame is within its bounds."""
-    if not 0 < len(frame.bed) <= MAX_BED or not frame.bed.isprintable():
+    if not is_bed(frame.bed):
         raise FrameError("bed", f"bed id {frame.bed[:MAX_BED]!r}: 1 to {MAX_BED} printable characters are allowed")
     if not (0 <= frame.seq < 2**62 and 0 <= frame.first_sample < 2**53):
         raise FrameError("order", f"sequence {frame.seq}, first sample {frame.first_sample}: out of range")

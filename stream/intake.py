@@ -20,6 +20,7 @@ JUMP_US: Final = 1_000_000  # between two frames the device's clock may part thi
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
 STALE_S: Final = 2  # s of old signal in a row that show a device to count anew whose frames' numbers began anew, too
 BEGUN_S: Final = 4  # s that these may have begun ago
+UNKNOWN_MHZ: Final = 250_000  # of a bed that was never heard: its alerts have to have a rate
 STALE_RESENT_S: Final = 30  # s of it that show the same without: longer than what any gateway keeps and sends again
 
 
@@ -170,6 +171,17 @@ def settle(intake: Any, frame: Frame, missing: int) -> None:
     intake["device_us"] = frame.device_time_us + frame.instants * 1_000_000_000 // frame.rate_mHz
     intake["latest_us"] = max(intake["latest_us"], intake["device_us"])
     intake["ingest_us"] = frame.ingest_time_us
+
+
+def expect_first(intake: Any, now_us: int) -> None:
+    """Note that there is a bed of which no frame could be read up to now."""
+    intake["rate_mHz"] = UNKNOWN_MHZ
+    intake["anchor_us"] = intake["ingest_us"] = now_us
+
+
+def is_first(intake: Any) -> bool:
+    """Whether a frame is the first of its bed that could be read: no frame is without leads."""
+    return not intake["leads"]
 
 
 def expect(intake: Any, frame: Frame) -> None:

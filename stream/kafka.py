@@ -22,12 +22,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
+import aiokafka.consumer.fetcher
 import aiokafka.errors
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from aiokafka.record import default_records, legacy_records, memory_records
 
+from stream.batches import ReadableRecords
 from stream.errors import KafkaError
 from stream.settings import KafkaSettings
 
@@ -38,7 +40,11 @@ FETCH_WAIT_MS: Final = 100  # the broker answers at once when there is data; thi
 REQUEST_MS: Final = 15_000  # a monitor must know within seconds, not aiokafka's 40 s, that a broker is dead
 SESSION_MS: Final = 10_000  # a worker is called dead after this: the bound on how long its beds stay unwatched
 HEARTBEAT_MS: Final = 3_000  # a third of the session, as Kafka's documentation advises
+METADATA_MS: Final = 10_000  # in which new partitions are noticed: their beds are unwatched for as long
 STOP_S: Final = 5.0  # then a client is cut off rather than asked
+
+# A consumer makes them by this name, and can be given no others.
+aiokafka.consumer.fetcher.PartitionRecords = ReadableRecords
 
 
 class _Guarded(ABC):
@@ -111,6 +117,17 @@ class Consumer(_Guarded, AIOKafkaConsumer):  # type: ignore[misc]
         if self._group_id is not None:
             self._coordinator._do_commit_offsets = _heeded(self._coordinator._do_commit_offsets)
 
+    def following(self, tp: TopicPartition) -> int | None:
+        """Offset of what `getmany` brings next; None while that is not known, or the partition is another's.
+
+        What it stepped over, such as the marks that end a transaction, lies before it.
+        """
+        assignment = None if self._subscription.subscription is None else self._subscription.subscription.assignment
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state.has_valid_position else None
+
     async def stop(self) -> None:
         """Leave the group and close. Offsets are not committed: that is the caller's decision."""
         await self._end()
@@ -160,13 +177,15 @@ def producer(settings: KafkaSettings, **overrides: Any) -> Producer:
         "linger_ms": LINGER_MS,
         "max_batch_size": BATCH_BYTES,
         "max_request_size": MAX_RECORD_BYTES,
-        "compression_type": None,  # int16 noise: gzip, the only codec without another library, costs more than it saves
+        "compression_type": None,  # int16 noise: to pack it costs more than it saves
     }
     return Producer(**connection(settings), **(options | overrides))
 
 
 def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **overrides: Any) -> Consumer:
     """A consumer that commits nothing by itself and starts at the beginning where its group has no offset.
+
+    A batch that cannot be read comes as a `stream.batches.UnreadableBatch`.
 
     Take all there is with each `getmany`: what is left lying makes aiokafka hold back the next fetch for 100 ms.
 
@@ -186,11 +205,14 @@ def consumer(settings: KafkaSettings, *topics: str, group: str | None = None, **
         "group_id": group,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
+        # A frame was measured whether its gateway's transaction ends well or not, and comes again if not. To wait for
+        # the end would be to keep all beds of the partition waiting whenever one gateway hangs in the midst of its own.
         "isolation_level": "read_uncommitted",
         "fetch_min_bytes": 1,
         "fetch_max_wait_ms": FETCH_WAIT_MS,
         "session_timeout_ms": SESSION_MS,
         "heartbeat_interval_ms": HEARTBEAT_MS,
+        "metadata_max_age_ms": METADATA_MS,
     }
     return Consumer(*topics, **connection(settings), **(options | overrides))
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiokafka import TopicPartition
 
+from stream.errors import KafkaError
 from stream.snapshots import PartitionProgress
 
 FRESH_S: Final = 3.0  # a partition's end is known only if the broker told it this recently
@@ -23,14 +24,11 @@ class BrokerAnswer(NamedTuple):
     ----------
     end : int
         Offset of the next message that is to come.
-    us : int
-        When it told, µs since the Unix epoch.
     lag : int
         Messages that are not analysed yet.
     """
 
     end: int
-    us: int
     lag: int
 
 
@@ -64,7 +62,7 @@ class PartitionLag:
             self._answers[partition] = told_ms, since_s
         if end is None or not told_ms or now_s - since_s >= FRESH_S:
             return None
-        return BrokerAnswer(int(end), int(told_ms) * 1000, max(0, int(end) - self._progress_of[partition].position))
+        return BrokerAnswer(int(end), max(0, int(end) - self._progress_of[partition].position))
 
     def unanswered(self, at_hand: Set[int]) -> int:
         """Partitions Kafka has told nothing of lately; it is not asked again before what it brought is analysed.
@@ -82,6 +80,28 @@ class PartitionLag:
         if tp in self._consumer.assignment() and (tp in self._consumer.paused()) != held:
             log.warning("partition is held" if held else "partition goes on", partition=partition)
             (self._consumer.pause if held else self._consumer.resume)(tp)
+
+    def follow(self) -> None:
+        """Step over what the consumer stepped over, once all it brought has been read or gone back on.
+
+        The marks that end transactions take offsets as messages do, and are never brought. A partition that ends with
+        one would never be read to its end.
+
+        Raises
+        ------
+        KafkaError
+            If the log has gone back behind what was read: nothing that is known of its offsets holds any more.
+        """
+        for partition, progress in self._progress_of.items():
+            following = self._consumer.following(TopicPartition(self._topic, partition))
+            if following is None:
+                continue
+            if following < progress.position:
+                raise KafkaError(
+                    f"partition {partition} of {self._topic} was read up to {progress.position}, but goes on at "
+                    f"{following}: it was made anew or has lost its end; the next worker begins there"
+                )
+            progress.position = following
 
     def rewind(self, partitions: Set[TopicPartition]) -> None:
         """Go back to what has been read: the consumer is past what is dropped, and would never bring it again."""

@@ -27,7 +27,7 @@ from prometheus_client import (
 from detector.types import FLAT, GOOD, NOISY, OFF, SATURATED
 from model.codes import CLASSES
 from stream.catalogue import CATALOGUE
-from stream.frames import REASONS
+from stream.frames import BATCH, REASONS
 from stream.intake import Event
 from stream.protocols import Bed
 from stream.wire import Rule
@@ -151,7 +151,7 @@ class Metrics:
         self.frames = counter("frames", "Frames read from Kafka, good or bad")
         self.samples = counter("samples", "Sampling instants accepted")
         rejected = counter("frames_rejected", "Frames that cannot be used", ["reason"])
-        self._rejected = {reason: rejected.labels(reason) for reason in REASONS}
+        self._rejected = {reason: rejected.labels(reason) for reason in (*REASONS, BATCH)}
         events = counter("technical_events", "Frames that are not simply the next of their bed", ["kind"])
         self._events = {kind: events.labels(kind.value) for kind in Event}
 

@@ -65,7 +65,7 @@ class Analysis(Protocol):
         """What follows from everything detected since the last call."""
 
     def silence(self, bed: str, now_us: int) -> AnalysisOutput:
-        """Nothing came from this bed up to now, and there was nothing left to read."""
+        """Nothing came from this bed up to now, by its gateway's clock, and there was nothing left to read."""
 
     def snapshot(self, bed: str) -> bytes:
         """The bed's whole state."""
@@ -78,6 +78,9 @@ class Analysis(Protocol):
 
     def begin(self, bed: str, position: StreamPosition) -> AnalysisOutput:
         """Watch a bed of which only its position is known."""
+
+    def expect(self, bed: str, now_us: int) -> None:
+        """Watch a bed that was never heard: something came of it, but nothing that can be read."""
 
     def forget(self, bed: str) -> None:
         """Drop the bed."""

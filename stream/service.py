@@ -20,9 +20,11 @@ from typing import Any, Final, TypeVar
 
 import aiokafka.errors
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from stream import consumer, kafka, topics
+from stream.admission import Admission
 from stream.checkpoint import Checkpoints
 from stream.consumer import Message
 from stream.errors import KafkaError, TelebeatError
@@ -35,6 +37,7 @@ from stream.protocols import Analysis, AnalysisOutput
 from stream.publisher import Publisher
 from stream.settings import KafkaSettings, Settings
 from stream.silence import SilenceTracker
+from stream.snapshots import Restored
 from stream.suspension import SuspensionGuard
 from stream.web import Pages
 from stream.wire import Rule
@@ -80,6 +83,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._generation = 0  # of the assignment; what was polled under an older one is dropped
         self._assigned = False  # ever
         self._rebalancing = True  # the partitions are given up and not yet taken over, or none were ever
+        self._unserved = ""  # what is to be done about partitions of frames that other topics lack
         self._held: set[int] = set()  # partitions of whose beds too much waits to be taken by Kafka
         self._at_hand: set[int] = set()  # partitions of the messages that are being analysed
         self._silence = SilenceTracker(settings.silent_after_s)
@@ -111,7 +115,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             pages = Pages(self._settings.http_host, self._settings.http_port, self.metrics, self, self._timings.summary)
             await stack.enter_async_context(pages)
             self.port = pages.port
-            await topics.check(self._cluster)
+            await topics.sizes(self._cluster)  # they are all there
             producer = await stack.enter_async_context(kafka.producer(self._cluster))
             self._publisher = Publisher(producer, self.metrics.publish_errors.inc)
             stack.callback(self._publisher.abandon)
@@ -124,6 +128,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._consumer,
                 self.metrics,
             )
+            self._admission = Admission(self._ward, self._checkpoints, self._silence, self.metrics, self._timings)
             self._sender = OutputSender(
                 self._cluster,
                 self._publisher,
@@ -221,11 +226,12 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         async with self._unbroken():
             if generation == self._generation:
                 self._lag.rewind({tp for tp in polled if tp.partition in dropped})
+                self._lag.follow()
             await self._upkeep()
 
     async def _round(self, messages: list[Message], received: float) -> None:
         """One step of the ward over messages that follow each other."""
-        frames = self._admit(messages, received)
+        frames = self._admission.admit(messages, received)
         if not frames:
             return
         loop = asyncio.get_running_loop()
@@ -235,32 +241,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._timings.observe(Stage.CLASSIFY, judged - detected)
         for bed, sent_us in said.heard.items():
             self._checkpoints.heard(bed)
-            self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, int(received * 1e6))
+            self._silence.heard(bed, self._checkpoints.homes[bed], sent_us, time.monotonic())
         await self._sender.send_output(said, frames)
-
-    def _admit(self, messages: list[Message], received: float) -> list[Frame]:
-        """The frames the ward has not seen; they count as read from here on."""
-        frames = []
-        for message in messages:
-            progress = self._checkpoints.progress_of[message.partition]
-            if not progress.advance(message.offset):
-                continue
-            self.metrics.frames.inc()
-            if message.frame is None:
-                self._reject(message)
-            elif self._checkpoints.admits(message.partition, message.bed, message.offset):
-                frames.append(message.frame)
-                sent_us = message.frame.ingest_time_us
-                progress.frame_s = message.frame.instants * 1000 / message.frame.rate_mHz
-                self.metrics.samples.inc(message.frame.instants)
-                self._timings.observe(Stage.INGEST, received - sent_us / 1e6)
-        return frames
-
-    def _reject(self, message: Message) -> None:
-        assert message.error is not None
-        self.metrics.rejected(message.error.reason)
-        where = {"bed": message.bed, "partition": message.partition, "offset": message.offset}
-        log.warning("frame rejected", reason=message.error.reason, detail=message.error.detail, **where)
 
     def _analyse(self, frames: list[Frame]) -> tuple[AnalysisOutput, float, float, float]:
         """The ward's work, in its thread, and the moments before, between and after."""
@@ -282,13 +264,13 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         for partition, progress in self._checkpoints.progress_of.items():
             self._lag.hold(partition, partition in self._held)
             if (told := self._lag.answer(partition)) is not None:
-                self._silence.answers(partition, now, told.end, told.us, progress.position)
+                self._silence.answers(partition, now, told.end, progress.position)
         for bed, silent_us in self._checkpoints.decided():
             await self._declare_silent(bed, silent_us)
         if now - self._housekept >= HOUSEKEEPING_S:
             self._housekept = now
             for partition in self._checkpoints.progress_of:
-                self._checkpoints.write_ahead(*self._silence.overdue(partition, self._checkpoints.homes))
+                self._checkpoints.write_ahead(self._silence.overdue(partition, self._checkpoints.homes))
             self._show_state()
             self._checkpoints.commit()
 
@@ -308,9 +290,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         sending = Counter(
             self._checkpoints.homes.get(bed) for bed, view in beds.items() if Rule.BED_SILENT not in view.active
         )
-        quietest = self._silence.quietest_us()
-        now = time.monotonic()
-        self.metrics.last_frame.since(None if quietest is None else now - (self._clock() - quietest / 1e6))
+        self.metrics.last_frame.since(self._silence.quietest_s())
         for partition, progress in self._checkpoints.progress_of.items():
             if (told := self._lag.answer(partition)) is not None:
                 self.metrics.lag(partition, told.lag, told.lag / max(1, sending[partition]) * progress.frame_s)
@@ -335,19 +315,22 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             self._generation += 1
             if self._stopping.is_set():
                 return
-            partitions = {tp.partition for tp in assigned}
+            partitions: set[int] = set()
             try:
-                if (restored := await self._unless_stopping(self._checkpoints.restore(partitions))) is None:
+                taken = await self._unless_stopping(self._take_over({tp.partition for tp in assigned}))
+                if taken is None:
                     return
+                partitions, restored = taken
                 for partition, alert in restored.orphans:
                     await self._sender.send_alert(alert, partition)
                 for said in restored.begun:
                     await self._sender.send_output(said, [])
-                now_us = int(self._clock() * 1e6)
+                now_s, steady_s = self._clock(), time.monotonic()
                 for bed, view in self._ward.beds.items():
                     told = Rule.BED_SILENT in view.active
                     home = self._checkpoints.homes[bed]
-                    self._silence.restored(bed, home, view.last_ingest_time_us, now_us, silent=told)
+                    sent_us = view.last_ingest_time_us
+                    self._silence.restored(bed, home, sent_us, now_s - sent_us / 1e6, steady_s, silent=told)
                 for bed, silent_us in restored.silent:
                     await self._declare_silent(bed, silent_us)
             except (aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
@@ -359,6 +342,20 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                 self._failure = KafkaError(f"the beds could not be restored: {error!r}")
             self._assigned, self._rebalancing = True, False
             self.metrics.assigned(partitions)
+
+    async def _take_over(self, assigned: set[int]) -> tuple[set[int], Restored]:
+        """Restore the partitions that every topic has; of others nothing could be saved nor said, and they wait."""
+        sizes = await topics.sizes(self._cluster)
+        served = {partition for partition in assigned if partition < min(sizes.values())}
+        self._unserved = ""
+        if others := assigned - served:
+            self._consumer.pause(*(TopicPartition(self._frames_topic, partition) for partition in others))
+            self._unserved = (
+                f"partitions {sorted(others)} of {self._frames_topic} are not analysed, other topics lack them: "
+                f"{sizes}; give all of them {max(sizes.values())} (kafka-topics --alter), then restart the workers"
+            )
+            log.error("partitions are not analysed", detail=self._unserved)
+        return served, await self._checkpoints.restore(served)
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The work's result; None if it was cut off because there is nothing to do any more."""
@@ -392,6 +389,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
             return f"Kafka does not answer for {lost} partitions"
         if (quiet_s := self._quiet_s()) > FRESH_S:
             return f"no turn of the loop for {quiet_s:.0f} s"
+        if self._unserved:
+            return self._unserved
         behind = sum(not self._silence.is_caught_up(partition) for partition in self._checkpoints.progress_of)
         return f"not caught up on {behind} partitions" if behind else None
 

@@ -26,19 +26,37 @@ class Moment(NamedTuple):
     ----------
     end : int
         Offset of the next message that was to come.
-    us : int
-        µs since the Unix epoch.
+    now_s : float
+        Of the monotonic clock.
     counted_s : float
         The partition's time that had counted by then.
     """
 
     end: int
-    us: int
+    now_s: float
     counted_s: float
 
 
+class Heard(NamedTuple):
+    """When a bed was heard.
+
+    Attributes
+    ----------
+    sent_us : int
+        By its gateway's stamp, µs since the Unix epoch.
+    now_s : float
+        Of the monotonic clock.
+    due_s : float
+        The partition's time that counts after which it is silent.
+    """
+
+    sent_us: int
+    now_s: float
+    due_s: float
+
+
 class SilenceTracker:
-    """When each bed was heard; times in µs since the Unix epoch where nothing else is said.
+    """When each bed was heard, by the monotonic clock: the other one may be set at any time.
 
     Parameters
     ----------
@@ -48,30 +66,26 @@ class SilenceTracker:
 
     def __init__(self, silent_after_s: float) -> None:
         self._silent_after_s = silent_after_s
-        self._heard_us: dict[str, int] = {}
-        self._heard_s: dict[str, float] = {}  # of the partition's time that counts
-        self._elsewhere: set[str] = set()  # beds last heard by another worker
+        self._heard: dict[str, Heard] = {}
         self._silent: set[str] = set()
         self._counted_s: defaultdict[int, float] = defaultdict(float)  # partition -> time that counts so far
         self._answered_s: dict[int, float] = {}  # partition -> its last answer, monotonic
         self._awaited: dict[int, Moment] = {}  # partition -> whose end is still to be read up to
         self._read: dict[int, Moment] = {}  # partition -> the last whose end has been
 
-    def heard(self, bed: str, partition: int, sent_us: int, now_us: int) -> None:
-        """A frame of the bed was read; a gateway whose clock is ahead must not hide that a bed falls silent."""
-        self._heard_us[bed] = min(sent_us, now_us)
-        self._heard_s[bed] = self._counted_s[partition]
-        self._elsewhere.discard(bed)
+    def heard(self, bed: str, partition: int, sent_us: int, now_s: float) -> None:
+        """A frame of the bed, sent then by its gateway's clock, was read."""
+        self._heard[bed] = Heard(sent_us, now_s, self._counted_s[partition] + self._silent_after_s)
         self._silent.discard(bed)
 
-    def restored(self, bed: str, partition: int, sent_us: int, now_us: int, *, silent: bool) -> None:
-        """A bed was taken over that was last heard by another worker: all the time since counts.
+    def restored(self, bed: str, partition: int, sent_us: int, age_s: float, now_s: float, *, silent: bool) -> None:
+        """A bed was taken over that was last heard by another worker, `age_s` ago: all the time since counts.
 
         That is by the gateway's clock, which may be behind ours, so it has `GRACE_S` to be heard.
         """
-        self._heard_us[bed] = min(sent_us, now_us)
-        self._heard_s[bed] = self._counted_s[partition] + min(GRACE_S - self._silent_after_s, 0.0)
-        self._elsewhere.add(bed)
+        age_s = max(age_s, 0.0)
+        left_s = max(self._silent_after_s - age_s, min(GRACE_S, self._silent_after_s))
+        self._heard[bed] = Heard(sent_us, now_s - age_s, self._counted_s[partition] + left_s)
         if silent:
             self._silent.add(bed)
 
@@ -79,7 +93,7 @@ class SilenceTracker:
         """The bed is declared silent, until it is heard again."""
         self._silent.add(bed)
 
-    def answers(self, partition: int, now_s: float, end: int, told_us: int, position: int) -> None:
+    def answers(self, partition: int, now_s: float, end: int, position: int) -> None:
         """Kafka answers for a partition.
 
         Parameters
@@ -88,15 +102,13 @@ class SilenceTracker:
         now_s : float
             This moment of the monotonic clock.
         end : int
-            Where the partition ended when Kafka told last ...
-        told_us : int
-            ... at this moment.
+            Where the partition ended when Kafka told last.
         position : int
             Up to where it has been read.
         """
         self._counted_s[partition] += min(now_s - self._answered_s.get(partition, now_s), LONGEST_S)
         self._answered_s[partition] = now_s
-        moment = Moment(end, told_us, self._counted_s[partition])
+        moment = Moment(end, now_s, self._counted_s[partition])
         awaited = self._awaited.setdefault(partition, moment)
         if position >= end:
             self._read[partition] = self._awaited[partition] = moment
@@ -107,8 +119,8 @@ class SilenceTracker:
         """Whether all has been read that lay on the partition at some moment since it was taken over."""
         return partition in self._read
 
-    def overdue(self, partition: int, homes: Mapping[str, int]) -> tuple[list[str], int]:
-        """Beds of a partition that are to be declared silent, and as of when.
+    def overdue(self, partition: int, homes: Mapping[str, int]) -> dict[str, int]:
+        """Beds of a partition that are to be declared silent, and as of when by each one's gateway, µs since the epoch.
 
         Parameters
         ----------
@@ -117,26 +129,19 @@ class SilenceTracker:
             The partition of each bed.
         """
         if (moment := self._read.get(partition)) is None:
-            return [], 0
-        limit_us = moment.us - self._silent_after_s * 1e6
-        limit_s = moment.counted_s - self._silent_after_s
-        beds = [
-            bed
-            for bed, heard_s in self._heard_s.items()
-            if heard_s <= limit_s
-            and (bed not in self._elsewhere or self._heard_us[bed] < limit_us)
-            and homes.get(bed) == partition
-            and bed not in self._silent
-        ]
-        return beds, moment.us
+            return {}
+        return {
+            bed: heard.sent_us + round((moment.now_s - heard.now_s) * 1e6)
+            for bed, heard in self._heard.items()
+            if heard.due_s <= moment.counted_s and homes.get(bed) == partition and bed not in self._silent
+        }
 
-    def quietest_us(self) -> int | None:
-        """When the bed was heard that was not heard for longest; None without beds."""
-        return min(self._heard_us.values(), default=None)
+    def quietest_s(self) -> float | None:
+        """When, by the monotonic clock, the bed was heard that was not heard for longest; None without beds."""
+        return min((heard.now_s for heard in self._heard.values()), default=None)
 
     def clear(self) -> None:
         """Other beds are going to be watched."""
-        for known in (self._heard_us, self._heard_s, self._counted_s, self._answered_s, self._awaited, self._read):
+        for known in (self._heard, self._counted_s, self._answered_s, self._awaited, self._read):
             known.clear()
-        self._elsewhere.clear()
         self._silent.clear()

@@ -45,8 +45,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     offset : int
         Next frame to read: every frame of the bed below it is in `state`.
     silent_us : int
-        When not 0: after this state the bed was declared silent at that time (µs since the Unix epoch). The decision
-        was the wall clock's and cannot be read from the log again, so it is written down before it is acted on.
+        When not 0: after this state the bed was declared silent as of that time of its gateway's clock (µs since the
+        Unix epoch). The decision was a clock's and cannot be read from the log again, so it is written down before it
+        is acted on.
     state : bytes
         As `Ward.snapshot` made it.
     standing : tuple of bytes
@@ -150,11 +151,9 @@ class PartitionSnapshots(NamedTuple):
                 valid.setdefault(one.snapshot.bed, []).append(one)
         return newest(one for some in valid.values() for one in some)
 
-    def unusable_but(self, usable: Collection[str]) -> dict[str, tuple[bytes, ...]]:
-        """Beds of which there is something but no usable snapshot, in order, and the alerts known to stand there."""
-        latest = newest(self.stored)
-        beds = (self.unusable | latest.keys()) - set(usable)
-        return {bed: latest[bed].snapshot.standing if bed in latest else () for bed in sorted(beds)}
+    def last_but(self, usable: Collection[str]) -> dict[str, Stored]:
+        """What was last written of the other beds: of another log, but it tells where the bed was."""
+        return {one.snapshot.bed: one for one in self.stored if one.snapshot.bed not in usable}
 
 
 def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
@@ -190,10 +189,29 @@ def settle_homes(stored: Mapping[int, dict[str, Stored]]) -> list[Snapshot]:
     ]
 
 
-def assign_homes(
-    kept: Mapping[int, PartitionSnapshots], ends: Mapping[int, int]
-) -> tuple[dict[int, dict[str, Stored]], list[Snapshot]]:
-    """The snapshot to go on from for each bed, by the partition it is at home on, and those that are left.
+class Homes(NamedTuple):
+    """Where beds are at home, by what is kept of them.
+
+    Attributes
+    ----------
+    usable : dict of int to dict
+        By partition and bed the snapshot to go on from.
+    ahead : dict of int to dict
+        Likewise, of beds that have only such as are of another log: those begin anew.
+    unknown : dict of int to list
+        By partition the beds of which nothing can be read.
+    left : list of Snapshot
+        The others.
+    """
+
+    usable: dict[int, dict[str, Stored]]
+    ahead: dict[int, dict[str, Stored]]
+    unknown: dict[int, list[str]]
+    left: list[Snapshot]
+
+
+def assign_homes(kept: Mapping[int, PartitionSnapshots], ends: Mapping[int, int]) -> Homes:
+    """Leave each bed one partition.
 
     Parameters
     ----------
@@ -202,9 +220,14 @@ def assign_homes(
     ends : mapping of int to int
         Where each partition of `ecg.frames` ends: what is ahead of that is of another log.
     """
-    homes = {partition: some.within(ends[partition]) for partition, some in kept.items()}
-    left = settle_homes(homes)
-    return homes, [*left, *(one for some in kept.values() for one in some.removed.values())]
+    usable = {partition: some.within(ends[partition]) for partition, some in kept.items()}
+    left = settle_homes(usable)
+    known = {bed for beds in usable.values() for bed in beds}
+    ahead = {partition: some.last_but(known) for partition, some in kept.items()}
+    left += settle_homes(ahead)
+    known |= {bed for beds in ahead.values() for bed in beds}
+    unknown = {partition: sorted(some.unusable - known) for partition, some in kept.items()}
+    return Homes(usable, ahead, unknown, [*left, *(one for some in kept.values() for one in some.removed.values())])
 
 
 class Restored(NamedTuple):

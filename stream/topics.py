@@ -24,6 +24,7 @@ BEATS: Final = "ecg.beats"
 ALERTS: Final = "ecg.alerts"
 COMMANDS: Final = "ecg.commands"
 STATE: Final = "ecg.state"
+NEEDED: Final = (FRAMES, BEATS, ALERTS, STATE)  # by a worker
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -138,15 +139,20 @@ async def describe(settings: KafkaSettings, partitions: int | None = None) -> li
         return await _describe(client, settings, partitions or settings.partitions)
 
 
-async def check(settings: KafkaSettings) -> None:
-    """Raise `KafkaError` unless all topics a worker needs are there with the same number of partitions."""
-    found = {topic.name: topic.partitions for topic in await describe(settings)}
-    sizes = {name: found.get(name, 0) for name in (kafka.topic(settings, n) for n in (FRAMES, BEATS, ALERTS, STATE))}
-    if len(set(sizes.values())) != 1 or 0 in sizes.values():
-        raise KafkaError(
-            f"every topic must have the same partitions, but they have {sizes}: "
-            "make the topics with `telebeat topics create`"
-        )
+async def sizes(settings: KafkaSettings) -> dict[str, int]:
+    """How many partitions each topic has that a worker needs.
+
+    Raises
+    ------
+    KafkaError
+        If one is missing, or the cluster cannot be reached.
+    """
+    async with kafka.admin(settings) as client:
+        found = await _asked(client.describe_topics([kafka.topic(settings, name) for name in NEEDED]))
+    counts = {topic["topic"]: 0 if topic["error_code"] else len(topic["partitions"]) for topic in found}
+    if missing := [name for name, count in counts.items() if not count]:
+        raise KafkaError(f"the cluster has no topic {', '.join(missing)}: make it with `telebeat topics create`")
+    return counts
 
 
 async def _describe(client: kafka.Admin, settings: KafkaSettings, wanted: int) -> list[Topic]:

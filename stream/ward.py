@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,20 +19,12 @@ from stream.collector import Collector, Output, Timebase
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
+from stream.views import BedView, views
 from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
 OF_LEADS: Final = tuple(Rule(int(rule)) for rule in conditions.FAULTS)  # alerts that name leads
 QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
-
-
-@dataclass(frozen=True)
-class BedView:
-    """What the shell may ask of a bed."""
-
-    last_ingest_time_us: int
-    leads: tuple[int, ...]
-    active: tuple[Rule, ...]
 
 
 class Ward:
@@ -84,19 +75,19 @@ class Ward:
         return self._collector.take()
 
     def silence(self, bed: str, now_us: int) -> Output:
-        """Raise "bed silent": nothing came from this bed up to `now_us`, and there was nothing left to read."""
+        """Raise "bed silent": nothing came from this bed up to `now_us` of its gateway, and nothing was left."""
         row = self._rows.get(bed)
         if row is not None:
             intake_row = self._table[row]["intake"]
             onset = int(intake_row["next_sample"])
-            silent_s = max(now_us - int(intake_row["ingest_us"]), 0) / 1e6  # a gateway's clock may be ahead
+            silent_s = max(now_us - int(intake_row["ingest_us"]), 0) / 1e6
             self._raise(bed, Rule.BED_SILENT, onset, onset, silent_s)
         return self._collector.take()
 
     @property
     def beds(self) -> Mapping[str, BedView]:
         """Every bed there is state of."""
-        return {name: self._view(row) for name, row in self._rows.items()}
+        return views(self._table, self._rows)
 
     def snapshot(self, bed: str) -> bytes:
         """Everything known of a bed, between two calls of `judge`."""
@@ -131,6 +122,13 @@ class Ward:
         beds.begin(state, position.rate_mHz, position.next_sample, min(len(position.leads.split(",")), LEADS))
         self._raise(bed, Rule.RELEARNING, position.next_sample, position.next_sample, 0.0)
         return self._collector.take()
+
+    def expect(self, bed: str, now_us: int) -> None:
+        """Watch a bed of which nothing that came can be read; with its first good frame it begins."""
+        state = self._table[self._row_of(bed)]
+        state["limits"] = self._limits
+        intake.expect_first(state["intake"], now_us)
+        beds.begin(state, int(state["intake"]["rate_mHz"]), 0, 0)
 
     def forget(self, bed: str) -> None:
         """Drop a bed that another worker has taken over."""
@@ -207,6 +205,10 @@ class Ward:
     def _take(self, frame: Frame) -> bool:
         """Put a frame where it belongs; False if all of it was here before."""
         row = self._rows.get(frame.bed)
+        if row is not None and intake.is_first(self._table[row]["intake"]):
+            self._end_alerts(frame.bed, row)
+            self.forget(frame.bed)
+            row = None
         if row is None:
             row = self._admit(frame)
             verdict = intake.Verdict()
@@ -389,9 +391,3 @@ class Ward:
             self._free = list(range(2 * size - 1, size - 1, -1))
         self._rows[bed] = self._free.pop()
         return self._rows[bed]
-
-    def _view(self, row: int) -> BedView:
-        bed = self._table[row]
-        active = tuple(rule for rule in Rule if bed["rules"]["rule"][rule]["active"])
-        leads = tuple(int(s) for s in bed["declared"][: int(bed["rules"]["leads"])])
-        return BedView(int(bed["intake"]["ingest_us"]), leads, active)

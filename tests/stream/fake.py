@@ -110,6 +110,9 @@ class FakeWard:
         alert = self._alert(bed, Rule.RELEARNING, position.next_sample, position.next_sample, None)
         return Output(alerts=[alert])
 
+    def expect(self, bed: str, now_us: int) -> None:
+        self._states[bed] = State(ingest_us=now_us)
+
     def forget(self, bed: str) -> None:
         del self._states[bed]
 

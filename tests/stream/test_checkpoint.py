@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream import kafka as clients
 from stream import snapshots, topics
-from stream.checkpoint import Checkpoints
+from stream.checkpoint import IDLE_PERIODS, Checkpoints
 from stream.errors import SnapshotError
 from stream.intake import StreamPosition
 from stream.metrics import Metrics
@@ -149,15 +149,23 @@ def test_what_stands_at_a_bed_is_cleared_once_whatever_its_partitions_keep_of_it
         0: PartitionSnapshots(
             [stored("moved", 0, 5, 10, (b"old",)), stored("ahead", 0, 9, 1, (b"far",))], {"torn"}, {}
         ),
-        1: PartitionSnapshots([stored("moved", 1, 5, 20, (b"new",)), stored("gone", 1, 5, 1, (b"left",))], set(), {}),
+        1: PartitionSnapshots(
+            [
+                stored("moved", 1, 5, 20, (b"new",)),
+                stored("gone", 1, 5, 1, (b"left",)),
+                stored("ahead", 1, 8, 0, (b"older",)),
+            ],
+            {"ahead", "moved"},
+            {},
+        ),
     }
     kept[1].drop("gone")
-    homes, left = snapshots.assign_homes(kept, {0: 7, 1: 7})
-    assert {p: list(beds) for p, beds in homes.items()} == {0: [], 1: ["moved"]}
-    usable = {bed for beds in homes.values() for bed in beds}
-    anew = {p: some.unusable_but(usable) for p, some in kept.items()}
-    assert anew == {0: {"ahead": (b"far",), "torn": ()}, 1: {}}
-    assert sorted(one.standing for one in left) == [(b"left",), (b"old",)]
+    homes = snapshots.assign_homes(kept, {0: 7, 1: 7})
+    assert {p: list(beds) for p, beds in homes.usable.items()} == {0: [], 1: ["moved"]}
+    ahead = {p: {bed: one.snapshot.standing for bed, one in beds.items()} for p, beds in homes.ahead.items()}
+    assert ahead == {0: {"ahead": (b"far",)}, 1: {}}
+    assert homes.unknown == {0: ["torn"], 1: []}
+    assert sorted(one.standing for one in homes.left) == [(b"left",), (b"old",), (b"older",)]
 
 
 def test_what_was_written_before_the_log_was_made_anew_is_none_of_its() -> None:
@@ -299,7 +307,7 @@ async def test_no_older_copy_overtakes_the_one_that_says_silent() -> None:
     declared: dict[str, int] = {}
     for now in (5.0, 5.01):  # all are due after a turn that waited; then hardly any
         checkpoints.turn(now)
-        checkpoints.write_ahead([bed for bed in beds[20:] if bed not in declared], 777)
+        checkpoints.write_ahead({bed: 777 for bed in beds[20:] if bed not in declared})
         for _ in range(40):
             await asyncio.sleep(0)
             declared.update(checkpoints.decided())
@@ -325,7 +333,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
     checkpoints.turn(-1.0)
     for second in range(2):  # its turn comes in the very moment in which it is asked for
         checkpoints.turn(float(second))
-        checkpoints.write_ahead(["a"], 777 + second)
+        checkpoints.write_ahead({"a": 777 + second})
         for _ in range(10):
             await asyncio.sleep(0)
         declared.update(checkpoints.decided())
@@ -335,7 +343,7 @@ async def test_a_bed_that_is_saved_all_the_time_can_be_declared_silent() -> None
 @pytest.mark.parametrize("new", [False, True], ids=["sent again", "new"])
 async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool) -> None:
     checkpoints = of_one_bed(5.0)
-    checkpoints.write_ahead(["a"], 777)
+    checkpoints.write_ahead({"a": 777})
     checkpoints.progress_of[0].advance(1)
     assert checkpoints.admits(0, "a", 1)  # a frame comes before it is durable
     if new:
@@ -343,6 +351,41 @@ async def test_only_what_is_new_keeps_a_bed_from_being_declared_silent(new: bool
     for _ in range(10):
         await asyncio.sleep(0)
     assert checkpoints.decided() == ([] if new else [("a", 777)])
+
+
+async def test_what_says_silent_of_a_bed_heard_meanwhile_is_superseded_at_once() -> None:
+    """A crash before the bed's next turn would have it declared silent though it never was."""
+    checkpoints = of_one_bed(3600.0)
+    producer: Any = checkpoints._publisher._producer
+    checkpoints.turn(0.0)
+    checkpoints.write_ahead({"a": 777})
+    checkpoints.progress_of[0].advance(1)
+    checkpoints.admits(0, "a", 1)
+    checkpoints.heard("a")
+    for turn in range(20):  # the first while that copy is still on its way
+        checkpoints.turn(turn / 100)
+        await asyncio.sleep(0)
+    assert [(one.silent_us, one.offset) for one in producer.snapshots] == [(777, 1), (0, 2)]
+    assert checkpoints.decided() == []
+
+
+async def test_a_bed_that_has_left_is_saved_now_and_then_only() -> None:
+    """It must not cost what one costs that sends; nor may it hold a restart back at its last frame for ever."""
+    checkpoints = of_one_bed(1.0)
+    producer: Any = checkpoints._publisher._producer
+    ward: Any = checkpoints._ward
+    saved = []
+    for second in range(30):
+        if second == 20:
+            checkpoints.told(ward.silence("a", 0).alerts[0], b"")
+        checkpoints.progress_of[0].advance(1 + second)  # another's
+        checkpoints.turn(float(second))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        saved.append(len(producer.snapshots))
+    times = [second for second in range(1, 30) if saved[second] > saved[second - 1]]
+    assert times == [1, 1 + IDLE_PERIODS, 1 + 2 * IDLE_PERIODS, 1 + 3 * IDLE_PERIODS, 20, 20 + IDLE_PERIODS]
+    assert checkpoints.progress_of[0].commit()[0] == 20 + IDLE_PERIODS + 2
 
 
 # on a real Kafka
@@ -430,6 +473,28 @@ async def test_a_bed_whose_state_nobody_can_read_is_watched_all_the_same(
         assert counter(service, "telebeat_cold_starts_total") == 2
     alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
     assert sorted(a["bed"] for a in alerts if (a["rule"], a["state"]) == ("bed_silent", "raised")) == ["a", "b"]
+
+
+async def test_a_bed_of_another_log_is_watched_all_the_same(kafka: KafkaSettings) -> None:
+    """The frames' topic was made anew: one that sends no more is told, and so after a crash before it was saved."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    now_us = time.time_ns() // 1000
+    ward = FakeWard()
+    ward.detect(stream_of("a", 1, ingest_us=now_us))
+    ahead = Snapshot("a", 0, 10**6, 0, ward.snapshot("a"), (), ward.position("a"))
+    await state_message(one, "a", snapshots.encode(ahead))
+    await send(one, stream_of("b", 4, ingest_us=now_us))
+    async with monitor(one, chosen=settings(silent_after_s=300, checkpoint_s=3600)) as service:
+        await until(read_all(service, 4))
+        assert service._ward.beds.keys() == {"a", "b"}
+        _, metadata = service._checkpoints.progress_of[0].commit()
+        assert metadata == "state=0", "a worker that takes over now would not know the bed"
+    async with monitor(one, chosen=settings(silent_after_s=2.5)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        assert counter(service, "telebeat_cold_starts_total") == 0
+    alerts = [msgspec.json.decode(alert) for alert in (await said(one))[0].values()]
+    assert sorted(a["bed"] for a in alerts if a["rule"] == "bed_silent") == ["a", "b"]
 
 
 async def test_a_bed_that_somebody_removed_is_not_restored_and_its_alerts_end(kafka: KafkaSettings) -> None:

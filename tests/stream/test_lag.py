@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream import lag
+from stream.errors import KafkaError
 from stream.lag import FRESH_S, PartitionLag
 from stream.snapshots import PartitionProgress
 
@@ -19,9 +20,13 @@ class Consumer:
 
     def __init__(self) -> None:
         self.answered_ms = 1_000_000_000
+        self.next_offset: int | None = None
 
     def assignment(self) -> set[TopicPartition]:
         return {TP}
+
+    def following(self, _: TopicPartition) -> int | None:
+        return self.next_offset
 
     def highwater(self, _: TopicPartition) -> int:
         return 7
@@ -75,3 +80,20 @@ def test_a_wall_clock_that_is_set_makes_no_dead_kafka_look_alive(step_s: float, 
 def test_an_answer_of_long_ago_is_none(clocks: Clocks) -> None:
     clocks.wall += 10.0
     assert PartitionLag("frames", Consumer(), {0: PartitionProgress(5)}).answer(0) is None
+
+
+def test_what_is_never_brought_is_stepped_over() -> None:
+    consumer: Any = Consumer()
+    progress = PartitionProgress(5)
+    lag = PartitionLag("frames", consumer, {0: progress})
+    for consumer.next_offset, position in ((None, 5), (5, 5), (7, 7)):
+        lag.follow()
+        assert progress.position == position
+
+
+def test_a_log_that_goes_back_behind_what_was_read_ends_the_worker() -> None:
+    """Until it is as long again, all that came would be taken for what was read before."""
+    consumer: Any = Consumer()
+    consumer.next_offset = 0
+    with pytest.raises(KafkaError, match="goes on at 0"):
+        PartitionLag("frames", consumer, {0: PartitionProgress(5)}).follow()

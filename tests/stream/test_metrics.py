@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from detector import types
 from model.codes import CLASSES
-from stream.frames import REASONS
+from stream.frames import BATCH, REASONS
 from stream.intake import Event
 from stream.metrics import ALERT_BUCKETS, PRIORITIES, SIGNAL_STATES, STAGE_BUCKETS, Metrics, Stage
 from stream.wire import Rule
@@ -51,7 +51,7 @@ def test_everything_stands_at_zero_from_the_start() -> None:
     assert set(started.values()) == {0.0}
     for name, label, values in (
         ("stage_seconds_count", "stage", Stage),
-        ("frames_rejected_total", "reason", REASONS),
+        ("frames_rejected_total", "reason", (*REASONS, BATCH)),
         ("technical_events_total", "kind", Event),
         ("beats_total", "label", CLASSES),
         ("beds_signal", "state", SIGNAL_STATES.values()),

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions
 
 from stream import kafka as clients
 from stream import topics
@@ -117,7 +118,7 @@ async def test_lag_in_seconds_is_by_the_frames_that_come_and_the_beds_that_send(
         await until(read_all(service, len(frames)))
         for bed in others:
             service._ward.silence(bed, 0)
-        monkeypatch.setattr(service._lag, "answer", lambda _: BrokerAnswer(end=0, us=0, lag=20))
+        monkeypatch.setattr(service._lag, "answer", lambda _: BrokerAnswer(end=0, lag=20))
         service._show_state()
         partition = service._checkpoints.homes["a"]
         assert partition in {service._checkpoints.homes[bed] for bed in others}
@@ -157,6 +158,63 @@ async def test_silence_is_declared_once_and_ends_with_the_next_frame(kafka: Kafk
     alerts, _ = await said(kafka)
     states = [json.loads(alert) for alert in alerts.values()]
     assert [(a["rule"], a["state"], a["cleared_sample"]) for a in states] == [("bed_silent", "cleared", 496)]
+
+
+async def test_frames_written_in_transactions_are_read_to_the_end(kafka: KafkaSettings) -> None:
+    """The mark that ends one takes an offset and is never brought: the bed falls silent, and a restart is ready."""
+    one = kafka.model_copy(update={"partitions": 1})
+    await topics.create(one)
+    topic = clients.topic(one, topics.FRAMES)
+    chosen = settings(silent_after_s=2.0)
+    frames = stream_of("a", 8, ingest_us=time.time_ns() // 1000)
+    async with monitor(one, chosen=chosen) as service:
+        async with clients.producer(one, transactional_id=one.group) as out:
+            for f in frames[:7]:
+                async with out.transaction():
+                    await out.send_and_wait(topic, encode(f), key=b"a")
+            await out.begin_transaction()
+            await out.send_and_wait(topic, encode(frames[7]), key=b"a")  # it was measured all the same
+            await out.abort_transaction()
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+        await until(lambda: service._checkpoints.progress_of[0].position == 2 * len(frames))
+        assert counter(service, "telebeat_lag_frames", partition="0") == 0
+    async with clients.admin(one) as admin:
+        assert {at.offset for at in (await admin.list_consumer_group_offsets(one.group)).values()} == {2 * len(frames)}
+    async with monitor(one, chosen=chosen) as service:
+        await until(lambda: service.unready() is None)
+    alerts, beats = await said(one)
+    assert beats == expected(frames)[1]
+    assert [json.loads(alert)["rule"] for alert in alerts.values()] == ["bed_silent"]
+
+
+async def test_a_bed_that_sends_only_what_cannot_be_read_is_silent(kafka: KafkaSettings) -> None:
+    """Whether it was heard before or never; what no bed can be called is only counted."""
+    await topics.create(kafka)
+    now_us = time.time_ns() // 1000
+    bad = msgspec.structs.replace(frame("never", 0), data=b"")
+
+    async def keep_sending() -> None:
+        while True:
+            messages: list[tuple[bytes | None, bytes]] = [(key, encode(bad)) for key in (b"never", b"a", b"\xff", None)]
+            await send(kafka, messages)
+            await asyncio.sleep(0.2)
+
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+        await send(kafka, [frame("a", 0, ingest_us=now_us)])
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(keep_sending())
+            await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+            sending.cancel()
+        assert service._ward.beds.keys() == {"a", "never"}
+    async with monitor(kafka, chosen=settings(silent_after_s=2.0)) as service:
+        await until(lambda: counter(service, "telebeat_beds_silent") == 2)
+        await send(kafka, [frame("never", 0, ingest_us=time.time_ns() // 1000)])
+        await until(lambda: counter(service, "telebeat_beds_silent") == 1)
+    alerts = [json.loads(alert) for alert in (await said(kafka))[0].values()]
+    assert sorted((a["bed"], a["rule"], a["state"]) for a in alerts) == [
+        ("a", "bed_silent", "raised"),
+        ("never", "bed_silent", "cleared"),
+    ]
 
 
 async def test_a_whole_ward_that_falls_silent_is_told_in_a_few_waits_for_kafka(
@@ -279,18 +337,24 @@ async def test_a_worker_that_stood_still_says_nothing_more(kafka: KafkaSettings)
     assert await said(kafka) == ({}, {})
 
 
+@pytest.mark.parametrize("step", ["stream.topics.sizes", "stream.checkpoint.read_state"])
 async def test_the_end_does_not_wait_until_the_beds_are_restored(
-    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     await topics.create(kafka)
     reading = asyncio.Event()
+    sizes = topics.sizes
+    workers: list[Service] = []
 
-    async def hang(*_: object) -> None:
+    async def hang(*given: KafkaSettings) -> object:
+        if not workers[0].started:
+            return await sizes(*given)
         reading.set()
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
-    monkeypatch.setattr(Checkpoints, "_read_state", hang)
+    monkeypatch.setattr(step, hang)
     async with monitor(kafka) as service:
+        workers.append(service)
         await asyncio.wait_for(reading.wait(), 30)
         service.stop()
         await until(lambda: not service._turn.locked())
@@ -444,6 +508,44 @@ async def test_pages_tell_the_state_of_a_running_service(kafka: KafkaSettings) -
 async def test_topics_that_do_not_fit_together_are_refused(kafka: KafkaSettings) -> None:
     with pytest.raises(KafkaError, match="telebeat topics create"):
         await Service(settings(), kafka, FakeWard()).run()
+
+
+async def test_partitions_that_are_added_to_the_frames_alone_stop_no_bed_of_the_others(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are noticed soon, told by what has to be done, and served by the next worker once that is done."""
+    monkeypatch.setattr(clients, "METADATA_MS", 1000)
+    await topics.create(kafka)
+    names = [clients.topic(kafka, name) for name in topics.NEEDED]
+
+    async def grow(*names: str) -> None:
+        async with clients.admin(kafka) as admin:
+            await admin.create_partitions({name: NewPartitions(total_count=4) for name in names})
+
+    frames = interleaved(40)
+    homes: dict[str, int] = {}
+    async with monitor(kafka) as service:
+        await send(kafka, frames[:80])
+        await until(read_all(service, 80))
+        homes |= service._checkpoints.homes
+        await grow(names[0])
+        await until(lambda: "[2, 3] of" in (service.unready() or ""))
+        async with clients.producer(kafka) as out:
+            for f in frames[80:]:
+                await out.send(names[0], encode(f), key=f.bed.encode(), partition=homes[f.bed])
+            await out.send(names[0], encode(frame("new", 0)), key=b"new", partition=3)
+            await out.flush()
+        await until(read_all(service, len(frames)))
+        assert "kafka-topics --alter" in (service.unready() or "")
+    async with monitor(kafka) as service:  # nor is that a reason not to begin
+        await until(lambda: "[2, 3] of" in (service.unready() or ""))
+        assert service._ward.beds.keys() == set(BEDS)
+    assert await said(kafka) == expected(frames)
+    await grow(*names[1:])
+    async with monitor(kafka) as service:
+        await until(read_all(service, 1))
+        await until(lambda: service.unready() is None)
+        assert service._checkpoints.homes == homes | {"new": 3}
 
 
 def at_least(service: Service, name: str, value: float) -> bool:

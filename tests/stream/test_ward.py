@@ -532,6 +532,28 @@ def test_a_silent_bed_is_told_once_and_ends_with_its_next_frame() -> None:
     assert states == ["raised", "cleared"]
 
 
+def test_a_bed_of_which_nothing_could_be_read_is_silent_and_then_begins_as_any_other() -> None:
+    plain = cut(scripted(), [90])
+    ward = Ward(reader())
+    ward.expect("bed", 5_000_000)
+    (raised,) = ward.silence("bed", 15_000_000).alerts
+    assert (raised.rule, raised.evidence) == ("bed_silent", {"silent_s": 10.0})
+    assert ward.beds["bed"].leads == ()
+    other = Ward(reader())
+    other.restore("bed", ward.snapshot("bed"))
+    said = through([[f] for f in plain], other)
+    cleared, *alerts = said.alerts["bed"]
+    assert (cleared.id, cleared.state) == (raised.id, "cleared")
+    assert not said.events
+    said.alerts["bed"] = alerts
+    assert said.of("bed") == whole()
+    third = Ward(reader())  # of another version
+    begun = third.begin("bed", ward.position("bed"))
+    after = through([[f] for f in plain], third)
+    assert {a.id for a in begun.alerts} <= {a.id for a in after.alerts["bed"] if a.state == "cleared"}
+    assert after.beats["bed"] == whole()[0]
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
 def test_any_samples_are_survived(seed: int) -> None:
