@@ -9,10 +9,12 @@ band of 62.5 Hz. No heart makes either. Around each narrow peak, what shows eith
 curve that no straight line explains; a pulse leaves little. Looked at are the `BEFORE` ticks before, mostly the calm
 PR segment, and only `AFTER` ticks after it, since the QRS begins 20 to 40 ms after a pulse that the heart has answered.
 
-A pulse is in all leads at once, so each lead is bridged where one shows it, over `HALF` ticks to both sides. A curve
-that is less surely one (the channel was overdriven, the QRS begins early) counts where sure ones have just been seen.
-What is bridged is known `HALF` ticks later: the filters look at their signal that late in any case
-(`detector.envelope.CENTRE`), so nothing is told later because of it.
+A pulse is in all leads at once, so each lead is bridged where one shows it, over `HALF` ticks to both sides, unless
+another shows a wave there that is plainly none. A curve that is less surely one (the channel was overdriven, the QRS
+begins early) counts where sure ones have just been seen. What is bridged is known `HALF` ticks later: the filters look
+at their signal that late in any case (`detector.envelope.CENTRE`), so nothing is told later because of it.
+
+A QRS complex of less than 50 ms in all, with an R wave of 10 ms at half its height, has the shape of a pulse.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ BAND_HZ: Final = 62.5  # of feeds of 125 Hz
 SURE: Final = 0.9  # of the curve's energy by a pulse's shape: one in 6500 beats without a pacemaker has one near
 LIKELY: Final = 0.8  # the same while a heart is being paced: what is less is a QRS complex
 LESS: Final = 0.08  # what a short one must explain more: the tapes of MIT-BIH show pulses that run into the QRS complex
+UNLIKE: Final = 0.5  # less of a lead's curve, where it moves: this is no pulse, whatever another lead shows
+MOVES_UV: Final = 150.0  # µV that a lead must move around a pulse to have a say
 PACED: Final = 4  # sure pulses within `BEGINS` after which a heart is being paced: one or two may be artefacts
 BEGINS: Final = 15 * RATE  # ticks: so few pulses in them if it is paced at 40 a minute and two in five are not sure
 ENDS: Final = 30 * RATE  # ticks after the last sure pulse in which it may still be
@@ -122,6 +126,9 @@ def take_out(state: Row, signal: Row, scratch: Row, origin: int, ticks: int) -> 
     for i in range(CARRIED_TICKS - HALF, CARRIED_TICKS + ticks - HALF):
         if scratch.pulses[i] > 0.0:
             tick = origin + i - CARRIED_TICKS
+            if _is_plainly_none(scratch, i):
+                scratch.pulses[i] = 0.0
+                continue
             if scratch.pulses[i] >= SURE and tick - state.sure[(state.n_sure - 1) % PACED] > HALF:
                 _count_sure(state, signal, scratch, origin, ticks, tick)
             enough = scratch.pulses[i] >= SURE or tick <= state.until
@@ -227,6 +234,27 @@ def _find(uv: Array, ticks: int, pulses: Array) -> int:
                     pulses[i + k] = max(pulses[i + k], explained)
                     count += 1
     return count
+
+
+@hot
+def _is_plainly_none(scratch: Row, at: int) -> bool:
+    """Whether any lead moves around index `at` of `uv` as no pulse does; it may lie a tick beside in another lead."""
+    for lead in range(LEADS):
+        if scratch.lead[lead].gone:
+            continue
+        uv = scratch.lead[lead].uv
+        least = most = uv[at]
+        for k in range(-BEFORE, AFTER + 1):
+            least, most = min(least, uv[at + k]), max(most, uv[at + k])
+        if most - least < np.float32(MOVES_UV):
+            continue
+        explained = 0.0
+        for beside in range(-1, 2):
+            here = at + beside
+            explained = max(explained, _explained(uv, here, RINGING), _explained(uv, here, SHORT))
+        if explained < UNLIKE:
+            return True
+    return False
 
 
 @hot

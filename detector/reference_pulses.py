@@ -18,6 +18,7 @@ from detector.pulses import (
     LESS,
     LIKELY,
     LINE,
+    MOVES_UV,
     NARROW,
     NARROW_SHARE,
     PACED,
@@ -25,6 +26,7 @@ from detector.pulses import (
     RINGING,
     SHORT,
     SURE,
+    UNLIKE,
 )
 from detector.types import LONG_AGO
 
@@ -59,6 +61,8 @@ class PulsesTwin:
             values.append(value)
         tick = len(self.uv[0]) - 1 - HALF
         share = max(self._explained(lead, tick) for lead in range(self.leads))
+        if share >= LIKELY and any(self._is_plainly_none(lead, tick) for lead in range(self.leads)):
+            return
         if share >= SURE and (not self.sure or tick - self.sure[-1] > HALF):
             self.sure.append(tick)
             if tick <= self.until or (len(self.sure) >= PACED and tick - self.sure[-PACED] <= BEGINS):
@@ -93,6 +97,17 @@ class PulsesTwin:
     def _height(self, lead: int, tick: int, beside: int) -> int:
         """Twice the height over what lies so many ticks to both sides."""
         return 2 * self._at(lead, tick) - self._at(lead, tick - beside) - self._at(lead, tick + beside)
+
+    def _is_plainly_none(self, lead: int, tick: int) -> bool:
+        """Whether a lead moves around a tick as no pulse does."""
+        around = [self._at(lead, tick + k) for k in range(-BEFORE, AFTER + 1)]
+        if max(around) - min(around) < MOVES_UV:
+            return False
+        explained = 0.0
+        for here in (tick - 1, tick, tick + 1):
+            curve = [self._at(lead, here + k) - self._at(lead, here) for k in range(-BEFORE, AFTER + 1)]
+            explained = max(explained, _share(curve, RINGING.tolist()), _share(curve, SHORT.tolist()))
+        return explained < UNLIKE
 
     def _explained(self, lead: int, tick: int) -> float:
         """Share of the curve around a tick that a pulse there explains; 0 where no peak is narrow enough."""
@@ -129,4 +144,4 @@ def _share(curve: list[int], rows: list[list[float]]) -> float:
             energy -= product * product
         else:
             explained += product * product
-    return explained / energy
+    return explained / energy if energy > 0.0 else 0.0

@@ -8,7 +8,7 @@ whoever gives up at it gives up again after each restart, and with it all beds o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
@@ -62,6 +62,7 @@ class ReadableRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
     """The records of one partition in one answer."""
 
     next_fetch_offset: int
+    _asked_again: ClassVar[dict[Any, int]] = {}  # partition -> offset of what could not be believed once
 
     def __init__(
         self,
@@ -93,8 +94,10 @@ class ReadableRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
             except Exception as error:  # of aiokafka, of a codec, of a text that is none
                 end = self._records.end
                 begin = self.next_fetch_offset
-                # Of what cannot be believed one offset is left at a time: it may have been changed on its way only, and
-                # is whole when it is asked for again.
+                if end is None and self._asked_again.get(self._tp) != begin:
+                    self._asked_again[self._tp] = begin
+                    return  # it may have been changed on its way only: it is asked for again
+                # Of what cannot be believed one offset is left at a time.
                 self.next_fetch_offset = begin + 1 if end is None else max(end, begin + 1)
                 last = self.next_fetch_offset - 1
                 detail = f"offsets {begin} to {last} cannot be read: {str(error) or type(error).__name__}"

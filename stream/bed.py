@@ -23,7 +23,7 @@ from detector.types import AFTER, BEAT_QUEUE, EPOCH, EPOCH_QUEUE, GOOD, LEADS, R
 from model.pace import LONGEST_RR_S
 from model.reader import Reader, Weights, read_beat
 from model.state import LANGUAGE, SCORES
-from stream import conditions, rhythm, rules, rules_runs
+from stream import conditions, rhythm, rules, rules_height, rules_runs
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
@@ -222,6 +222,7 @@ def _judge_bed(bed: Row, weights: Weights, events: Events) -> None:
         peak = _advance(bed, epoch.tick, peak, weights, events)
         first = resample.sample_of(state.input, epoch.tick - EPOCH + 1)
         now = resample.sample_of(state.input, epoch.tick)
+        rules_height.follow_pacing(bed.rules, state.signal, epoch.tick)
         fibrillating = bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active
         counts[TRANSITIONS] = rules.on_epoch(bed.rules, bed.limits, epoch, first, now, transitions, counts[TRANSITIONS])
         if bed.rules.rule[rules.VENTRICULAR_FIBRILLATION].active != fibrillating:

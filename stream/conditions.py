@@ -125,7 +125,8 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     """
     for rule in range(RULES):
         memory.rule[rule].since = -1
-    memory.unsettled = memory.unsettled + tick - memory.restarted if memory.n < LEARNED else 0
+    since = min(tick - memory.restarted, UNSETTLED // 2)  # one long time without beats is no unrest
+    memory.unsettled = memory.unsettled + since if memory.n < LEARNED else 0
     memory.restarted = tick
     memory.n = 0
     memory.hidden = 0

@@ -26,9 +26,6 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
     for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats, but what is
     below `LEAST_MV` then is none.
     """
-    if memory.paced_since != signal.paced_since <= found:  # those before may have been of a pacemaker's pulses
-        memory.paced_since = signal.paced_since
-        forget_heights(memory)
     known = memory.n_heights >= HEIGHTS // 2
     judged = 0
     small = 0
@@ -66,6 +63,19 @@ def forget_heights(memory: Row) -> None:
     if memory.rule[ASYSTOLE].active:
         memory.height[:] = LEAST_MV / SMALL
         memory.n_heights = HEIGHTS
+
+
+@kernel
+def follow_pacing(memory: Row, signal: Row, tick: int) -> None:
+    """Doubt the heights of the beats before, once a pacemaker is found at work: they may have been of its pulses.
+
+    What is less than the least of beats is none, as in an asystole: it may be that the heart answers no longer.
+    """
+    if memory.paced_since != signal.paced_since <= tick:
+        memory.paced_since = signal.paced_since
+        for number in range(min(memory.n_heights, HEIGHTS)):
+            for lead in range(LEADS):
+                memory.height[number, lead] = min(memory.height[number, lead], np.float32(LEAST_MV / SMALL))
 
 
 @kernel
