@@ -366,7 +366,7 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         finally:
             for task in (working, told):
                 task.cancel()
-            await asyncio.wait({working, told})
+            await asyncio.wait({working, told}, timeout=DRAIN_S)  # a client may be deaf to it while it connects
 
     # what the pages show
 
