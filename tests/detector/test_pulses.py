@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from detector import envelope
 from detector.detector import Detector
 from detector.pulses import BAND_HZ
-from detector.reference import QrsTwin
 from detector.types import LEADS, RATE
 from tests.detector.hearts import counts, ecg
 from tests.detector.recordings import stretch_of
-from tests.detector.test_qrs import run
+from tests.detector.test_qrs import assert_the_twin_agrees
 
 RINGING, SHORT = "ringing", "short"
 NEAR = 12  # ticks within which a pulse belongs to a beat
@@ -122,12 +121,7 @@ def test_the_twin_agrees_where_there_are_pulses(seed: int) -> None:
     for _ in range(2):
         first = random.integers(0, len(mv))
         mv[first : first + random.integers(1, 10 * RATE), random.integers(0, LEADS)] = np.nan
-    ticks = mv.astype(np.float32)
-    found = run(ticks, random.integers(1, envelope.STEPS, 50))
-    twin = QrsTwin(LEADS)
-    expected = [peak for peak in map(twin.step, ticks.tolist()) if peak]
-    assert [(p["tick"], p["found"], p["lead"]) for p in found] == [(p.tick, p.found, p.lead) for p in expected]
-    np.testing.assert_array_equal(found["log_odds"], np.array([p.log_odds for p in expected], np.float32))
+    assert_the_twin_agrees(mv, random.integers(1, envelope.STEPS, 50))
 
 
 @pytest.mark.parametrize("name", HEARTS)

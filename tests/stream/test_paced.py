@@ -15,7 +15,7 @@ from stream.annotate import analyse
 from stream.ward import Ward
 from stream.wire import Alert
 from tests.detector.test_pulses import RINGING, SHORT, paced, pulses
-from tests.stream.wards import reader
+from tests.stream.wards import cut, reader, through
 
 STOPS_S, ALONE_S = 60.0, 60.0
 TOLD_S = 6.0  # after the last QRS, or less
@@ -36,6 +36,21 @@ def test_pulses_that_no_heart_answers_are_an_asystole_that_does_not_end(kind: st
     told = [alert for alert in alerts_of(mv) if alert.rule == "asystole"]
     assert [alert.state for alert in told] == ["raised"]
     assert STOPS_S < told[0].decided_sample / RATE < STOPS_S + TOLD_S
+
+
+def test_pacing_that_is_found_lost_and_found_again_says_the_same_however_it_is_cut() -> None:
+    """No beat comes while it is lost; the first after it is told in the second in which pacing is found again."""
+    seconds = 125
+    mv, _ = paced(seconds, kind=SHORT, high_mv=0.0, stops_s=60.0, ahead_s=0.05, seed=1)
+    mv *= 2.0  # the usual height is above what it is at most once a pacemaker is found
+    mv[61 * RATE :] = 0.0
+    for begin, end in ((62.0, 66.5), (104.5, 124.0)):
+        mv += pulses(np.arange(begin, end, 0.9) * RATE, len(mv), SHORT)[:, None] * (1.0, 0.8)
+    off = np.arange(len(mv))[:, None] / RATE - np.arange(106.95, 124.0, 0.8)
+    mv += 0.42 * np.exp(-0.5 * (off / 0.012) ** 2).sum(axis=1)[:, None] * (1.0, -0.8)
+    record = record_of(Case("paced", "paced", Strip.of_mv(mv, float(RATE)), Annotations.of(np.array([], np.int64), [])))
+    whole, fine = (through([[frame] for frame in cut(record, lengths)]).of("bed") for lengths in ([250], [25, 13]))
+    assert whole == fine
 
 
 @pytest.mark.parametrize("kind", [RINGING, SHORT])
