@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiokafka.codec
@@ -16,6 +15,7 @@ from stream import consumer, topics
 from stream import kafka as clients
 from stream.batches import ReadableRecords, UnreadableBatch
 from stream.frames import BATCH, encode
+from stream.service import Service
 from stream.settings import KafkaSettings
 from tests.stream.frames_of import stream_of
 from tests.stream.pipeline import counter, expected, monitor, read_all, said, send, until
@@ -91,6 +91,11 @@ def test_of_a_batch_whose_checksum_is_wrong_nothing_is_believed() -> None:
     assert [record.value for record in records] == [b"3", b"4"]
 
 
+def rejected(service: Service) -> float:
+    """How many batches could not be read so far."""
+    return counter(service, "telebeat_frames_rejected_total", reason=BATCH)
+
+
 async def test_a_batch_nobody_can_unpack_keeps_no_other_bed_waiting(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,9 +110,7 @@ async def test_a_batch_nobody_can_unpack_keeps_no_other_bed_waiting(
     await send(kafka, frames[10:])
     monkeypatch.setattr(aiokafka.codec, "has_lz4", lambda: False)
     async with monitor(kafka) as service:
-        await until(lambda: counter(service, "telebeat_frames_rejected_total", reason=BATCH) >= 1)
+        await until(lambda: rejected(service) >= 1)
         await until(lambda: service.unready() is None)
-        await asyncio.sleep(0.3)
-        rejected = int(counter(service, "telebeat_frames_rejected_total", reason=BATCH))
-        await until(read_all(service, len(frames) + rejected))
+        await until(read_all(service, len(frames) + int(rejected(service))))
     assert await said(kafka) == expected(frames)
