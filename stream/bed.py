@@ -28,7 +28,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 19
+LAYOUT: Final = 20
 BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odds", "f8")], align=True)
@@ -49,6 +49,16 @@ INTAKE = np.dtype(
         ("gap_end", "i8"),
         ("stale", "i8"),  # instants of old frames in a row that follow one another
         ("stale_next", "i8"),  # first sample such a frame would have next
+        ("last_first", "i8"),  # first sample of the last frame taken ...
+        ("last_digest", "i8"),  # ... and CRC-32 of its samples
+        ("taken_us", "i8"),  # of signal taken in all, whatever its numbers
+        ("contested_us", "i8"),  # of it during which another device sent, too ...
+        ("contested_at_us", "i8"),  # ... for the last time here
+        ("foreign_us", "i8"),  # of that device's signal since the last frame taken
+        ("two_devices", "u1"),  # whether that has been told
+        ("other_rate_mHz", "i8"),  # of the stream of other count or clock that was taken before; 0: none
+        ("other_next", "i8"),  # where it was left
+        ("other_us", "i8"),
         ("failing", "u1"),  # whether the last frame met a bug
         ("onset_us", "i8", (conditions.RULES,)),  # device time of each alert's onset, as it was told
         ("leads", "S400"),  # the device's leads, comma separated

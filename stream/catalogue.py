@@ -38,6 +38,7 @@ CATALOGUE: Final[dict[Rule, Entry]] = {
     Rule.NOISY: Entry("technical", "low", ("leads_bits", "lasting_s", "limit_s")),
     Rule.UNMONITORED: Entry("technical", "high", ("unreadable_s", "limit_s")),
     Rule.RELEARNING: Entry("technical", "low", ()),
+    Rule.SECOND_DEVICE: Entry("technical", "high", ("contested_s", "limit_s")),
 }
 
 

@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from detector.leads import choose
-from stream.frames import Frame
+from detector.types import LEADS
+from stream.frames import INVALID, Frame
 
 FILLED_S: Final = 30  # a gap up to this is filled with "no reading"; after a longer one the bed is learned anew
 JUMP_US: Final = 1_000_000  # between two frames the device's clock may part this far from its samples; more is a pause
 WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample is reckoned from the clock anew
 STALE_S: Final = 2  # s of old signal in a row that show a device to count anew whose frames' numbers began anew, too
 BEGUN_S: Final = 4  # s that these may have begun ago
+OVERLAP_US: Final = 20_000  # by which a device's frame may begin before the end of its last: what its clock trembles
 UNKNOWN_MHZ: Final = 250_000  # of a bed that was never heard: its alerts have to have a rate
 STALE_RESENT_S: Final = 30  # s of it that show the same without: longer than what any gateway keeps and sends again
 
@@ -57,6 +61,7 @@ class Event(enum.StrEnum):
     RATE_CHANGED = "rate_changed"  #: another sampling rate than before
     LEADS_CHANGED = "leads_changed"  #: other leads than before
     FAULT = "fault"  #: it met a bug of ours; the bed learns anew
+    FOREIGN = "foreign"  #: it is another device's, whatever else it may be
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,8 @@ def judge(intake: Any, frame: Frame) -> Verdict:
     other_rate = frame.rate_mHz != intake["rate_mHz"]
     other_leads = ",".join(frame.leads).encode() != intake["leads"]
     if other_rate or other_leads:
-        if (
-            first + instants <= expected
-            and frame.device_time_us + instants * 1_000_000_000 // frame.rate_mHz <= intake["latest_us"]
-        ):
-            return _old(intake, frame)  # from before the change by its count and its clock: sent again
+        if first + instants <= expected and frame.device_time_us < intake["latest_us"] - OVERLAP_US:
+            return _old(intake, frame)  # from before the change by count and clock, or of another device at that time
         if other_rate or (seen and abs(paused) > JUMP_US):
             changed = ((Event.RATE_CHANGED, other_rate), (Event.LEADS_CHANGED, other_leads))
             return Verdict(tuple(event for event, is_so in changed if is_so), anew=True)
@@ -154,7 +156,8 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     elsewhere = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
     begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mHz
     begun = begun and (elsewhere or first * 1000 <= BEGUN_S * frame.rate_mHz)
-    if intake["stale"] * 1000 >= (STALE_S if begun else STALE_RESENT_S) * frame.rate_mHz:
+    soon = begun or intake["two_devices"]
+    if intake["stale"] * 1000 >= (STALE_S if soon else STALE_RESENT_S) * frame.rate_mHz:
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
     return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)
@@ -216,6 +219,16 @@ def anchor(intake: Any, frame: Frame) -> None:
 def units(intake: Any, frame: Frame) -> list[float]:
     """Millivolts per step of the analysed leads in this frame; NaN where there is no lead."""
     return [frame.units_per_bit[column] if column >= 0 else float("nan") for column in intake["column"].tolist()]
+
+
+def columns(intake: Any, frame: Frame) -> npt.NDArray[np.int16]:
+    """The analysed leads of a frame, shape (LEADS, instants)."""
+    samples = frame.samples
+    out = np.full((LEADS, len(samples)), INVALID, np.int16)
+    for lead, column in enumerate(intake["column"].tolist()):
+        if column >= 0:
+            out[lead] = samples[:, column]
+    return out
 
 
 def position_of(intake: Any) -> StreamPosition:

@@ -10,21 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.scratch import new_scratch
-from detector.types import LEADS
+from detector.types import LEADS, RATE
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, rhythm, rules_height
+from stream import catalogue, conditions, intake, rhythm, rules_height, second_device
 from stream.collector import Collector, Output, Timebase
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
+from stream.sample_queue import SampleQueue
 from stream.views import BedView, views
 from stream.wire import Rule
 
 FIRST_ROWS: Final = 16  # beds for which there is room at the start; the table doubles as they come
 OF_LEADS: Final = tuple(Rule(int(rule)) for rule in conditions.FAULTS)  # alerts that name leads
-QUEUE_MS: Final = 1400  # signal a bed's queues hold between two judgements: 16 epochs, less a begun one
+UNSETTLED_S: Final = conditions.UNSETTLED / RATE
 
 
 class Ward:
@@ -51,10 +52,7 @@ class Ward:
         self._scratch = new_scratch()
         self._rows: dict[str, int] = {}
         self._free = list(range(FIRST_ROWS - 1, -1, -1))
-        self._queued: dict[str, int] = {}  # ms of signal in each bed's queues
-        self._jobs: list[tuple[int, int, int]] = []
-        self._stretches: list[npt.NDArray[np.int16]] = []
-        self._length = 0
+        self._queue = SampleQueue()
         self._collector = Collector()
 
     def detect(self, frames: Sequence[Frame]) -> None:
@@ -133,8 +131,8 @@ class Ward:
     def forget(self, bed: str) -> None:
         """Drop a bed that another worker has taken over."""
         row = self._rows.pop(bed, None)
-        self._queued.pop(bed, None)
         if row is not None:
+            self._queue.drop(row, bed)
             self._table[row : row + 1] = np.zeros(1, beds.BED)
             self._free.append(row)
 
@@ -148,22 +146,12 @@ class Ward:
             return  # it has begun anew and said so; the frames that are dropped since are one gap
         self._collector.fault(name, error)
         if row is not None:
-            self._unqueue(name, row)
+            self._queue.drop(row, name)
             self._end_alerts(name, row)
         try:
             self._begin_again(name, frame)
         except Exception:  # the bug is met there: nothing is known of the bed until its next frame
             self.forget(name)
-
-    def _unqueue(self, name: str, row: int) -> None:
-        """Drop what a bed has in the queue."""
-        kept = [(job, part) for job, part in zip(self._jobs, self._stretches, strict=True) if job[0] != row]
-        self._jobs, self._stretches, self._length = [], [], 0
-        for (other, _, count), part in kept:
-            self._jobs.append((other, self._length, count))
-            self._stretches.append(part)
-            self._length += count
-        self._queued.pop(name, None)
 
     def _begin_again(self, name: str, frame: Frame | None) -> None:
         """Begin with nothing but the bed's place in its stream; of a frame that is dropped, with that it never came."""
@@ -214,10 +202,13 @@ class Ward:
             verdict = intake.Verdict()
         else:
             verdict = intake.judge(self._table[row]["intake"], frame)
+        if self._is_refused(row, frame, verdict):
+            return False
         self._collector.output.events.update(verdict.events)
         if verdict.skip >= frame.instants:
             return False
         intake_row = self._table[row]["intake"]
+        second_device.settle(intake_row, frame, verdict)
         if verdict.anew or verdict.missing or verdict.clock:
             self._break_off(row, frame, verdict)
         self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample + verdict.skip)
@@ -225,10 +216,30 @@ class Ward:
         if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
             self._run()  # what is queued counts in the old steps
             intake_row["mv_per_bit"] = units
-        self._queue(row, frame.bed, self._columns(row, frame)[:, verdict.skip :], frame.rate_mHz)
+        self._put(row, frame.bed, intake.columns(intake_row, frame)[:, verdict.skip :], frame.rate_mHz)
         intake.settle(intake_row, frame, verdict.missing)
         intake_row["failing"] = 0
         return True
+
+    def _is_refused(self, row: int, frame: Frame, verdict: intake.Verdict) -> bool:
+        """Whether a frame is a second device's that must not take the bed; says whether there is one."""
+        intake_row = self._table[row]["intake"]
+        if foreign := second_device.is_foreign(intake_row, frame, verdict):
+            self._collector.output.events[intake.Event.FOREIGN] += 1
+            second_device.count(intake_row, frame)
+        if second_device.stands(intake_row) != intake_row["two_devices"]:
+            self._flush()  # what came before is judged before anything is said
+            now = int(intake_row["next_sample"])
+            if not intake_row["two_devices"]:
+                intake_row["two_devices"] = 1
+                lasting_us = int(intake_row["contested_us"])
+                onset = max(now - lasting_us * int(intake_row["rate_mHz"]) // 1_000_000_000, 0)
+                limit_s = second_device.CONTESTED_US / 1e6
+                self._raise(frame.bed, Rule.SECOND_DEVICE, onset, now, lasting_us / 1e6, limit_s)
+            else:
+                second_device.end(intake_row)
+                self._clear(frame.bed, Rule.SECOND_DEVICE, now)
+        return foreign and second_device.must_wait(intake_row)
 
     def _break_off(self, row: int, frame: Frame, verdict: intake.Verdict) -> None:
         """Deal with what did not come before a frame, or came by another clock."""
@@ -244,7 +255,7 @@ class Ward:
             intake.anchor(intake_row, frame)
         if verdict.missing or verdict.paused_us:
             missing_s = max(verdict.missing * 1000 / frame.rate_mHz + verdict.paused_us / 1e6, 0.0)
-            self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, lost_us)
+            self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, since=lost_us)
             self._clear(frame.bed, Rule.SIGNAL_GAP, first)
 
     def _admit(self, frame: Frame) -> int:
@@ -262,6 +273,8 @@ class Ward:
         other_leads = intake.Event.LEADS_CHANGED in verdict.events
         if not verdict.counts_on:
             self._end_alerts(frame.bed, row)
+            if bed["intake"]["two_devices"]:
+                second_device.end(bed["intake"])
         elif other_leads:
             self._end_alerts(frame.bed, row, OF_LEADS)
         if not verdict.counts_on or other_leads or verdict.paused_us:
@@ -272,6 +285,9 @@ class Ward:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mHz, first, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
+        rules = bed["rules"]
+        if conditions.is_unsettled(rules, bed["detector"]["tick"]):  # so often that no epoch may ever end
+            self._raise(frame.bed, Rule.UNMONITORED, first, first, rules["unsettled"] / RATE, UNSETTLED_S)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
@@ -279,51 +295,35 @@ class Ward:
         piece = rate_mHz // 1000
         while missing > 0:
             count = min(missing, piece)
-            self._queue(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mHz)
+            self._put(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mHz)
             missing -= count
         self._flush()
 
-    def _columns(self, row: int, frame: Frame) -> npt.NDArray[np.int16]:
-        """The analysed leads of a frame, shape (LEADS, instants)."""
-        samples = frame.samples
-        out = np.full((LEADS, len(samples)), INVALID, np.int16)
-        for lead, column in enumerate(self._table[row]["intake"]["column"]):
-            if column >= 0:
-                out[lead] = samples[:, column]
-        return out
-
-    def _queue(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mHz: int) -> None:
-        millis = stretch.shape[1] * 1_000_000 // rate_mHz + 1
-        if self._queued.get(bed, 0) + millis > QUEUE_MS:
+    def _put(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mHz: int) -> None:
+        if not self._queue.has_room(bed, stretch.shape[1], rate_mHz):
             self._flush()
-        self._queued[bed] = self._queued.get(bed, 0) + millis
-        self._jobs.append((row, self._length, stretch.shape[1]))
-        self._stretches.append(stretch)
-        self._length += stretch.shape[1]
+        self._queue.put(row, bed, stretch, rate_mHz)
 
     # --- the kernels -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         """Detect in everything queued."""
-        if self._jobs:
-            beds.detect(
-                self._table, np.array(self._jobs, beds.JOB), np.concatenate(self._stretches, axis=1), self._scratch[0]
-            )
-            self._jobs, self._stretches, self._length = [], [], 0
+        if (waiting := self._queue.take()) is not None:
+            jobs, samples = waiting
+            beds.detect(self._table, jobs, samples, self._scratch[0])
 
     def _flush(self) -> None:
         self._run()
         self._judge()
 
     def _judge(self) -> None:
-        names = list(self._queued)
+        names = self._queue.take_unjudged()
         if not names:
             return
         rows = np.array([self._rows[name] for name in names])
         events = beds.Events.of(len(rows))
         beds.judge(self._table, rows, self._weights, events)
         counts = events.counts
-        self._queued.clear()
         name_of = dict(zip(rows.tolist(), names, strict=True))
         collector = self._collector
         failed: dict[str, Exception] = {}
@@ -347,12 +347,12 @@ class Ward:
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
     def _raise(
-        self, bed: str, rule: Rule, onset: int, decided: int, evidence: float, onset_us: int | None = None
+        self, bed: str, rule: Rule, onset: int, decided: int, held: float, limit: float = 0.0, since: int | None = None
     ) -> None:
         def change(out: Any, memory: Any) -> int:
-            return int(conditions.raise_(out, 0, memory, int(rule), onset, decided, evidence, 0.0, 0.0))
+            return int(conditions.raise_(out, 0, memory, int(rule), onset, decided, held, limit, 0.0))
 
-        self._move(bed, change, onset_us)
+        self._move(bed, change, since)
 
     def _clear(self, bed: str, rule: Rule, sample: int) -> None:
         self._move(bed, lambda out, memory: conditions.clear(out, 0, memory, int(rule), sample))

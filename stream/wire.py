@@ -37,6 +37,7 @@ class Rule(enum.IntEnum):
     NOISY = 12
     UNMONITORED = 13
     RELEARNING = 14
+    SECOND_DEVICE = 15
 
     @property
     def label(self) -> str:
