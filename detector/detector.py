@@ -11,7 +11,7 @@ from detector import doubt, fibrillation, pulses, qrs, qrs_state, quality, resam
 from detector.arrays import copy, copy_float32
 from detector.envelope import STRIDE, microvolts
 from detector.jit import hot
-from detector.quality_epochs import judge_epochs
+from detector.quality_epochs import judge_epochs, listen_to_flat
 from detector.scratch import CARRIED_TICKS, new_scratch
 from detector.simd import F32_LANES
 from detector.types import (
@@ -20,6 +20,7 @@ from detector.types import (
     EPOCH_QUEUE,
     EPOCH_STATE,
     FLAT,
+    GOOD,
     INVALID,
     LEADS,
     NOISY,
@@ -40,6 +41,8 @@ LAST = np.dtype(
         ("there", "u1", (CARRIED_TICKS,)),  # whether the tick has a reading
         ("same", "i8"),  # ticks in a row with a reading; below 0: without
         ("half", "u1"),  # whether the last tick may carry beats, should it be the first of a step
+        ("state", "i1"),  # of the lead after the last epoch
+        ("dead", "i8"),  # epochs since it last moved in which another lead did
     ],
     align=True,
 )
@@ -84,6 +87,8 @@ def begin(state: Row, rate_mHz: int, origin: int) -> None:
         state.last[lead].there[:] = 0
         state.last[lead].same = 0
         state.last[lead].half = 0
+        state.last[lead].state = GOOD
+        state.last[lead].dead = 0
     state.n_peaks = 0
     state.n_epochs = 0
 
@@ -195,6 +200,7 @@ def _watch(state: Row, scratch: Row, ticks: int) -> None:
         done += count
     if told < ending:
         state.epochs[state.n_epochs + told].vf = fibrillation.judge(state.fibrillation)
+    listen_to_flat(state, scratch, state.n_epochs, begun, ticks)
     state.n_epochs += ending
     for lead in range(LEADS):
         _count_same(state.last[lead], scratch.lead[lead], ticks)

@@ -1,16 +1,21 @@
 """Which ticks of a lead may carry beats: its quality, epoch by epoch, over the ticks of a call.
 
 `detector.quality` judges one epoch. Here the epochs of a call are cut out of its ticks; those without a reading are
-judged apart, and ticks after an epoch that is worse than noisy carry no beats until an epoch is better.
+judged apart, and ticks after an epoch that is worse than noisy carry no beats until an epoch is better. But between the
+beats of a slow heart all leads may be flat, and the next beat begins in a flat lead: `listen_to_flat`.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from detector import quality
 from detector.arrays import copy
 from detector.jit import hot
 from detector.scratch import CARRIED_TICKS
-from detector.types import EPOCH, NOISY, Row
+from detector.types import EPOCH, FLAT, LEADS, NOISY, Row
+
+DEAD: Final = 10  # epochs for which a lead is flat while another moves after which no beat begins in it (1 s)
 
 
 @hot
@@ -74,6 +79,32 @@ def _judge_whole(state: Row, track: Row, lead: int, begun: int, ticks: int, endi
             if states[i] > NOISY:
                 first = (i + 1) * EPOCH - begun
                 valid[first : min(first + EPOCH, ticks)] = 0
+
+
+@hot
+def listen_to_flat(state: Row, scratch: Row, number: int, begun: int, ticks: int) -> None:
+    """Let flat leads carry beats while no lead moves, but for those that stayed flat while another moved.
+
+    The epochs of this call are the queue's from `number` on; the first began `begun` ticks before the call.
+    """
+    for i in range((begun + ticks) // EPOCH + 1):
+        moves = False
+        for lead in range(LEADS):
+            if i > 0:
+                state.last[lead].state = state.epochs[number + i - 1].lead[lead]
+            moves = moves or state.last[lead].state <= NOISY
+        for lead in range(LEADS):
+            last, track = state.last[lead], scratch.lead[lead]
+            if last.state != FLAT:
+                last.dead = 0
+            elif moves:
+                last.dead += i > 0
+            elif last.dead <= DEAD:
+                first, end = max(i * EPOCH - begun, 0), min((i + 1) * EPOCH - begun, ticks)
+                if track.blank == 0:
+                    track.valid[first:end] = 1
+                else:
+                    copy(track.there[CARRIED_TICKS + first : CARRIED_TICKS + end], track.valid[first:])
 
 
 @hot

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from detector import reference, reference_doubt, reference_filters
-from detector.types import EPOCH, NOISY
+from detector.quality_epochs import DEAD
+from detector.types import EPOCH, FLAT, NOISY
 from tests.detector.recordings import INVALID, Strip, each_source, stretch_of, strips
 
 MOST: Final = 26  # strips of a source: the twin takes its time; with --every-record all stretches
@@ -41,10 +42,17 @@ def ticks_of(strip: Strip) -> npt.NDArray[np.float32]:
 
 
 def readable(epochs: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Which leads may carry beats at each tick, shape (ticks, leads): what the epoch before it said, at first all."""
+    """Which leads may carry beats at each tick, shape (ticks, leads): what the epoch before it said, at first all.
+
+    Where no lead moves, those that are flat may, unless another moved for long since they last did.
+    """
     allowed = np.ones(shape, np.bool_)
-    states = np.repeat(epochs["lead"][:, : shape[1]] <= NOISY, EPOCH, axis=0)
-    allowed[EPOCH:] = states[: max(shape[0] - EPOCH, 0)]
+    dead = np.zeros(shape[1], np.int64)
+    for number, states in enumerate(epochs["lead"][:, : shape[1]]):
+        moves = states <= NOISY
+        dead = np.where(states == FLAT, dead + moves.any(), 0)
+        listened = moves if moves.any() else (states == FLAT) & (dead <= DEAD)
+        allowed[(number + 1) * EPOCH : (number + 2) * EPOCH] = listened
     return allowed
 
 
