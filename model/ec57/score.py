@@ -111,13 +111,15 @@ def score(
     *,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
     vf_rhythms: Sequence[str] | None = None,
+    without_flutter: bool = False,
 ) -> RecordScore:
     """Compare two annotators of one record; `test` None means that there is no file and all is missed.
 
     `af_rhythms` and `vf_rhythms` are how the notes of the rhythms begin that count as fibrillation in the comparison of
     episodes; `[` to `]` is ventricular fibrillation always, and with `vf_rhythms` None also what the reference marks as
-    a rhythm only (`model.ec57.episodes.vf_rhythms_of`). Beats are scored only if the reference has any annotation of
-    one, or none of a rhythm either.
+    a rhythm only (`model.ec57.episodes.vf_rhythms_of`). `without_flutter` leaves what is told in reference flutter out
+    of the positive predictivity of AF. Beats are scored only if the reference has any annotation of one, or none of a
+    rhythm either.
     """
     if vf_rhythms is None:
         vf_rhythms = vf_rhythms_of(reference)
@@ -132,7 +134,7 @@ def score(
         tabulate(pair(reference, beats, period), rate_hz),
         compare_events(ref_events, test_events, VENTRICULAR, period),
         compare_events(ref_events, test_events, SUPRAVENTRICULAR, period),
-        atrial(reference, found, rate_hz, period, af_rhythms),
+        atrial(reference, found, rate_hz, period, af_rhythms, without_flutter=without_flutter),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
         rhythm_only,
         vf_rhythms,
@@ -151,6 +153,7 @@ def score_files(
     window_s: float = WINDOW_S,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
     vf_rhythms: Sequence[str] | None = None,
+    without_flutter: bool = False,
 ) -> RecordScore:
     """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
 
@@ -172,7 +175,16 @@ def score_files(
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)
-    return score(record, truth, found, rate_hz, period, af_rhythms=af_rhythms, vf_rhythms=vf_rhythms)
+    return score(
+        record,
+        truth,
+        found,
+        rate_hz,
+        period,
+        af_rhythms=af_rhythms,
+        vf_rhythms=vf_rhythms,
+        without_flutter=without_flutter,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

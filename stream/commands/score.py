@@ -38,6 +38,9 @@ def score(
             "the reference has no [; '' for [ ] alone"
         ),
     ] = None,
+    without_flutter: Annotated[
+        bool, typer.Option("--without-flutter", help="AF told in reference flutter counts for nothing (EC38:1998)")
+    ] = False,
     json_file: JsonFile = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
@@ -76,6 +79,7 @@ def score(
         window_s=window / 1000.0,
         af_rhythms=_rhythms(af_rhythms),
         vf_rhythms=vf_named,
+        without_flutter=without_flutter,
     )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
@@ -95,6 +99,7 @@ def score(
             "failed": failed,
             "af_rhythms": _rhythms(af_rhythms),
             "vf_rhythms": vf_named,
+            "without_flutter": without_flutter,
         }
         outputs.write_numbers(json_file, {**about, **result.as_dict()})
     if csv:
@@ -377,15 +382,7 @@ def _write_csv(result: Score, out: Any) -> None:
     writer.writerow(["record", "tp", "fn", "fp", *names, *extra])
     for record in (*result.records, result.gross):
         row = record.as_dict()
-        writer.writerow(
-            [
-                row["record"],
-                row["tp"],
-                row["fn"],
-                row["fp"],
-                *(row[n]["percent"] for n in names),
-                *(row[e] for e in extra),
-            ]
-        )
+        counts = [row[c] for c in ("record", "tp", "fn", "fp")]
+        writer.writerow([*counts, *(row[n]["percent"] for n in names), *(row[e] for e in extra)])
     means = result.average()
     writer.writerow(["average", "", "", "", *(means[n] for n in names), *("" for _ in extra)])

@@ -278,6 +278,14 @@ def test_the_command_says_why_nothing_is_scored(folders: tuple[Path, Path]) -> N
     assert "end before" not in run(*folders, "--from", "0")[1]
 
 
+def test_flutter_is_left_out_on_request(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "b", "atr", f"{301 * RATE}+(AFL {302 * RATE}N")
+    write(folders[1], "b", "tb", f"{301 * RATE}+(AFIB {302 * RATE}N")
+    for options, share in (((), "0.0"), (("--without-flutter",), "")):
+        rows = csv.DictReader(io.StringIO(run(*folders, "--csv", "--records", "b", *options)[0]))
+        assert next(rows)["af_episode_ppv"] == share
+
+
 def test_the_command_says_that_a_reference_marks_no_beats(folders: tuple[Path, Path]) -> None:
     write(folders[0], "b", "atr", f"{RATE}N {301 * RATE}+(N")
     assert "b: the reference marks no beats in what is scored: all 2 found count as false\n" in run(*folders)[1]
