@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,9 @@ from model.ec57.files import found_as, header, read
 from model.ec57.ratio import Ratio, average
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
 from model.ec57.table import LABELS, BeatTable, gross
+
+#: How far after the end of a record a test beat lies that is not just rounded or late: it is of another record or rate.
+LATE_S: Final = 1.0
 
 #: The beat-by-beat statistics, by their names in reports.
 BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
@@ -53,6 +56,8 @@ class RecordScore:
         The reference marks rhythms and no beat at all, as in vfdb: no beat is scored.
     vf_rhythms : sequence of str
         How the rhythms begin that count as ventricular fibrillation, beside `[` to `]`.
+    late : int
+        Test beats more than `LATE_S` after the end of the record: they count nowhere, and the file may be of another.
     """
 
     record: str
@@ -64,6 +69,7 @@ class RecordScore:
     vf: EpisodeTable
     rhythm_only: bool = False
     vf_rhythms: Sequence[str] = ()
+    late: int = 0
 
     def ratios(self) -> dict[str, Ratio]:
         """Every statistic that is a quotient, by name: ``qrs_se``, ``v_couplet_ppv``, ``af_duration_se`` ..."""
@@ -84,6 +90,7 @@ class RecordScore:
             "missing": self.missing,
             "rhythm_only": self.rhythm_only,
             "vf_rhythms": list(self.vf_rhythms),
+            "late": self.late,
             **{k: {"percent": r.percent, "hits": r.hits, "total": r.total} for k, r in self.ratios().items()},
             "tp": beats.true_positives,
             "fn": beats.false_negatives,
@@ -175,7 +182,7 @@ def score_files(
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)
-    return score(
+    result = score(
         record,
         truth,
         found,
@@ -184,6 +191,18 @@ def score_files(
         af_rhythms=af_rhythms,
         vf_rhythms=vf_rhythms,
         without_flutter=without_flutter,
+    )
+    return replace(result, late=_late(found, length, rate_hz))
+
+
+def _late(found: Annotations | None, length: int | None, rate_hz: float) -> int:
+    """Beats so far after the end of the record that they cannot be its own."""
+    if found is None or length is None:
+        return 0
+    last = length + LATE_S * rate_hz
+    return sum(
+        sample > last and symbol in CLASS_OF
+        for sample, symbol in zip(found.samples.tolist(), found.symbols, strict=True)
     )
 
 

@@ -207,11 +207,17 @@ def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: 
     short = [record.record for record in result.records if record.beats.period_s <= 0.0]
     if short:
         loud.print(
-            f"{len(short)} of {len(result.records)} records end before {start} ({', '.join(short[:3])}"
-            f"{', ...' if len(short) > 3 else ''}), nothing of them is scored: use --from 0",
+            f"{len(short)} of {len(result.records)} records have nothing to score after {start} ({', '.join(short[:3])}"
+            f"{', ...' if len(short) > 3 else ''}): use --from 0",
             style="bold red",
         )
     for record in result.records:
+        if record.late:
+            loud.print(
+                f"{record.record}: {record.late} beats of the {annotator} file lie behind the end of the record and do "
+                "not count: is it of another record, or written at another sampling rate?",
+                style="bold red",
+            )
         beats = record.beats
         if record.missing:
             file = test / f"{record.record}.{annotator}"
