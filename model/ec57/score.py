@@ -1,4 +1,8 @@
-"""All EC57 comparisons of a record, and of a set of records gross and on average."""
+"""All EC57 comparisons of a record, and of a set of records gross and on average.
+
+Gross and average are those of the program `sumstats`, from exact counts and times: it has them rounded to a per cent
+for episodes, and without the fusion beats called S (`model.ec57.table.BeatTable.sveb_ppv`).
+"""
 
 from __future__ import annotations
 
@@ -236,9 +240,14 @@ class Score:
         return cls(records, total)
 
     def average(self) -> dict[str, float | None]:
-        """Mean of each statistic over the records in which it is defined, per cent: each record counts the same."""
+        """Mean of each statistic over the records in which it is defined, per cent: each record counts the same.
+
+        And ``rr_error_ms``, the mean of the records' RR interval errors.
+        """
         by_record = [r.ratios() for r in self.records]
-        return {name: average(r[name] for r in by_record) for name in self.gross.ratios()}
+        means = {name: average(r[name] for r in by_record) for name in self.gross.ratios()}
+        errors = [e for e in (r.beats.rr_error_ms for r in self.records) if e is not None]
+        return {**means, "rr_error_ms": sum(errors) / len(errors) if errors else None}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""

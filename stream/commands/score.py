@@ -304,7 +304,8 @@ def _print_beats(result: Score, console: Console) -> None:
             style="bold red" if record.missing else "bold" if record is result.gross else "",
         )
     means = result.average()
-    table.add_row("average", "", "", "", *(percent(means[name]) for _, name in _RATIOS), style="bold")
+    cells = [*(percent(means[name]) for _, name in _RATIOS), _ms(means["rr_error_ms"])]
+    table.add_row("average", "", "", "", *cells, style="bold")
     console.print(table)
     beats = result.gross.beats
     if beats.noise_s > 0.0:
@@ -391,4 +392,4 @@ def _write_csv(result: Score, out: Any) -> None:
         counts = [row[c] for c in ("record", "tp", "fn", "fp")]
         writer.writerow([*counts, *(row[n]["percent"] for n in names), *(row[e] for e in extra)])
     means = result.average()
-    writer.writerow(["average", "", "", "", *(means[n] for n in names), *("" for _ in extra)])
+    writer.writerow(["average", "", "", "", *(means[n] for n in names), *(means.get(e, "") for e in extra)])

@@ -168,6 +168,11 @@ def test_gross_and_average(folders: tuple[Path, Path]) -> None:
     assert result.average()["qrs_se"] == pytest.approx(87.5)
     # b has no VEB: the average of VEB sensitivity is that of a alone.
     assert result.average()["veb_se"] == pytest.approx(100.0)
+    # The beat missed in a makes an error of its RR intervals; b has none.
+    errors = [record.beats.rr_error_ms for record in result.records]
+    assert errors[1] == 0.0
+    assert errors[0] is not None
+    assert result.average()["rr_error_ms"] == pytest.approx(errors[0] / 2)
     assert result.gross.beats.offset_median_ms == pytest.approx(25.0)
 
 
