@@ -156,9 +156,9 @@ def beats(annotations: Annotations, window: int) -> Beats:
     Beats between `[` and the next `]` are left out. Shutdown begins at a `~` whose subtype has both `UNREADABLE` bits
     and ends at the `~` that follows it at once and has not both. If any other annotation follows instead, the `~` is
     a lone mark within its period, as in the AHA database: that reaches from one match window after the beat or the end
-    of fibrillation before it to one match window before the next annotation. Noise is shutdown, and what begins at a
-    `~` that says of both signals that they are noisy or unreadable, not both unreadable, up to the next `~`: EC57 has
-    no word for it, beats are told in it.
+    of fibrillation before it to one match window before the next annotation, and is none where these two windows leave
+    no time between them. Noise is shutdown, and what begins at a `~` that says of both signals that they are noisy or
+    unreadable, not both unreadable, up to the next `~`: EC57 has no word for it, beats are told in it.
 
     Parameters
     ----------
@@ -196,8 +196,9 @@ def beats(annotations: Annotations, window: int) -> Beats:
                 i += 1
             else:
                 before = max(samples[-1] if samples else 0, fibrillation[-1][1] if fibrillation else 0)
-                end = times[i + 1] - window
-                shutdown.append((min(before + window, end), end))
+                begin, end = before + window, times[i + 1] - window
+                if begin <= end:
+                    shutdown.append((begin, end))
         i += 1
     noise = Periods([*shutdown, *_noise(annotations)])
     return Beats(index, samples, classes, Periods(fibrillation), Periods(shutdown), noise)

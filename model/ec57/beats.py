@@ -4,10 +4,13 @@ Every reference beat of the test period is paired with a test beat, or with the 
 while the analyser had declared the signal unreadable); every test beat that is left is paired with `O`, or with `X`
 where the reference calls the signal unreadable. Test beats within reference fibrillation are not counted.
 
-Differences from `bxb`, none of which touches a record that keeps to the annotation rules: any number of periods of
-fibrillation and shutdown between two beats is remembered, not two; fibrillation or shutdown that no annotation ends
-lasts to the end of the record; shutdown time is counted within the test period only; beats missed in shutdown take in
-class S.
+Differences from `bxb`, of which only the first two touch a record that keeps to the annotation rules: shutdown time is
+counted within the test period only, and what two periods share once; beats missed in shutdown take in class S. The
+others: any number of periods of fibrillation and shutdown between two beats is remembered, not two; fibrillation or
+shutdown that no annotation ends lasts to the end of the record; a lone mark of shutdown between beats that leave no
+room for it is none, not one of a single sample; `!` outside of fibrillation is no beat, where `bxb` lets it take the
+place of one and counts what it is paired with as extra or missed; and a beat in the first sample, or within a match
+window of it where the test period begins there, is like any other, where `bxb` takes sample 0 for no beat yet.
 
 References
 ----------

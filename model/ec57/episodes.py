@@ -1,10 +1,14 @@
 """Episode-by-episode comparison of fibrillation, as ANSI/AAMI EC57 orders it and the program `epicmp` does it.
 
 An episode counts as found if the other annotator has one that overlaps it at all; by duration, what counts is the time
-that both call an episode. Atrial fibrillation is the rhythm ``(AFIB``; what the test annotator calls so while the
-reference says atrial flutter is left out of positive predictivity. Ventricular fibrillation is `[` to `]`, and what
-begins with ``(VF`` in a reference that marks it as a rhythm only (`vf_rhythms_of`), where `epicmp` would call all of it
-false; other rhythms can be named. Unlike `epicmp`, episodes without a length are not counted.
+that both call an episode. Atrial fibrillation is the rhythm ``(AFIB``, and what the test annotator calls so while the
+reference says atrial flutter is wrong, as EC57 and EC38:2007 have it; on request it is left out of positive
+predictivity, as EC38:1998 had it (`epicmp -x`). Ventricular fibrillation is `[` to `]`, and what begins with ``(VF`` in
+a reference that marks it as a rhythm only (`vf_rhythms_of`), where `epicmp` would call all of it false; other rhythms
+can be named.
+
+Unlike `epicmp`, episodes without a length are not counted, records of unknown length are compared, and of a test
+episode that begins in flutter left out only what comes after that counts; `epicmp -x` adds the flutter to it.
 
 References
 ----------
@@ -39,7 +43,7 @@ class EpisodeTable:
     overlap_s : float
         Time in both.
     reference_s, test_s : float
-        Time in episodes of each annotator; of the test annotator's without reference flutter.
+        Time in episodes of each annotator; of the test annotator's without reference flutter where that is left out.
     """
 
     found: int = 0
@@ -72,10 +76,20 @@ class EpisodeTable:
 
 
 def atrial(
-    reference: Annotations, test: Annotations, rate_hz: float, period: Period, rhythms: Sequence[str] = AF_RHYTHMS
+    reference: Annotations,
+    test: Annotations,
+    rate_hz: float,
+    period: Period,
+    rhythms: Sequence[str] = AF_RHYTHMS,
+    *,
+    without_flutter: bool = False,
 ) -> EpisodeTable:
-    """Compare atrial fibrillation; ``(AFL`` among the rhythms makes flutter count as such and not be left out."""
-    flutter = [f for f in FLUTTER_RHYTHMS if not f.startswith(tuple(rhythms))]
+    """Compare atrial fibrillation.
+
+    ``(AFL`` among the rhythms makes flutter count as such. `without_flutter` leaves what the test annotator says in
+    reference flutter out of positive predictivity, unless flutter is among the rhythms.
+    """
+    flutter = [f for f in FLUTTER_RHYTHMS if without_flutter and not f.startswith(tuple(rhythms))]
     return _compare(
         _under(reference, rhythms, period),
         _under(test, rhythms, period),

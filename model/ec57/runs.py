@@ -9,7 +9,8 @@ window before its first to one match window after its last beat; for positive pr
 As in `rxr`, a run whose beats lead into fibrillation keeps their number as its length, and an annotation that has
 served in the window of one run does not serve in that of the next. A run that is going on when the test period ends is
 counted with what it has by then; `rxr` does so only at the end of the annotations. Fibrillation that a beat breaks off
-before its closing mark is looked for around its start; `rxr` then uses the end of the window before.
+before its closing mark is looked for around its start; `rxr` then uses the end of the window before. The first
+annotation at or after the start of the test period does not count if it lies behind its end; in `rxr` it does.
 
 References
 ----------

@@ -1,9 +1,13 @@
-"""All EC57 comparisons of a record, and of a set of records gross and on average."""
+"""All EC57 comparisons of a record, and of a set of records gross and on average.
+
+Gross and average are those of the program `sumstats`, from exact counts and times: it has them rounded to a per cent
+for episodes, and without the fusion beats called S (`model.ec57.table.BeatTable.sveb_ppv`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +18,9 @@ from model.ec57.files import found_as, header, read
 from model.ec57.ratio import Ratio, average
 from model.ec57.runs import SUPRAVENTRICULAR, VENTRICULAR, RunTable, compare_events, events, gross_runs
 from model.ec57.table import LABELS, BeatTable, gross
+
+#: How far after the end of a record a test beat lies that is not just rounded or late: it is of another record or rate.
+LATE_S: Final = 1.0
 
 #: The beat-by-beat statistics, by their names in reports.
 BEAT_RATIOS: Final[dict[str, Callable[[BeatTable], Ratio]]] = {
@@ -53,6 +60,8 @@ class RecordScore:
         The reference marks rhythms and no beat at all, as in vfdb: no beat is scored.
     vf_rhythms : sequence of str
         How the rhythms begin that count as ventricular fibrillation, beside `[` to `]`.
+    late : int
+        Test beats more than `LATE_S` after the end of the record: they count nowhere, and the file may be of another.
     """
 
     record: str
@@ -64,6 +73,7 @@ class RecordScore:
     vf: EpisodeTable
     rhythm_only: bool = False
     vf_rhythms: Sequence[str] = ()
+    late: int = 0
 
     def ratios(self) -> dict[str, Ratio]:
         """Every statistic that is a quotient, by name: ``qrs_se``, ``v_couplet_ppv``, ``af_duration_se`` ..."""
@@ -84,6 +94,7 @@ class RecordScore:
             "missing": self.missing,
             "rhythm_only": self.rhythm_only,
             "vf_rhythms": list(self.vf_rhythms),
+            "late": self.late,
             **{k: {"percent": r.percent, "hits": r.hits, "total": r.total} for k, r in self.ratios().items()},
             "tp": beats.true_positives,
             "fn": beats.false_negatives,
@@ -111,13 +122,15 @@ def score(
     *,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
     vf_rhythms: Sequence[str] | None = None,
+    without_flutter: bool = False,
 ) -> RecordScore:
     """Compare two annotators of one record; `test` None means that there is no file and all is missed.
 
     `af_rhythms` and `vf_rhythms` are how the notes of the rhythms begin that count as fibrillation in the comparison of
     episodes; `[` to `]` is ventricular fibrillation always, and with `vf_rhythms` None also what the reference marks as
-    a rhythm only (`model.ec57.episodes.vf_rhythms_of`). Beats are scored only if the reference has any annotation of
-    one, or none of a rhythm either.
+    a rhythm only (`model.ec57.episodes.vf_rhythms_of`). `without_flutter` leaves what is told in reference flutter out
+    of the positive predictivity of AF. Beats are scored only if the reference has any annotation of one, or none of a
+    rhythm either.
     """
     if vf_rhythms is None:
         vf_rhythms = vf_rhythms_of(reference)
@@ -132,7 +145,7 @@ def score(
         tabulate(pair(reference, beats, period), rate_hz),
         compare_events(ref_events, test_events, VENTRICULAR, period),
         compare_events(ref_events, test_events, SUPRAVENTRICULAR, period),
-        atrial(reference, found, rate_hz, period, af_rhythms),
+        atrial(reference, found, rate_hz, period, af_rhythms, without_flutter=without_flutter),
         ventricular(reference, found, rate_hz, period, vf_rhythms),
         rhythm_only,
         vf_rhythms,
@@ -151,6 +164,7 @@ def score_files(
     window_s: float = WINDOW_S,
     af_rhythms: Sequence[str] = AF_RHYTHMS,
     vf_rhythms: Sequence[str] | None = None,
+    without_flutter: bool = False,
 ) -> RecordScore:
     """Compare ``test/record.annotator`` with ``reference/record.reference_annotator``.
 
@@ -172,7 +186,28 @@ def score_files(
     if end_s is not None:
         start_s = min(start_s, end_s)  # a record shorter than the learning period has nothing to score
     period = Period.of(rate_hz, start_s=start_s, end_s=end_s, window_s=window_s)
-    return score(record, truth, found, rate_hz, period, af_rhythms=af_rhythms, vf_rhythms=vf_rhythms)
+    result = score(
+        record,
+        truth,
+        found,
+        rate_hz,
+        period,
+        af_rhythms=af_rhythms,
+        vf_rhythms=vf_rhythms,
+        without_flutter=without_flutter,
+    )
+    return replace(result, late=_late(found, length, rate_hz))
+
+
+def _late(found: Annotations | None, length: int | None, rate_hz: float) -> int:
+    """Beats so far after the end of the record that they cannot be its own."""
+    if found is None or length is None:
+        return 0
+    last = length + LATE_S * rate_hz
+    return sum(
+        sample > last and symbol in CLASS_OF
+        for sample, symbol in zip(found.samples.tolist(), found.symbols, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,9 +240,14 @@ class Score:
         return cls(records, total)
 
     def average(self) -> dict[str, float | None]:
-        """Mean of each statistic over the records in which it is defined, per cent: each record counts the same."""
+        """Mean of each statistic over the records in which it is defined, per cent: each record counts the same.
+
+        And ``rr_error_ms``, the mean of the records' RR interval errors.
+        """
         by_record = [r.ratios() for r in self.records]
-        return {name: average(r[name] for r in by_record) for name in self.gross.ratios()}
+        means = {name: average(r[name] for r in by_record) for name in self.gross.ratios()}
+        errors = [e for e in (r.beats.rr_error_ms for r in self.records) if e is not None]
+        return {**means, "rr_error_ms": sum(errors) / len(errors) if errors else None}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""

@@ -114,7 +114,10 @@ class BeatTable:
 
     @property
     def sveb_ppv(self) -> Ratio:
-        """Test SVEBs that are; on an unclassifiable beat the label S is neither right nor wrong."""
+        """Test SVEBs that are; on an unclassifiable beat the label S is neither right nor wrong.
+
+        On a fusion it is wrong, as in `bxb`; `sumstats`, to which `bxb` does not tell F from Q, sums up without these.
+        """
         return Ratio(self._sum((S,), (S,)), self._sum((N, S, V, F, O, X), (S,)))
 
     @property

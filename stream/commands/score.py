@@ -38,6 +38,9 @@ def score(
             "the reference has no [; '' for [ ] alone"
         ),
     ] = None,
+    without_flutter: Annotated[
+        bool, typer.Option("--without-flutter", help="AF told in reference flutter counts for nothing (EC38:1998)")
+    ] = False,
     json_file: JsonFile = None,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of the table")] = False,
 ) -> None:
@@ -76,6 +79,7 @@ def score(
         window_s=window / 1000.0,
         af_rhythms=_rhythms(af_rhythms),
         vf_rhythms=vf_named,
+        without_flutter=without_flutter,
     )
     loud = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not records and not every:
@@ -95,6 +99,7 @@ def score(
             "failed": failed,
             "af_rhythms": _rhythms(af_rhythms),
             "vf_rhythms": vf_named,
+            "without_flutter": without_flutter,
         }
         outputs.write_numbers(json_file, {**about, **result.as_dict()})
     if csv:
@@ -202,11 +207,17 @@ def _print_remarks(result: Score, test: Path, annotator: str, start: str, loud: 
     short = [record.record for record in result.records if record.beats.period_s <= 0.0]
     if short:
         loud.print(
-            f"{len(short)} of {len(result.records)} records end before {start} ({', '.join(short[:3])}"
-            f"{', ...' if len(short) > 3 else ''}), nothing of them is scored: use --from 0",
+            f"{len(short)} of {len(result.records)} records have nothing to score after {start} ({', '.join(short[:3])}"
+            f"{', ...' if len(short) > 3 else ''}): use --from 0",
             style="bold red",
         )
     for record in result.records:
+        if record.late:
+            loud.print(
+                f"{record.record}: {record.late} beats of the {annotator} file lie behind the end of the record and do "
+                "not count: is it of another record, or written at another sampling rate?",
+                style="bold red",
+            )
         beats = record.beats
         if record.missing:
             file = test / f"{record.record}.{annotator}"
@@ -293,7 +304,8 @@ def _print_beats(result: Score, console: Console) -> None:
             style="bold red" if record.missing else "bold" if record is result.gross else "",
         )
     means = result.average()
-    table.add_row("average", "", "", "", *(percent(means[name]) for _, name in _RATIOS), style="bold")
+    cells = [*(percent(means[name]) for _, name in _RATIOS), _ms(means["rr_error_ms"])]
+    table.add_row("average", "", "", "", *cells, style="bold")
     console.print(table)
     beats = result.gross.beats
     if beats.noise_s > 0.0:
@@ -377,15 +389,7 @@ def _write_csv(result: Score, out: Any) -> None:
     writer.writerow(["record", "tp", "fn", "fp", *names, *extra])
     for record in (*result.records, result.gross):
         row = record.as_dict()
-        writer.writerow(
-            [
-                row["record"],
-                row["tp"],
-                row["fn"],
-                row["fp"],
-                *(row[n]["percent"] for n in names),
-                *(row[e] for e in extra),
-            ]
-        )
+        counts = [row[c] for c in ("record", "tp", "fn", "fp")]
+        writer.writerow([*counts, *(row[n]["percent"] for n in names), *(row[e] for e in extra)])
     means = result.average()
-    writer.writerow(["average", "", "", "", *(means[n] for n in names), *("" for _ in extra)])
+    writer.writerow(["average", "", "", "", *(means[n] for n in names), *(means.get(e, "") for e in extra)])

@@ -236,6 +236,26 @@ def test_what_lies_in_declared_noise_counts_and_is_told_apart(subtype: int) -> N
     assert result.shutdown_s == 0.0
 
 
+def test_a_lone_shutdown_mark_without_room_is_no_shutdown() -> None:
+    # One window after 500 is 554, one before 590 is 536: nothing lies between them, least of all the beat at 536.
+    result = table("500N 536V 590N", "500N 560~48 590N")
+    assert cells(result) == {"Nn": 2, "Vo": 1}
+    assert result.shutdown_s == 0.0
+    assert cells(table("500N 560~48 590N", "500N 536V 590N")) == {"Nn": 2, "Ov": 1}
+
+
+def test_a_beat_in_the_first_sample_counts() -> None:
+    assert cells(table("0N 400N", "0V 400N")) == {"Nv": 1, "Nn": 1}
+    assert cells(table("400N", "0V 400N")) == {"Ov": 1, "Nn": 1}
+    assert cells(table("40N 400N", "44N 400N", Period(30, LATER, WINDOW))) == {"Nn": 2}
+
+
+def test_flutter_waves_outside_of_fibrillation_are_no_beats() -> None:
+    assert cells(table("100N 300! 460N", "100N 310V 460N")) == {"Nn": 2, "Ov": 1}
+    # The V is nearer to the wave than to its beat, and is that of the beat all the same.
+    assert cells(table("100N 300! 330V 460N", "100N 310V 460N")) == {"Nn": 2, "Vv": 1}
+
+
 def test_noise_is_seen_wherever_it_begins() -> None:
     """Within fibrillation, and right behind shutdown."""
     assert table("500N", "100[ 300~15 400] 500N 900~0").noise_s == pytest.approx(600 / RATE)

@@ -168,6 +168,11 @@ def test_gross_and_average(folders: tuple[Path, Path]) -> None:
     assert result.average()["qrs_se"] == pytest.approx(87.5)
     # b has no VEB: the average of VEB sensitivity is that of a alone.
     assert result.average()["veb_se"] == pytest.approx(100.0)
+    # The beat missed in a makes an error of its RR intervals; b has none.
+    errors = [record.beats.rr_error_ms for record in result.records]
+    assert errors[1] == 0.0
+    assert errors[0] is not None
+    assert result.average()["rr_error_ms"] == pytest.approx(errors[0] / 2)
     assert result.gross.beats.offset_median_ms == pytest.approx(25.0)
 
 
@@ -274,8 +279,25 @@ def test_the_command_goes_on_after_a_bad_file(folders: tuple[Path, Path]) -> Non
 def test_the_command_says_why_nothing_is_scored(folders: tuple[Path, Path]) -> None:
     for record in "ab":
         (folders[0] / f"{record}.hea").write_text(f"{record} 1 {RATE} {30 * RATE}\n{record}.dat 212 200\n")
-    assert "2 of 2 records end before 5:00 (a, b), nothing of them is scored: use --from 0\n" in run(*folders)[1]
-    assert "end before" not in run(*folders, "--from", "0")[1]
+    assert "2 of 2 records have nothing to score after 5:00 (a, b): use --from 0\n" in run(*folders)[1]
+    assert "nothing to score" not in run(*folders, "--from", "0")[1]
+
+
+def test_the_command_says_that_a_test_file_is_longer_than_its_record(folders: tuple[Path, Path]) -> None:
+    """Of another record, or counted at a higher rate than it says: what lies behind the end tells, and nothing else."""
+    assert "behind the end" not in run(*folders)[1]
+    write(folders[1], "b", "tb", late("NN") + f" {LENGTH + RATE}N {LENGTH + RATE + 1}N {LENGTH + 2 * RATE}V")
+    out, err = run(*folders, "--csv")
+    assert "b: 2 beats of the tb file lie behind the end of the record and do not count" in err
+    assert next(row for row in csv.DictReader(io.StringIO(out)) if row["record"] == "b")["fp"] == "0"
+
+
+def test_flutter_is_left_out_on_request(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "b", "atr", f"{301 * RATE}+(AFL {302 * RATE}N")
+    write(folders[1], "b", "tb", f"{301 * RATE}+(AFIB {302 * RATE}N")
+    for options, share in (((), "0.0"), (("--without-flutter",), "")):
+        rows = csv.DictReader(io.StringIO(run(*folders, "--csv", "--records", "b", *options)[0]))
+        assert next(rows)["af_episode_ppv"] == share
 
 
 def test_the_command_says_that_a_reference_marks_no_beats(folders: tuple[Path, Path]) -> None:
