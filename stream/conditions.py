@@ -73,6 +73,11 @@ RULE_STATE = np.dtype(
         ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
         ("run_probability", "f4", (RUN_KEPT,)),  # how likely each of these is ventricular
         ("others", "i8"),  # beats in a row that are not ventricular
+        ("maybe", "i8"),  # beats in a row that may be ventricular, however they are read
+        ("maybe_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by maybe, ...
+        ("maybe_sample", "i8", (RUN_KEPT,)),  # ... the same in samples, ...
+        ("maybe_probability", "f4", (RUN_KEPT,)),  # ... how likely each is ventricular, ...
+        ("maybe_other", "i1", (RUN_KEPT,)),  # ... and whether it is read as another beat
         ("vf_sample", "i8"),
         ("vf_last", "i8"),  # last tick that looked like fibrillation
         ("vf_doubted", "i1"),  # whether it began where the beats had long been in doubt: amid noise, it may be no more
@@ -169,6 +174,13 @@ def is_unsettled(memory: Row, tick: int) -> bool:
 @kernel
 def break_run(memory: Row) -> None:
     """Ventricular beats that come are none of those before."""
+    end_run(memory)
+    memory.maybe = 0
+
+
+@kernel
+def end_run(memory: Row) -> None:
+    """The run of ventricular beats is over; its last beats may be the first of the next."""
     memory.run = 0
     memory.streak = 0
     memory.forgave = 0

@@ -7,7 +7,7 @@ from typing import Final
 from detector.jit import kernel
 from detector.types import RATE, Row
 from model.codes import CLASSES
-from stream.conditions import MINUTE, RUN_KEPT, break_run, clear, raise_
+from stream.conditions import MINUTE, RUN_KEPT, clear, end_run, raise_
 from stream.wire import Rule
 
 RUN_CORE: Final = 2  # ventricular beats in a row that make a run certain: after two most go on
@@ -15,6 +15,8 @@ IN_RUN: Final = 0.1  # probability of being ventricular that continues a certain
 OTHERS: Final = 2  # beats in a row that are not ventricular and so end a run; a single one is forgiven
 REGAINED: Final = 3  # ventricular beats in a row after which another is forgiven: in a bigeminy none would be
 RUN_MEAN: Final = 0.4  # mean probability of a tachycardia's beats: to miss one is worse than a false alarm
+READ_OTHERWISE: Final = 1  # of a tachycardia's beats may be, before its run is certain: its first may be a fusion beat
+MAYBE_MEAN: Final = 0.7  # mean probability of its beats then: the least tenth that adds no alarm in noise of electrodes
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 VENTRICULAR: Final = CLASSES.index("V")
 VENTRICULAR_TACHYCARDIA: Final = int(Rule.VENTRICULAR_TACHYCARDIA)
@@ -42,10 +44,12 @@ def on_beat(
     count : int
         Transitions in it; the new count is returned.
     """
+    _remember_maybe(memory, label, probability, tick, sample)
     in_run = memory.run >= RUN_CORE and memory.others == 0
     if label == VENTRICULAR or (in_run and probability >= IN_RUN):
         _lengthen_run(memory, probability, tick, sample)
-        return _judge_run(memory, limits, tick, now, out, count)
+        count = _judge_run(memory, limits, tick, now, out, count)
+        return _judge_maybe(memory, limits, tick, now, out, count)
     told = memory.rule[VENTRICULAR_RUN].active or memory.rule[VENTRICULAR_TACHYCARDIA].active
     others = memory.others + 1
     if not told or others >= OTHERS or (memory.forgave and memory.streak < REGAINED):
@@ -54,6 +58,22 @@ def on_beat(
     memory.streak = 0
     memory.others = others
     return count
+
+
+@kernel
+def _remember_maybe(memory: Row, label: int, probability: float, tick: int, sample: int) -> None:
+    """Count a beat that may be ventricular, whether or not it is of a run; any other ends the row."""
+    if memory.maybe > 0 and tick - memory.maybe_r[(memory.maybe - 1) % RUN_KEPT] > RUN_ENDS:
+        memory.maybe = 0
+    if label != VENTRICULAR and probability < IN_RUN:
+        memory.maybe = 0
+        return
+    here = memory.maybe % RUN_KEPT
+    memory.maybe_r[here] = tick
+    memory.maybe_sample[here] = sample
+    memory.maybe_probability[here] = probability
+    memory.maybe_other[here] = label != VENTRICULAR
+    memory.maybe += 1
 
 
 @kernel
@@ -91,6 +111,30 @@ def _judge_run(memory: Row, limits: Row, tick: int, now: int, out: Row, count: i
 
 
 @kernel
+def _judge_maybe(memory: Row, limits: Row, tick: int, now: int, out: Row, count: int) -> int:
+    """Whether the last beats are a tachycardia of which one is read otherwise, with three ventricular ones behind it.
+
+    A doubtful beat goes on with a run that has begun with two ventricular ones. It may as well come before those: the
+    first of a tachycardia may be a fusion beat, and the second comes when nothing is known of the first but that.
+    """
+    beats = limits.vt_beats
+    if memory.maybe < beats or memory.streak < REGAINED:
+        return count
+    others = 0
+    total = 0.0
+    for back in range(1, beats + 1):
+        here = (memory.maybe - back) % RUN_KEPT
+        others += memory.maybe_other[here]
+        total += memory.maybe_probability[here]
+    first = (memory.maybe - beats) % RUN_KEPT
+    mean = max(tick - memory.maybe_r[first], 1) / (beats - 1)
+    if others <= READ_OTHERWISE and total >= MAYBE_MEAN * beats and mean < limits.vt_rr:
+        onset, rate, limit = memory.maybe_sample[first], MINUTE / mean, MINUTE / limits.vt_rr
+        count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, rate, limit)
+    return count
+
+
+@kernel
 def _likely_together(memory: Row, beats: int) -> bool:
     """Whether the last beats of a run are likely enough ventricular, taken together.
 
@@ -114,6 +158,6 @@ def on_epoch(memory: Row, tick: int, now: int, out: Row, count: int) -> int:
 @kernel
 def _end_run(memory: Row, sample: int, out: Row, count: int) -> int:
     """The run of ventricular beats is over."""
-    break_run(memory)
+    end_run(memory)
     count = clear(out, count, memory, VENTRICULAR_RUN, sample)
     return clear(out, count, memory, VENTRICULAR_TACHYCARDIA, sample)

@@ -432,6 +432,41 @@ def test_only_the_last_beats_of_a_long_run_are_taken_together() -> None:
     assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
 
 
+@pytest.mark.parametrize(
+    ("labels", "probability", "told"),
+    [
+        *(("nVVVV", 1.0, True), ("VnVVV", 1.0, True), ("VsVVV", 0.9, True), ("VnVVV", 0.8, False)),
+        *(("NVVVV", 1.0, False), ("VNVVV", 1.0, False), ("nnVVV", 1.0, False), ("VnVnVV", 1.0, False)),
+    ],
+)
+def test_one_doubtful_beat_before_a_run_is_sure_is_of_the_tachycardia(
+    labels: str, probability: float, told: bool
+) -> None:
+    bed = Bed()
+    bed.probability = probability
+    bed.play(rhythm(70, 0.5, 9.8) + labelled(labels + "NN", 10.0, 0.5), 18.0)
+    assert [move.onset for move in bed.raised(Rule.VENTRICULAR_TACHYCARDIA)] == [10.0] * told
+    assert not bed.active(Rule.VENTRICULAR_TACHYCARDIA)
+
+
+@pytest.mark.parametrize(("lead", "again"), [(OFF, 15.6), (GOOD, 16.3)])
+def test_doubtful_beats_before_a_loss_or_a_pause_are_of_no_tachycardia(lead: int, again: float) -> None:
+    limits = Limits(ventricular_tachycardia_bpm=90, ventricular_tachycardia_beats=15)
+    bed = Bed(limits).play(rhythm(70, 0.5, 9.8) + labelled("VnVVVVVV", 10.0, 0.4), 13.2)
+    bed.lead = [lead] * LEADS
+    bed.play([], again - 0.3)
+    bed.lead = [GOOD] * LEADS
+    bed.play(labelled("VVVVVVV", again, 0.4), again + 3.0)
+    assert bed.active(Rule.VENTRICULAR_RUN)
+    assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
+
+
+def test_two_ventricular_beats_behind_a_doubtful_one_are_too_few() -> None:
+    limits = Limits(ventricular_tachycardia_beats=4)
+    bed = Bed(limits).play(rhythm(70, 0.5, 9.8) + labelled("VnVVNN" * 6, 10.0, 0.5), 30)
+    assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
+
+
 def labelled(labels: str, first: float, rr: float) -> list[tuple[float, str, float]]:
     return [(first + rr * i, label, 1.0) for i, label in enumerate(labels)]
 
