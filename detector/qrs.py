@@ -259,7 +259,7 @@ def _accept_candidate(state: Row, scratch: Row, signal: Row, step: int, since: i
     """Place the candidate's R peak, and learn from it."""
     candidate = state.candidate
     peak.log_odds = candidate.score
-    locate(state, scratch, signal, candidate.at, STRIDE * step + STRIDE - 1, peak, False)
+    locate(state, scratch, signal, candidate, STRIDE * step + STRIDE - 1, peak, False)
     learn(state.shape, candidate)
     memory.learn(state.memory, candidate)
     learn_beat(state, candidate, since, False)
@@ -287,7 +287,7 @@ def _search_back(
         else:
             note_accepted(scratch, step, kept.score)
         peak.log_odds = kept.score
-        locate(state, scratch, signal, kept.at, STRIDE * step + STRIDE - 1, peak, searched)
+        locate(state, scratch, signal, kept, STRIDE * step + STRIDE - 1, peak, searched)
         learn_beat(state, kept, since, searched)
         state.refractory_checked = 1  # what came after it has been refused
     kept.score = UNLIKELY

@@ -39,12 +39,13 @@ SPIKES: Final = 4  # pacing spikes of one beat: of the atrium and the ventricle,
 RESIDUAL_SHARE: Final = 0.05  # of a spike: if no more is left without it, it is all there is
 APART: Final = 20  # ticks between two R peaks at least (80 ms)
 LEVEL_TICKS: Final = STRETCHES * BEFORE  # ticks that are looked at before those in which the R peak is looked for
+SHOWN: Final = 0.1  # share of a lead's usual envelope at a beat that it shows: a lead that has just died does not
 CLEARLY: Final = 4.0  # times the weight: the first lead is where annotators look, another must be clearly better
 
 
 @hot
-def locate(state: Row, scratch: Row, signal: Row, at: int, known: int, peak: Row, searched: bool) -> None:
-    """Place the R peak of the beat whose feature peaked at step `at`, on its best lead.
+def locate(state: Row, scratch: Row, signal: Row, beat: Row, known: int, peak: Row, searched: bool) -> None:
+    """Place the R peak of a beat on the best lead that shows it.
 
     It is the largest deflection from the level before the complex that is no pacing spike; in a wide one an earlier
     one that is nearly as large. From the mean of all of it, the baseline before a deep and wide S wave would be one.
@@ -52,20 +53,21 @@ def locate(state: Row, scratch: Row, signal: Row, at: int, known: int, peak: Row
     Parameters
     ----------
     state, scratch, signal : QRS, SCRATCH, SIGNAL
-    at : int
+    beat : CANDIDATE
     known : int
         The tick of the decision.
     peak : PEAK, out
     searched : bool
         Found by the search back: it tells nothing of how the next ones point.
     """
-    chosen = -1
+    chosen, shown = 0, -1
     for lead in range(LEADS):
+        levels = state.levels[lead]
         if is_active(state, lead):
-            if chosen < 0 or state.levels[lead].weight > CLEARLY * state.levels[chosen].weight:
-                chosen = lead
-    chosen = max(chosen, 0)
-    centre = STRIDE * at + STRIDE - 1 - LAG
+            shows = int(beat.envelope[lead] >= SHOWN * levels.signal)
+            if shows > shown or (shows == shown and levels.weight > CLEARLY * state.levels[chosen].weight):
+                chosen, shown = lead, shows
+    centre = STRIDE * beat.at + STRIDE - 1 - LAG
     first = max(centre - FIDUCIAL, state.last_r + APART)
     last = max(centre + FIDUCIAL, first)  # before the decision: FIDUCIAL is less than LAG
     where = min(max(centre, first), last)

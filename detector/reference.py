@@ -218,7 +218,9 @@ class QrsTwin:
         told = one.score > (0.0 if closed else candidate.EARLY_SCORE)
         self.decisions.append(Decision(2 * now + 1, one.score, told))
         if told:
-            self.last_r, chosen = locate(self.leads, self.mv, self.pulses.seen, one.at, self.last_r, searched=False)
+            self.last_r, chosen = locate(
+                self.leads, self.mv, self.pulses.seen, one.at, one.envelopes, self.last_r, searched=False
+            )
             self.shapes.learn(one)
             self.memory.learn(one)
             self._accept(one, searched=False)
@@ -345,7 +347,9 @@ class QrsTwin:
             return None
         searched = one.score <= 0.0
         self.decisions.append(Decision(2 * now + 1, one.score, told=True, before=searched))
-        self.last_r, chosen = locate(self.leads, self.mv, self.pulses.seen, one.at, self.last_r, searched=searched)
+        self.last_r, chosen = locate(
+            self.leads, self.mv, self.pulses.seen, one.at, one.envelopes, self.last_r, searched=searched
+        )
         self._accept(one, searched=searched)
         self.refractory_checked = True
         return Peak(self.last_r, 2 * now + 1, one.score, chosen)

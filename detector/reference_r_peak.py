@@ -22,6 +22,7 @@ def locate(
     mv: Sequence[Sequence[float]],
     pulses: Sequence[int],
     at: int,
+    envelopes: Sequence[float],
     last_r: int,
     *,
     searched: bool,
@@ -38,6 +39,8 @@ def locate(
         Ticks of a pacemaker's pulses so far.
     at : int
         Step of the feature's peak.
+    envelopes : sequence of float
+        Of the leads, there.
     last_r : int
         Tick of the last R peak.
     searched : bool
@@ -47,11 +50,12 @@ def locate(
     -------
     tick, lead : int
     """
-    chosen = -1
-    for i, lead in enumerate(leads):
-        if lead.active and (chosen < 0 or lead.weight > r_peak.CLEARLY * leads[chosen].weight):
+    active = [i for i, lead in enumerate(leads) if lead.active]
+    showing = [i for i in active if envelopes[i] >= r_peak.SHOWN * leads[i].level]
+    chosen = 0
+    for number, i in enumerate(showing or active):
+        if number == 0 or leads[i].weight > r_peak.CLEARLY * leads[chosen].weight:
             chosen = i
-    chosen = max(chosen, 0)
     centre = 2 * at + 1 - LAG
     first = max(centre - r_peak.FIDUCIAL, last_r + r_peak.APART)
     last = max(centre + r_peak.FIDUCIAL, first)
