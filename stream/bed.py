@@ -28,7 +28,7 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 21
+LAYOUT: Final = 22
 BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odds", "f8")], align=True)

@@ -71,7 +71,9 @@ RULE_STATE = np.dtype(
         ("run_sample", "i8"),
         ("run_last", "i8"),  # R peak of the last of them
         ("run_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by run
+        ("run_r_sample", "i8", (RUN_KEPT,)),  # the same in samples
         ("run_probability", "f4", (RUN_KEPT,)),  # how likely each of these is ventricular
+        ("slowed", "i8"),  # beats it had when a tachycardia had become a slow run; 0: none has
         ("others", "i8"),  # beats in a row that are not ventricular
         ("maybe", "i8"),  # beats in a row that may be ventricular, however they are read
         ("maybe_r", "i8", (RUN_KEPT,)),  # R peaks of the last of them, in a ring by maybe, ...
@@ -182,6 +184,7 @@ def break_run(memory: Row) -> None:
 def end_run(memory: Row) -> None:
     """The run of ventricular beats is over; its last beats may be the first of the next."""
     memory.run = 0
+    memory.slowed = 0
     memory.streak = 0
     memory.forgave = 0
     memory.others = 0

@@ -17,6 +17,11 @@ REGAINED: Final = 3  # ventricular beats in a row after which another is forgive
 RUN_MEAN: Final = 0.4  # mean probability of a tachycardia's beats: to miss one is worse than a false alarm
 READ_OTHERWISE: Final = 1  # of a tachycardia's beats may be, before its run is certain: its first may be a fusion beat
 MAYBE_MEAN: Final = 0.7  # mean probability of its beats then: the least tenth that adds no alarm in noise of electrodes
+SLOWED_INTERVALS: Final = (
+    12  # RR intervals of a run by which its tachycardia is seen to be over; some are of a missed beat
+)
+SLOWED_MOST: Final = 10  # of them that must be long: ...
+SLOWED: Final = 1.1  # ... so many times as the limit's, or a tachycardia at the limit would come and go
 RUN_ENDS: Final = 3 * RATE  # ticks without any beat which end a run too
 VENTRICULAR: Final = CLASSES.index("V")
 VENTRICULAR_TACHYCARDIA: Final = int(Rule.VENTRICULAR_TACHYCARDIA)
@@ -48,6 +53,7 @@ def on_beat(
     in_run = memory.run >= RUN_CORE and memory.others == 0
     if label == VENTRICULAR or (in_run and probability >= IN_RUN):
         _lengthen_run(memory, probability, tick, sample)
+        count = _judge_slowed(memory, limits, sample, out, count)
         count = _judge_run(memory, limits, tick, now, out, count)
         return _judge_maybe(memory, limits, tick, now, out, count)
     told = memory.rule[VENTRICULAR_RUN].active or memory.rule[VENTRICULAR_TACHYCARDIA].active
@@ -83,6 +89,7 @@ def _lengthen_run(memory: Row, probability: float, tick: int, sample: int) -> No
         memory.run_tick = tick
         memory.run_sample = sample
     memory.run_r[memory.run % RUN_KEPT] = tick
+    memory.run_r_sample[memory.run % RUN_KEPT] = sample
     memory.run_probability[memory.run % RUN_KEPT] = probability
     memory.run += 1
     memory.run_last = tick
@@ -101,13 +108,34 @@ def _judge_run(memory: Row, limits: Row, tick: int, now: int, out: Row, count: i
         rate = MINUTE * (memory.run - 1) / max(tick - memory.run_tick, 1)
         count = raise_(out, count, memory, VENTRICULAR_RUN, onset, now, beats, rate, limits.run_beats)
     # The newest beats of the run alone: it may have begun slowly. One after a beat that was forgiven may be the last.
-    if memory.run >= limits.vt_beats and memory.streak >= RUN_CORE and _likely_together(memory, limits.vt_beats):
-        first = memory.run_r[(memory.run - limits.vt_beats) % RUN_KEPT]
-        mean = max(tick - first, 1) / (limits.vt_beats - 1)
+    beats_since = memory.run - memory.slowed
+    if beats_since >= limits.vt_beats and memory.streak >= RUN_CORE and _likely_together(memory, limits.vt_beats):
+        first = (memory.run - limits.vt_beats) % RUN_KEPT
+        mean = max(tick - memory.run_r[first], 1) / (limits.vt_beats - 1)
         if mean < limits.vt_rr:
             limit = MINUTE / limits.vt_rr
+            if memory.slowed > 0:  # the tachycardia it began with is over
+                onset = memory.run_r_sample[first]
             count = raise_(out, count, memory, VENTRICULAR_TACHYCARDIA, onset, now, beats, MINUTE / mean, limit)
     return count
+
+
+@kernel
+def _judge_slowed(memory: Row, limits: Row, sample: int, out: Row, count: int) -> int:
+    """Whether the run goes on, but no more as a tachycardia; one that comes of it later is another."""
+    if not memory.rule[VENTRICULAR_TACHYCARDIA].active or memory.run <= SLOWED_INTERVALS:
+        return count
+    long = 0
+    for back in range(1, SLOWED_INTERVALS + 1):
+        interval = memory.run_r[(memory.run - back) % RUN_KEPT] - memory.run_r[(memory.run - back - 1) % RUN_KEPT]
+        is_long = interval > SLOWED * limits.vt_rr
+        long += is_long
+        if back < limits.vt_beats and not is_long:
+            return count
+    if long < SLOWED_MOST:
+        return count
+    memory.slowed = memory.run
+    return clear(out, count, memory, VENTRICULAR_TACHYCARDIA, sample)
 
 
 @kernel

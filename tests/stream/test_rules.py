@@ -467,6 +467,26 @@ def test_two_ventricular_beats_behind_a_doubtful_one_are_too_few() -> None:
     assert not bed.of(Rule.VENTRICULAR_TACHYCARDIA)
 
 
+def test_a_tachycardia_ends_where_its_run_has_slowed_and_a_later_one_is_another() -> None:
+    fast, slow = labelled("V" * 20, 10.0, 0.4), labelled("V" * 16, 18.4, 0.8)
+    again = labelled("V" * 10, 31.2, 0.4)
+    bed = Bed().play(rhythm(70, 0.5, 9.6) + fast + slow + again, 39.0)
+    first, second = bed.raised(Rule.VENTRICULAR_TACHYCARDIA)
+    cleared = [move.cleared for move in bed.of(Rule.VENTRICULAR_TACHYCARDIA) if not move.raised]
+    assert first.onset == 10.0
+    assert len(cleared) == 2  # the run ends after 3 s without a beat
+    assert 18.4 < cleared[0] <= second.onset <= 31.2
+    assert [move.onset for move in bed.raised(Rule.VENTRICULAR_RUN)] == [10.0]
+
+
+@pytest.mark.parametrize("every", [3, 4])
+def test_a_tachycardia_does_not_end_where_beats_of_it_are_missed(every: int) -> None:
+    run = [beat for i, beat in enumerate(labelled("V" * 80, 10.0, 0.4)) if i < 8 or i % every]
+    bed = Bed().play(rhythm(70, 0.5, 9.6) + run, 41.0)
+    assert [move.onset for move in bed.of(Rule.VENTRICULAR_TACHYCARDIA)] == [10.0]
+    assert bed.active(Rule.VENTRICULAR_TACHYCARDIA)
+
+
 def labelled(labels: str, first: float, rr: float) -> list[tuple[float, str, float]]:
     return [(first + rr * i, label, 1.0) for i, label in enumerate(labels)]
 
