@@ -19,6 +19,7 @@ from stream.frames import Frame
 from stream.intake import Verdict
 
 TREMBLE_US: Final = 250_000  # the clock of one device moves by less beside its count from a frame to the next
+LOST: Final = 40  # frames in a row that may be lost: of the shortest, as many as come in 2 s
 APART_US: Final = 2_000_000  # of the bed's signal at most between two frames of another device: it may lose one
 CONTESTED_US: Final = 10_000_000  # of the bed's signal with such frames after which there are two, as of `bed_silent`
 GONE_US: Final = 10_000_000  # of it without one after which there is one again
@@ -43,7 +44,7 @@ def is_foreign(row: Any, frame: Frame, verdict: Verdict) -> bool:
     if apart or not verdict.skip:
         return apart
     if verdict.skip < frame.instants:
-        return bool(frame.seq != row["seq"] + 1)  # one whose frames overlap numbers them in a row
+        return not 0 < frame.seq - row["seq"] <= LOST  # one whose frames overlap numbers them in a row
     is_last = row["last_first"] == frame.first_sample and row["next_sample"] == frame.first_sample + frame.instants
     return bool(is_last and row["last_digest"] != zlib.crc32(frame.data))
 
