@@ -78,7 +78,9 @@ MOVES_UV: Final = 100  # movement of a second's peak below which a lead may be f
 SIZE, STEADY, LEAKAGE, QUIET, PERIOD, ROUGHNESS, LEAKY, CONSTANT = 0.65, -5.9, -6.1, -8.3, -3.3, -3.6, -10.2, 10.6
 MUCH: Final = 0.65  # leakage beyond which it speaks against fibrillation more than in proportion: that of noise
 REGULAR: Final = -0.87  # for each unit by which the beats found speak for a rhythm ...
-REGULAR_MOST: Final = -2.0  # ... but no more: a pacemaker's spikes are found in fibrillation too, and they are regular
+#: ... but no more: a pacemaker's spikes are found in fibrillation too, and they are regular. `LOG_ODDS_MAX` is told in
+#: spite of them. In vfdb the beats found in fibrillation never speak against it by more than 2.
+REGULAR_MOST: Final = -3.0
 UNKNOWN_PROBABILITY: Final = -1.0  # there is no window yet, or no lead could be read for most of it
 UNKNOWN_LOG_ODDS: Final = 1e9  # in place of log odds: nothing is known
 FLAT_LOG_ODDS: Final = -np.inf  # log odds of a flat line: it does not even move

@@ -17,12 +17,13 @@ from detector import simd
 from detector.envelope import LIMIT_UV
 from detector.jit import hot
 from detector.simd import F32_LANES
-from detector.types import EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Float32, Row
+from detector.types import CHUNK, EPOCH, FLAT, GOOD, NOISY, OFF, RING, SATURATED, Array, Float32, Row
 
 SECOND_EPOCHS: Final = 10  # epochs looked at
 STILL_UV: Final = 20.0  # µV peak to peak over a second: below the noise of any electrode on skin
 RAIL_UV: Final = 1000.0  # µV: a lead that stands still farther than this from 0 is at a rail, not in a pause
-STUCK: Final = 0.3  # share of equal neighbours far from 0 over a second that means clipping
+REMEMBERED: Final = 750  # ticks before which nothing shows where a rail is (3 s): what the ring has whatever the call
+STUCK: Final = 0.3  # share of equal neighbours far from 0 over a second that means clipping, where they are its ends
 ROUGH: Final = 0.35  # ratio of mean roughness to mean movement above which a lead is noisy
 ROUGH_UV: Final = 25.0  # µV of mean roughness below which no lead is called noisy
 MOVE: Final = 5  # ticks over which movement is measured (20 ms, about half a QRS complex)
@@ -192,17 +193,47 @@ def _span(ring: Array, tick: int) -> tuple[Float32, Float32]:
 
 
 @hot
+def _clips(ring: Array, tick: int) -> bool:
+    """Whether the signal lay at its ends, far from 0, for too much of the second before a tick: a rail is one of them.
+
+    A baseline that stands still beside 0 is none: an electrode's offset, between the beats of a simulator or in steps
+    so coarse that they hide its noise. Beats go on from it.
+    """
+    low, high = _span(ring, tick)
+    ends = 0
+    for i in range(tick - IN_SECOND, tick):
+        value = np.rint(ring[i & (RING - 1)] * np.float32(1000.0))  # what is missing lies nowhere
+        ends += (high > RAIL_UV and value > high - STILL_UV) or (low < -RAIL_UV and value < low + STILL_UV)
+    return ends > STUCK * IN_SECOND
+
+
+@hot
+def _went_farther(ring: Array, tick: int, level: Float32) -> bool:
+    """Whether the signal went farther from 0 than a level at which it stands still now: then that is at no rail.
+
+    So does the baseline between the beats of a slow heart that an electrode's offset has moved.
+    """
+    for i in range(tick - REMEMBERED, tick):
+        value = np.rint(ring[i & (RING - 1)] * np.float32(1000.0))
+        farther = min(value, np.float32(LIMIT_UV)) - level if level > 0.0 else level - max(value, np.float32(-LIMIT_UV))
+        if farther > STILL_UV:  # NaN is not
+            return True
+    return False
+
+
+@hot
 def _judge(quality: Row, ring: Array, tick: int) -> int:
     ticks = min(quality.epochs, SECOND_EPOCHS) * EPOCH
     if quality.still >= SECOND_EPOCHS:  # else it has moved further
         low, high = _span(ring, tick)
         if high - low < STILL_UV:
-            return SATURATED if abs(low) > RAIL_UV else FLAT
-    if quality.stucks > STUCK * ticks:
+            return FLAT if abs(low) <= RAIL_UV or _went_farther(ring, tick, low) else SATURATED
+    if quality.stucks > STUCK * ticks and _clips(ring, tick):
         return SATURATED
     noisy = (quality.roughs > ROUGH_UV * ticks) & (quality.roughs > ROUGH * quality.moves)
     return NOISY if noisy else GOOD
 
 
 assert EPOCH * 4 * 32767 < 2**24, "the sum of an epoch is no longer whole"
+assert REMEMBERED <= RING - CHUNK, "a call's ticks have taken the place of some that are looked at"
 assert (EPOCH - 1) % F32_LANES == 0, "an epoch is whole vectors and one tick"

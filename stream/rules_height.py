@@ -10,12 +10,15 @@ from detector.jit import kernel
 from detector.pulses import hides
 from detector.types import LEADS, NOISY, RING, Array, Row
 from stream.conditions import ASYSTOLE, HEIGHTS
+from stream.wire import Rule
 
 QUARTILE: Final = 4  # of the heights remembered are lower than what counts as usual
 HALF_QRS: Final = 20  # ticks to either side of the R peak in which a beat's height is taken (80 ms)
 SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pulse lie below, ectopic beats above
 ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller ...
 LEAST_MV: Final = 0.3  # ... but not, while asystole stands, below this height: so high P waves and noise may be
+#: Alerts of rhythms whose waves are not of the usual height, nor is it that of the beats that follow them.
+UNUSUAL: Final = np.array([Rule.VENTRICULAR_RUN, Rule.VENTRICULAR_TACHYCARDIA, Rule.VENTRICULAR_FIBRILLATION], np.int64)
 
 
 @kernel
@@ -24,7 +27,7 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
 
     In an asystole the detector's thresholds fall until P waves or noise pass for beats. They must not end the wait
     for a beat, whatever their number; a signal that stays small is the new usual after `ADOPTED` beats, but what is
-    below `LEAST_MV` then is none.
+    below `LEAST_MV` then is none. Once a height is known, what is in doubt teaches none (`_teaches`).
     """
     known = memory.n_heights >= HEIGHTS // 2
     judged = 0
@@ -50,10 +53,28 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
             return True
         memory.n_heights = 0
     memory.small = 0
+    if known and not _teaches(memory):
+        return False
     for lead in range(LEADS):
         memory.height[memory.n_heights % HEIGHTS, lead] = heights[lead]
     memory.n_heights += 1
     return False
+
+
+@kernel
+def _teaches(memory: Row) -> bool:
+    """Whether the usual height may be learned now: the beats are not in doubt, and no `UNUSUAL` rhythm is told.
+
+    After an electrosurgery burst, or a tachycardia of waves four times as high, the next twenty beats would be too
+    small to be beats otherwise, and pass for an asystole. A lead that is merely noisy teaches: a pacemaker's pulses may
+    make it so for good.
+    """
+    if memory.doubtful:
+        return False
+    for i in range(len(UNUSUAL)):
+        if memory.rule[UNUSUAL[i]].active:
+            return False
+    return True
 
 
 @kernel

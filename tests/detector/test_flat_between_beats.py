@@ -60,6 +60,14 @@ def test_each_beat_is_found_at_once(bpm: int, late_s: float, leads: str) -> None
     assert are_all_found(r_s, [first, *second])
 
 
+@pytest.mark.parametrize("bpm", [25, 33, 40])
+@pytest.mark.parametrize("offset_mv", [-20.0, -3.0, 3.0, 20.0])
+def test_so_it_is_where_an_electrode_has_an_offset(bpm: int, offset_mv: float) -> None:
+    r_s = every(60.0 / bpm, 0.537)
+    lead = still(r_s, np.sign(offset_mv)) + offset_mv
+    assert are_all_found(r_s[1:], [lead])  # until the first, the lead may as well be at a rail
+
+
 @pytest.mark.parametrize("pause_s", [5.0, 11.0, 20.0])
 @pytest.mark.parametrize("late_s", [0.0, 0.02, 0.04, 0.06, 0.08])
 def test_so_is_the_first_beat_after_it_stood_still(pause_s: float, late_s: float) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.detector import Detector
-from detector.types import EPOCH, FLAT, GOOD, LEADS, OFF, RATE, SATURATED
+from detector.types import EPOCH, FLAT, GOOD, LEADS, NOISY, OFF, RATE, SATURATED
+from tests.detector.hearts import ecg
 
 INVALID = -32768
 SECOND = RATE // EPOCH  # epochs
@@ -63,6 +64,28 @@ def test_a_pause_between_beats_right_behind_a_gap_is_not_flat() -> None:
 @pytest.mark.parametrize("level", [-32_000, 2_000, 32_000])
 def test_a_line_far_from_zero_stands_at_a_rail(level: int) -> None:
     assert (states(np.full(3 * RATE, level))[SECOND:] == SATURATED).all()
+
+
+@pytest.mark.parametrize("level", [-30_000, -5_000, -1_500, 1_500, 5_000, 30_000])
+@pytest.mark.parametrize("height", [-300, 300, 1500])
+def test_a_still_baseline_far_from_zero_from_which_beats_go_to_both_sides_is_no_rail(level: int, height: int) -> None:
+    since = np.arange(8 * RATE) % (4 * RATE // 5) - 100
+    beats = np.exp(-((since / 4.0) ** 2)) - 0.3 * np.exp(-(((since - 8) / 4.0) ** 2))
+    assert (states(level + np.rint(height * beats))[SECOND:] == GOOD).all()
+
+
+@pytest.mark.parametrize("level", [-5_000, 5_000])
+def test_nor_is_one_whose_noise_is_hidden_by_coarse_steps(level: int) -> None:
+    mv, _ = ecg(20.0, noise_mv=0.01)
+    assert (states(level + 40 * np.rint(mv[:, 0] * 25))[SECOND:] <= NOISY).all()
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_lead_that_is_cut_off_at_its_end_for_half_of_the_time_is_at_a_rail(sign: int) -> None:
+    mv, _ = ecg(20.0)
+    wander = 4.0 * np.sin(2 * np.pi * 0.4 * np.arange(len(mv)) / RATE)
+    cut = np.clip(1000.0 * (sign * mv[:, 0] + wander), -1500.0, 1500.0)
+    assert (states(np.rint(cut))[2 * SECOND :] == SATURATED).mean() > 0.5
 
 
 def test_what_moves_beyond_what_the_filters_take_stands_at_a_rail() -> None:

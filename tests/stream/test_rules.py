@@ -170,6 +170,29 @@ def test_a_few_large_ectopic_beats_do_not_make_normal_ones_small() -> None:
     assert not Bed().play(beats, 40).of(Rule.ASYSTOLE)
 
 
+@pytest.mark.parametrize("height", [0.4, 0.25, 0.1])
+def test_nor_do_those_of_a_long_tachycardia(height: float) -> None:
+    beats = rhythm(60, 0.5, 20, "N", height) + rhythm(150, 20.2, 45, "V", 2.0) + rhythm(60, 46.0, 80, "N", height)
+    assert not Bed().play(beats, 80).of(Rule.ASYSTOLE)
+
+
+def test_nor_does_what_passes_for_beats_amid_noise() -> None:
+    """Electrosurgery: for as long as it lasts there are waves of many times the height of a beat."""
+    bed = Bed().play(rhythm(60, 0.5, 20), 20)
+    bed.doubtful = True
+    bed.play(rhythm(150, 20.2, 35, "N", 8.0), 35)
+    bed.doubtful = False
+    assert not bed.play(rhythm(60, 35.5, 70), 70).of(Rule.ASYSTOLE)
+
+
+def test_a_lead_that_is_always_noisy_teaches_the_height_of_its_beats() -> None:
+    """The first ones may have been a pacemaker's pulses; where hum never ceases, P waves end an asystole no more."""
+    bed = Bed()
+    bed.lead = [NOISY] * LEADS
+    bed.play(rhythm(60, 0.5, 9, "N", 0.2) + rhythm(60, 9.5, 40) + rhythm(70, 42.0, 90, "N", 0.2), 90)
+    assert bed.active(Rule.ASYSTOLE)
+
+
 def test_no_beat_can_be_missed_where_none_can_be_read() -> None:
     bed = Bed().play(rhythm(60, 0.5, 10), 10)
     bed.lead = [OFF, OFF]
