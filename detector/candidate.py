@@ -18,7 +18,7 @@ import numpy as np
 
 from detector.envelope import PER_BAND, band, moved, sharpest, steepest
 from detector.jit import hot
-from detector.levels import FLOOR, SHARP_FLOOR, SHARP_USUAL
+from detector.levels import FLOOR, MEDIAN_OF, SHARP_FLOOR, SHARP_USUAL
 from detector.memory import recall
 from detector.score import (
     BEGIN,
@@ -54,7 +54,9 @@ from detector.types import LEADS, Array, Float32, Row
 
 WAIT: Final = 17  # steps without a higher value that close a peak (136 ms)
 REFRACTORY: Final = 24  # steps in which no second beat can start (192 ms, or 312 beats a minute)
-T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms)
+T_WAVE: Final = 45  # steps after a beat in which a T wave may rise (360 ms) ...
+T_WAVE_RR: Final = 125.0  # ... if the RR interval before the beat is no longer (1 s), else longer by the root of that:
+T_WAVE_LONGEST: Final = 64.0  # the QT interval follows the RR interval before it (Bazett 1920); and no more (512 ms)
 RR_SPREAD: Final = 0.15  # of the expected RR: how far a sinus rhythm strays from it
 DUE: Final = 1.0  # expected RR after which waiting longer makes a beat no likelier
 FADING: Final = 30.0  # steps: time constant with which a T wave becomes less likely after a beat
@@ -239,10 +241,16 @@ def _compare_with_last(state: Row, scratch: Row, since: int) -> None:
     off = (rr - 1.0) / RR_SPREAD
     measures[M_ON_TIME] = math.exp(-0.5 * off * off)
     measures[M_DUE] = min(rr, DUE)
-    if since < T_WAVE:
+    if since < T_WAVE or since < t_wave(state.rr[(state.n_rr - 1) % MEDIAN_OF] if state.n_rr > 0 else 0.0):
         measures[M_STEEPNESS_IN_T] = math.log((state.candidate.slope + FAINT) / (state.last_slope + 0.05))
     faded = scratch.faded[since] if since < FADED else math.exp(-since / FADING)
     measures[M_SIZE_IN_T] = faded * measures[M_SIZE]
+
+
+@hot
+def t_wave(rr: float) -> float:
+    """Steps after a beat in which its T wave may rise, by the RR interval before it, in steps."""
+    return min(T_WAVE * math.sqrt(max(rr / T_WAVE_RR, 1.0)), T_WAVE_LONGEST)
 
 
 @hot

@@ -317,7 +317,7 @@ class QrsTwin:
         return {
             "on time": math.exp(-0.5 * off * off),
             "due": min(rr, candidate.DUE),
-            "steepness in T": steeper if since < candidate.T_WAVE else 0.0,
+            "steepness in T": steeper if since < candidate.t_wave(self.rr[-1] if self.rr else 0.0) else 0.0,
             "size in T": math.exp(-since / candidate.FADING) * size,
         }
 
