@@ -502,6 +502,16 @@ def test_a_tachycardia_ends_where_its_run_has_slowed_and_a_later_one_is_another(
     assert [move.onset for move in bed.raised(Rule.VENTRICULAR_RUN)] == [10.0]
 
 
+def test_one_early_beat_of_a_run_that_has_slowed_is_no_tachycardia() -> None:
+    fast, slow = labelled("V" * 20, 10.0, 0.4), labelled("V" * 16, 18.4, 0.67)
+    end = next(m.cleared for m in Bed().play(rhythm(70, 0.5, 9.6) + fast + slow, 32).moves if m.cleared > 18.4)
+    before = sum(at <= end for at, _, _ in slow)
+    early = labelled("V", slow[before - 1][0] + 0.25, 0.25)
+    bed = Bed().play(rhythm(70, 0.5, 9.6) + fast + slow[:before] + early, 32)
+    (told,) = bed.raised(Rule.VENTRICULAR_TACHYCARDIA)
+    assert told.onset == 10.0
+
+
 @pytest.mark.parametrize("every", [3, 4])
 def test_a_tachycardia_does_not_end_where_beats_of_it_are_missed(every: int) -> None:
     run = [beat for i, beat in enumerate(labelled("V" * 80, 10.0, 0.4)) if i < 8 or i % every]
