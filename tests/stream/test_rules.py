@@ -176,6 +176,15 @@ def test_nor_do_those_of_a_long_tachycardia(height: float) -> None:
     assert not Bed().play(beats, 80).of(Rule.ASYSTOLE)
 
 
+@pytest.mark.parametrize(("seconds", "height", "told"), [(60, 0.5, False), (110, 0.15, True)])
+def test_nor_do_those_of_a_slow_ventricular_rhythm_unless_it_lasts(seconds: int, height: float, told: bool) -> None:
+    """A pacemaker's may be told as a run for hours; its beats are the usual ones then, and not what came before."""
+    beats = rhythm(70, 0.5, 30, "N", 0.5) + rhythm(75, 30.2, 30 + seconds, "V", 2.2)
+    after = rhythm(75, 31.0 + seconds, 90 + seconds, "N", height)
+    bed = Bed().play(beats + after, 90 + seconds)
+    assert bool(bed.raised(Rule.ASYSTOLE)) == told
+
+
 def test_nor_does_what_passes_for_beats_amid_noise() -> None:
     """Electrosurgery: for as long as it lasts there are waves of many times the height of a beat."""
     bed = Bed().play(rhythm(60, 0.5, 20), 20)
