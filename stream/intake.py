@@ -24,6 +24,7 @@ WANDER_US: Final = 1_000_000  # and this far in all, before the time of a sample
 STALE_S: Final = 2  # s of old signal in a row that show a device to count anew whose frames' numbers began anew, too
 BEGUN_S: Final = 4  # s that these may have begun ago
 OVERLAP_US: Final = 20_000  # by which a device's frame may begin before the end of its last: what its clock trembles
+TREMBLE_US: Final = 250_000  # the clock of one device moves by less beside its count from a frame to the next
 UNKNOWN_MHZ: Final = 250_000  # of a bed that was never heard: its alerts have to have a rate
 STALE_RESENT_S: Final = 30  # s of it that show the same without: longer than what any gateway keeps and sends again
 
@@ -156,11 +157,21 @@ def _old(intake: Any, frame: Frame) -> Verdict:
     elsewhere = abs(frame.device_time_us - time_of(intake, first)) > WANDER_US
     begun = (frame.seq + 1) * instants * 1000 <= BEGUN_S * frame.rate_mHz
     begun = begun and (elsewhere or first * 1000 <= BEGUN_S * frame.rate_mHz)
-    soon = begun or intake["two_devices"]
+    # Of two that are told the other may take over though it does not begin anew; its own again are not the other's.
+    last = int(intake["rate_mHz"]), int(intake["next_sample"]), int(intake["device_us"])
+    soon = begun or (intake["two_devices"] and not continues(frame, *last))
     if intake["stale"] * 1000 >= (STALE_S if soon else STALE_RESENT_S) * frame.rate_mHz:
         return Verdict((Event.RESTART,), anew=True)
     within = intake["gap_first"] <= first and first + instants <= intake["gap_end"]
     return Verdict((Event.LATE if within else Event.DUPLICATE,), skip=instants)
+
+
+def continues(frame: Frame, rate_mHz: int, next_sample: int, next_us: int) -> bool:
+    """Whether a frame belongs to a stream whose next sample and its time these are, by its count and clock."""
+    if frame.rate_mHz != rate_mHz:
+        return False
+    ahead_us = (frame.first_sample - next_sample) * 1_000_000_000 // rate_mHz
+    return abs(frame.device_time_us - next_us - ahead_us) <= TREMBLE_US
 
 
 def settle(intake: Any, frame: Frame, missing: int) -> None:

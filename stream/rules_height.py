@@ -18,7 +18,9 @@ SMALL: Final = 0.25  # of the usual height: P waves, noise and a neighbour's pul
 ADOPTED: Final = 20  # small beats in a row that show the signal itself has become smaller ...
 LEAST_MV: Final = 0.3  # ... but not, while asystole stands, below this height: so high P waves and noise may be
 #: Alerts of rhythms whose waves are not of the usual height, nor is it that of the beats that follow them.
-UNUSUAL: Final = np.array([Rule.VENTRICULAR_RUN, Rule.VENTRICULAR_TACHYCARDIA, Rule.VENTRICULAR_FIBRILLATION], np.int64)
+UNUSUAL: Final = np.array([Rule.VENTRICULAR_TACHYCARDIA, Rule.VENTRICULAR_FIBRILLATION], np.int64)
+VENTRICULAR_RUN: Final = int(Rule.VENTRICULAR_RUN)
+LASTING: Final = 100  # beats of a slower run from which on it is the usual rhythm: a pacemaker's is told for hours
 
 
 @kernel
@@ -63,13 +65,15 @@ def is_small(memory: Row, signal: Row, lead_state: Array, tick: int, found: int)
 
 @kernel
 def _teaches(memory: Row) -> bool:
-    """Whether the usual height may be learned now: the beats are not in doubt, and no `UNUSUAL` rhythm is told.
+    """Whether the usual height may be learned now: the beats are not in doubt, and no `UNUSUAL` rhythm is told, nor a
+    slower ventricular one that is not `LASTING`.
 
     After an electrosurgery burst, or a tachycardia of waves four times as high, the next twenty beats would be too
     small to be beats otherwise, and pass for an asystole. A lead that is merely noisy teaches: a pacemaker's pulses may
-    make it so for good.
+    make it so for good. A ventricular run that lasts teaches, too: if a pacemaker was told as one and fails,
+    the P waves that are left may be above a quarter of the usual height from before it, but not of its beats.
     """
-    if memory.doubtful:
+    if memory.doubtful or (memory.rule[VENTRICULAR_RUN].active and memory.run < LASTING):
         return False
     for i in range(len(UNUSUAL)):
         if memory.rule[UNUSUAL[i]].active:

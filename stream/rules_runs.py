@@ -143,10 +143,12 @@ def _judge_maybe(memory: Row, limits: Row, tick: int, now: int, out: Row, count:
     """Whether the last beats are a tachycardia of which one is read otherwise, with three ventricular ones behind it.
 
     A doubtful beat goes on with a run that has begun with two ventricular ones. It may as well come before those: the
-    first of a tachycardia may be a fusion beat, and the second comes when nothing is known of the first but that.
+    first of a tachycardia may be a fusion beat, and the second comes when nothing is known of the first but that. Once
+    its run has slowed, no beat of before is of another: else one early beat of the slow run would be enough for it.
     """
     beats = limits.vt_beats
-    if memory.maybe < beats or memory.streak < REGAINED:
+    has_slowed = memory.slowed > 0 and memory.run - memory.slowed < beats
+    if memory.maybe < beats or memory.streak < REGAINED or has_slowed:
         return count
     others = 0
     total = 0.0

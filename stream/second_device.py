@@ -16,9 +16,8 @@ import zlib
 from typing import Any, Final
 
 from stream.frames import Frame
-from stream.intake import Verdict
+from stream.intake import Verdict, continues
 
-TREMBLE_US: Final = 250_000  # the clock of one device moves by less beside its count from a frame to the next
 LOST: Final = 40  # frames in a row that may be lost: of the shortest, as many as come in 2 s
 APART_US: Final = 2_000_000  # of the bed's signal at most between two frames of another device: it may lose one
 CONTESTED_US: Final = 10_000_000  # of the bed's signal with such frames after which there are two, as of `bed_silent`
@@ -101,22 +100,14 @@ def _is_plain(verdict: Verdict) -> bool:
 
 def _is_apart(row: Any, frame: Frame) -> bool:
     """Whether its count and clock are not those of the last frame taken."""
-    return not _continues(frame, int(row["rate_mHz"]), int(row["next_sample"]), int(row["device_us"]))
+    return not continues(frame, int(row["rate_mHz"]), int(row["next_sample"]), int(row["device_us"]))
 
 
 def _goes_on(row: Any, frame: Frame) -> bool:
     """Whether they are those of the stream that was left."""
     if frame.first_sample < row["other_next"] and not row["two_devices"]:
         return False  # a device that begins anew over and over; of two, a frame that is sent again
-    return _continues(frame, int(row["other_rate_mHz"]), int(row["other_next"]), int(row["other_us"]))
-
-
-def _continues(frame: Frame, rate_mHz: int, next_sample: int, next_us: int) -> bool:
-    """Whether a frame belongs to a stream whose next sample and its time these are."""
-    if frame.rate_mHz != rate_mHz:
-        return False
-    ahead_us = (frame.first_sample - next_sample) * 1_000_000_000 // rate_mHz
-    return abs(frame.device_time_us - next_us - ahead_us) <= TREMBLE_US
+    return continues(frame, int(row["other_rate_mHz"]), int(row["other_next"]), int(row["other_us"]))
 
 
 def _lasts_us(frame: Frame) -> int:

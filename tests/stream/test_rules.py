@@ -176,6 +176,15 @@ def test_nor_do_those_of_a_long_tachycardia(height: float) -> None:
     assert not Bed().play(beats, 80).of(Rule.ASYSTOLE)
 
 
+@pytest.mark.parametrize(("seconds", "height", "told"), [(60, 0.5, False), (110, 0.15, True)])
+def test_nor_do_those_of_a_slow_ventricular_rhythm_unless_it_lasts(seconds: int, height: float, told: bool) -> None:
+    """A pacemaker's may be told as a run for hours; its beats are the usual ones then, and not what came before."""
+    beats = rhythm(70, 0.5, 30, "N", 0.5) + rhythm(75, 30.2, 30 + seconds, "V", 2.2)
+    after = rhythm(75, 31.0 + seconds, 90 + seconds, "N", height)
+    bed = Bed().play(beats + after, 90 + seconds)
+    assert bool(bed.raised(Rule.ASYSTOLE)) == told
+
+
 def test_nor_does_what_passes_for_beats_amid_noise() -> None:
     """Electrosurgery: for as long as it lasts there are waves of many times the height of a beat."""
     bed = Bed().play(rhythm(60, 0.5, 20), 20)
@@ -500,6 +509,16 @@ def test_a_tachycardia_ends_where_its_run_has_slowed_and_a_later_one_is_another(
     assert len(cleared) == 2  # the run ends after 3 s without a beat
     assert 18.4 < cleared[0] <= second.onset <= 31.2
     assert [move.onset for move in bed.raised(Rule.VENTRICULAR_RUN)] == [10.0]
+
+
+def test_one_early_beat_of_a_run_that_has_slowed_is_no_tachycardia() -> None:
+    fast, slow = labelled("V" * 20, 10.0, 0.4), labelled("V" * 16, 18.4, 0.67)
+    end = next(m.cleared for m in Bed().play(rhythm(70, 0.5, 9.6) + fast + slow, 32).moves if m.cleared > 18.4)
+    before = sum(at <= end for at, _, _ in slow)
+    early = labelled("V", slow[before - 1][0] + 0.25, 0.25)
+    bed = Bed().play(rhythm(70, 0.5, 9.6) + fast + slow[:before] + early, 32)
+    (told,) = bed.raised(Rule.VENTRICULAR_TACHYCARDIA)
+    assert told.onset == 10.0
 
 
 @pytest.mark.parametrize("every", [3, 4])

@@ -155,6 +155,21 @@ def test_a_device_that_sends_its_own_again_is_none(how: str) -> None:
     assert told(HARMLESS[how]) == []
 
 
+@pytest.mark.parametrize("other", [name for name in OTHERS if name != "a second ahead"])
+@pytest.mark.parametrize("again_s", [2.0, 3.75])
+def test_a_believed_device_that_sends_its_own_again_is_not_taken_back(other: str, again_s: float) -> None:
+    """Once two are told old frames are believed sooner, but only the other device's."""
+    believed = OTHERS[other] if "ahead" in other else device(patient(1), first=100_000)
+    both = by_time(device(patient(1), first=100_000), OTHERS[other])
+    by = round(again_s / FRAME_S)
+    late = believed[160]
+    twice = [f for frame in both for f in ([frame, *believed[160 - by : 160]] if frame == late else [frame])]
+    once, said = (through([[f] for f in frames]) for frames in (both, twice))
+    assert len(twice) == len(both) + by
+    assert own(said) == own(once)
+    assert said.alerts == once.alerts
+
+
 @pytest.mark.parametrize("every", [1, 7])
 def test_a_crash_changes_nothing(every: int) -> None:
     frames = by_time(device(patient(1), first=100_000), OTHERS["behind in its count"][:120])
