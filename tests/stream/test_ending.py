@@ -103,6 +103,28 @@ def test_the_processes_of_a_command_end_with_it(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_does_not_take_the_line_that_answers_the_first(number: str) -> None:
+    """It comes while that is being printed."""
+    code = (
+        "import signal, sys\n"
+        "from stream import cli\n"
+        "class Console(cli.Console):\n"
+        "    def print(self, *args, **options):\n"
+        f"        signal.raise_signal(signal.{number})\n"
+        "        super().print(*args, **options)\n"
+        "cli.Console = Console\n"
+        "@cli.app.command()\n"
+        "def told(): signal.raise_signal(signal.SIGINT)\n"
+        "sys.argv = ['telebeat', 'told']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "telebeat: interrupted")
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_tail_writes_what_it_has(times: int, tmp_path: Path) -> None:
     with started(TAIL, tmp_path, "tail", "beats", "--out", str(tmp_path / "out")) as process:
