@@ -70,6 +70,13 @@ def started(code: str, folder: Path, *arguments: str) -> Iterator[subprocess.Pop
         process.communicate()
 
 
+def ended(code: str) -> tuple[int, str]:
+    """The status a program ends with, and what it has written to stderr."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+    return done.returncode, done.stderr.strip()
+
+
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Its two workers and what Python starts beside them; waits until they are there."""
     deadline = time.monotonic() + 60
@@ -119,10 +126,7 @@ def test_a_second_signal_does_not_take_the_line_that_answers_the_first(number: s
         "sys.argv = ['telebeat', 'told']\n"
         "cli.main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert (done.returncode, done.stderr.strip()) == (130, "telebeat: interrupted")
+    assert ended(code) == (130, "telebeat: interrupted")
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -148,9 +152,7 @@ def test_what_fails_because_a_signal_was_dropped_in_it_is_no_bug() -> None:
         "def slow():\n    one = One(); kept = weakref.ref(one, drop); del one; raise ValueError('no code')\n"
         "sys.argv = ['telebeat', 'slow']; cli.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 143
-    assert done.stderr.strip() == "telebeat: interrupted"
+    assert ended(code) == (143, "telebeat: interrupted")
 
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
@@ -173,10 +175,7 @@ def test_no_signal_is_lost_in_what_python_does_by_itself(number: str, status: in
         f"@cli.app.command()\ndef slow():\n    {rung_in}\n"
         "sys.argv = ['telebeat', 'slow']; cli.main()"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
-    assert done.returncode == status
-    assert done.stderr.strip() == "telebeat: interrupted"
+    assert ended(code) == (status, "telebeat: interrupted")
 
 
 def test_what_is_put_off_comes_at_the_end() -> None:
