@@ -26,6 +26,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 GRACE_S: Final = 2.0  # from SIGTERM to SIGKILL: a worker has a temporary folder to remove, no more
+LOOK_S: Final = 0.5  # a signal that comes just before the system is asked to wait is answered after the wait
 
 
 def map_in_processes(
@@ -51,7 +52,7 @@ def map_in_processes(
         feed(pipes)
         for number in range(len(items)):
             while number not in done:
-                idle = connection.wait(list(busy))
+                idle = connection.wait(list(busy), LOOK_S)
                 for pipe in idle:
                     done[busy.pop(pipe)] = _received(pipe, pipes[pipe])
                 feed(idle)

@@ -33,7 +33,8 @@ sys.argv = ["telebeat", "slow"]
 cli.main()
 """
 
-#: `telebeat tail --out` after two beats, of a monitor that says no more.
+#: `telebeat tail --out` after two beats, of a monitor that says no more. It looks as often as the real one: a signal
+#: that comes between the interpreter's last look and the system's wait is answered when that wait is over.
 TAIL = """
 import asyncio, sys
 from stream import cli, tail, wire
@@ -42,7 +43,8 @@ async def follow(*_):
     for sample in (100, 400):
         yield tail.Event("a", 360.0, wire.Beat(sample, "N", 0.9, 7, 800.0, 120.0, 320.0))
     print("up", flush=True)
-    await asyncio.sleep(600)
+    while True:
+        await asyncio.sleep(tail.POLL_MS / 1000)
 
 tail.follow = follow
 cli.main()
@@ -127,6 +129,24 @@ def test_a_second_signal_does_not_take_the_line_that_answers_the_first(number: s
         "cli.main()\n"
     )
     assert ended(code) == (130, "telebeat: interrupted")
+
+
+def test_a_signal_that_wakes_nobody_is_answered_all_the_same() -> None:
+    """As one that comes between the interpreter's last look and the system's wait; another thread has it here."""
+    code = (
+        "import signal, sys, threading, time\n"
+        "from stream import cli, pool\n"
+        "def ring():\n"
+        "    main = threading.main_thread().ident\n"
+        "    while sys._current_frames()[main].f_code.co_name != 'select': time.sleep(0.01)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "@cli.app.command()\n"
+        "def slow():\n"
+        "    threading.Thread(target=ring, daemon=True).start()\n"
+        "    list(pool.map_in_processes(time.sleep, [600, 600], 2))\n"
+        "sys.argv = ['telebeat', 'slow']; cli.main()"
+    )
+    assert ended(code) == (143, "telebeat: interrupted")
 
 
 @pytest.mark.parametrize("times", [1, 2])
