@@ -24,6 +24,15 @@ def test_examples_say_what_comes_out(name: str) -> None:
     assert failed == 0
 
 
+@pytest.mark.parametrize(
+    "page", [p.name for p in sorted((ROOT / "docs").glob("*.md")) if ">>> " in p.read_text("utf-8")]
+)
+def test_examples_of_the_pages_say_what_comes_out(page: str) -> None:
+    failed, tried = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, encoding="utf-8")
+    assert tried > 0
+    assert failed == 0
+
+
 def test_the_example_of_the_readme_runs() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     first = lines.index("    import numpy as np")
