@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 
 from replay.folders import above, database_of
 from stream.errors import SettingsError
@@ -16,6 +16,7 @@ from stream.evaluate import Evaluation, Line
 from stream.training import configured, folder_of, load_passages, records_in, scored_subjects
 
 if TYPE_CHECKING:
+    from model.dataset import Passage
     from model.evaluation.arms import Arm
     from model.evaluation.judging import Judged
     from model.train import Round, TrainingConfig
@@ -123,8 +124,7 @@ def ablated(
     SettingsError
         Too few subjects are left.
     """
-    from model.evaluation.arms import ARMS, run  # noqa: PLC0415
-    from model.evaluation.judging import judge  # noqa: PLC0415
+    from model.evaluation.arms import ARMS  # noqa: PLC0415
 
     settings, parts = plan.config, plan.folds
     start_s = float(found.about["from_s"])
@@ -140,28 +140,11 @@ def ablated(
     with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[now]}"), console=console) as bar:
         total = parts * sum(arm.rounds(material[arm.oracle], settings) for arm in plan.arms)
         task = bar.add_task("training", total=total, now="")
-        done = 0
         for arm in plan.arms:
-            passages = material[arm.oracle]
-            judged: list[Judged] = []
-            rounds = arm.rounds(passages, settings)
-
-            def told(line: Round, arm: Arm = arm, judged: list[Judged] = judged) -> None:
-                now = f"{arm.name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
-                bar.update(task, advance=1, now=now)
-
-            plain = [p for p in passages if p.kind == "plain"]
-            readings = {}
-            bar.update(task, completed=done, now=arm.name)
-            for reading in run(arm, passages, settings, parts, work, told):
-                readings.update(reading)
-                judged.append(judge(plain, reading, start_s))
-                done += rounds
-                bar.update(task, completed=done)
-            together = judge(plain, readings, start_s)
-            lines.append(Line.of(arm.name, arm.meaning, together, judged))
+            line, judged = taught(arm, material[arm.oracle], settings, parts, start_s, work, (bar, task))
+            lines.append(line)
             if arm is ARMS[0]:
-                unseen = together
+                unseen = judged
     about = {
         **found.about,
         "folds": parts,
@@ -169,6 +152,57 @@ def ablated(
         "config": dataclasses.asdict(settings),
     }
     return dataclasses.replace(found, arms=lines, about=about, unseen=unseen)
+
+
+def taught(
+    arm: Arm,
+    passages: Sequence[Passage],
+    config: TrainingConfig,
+    parts: int,
+    start_s: float,
+    work: Path | None,
+    shown: tuple[Progress, TaskID],
+    said: tuple[str, str] | None = None,
+) -> tuple[Line, Judged]:
+    """An arm trained without each fold of the subjects in turn and judged on it: its line of a table, and all of it.
+
+    Parameters
+    ----------
+    arm : Arm
+    passages : sequence of Passage
+    config : TrainingConfig
+    parts : int
+        Folds.
+    start_s : float
+        Of the test period.
+    work : Path or None
+        Folder where each fold's readings are kept.
+    shown : (Progress, TaskID)
+        A bar that counts rounds of training, and shows them in its field `now`.
+    said : (str, str), optional
+        What the line is called, and its meaning, if not as the arm.
+    """
+    from model.evaluation.arms import run  # noqa: PLC0415
+    from model.evaluation.judging import judge  # noqa: PLC0415
+
+    name, meaning = said or (arm.name, arm.meaning)
+    bar, task = shown
+    done, rounds = bar.tasks[task].completed, arm.rounds(passages, config)
+    plain = [p for p in passages if p.kind == "plain"]
+    judged: list[Judged] = []
+    readings = {}
+
+    def told(line: Round) -> None:
+        now = f"{name}, fold {len(judged) + 1}, round {line.epoch}: score {line.score:.3f}"
+        bar.update(task, advance=1, now=now)
+
+    bar.update(task, now=name)
+    for reading in run(arm, passages, config, parts, work, told):
+        readings.update(reading)
+        judged.append(judge(plain, reading, start_s))
+        bar.update(task, completed=done + rounds * len(judged))  # kept readings have no rounds
+    together = judge(plain, readings, start_s)
+    return Line.of(name, meaning, together, judged), together
 
 
 def _need(folds: int, subjects: Collection[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import os
 import platform
@@ -14,6 +13,7 @@ import numpy as np
 
 from model.bench import OURS, OURS_ALL
 from model.cases import mixed_db, noise_kind
+from stream import outputs
 
 
 def machine() -> dict[str, Any]:
@@ -29,11 +29,7 @@ def machine() -> dict[str, Any]:
 
 def write_csv(file: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Rows of equal keys as CSV; lists joined by blanks."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        if rows:
-            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    outputs.write_rows(file, [{key: _cell(value) for key, value in row.items()} for row in rows])
 
 
 def _cell(value: Any) -> Any:

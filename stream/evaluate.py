@@ -60,6 +60,13 @@ class Line:
         """SD of a figure over the folds."""
         return spread(self.folds, figure)
 
+    def row(self) -> dict[str, Any]:
+        """A row of a CSV table: name, meaning, number of folds, figures and their SD over the folds."""
+        figures = {k: v for k, v in self.figures.items() if not isinstance(v, dict)}
+        spreads = {f"{k}_sd": self.spread(k) if self.folds else None for k in figures}
+        told = {k: "" if v is None else round(v, 4) for k, v in (figures | spreads).items()}
+        return {"name": self.name, "meaning": self.meaning, "folds": len(self.folds), **told}
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
         spreads = {name: self.spread(name) for name, value in self.figures.items() if not isinstance(value, dict)}

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model.ec57 import LABELS, Score
 from model.evaluation.classes import f1
+from stream import outputs
 from stream import report_plots as plots
 from stream.both_paths import some_of
 from stream.evaluate import NEW, STANDINGS, STOPPED, TRAINED, UNKNOWN, Evaluation, Line
@@ -75,17 +75,9 @@ def overview(found: Evaluation) -> Figure:
 
 def write_comparison(file: Path, found: Evaluation) -> None:
     """Every line of the comparisons as CSV: what was asked of whom, its figures and the SD of the folds."""
-    rows = []
-    for how, lines in (("same weights", found.same_weights), ("trained anew", found.arms)):
-        for line in lines:
-            figures = {k: v for k, v in line.figures.items() if not isinstance(v, dict)}
-            spreads = {f"{k}_sd": line.spread(k) if line.folds else None for k in figures}
-            told = {k: "" if v is None else round(v, 4) for k, v in (figures | spreads).items()}
-            rows.append({"how": how, "name": line.name, "meaning": line.meaning, "folds": len(line.folds), **told})
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    groups = (("same weights", found.same_weights), ("trained anew", found.arms))
+    rows = [{"how": how, **line.row()} for how, lines in groups for line in lines]
+    outputs.write_rows(file, rows)
 
 
 def _summary(found: Evaluation) -> Section:

@@ -6,11 +6,12 @@ What is written aside is in its place only when it is complete.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,6 +92,24 @@ def write_numbers(path: Path, found: Any, indent: int | None = 1) -> None:
         return
     try:
         path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys as CSV, the keys on top; without rows an empty file.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8") as out:
+            if rows:
+                writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
     except OSError as error:
         raise RecordError(f"{path} cannot be written ({_reason(error)}); name another file") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,25 +32,45 @@ if TYPE_CHECKING:
 
 def configured(base: TrainingConfig, file: Path | None) -> TrainingConfig:
     """A configuration with the values of a TOML file."""
-    if file is None:
-        return base
+    return base if file is None else changed(base, values_of(file), str(file))
+
+
+def values_of(file: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or is none.
+    """
     try:
-        given = tomllib.loads(file.read_text("utf-8-sig"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"cannot read {file} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is no TOML in UTF-8: {error}") from error
+
+
+def changed(base: TrainingConfig, values: Mapping[str, Any], where: str) -> TrainingConfig:
+    """A configuration with other values.
+
+    Raises
+    ------
+    SettingsError
+        There is no such value, it is of another type, or cannot be trained with; `where` it stands is told.
+    """
     known = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
-    for name, value in given.items():
+    given: dict[str, Any] = {}
+    for name, value in values.items():
         if name not in known:
-            raise SettingsError(f"{file}: {name} is no value of TrainingConfig; known are {', '.join(known)}")
+            raise SettingsError(f"{where}: {name} is no value of TrainingConfig; known are {', '.join(known)}")
         given[name] = tuple(value) if isinstance(value, list) else value
         if not _is_like(given[name], known[name]):
-            raise SettingsError(f"{file}: {name} must be like {known[name]!r}, not {value!r}")
+            raise SettingsError(f"{where}: {name} must be like {known[name]!r}, not {value!r}")
     try:
         return dataclasses.replace(base, **given)
     except ValueError as error:
-        raise SettingsError(f"{file}: {error}") from error
+        raise SettingsError(f"{where}: {error}") from error
 
 
 def _is_like(value: Any, default: Any) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from model.dataset import Passage
     from model.train import Round, TrainingConfig
+    from stream.evaluate import Line
+    from stream.search import Try
 
 
 def train(
@@ -28,6 +30,11 @@ def train(
     cross_validate: Annotated[
         int | None, typer.Option(min=2, metavar="K", help="judge instead: K parts of the subjects in turn, no model")
     ] = None,
+    search: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of configurations to compare, a table each, with --cross-validate: no model"),
+    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="keep the table of --search here")] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="write the cross-validated scores here; - for the standard output"),
@@ -40,9 +47,10 @@ def train(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="processes that analyse records")] = 2,
 ) -> None:
-    """Train the beat language on detected beats, or cross-validate it by subject.
+    """Train the beat language on detected beats, cross-validate it by subject, or search among configurations so.
 
-    The learning curve (`curve.csv`) and a checkpoint are kept in the output folder; the same command resumes there.
+    The learning curve (`curve.csv`) and a checkpoint are kept in the output folder; the same command resumes there. So
+    does a search with the same --work.
     """
     import time
 
@@ -53,11 +61,16 @@ def train(
     need("training", "sklearn", "torch", extra="train")
     from model.train import TrainingConfig
     from stream import outputs
+    from stream.search import tries_of
     from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
+    _agree(cross_validate, search, csv_file, json_file)
     to_stdout = cross_validate is not None and outputs.numbers(json_file)
     console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
+    tries = tries_of(search, chosen) if search is not None else []
+    if csv_file is not None:
+        outputs.file(csv_file)
     for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
@@ -70,11 +83,24 @@ def train(
     passages = load_passages(console, chosen, data, records, jobs, shelf=passages_dir, remark=left_out)
     if cross_validate is not None:
         _need(cross_validate, {p.subject for p in passages if p.scored})
+    if cross_validate is not None and tries:
+        _search(console, passages, tries, cross_validate, csv_file, work)
+    elif cross_validate is not None:
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
     else:
         _train(console, passages, chosen, out)
         console.print(f"{time.monotonic() - began:.0f} s in all")
     left_out.tell()
+
+
+def _agree(parts: int | None, search: Path | None, csv_file: Path | None, json_file: Path | None) -> None:
+    """See that what is asked for is one thing."""
+    if search is not None and parts is None:
+        raise SettingsError("--search compares by cross-validation: say in how many parts, such as --cross-validate 4")
+    if search is not None and json_file is not None:
+        raise SettingsError("--json is for one configuration; the table of --search goes to --csv")
+    if csv_file is not None and search is None:
+        raise SettingsError("--csv keeps the table of --search; give that, too")
 
 
 def _need(parts: int, subjects: Collection[str]) -> None:
@@ -125,6 +151,37 @@ def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig
     path = out / "telebeat.safetensors"
     save(path, weights, card)
     console.print(f"wrote {path} and its card")
+
+
+def _search(
+    console: Console,
+    passages: Sequence[Passage],
+    tries: Sequence[Try],
+    parts: int,
+    csv_file: Path | None,
+    work: Path | None,
+) -> None:
+    from rich.table import Table
+
+    from stream import outputs
+    from stream.search import difference, rows, search
+
+    names = ("VEB Se", "+P", "F1", "SVEB Se", "+P", "F1")
+    figures = ("veb_se", "veb_ppv", "veb_f1", "sveb_se", "sveb_ppv", "sveb_f1")
+    table = Table(
+        "try", "changed", *names, "against the first", title=f"EC57, gross, detected beats, {parts}-fold by subject"
+    )
+    lines: list[Line] = []
+    for line in search(console, passages, tries, parts, work):
+        lines.append(line)
+        apart = difference(line, lines[0])
+        cells = [percent(line.figures[name], 1) for name in figures]
+        told = f"{percent(apart.mean, 1)} ± {percent(apart.spread, 1)}" if len(lines) > 1 else ""
+        table.add_row(line.name, line.meaning, *cells, told)
+        if csv_file is not None:  # what is known is kept, however the rest ends
+            outputs.write_rows(csv_file, rows(lines, tries))
+    console.print(table)
+    console.print("Against the first: the mean F1 of VEB and SVEB, fold by fold; mean and SD over the folds.")
 
 
 def _cross_validate(

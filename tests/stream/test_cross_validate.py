@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,25 @@ TINY = (
 )
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three subjects of normal beats alone, six minutes each; one of them paced."""
-    folder = tmp_path / "data" / "own"
+    root = tmp_path_factory.mktemp("made")
+    folder = root / "data" / "own"
     folder.mkdir(parents=True)
     for number, symbol in enumerate("NN/"):
         mv, peaks = heart("N" * 420, 220, seed=number)
         names = {"units": ["mV"] * 2, "sig_name": ["II", "V1"], "fmt": ["16"] * 2, "write_dir": str(folder)}
         wfdb.wrsamp(f"p{number}", 250, p_signal=mv.astype(float), **names)
         wfdb.wrann(f"p{number}", "atr", peaks, [symbol] * len(peaks), fs=250, write_dir=str(folder))
-    (tmp_path / "tiny.toml").write_text(TINY)
-    return tmp_path
+    (root / "tiny.toml").write_text(TINY)
+    return root
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    """A copy of them, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "own"))
 
 
 def run(data: Path, *words: str | Path) -> Any:
