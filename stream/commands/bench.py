@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from model.bench import Case, Result, Speed
+    from model.bench_cores import Scaling
     from model.peers import Absent, Peer
 
 HELP = "Measure telebeat beside other projects, on the same records."
@@ -104,11 +105,12 @@ def detector(
             "absent": absent,
             "rows": rows,
             "speed": tables["speed"],
+            "cores": measured.scaling.as_dict(),
             "records": tables["records"],
         }
         outputs.write_numbers(json_file, figures)
     console = wide_console(stderr=to_stdout)
-    show(console, rows, measured.speeds, measured.absent, summary)
+    show(console, rows, measured, summary)
     console.print(f"Tables and chart: {out}", highlight=False, soft_wrap=True)
 
 
@@ -121,6 +123,8 @@ class Measured(NamedTuple):
     counts : dict of int
         Records of each database.
     speeds : list of Speed
+    scaling : Scaling
+        Over the cores of this machine.
     absent : list of Absent
         Peers that could not be run.
     seconds : float
@@ -132,6 +136,7 @@ class Measured(NamedTuple):
     results: list[Result]
     counts: dict[str, int]
     speeds: list[Speed]
+    scaling: Scaling
     absent: list[Absent]
     seconds: float
     timed: list[str]
@@ -152,7 +157,7 @@ def _measure(
     """All detectors on all records, then their speed, with a progress bar."""
     from functools import partial
 
-    from model import bench
+    from model import bench, bench_cores
     from model.cases import cases as cases_of
     from model.peers import ready
     from stream.errors import RecordError
@@ -182,14 +187,17 @@ def _measure(
                 found.append(result)
                 bar.advance(task)
             bar.advance(task, len(some) * (len(there) + 2) - (len(found) - done))
-        bar.reset(task, total=rounds * 2 * (len(there) + 2), description="speed")
+        bar.reset(task, total=rounds * (2 * (len(there) + 2) + 1), description="speed")
 
         def timed(who: str) -> None:
             bar.update(task, advance=1, description=f"speed: {who}")
 
-        speeds = bench.speeds(beds_of(first, seconds), there, rounds, speed_budget_s, timed)
+        strips = beds_of(first, seconds)
+        speeds = bench.speeds(strips, there, rounds, speed_budget_s, timed)
+        bar.update(task, description="speed on all cores")
+        scaling = bench_cores.scaling(strips, rounds, lambda: bar.advance(task))
     counts = {name: len(some) for name, some in cases.items()}
-    return Measured(found, counts, speeds, list(absent), seconds, [case.record for case in first])
+    return Measured(found, counts, speeds, scaling, list(absent), seconds, [case.record for case in first])
 
 
 def fiducials(
@@ -255,8 +263,7 @@ def beds_of(cases: Sequence[Case], seconds: float) -> list[Any]:
 def show(
     console: Console,
     rows: Sequence[dict[str, Any]],
-    speeds: Sequence[Speed],
-    absent: Sequence[Absent],
+    measured: Measured,
     summary: dict[str, Any],
 ) -> None:
     """Print the tables."""
@@ -265,7 +272,7 @@ def show(
     from model.bench import OURS, OURS_ALL
 
     by_speed: dict[str, list[str]] = {}
-    for speed in speeds:
+    for speed in measured.speeds:
         told = speed.as_dict()
         low, middle, high = (told[f"samples_per_cpu_s_{part}"] / 1e6 for part in ("min", "median", "max"))
         note = f" on {speed.timed} beds" if speed.timed < speed.beds else ""
@@ -306,7 +313,12 @@ def show(
     for name, cells in by_speed.items():
         table.add_row(name, *cells, style="bold" if name in (OURS, OURS_ALL) else "")
     console.print(table)
-    for peer in absent:
+    gain = measured.scaling.as_dict()
+    low, middle, high = (percent(gain[f"gain_{part}"]) for part in ("min", "median", "max"))
+    console.print(
+        f"{gain['beds']} beds on {gain['cores']} cores, a thread each: {middle} ({low} to {high}) times as fast as on 1"
+    )
+    for peer in measured.absent:
         console.print(f"absent: {peer.name}: {peer.reason}", style="yellow", highlight=False)
     for name, value in summary.items():
         console.print(f"{name}: {percent(value)}", highlight=False)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from detector.detector import Detector
 from detector.types import INVALID, LEADS, RATE
-from model import bench, noise, peers
+from model import bench, bench_cores, noise, peers
 from model import cases as records
 from model.detector_runs import MARK, Beds
 from model.ec57 import Annotations
@@ -361,6 +361,7 @@ def write_database(folder: Path, records: int) -> None:
 
 def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "LEAST_CPU_S", 0.0)
+    monkeypatch.setattr(bench_cores, "LEAST_S", 0.0)
     write_database(tmp_path / "data" / "mitdb", 2)
     monkeypatch.chdir(tmp_path)  # by default the tables go to where it is started, not over those of the checkout
     out, json_file = tmp_path / "bench", tmp_path / "figures.json"
@@ -376,6 +377,8 @@ def test_the_command_writes_tables_a_chart_and_json(tmp_path: Path, monkeypatch:
         "delay_ms_p99",
     }
     assert figures["summary"]["speedup_vs_sleepecg_c_64beds"] is None  # nobody to compare with
+    assert 0 < figures["cores"]["gain_min"] <= figures["cores"]["gain_median"] <= figures["cores"]["gain_max"]
+    assert f"{figures['cores']['beds']} beds on {figures['cores']['cores']} cores" in ended.output
     assert {row["detector"] for row in figures["rows"]} == {bench.OURS, bench.OURS_ALL}
     assert all(row["records"] == ["100", "101"] for row in figures["rows"])
     with (out / "accuracy.csv").open(encoding="utf-8") as file:
