@@ -1,20 +1,25 @@
-"""`telebeat words`: print beats as the language says them."""
+"""`telebeat words`: print beats as the language says them, and draw what its words look like."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from stream.commands.shared import DataDir, ModelFolder
+from stream.commands.shared import DataDir, ModelFolder, progress
 from stream.errors import SettingsError
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     from rich.console import Console
     from rich.table import Table
+
+    from model.reader import Reader
+    from model.spelled import Spelled
 
 #: Measured words that are shown beside the curves; --all shows the rest.
 SHOWN: Final = ("rr", "rr/last", "rr/own", "width", "apart/usual", "p/usual", "share", "again")
@@ -52,76 +57,155 @@ def words(
     every: Annotated[
         bool, typer.Option("--all", help="all measured words, a line each, instead of the curves")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="also draw them beside the signal, and each shape word's mean beat: .png, .svg or .pdf"
+        ),
+    ] = None,
+    database: Annotated[
+        list[str] | None,
+        typer.Option(help="databases whose records the mean beats are of, such as mitdb,svdb; default: the record"),
+    ] = None,
 ) -> None:
     """Show a record's beats as text: curves in letters, shape words, measured words, and the class read from them.
 
     The letters: `.` level, `A`-`D` above, `a`-`d` below the level before the QRS, against the QRS's height; `|` parts P
     wave, QRS and T wave. A measured word is its name and level; `?` says that it cannot be told.
     """
-    import numpy as np
     from rich.console import Console
 
     from detector.detector import update
-    from detector.types import LEADS
-    from model.codes import CLASSES
-    from model.dataset import sentences_of
-    from model.letters import text_of
-    from model.lstm import classify_sequence
-    from model.reader import Reader, spell
+    from model.reader import Reader
+    from model.spelled import Spelled
     from model.strip import read_strip
-    from model.words import FIELDS, RR, WORDS
-    from replay.records import find_records
+    from replay.records import find_records, wanted
+    from stream import outputs
     from stream.settings import data_dirs, load
     from stream.times import seconds
     from stream.warm import announce_compilation
 
     begin_s = seconds(start)
-    (path,) = find_records(data_dirs(data_dir), [record])
+    databases = wanted(database)
+    if databases and out is None:
+        raise SettingsError("--database says whose mean beats are drawn; name the picture with --out")
+    folders = data_dirs(data_dir)
+    (path,) = find_records(folders, [record])
+    more = [other for name in databases for other in find_records(folders, None, name)]
+    if out is not None:
+        outputs.picture(out)
     reader = Reader.load(model or load().model_dir)
-    strip = read_strip(path)
-    announce_compilation(Console(stderr=True).print, update)
-    samples, texts, values, levels = sentences_of(strip)
-    said = np.empty((len(samples), LEADS + FIELDS), np.int64)
-    for i in range(len(samples)):
-        spell(reader.weights.vocabulary, texts[i], levels[i], said[i])
-    both = classify_sequence(reader.weights.layers, said, np.isfinite(values[:, RR]))
+    loud = Console(stderr=True, markup=False)
+    announce_compilation(loud.print, update)
+    spelled = Spelled.of(record, read_strip(path), reader)
+    chosen = _chosen(spelled, begin_s, beats)
+    if out is not None:
+        from stream.word_plot import span
 
-    first = int(np.searchsorted(samples, begin_s * strip.rate_hz))
+        span(spelled, chosen)  # it is not long before anything is printed
+    console = Console(markup=False)
+    if every:
+        _print_levels(console, spelled, chosen)
+    else:
+        show(console, record, _told(spelled, chosen))
+    if out is not None:
+        _draw(loud, out, spelled, chosen, more, reader, databases)
+        Console(markup=False, highlight=False, soft_wrap=True).print(f"wrote {out}")
+
+
+def _chosen(spelled: Spelled, begin_s: float, beats: int) -> range:
+    """Which beats are shown."""
+    import numpy as np
+
+    samples, rate_hz = spelled.samples, spelled.strip.rate_hz
+    first = int(np.searchsorted(samples, begin_s * rate_hz))
     chosen = range(first, min(first + beats, len(samples)))
     if not chosen:
         if not len(samples):
-            raise SettingsError(f"no beat is found in {record}: there is nothing to put into words")
-        last_s = samples[-1] / strip.rate_hz
-        raise SettingsError(f"{record} has no beat after {begin_s:g} s; its last is at {last_s:.1f} s")
+            raise SettingsError(f"no beat is found in {spelled.name}: there is nothing to put into words")
+        last_s = samples[-1] / rate_hz
+        raise SettingsError(f"{spelled.name} has no beat after {begin_s:g} s; its last is at {last_s:.1f} s")
+    return chosen
 
-    def level(field: int, beat: int) -> str:
-        value = int(levels[beat, field])
-        return "?" if value == WORDS[field].levels else str(value)
+
+def _level(spelled: Spelled, field: int, beat: int) -> str:
+    from model.words import WORDS
+
+    value = int(spelled.levels[beat, field])
+    return "?" if value == WORDS[field].levels else str(value)
+
+
+def _told(spelled: Spelled, chosen: range) -> list[Beat]:
+    """The beats as they are printed."""
+    from detector.types import LEADS
+    from model.codes import CLASSES
+    from model.letters import text_of
+    from model.words import WORDS
 
     def told(scores: npt.NDArray[np.float64]) -> str:
         return f"{CLASSES[int(scores.argmax())]} {scores.max():.2f}"
 
-    heads = [f"{samples[i] / strip.rate_hz:.2f}" for i in chosen]
-    console = Console(markup=False)
-    if every:
-        rows = [[f"shape {lead + 1}", *(str(said[i, lead]) for i in chosen)] for lead in range(LEADS)]
-        rows += [[word.name, *(level(field, i) for i in chosen)] for field, word in enumerate(WORDS)]
-        for name, scores in (("first word", both.first), ("last word", both.last)):
-            rows.append([name, *(CLASSES[int(scores[i].argmax())] for i in chosen)])
-        show_levels(console, f"{record}: levels", heads, rows)
-        return
-    shown = [
+    return [
         Beat(
-            head,
-            told(both.first[i]),
-            told(both.last[i]),
-            [str(said[i, lead]) for lead in range(LEADS)],
-            [text_of(texts[i, lead]) for lead in range(LEADS)],
-            [f"{word.name} {level(field, i)}" for field, word in enumerate(WORDS) if word.name in SHOWN],
+            _at(spelled, i),
+            told(spelled.read.first[i]),
+            told(spelled.read.last[i]),
+            [str(spelled.said[i, lead]) for lead in range(LEADS)],
+            [text_of(spelled.texts[i, lead]) for lead in range(LEADS)],
+            [f"{word.name} {_level(spelled, field, i)}" for field, word in enumerate(WORDS) if word.name in SHOWN],
         )
-        for head, i in zip(heads, chosen, strict=True)
+        for i in chosen
     ]
-    show(console, record, shown)
+
+
+def _print_levels(console: Console, spelled: Spelled, chosen: range) -> None:
+    """All words of the beats, a line each."""
+    from detector.types import LEADS
+    from model.codes import CLASSES
+    from model.words import WORDS
+
+    rows = [[f"shape {lead + 1}", *(str(spelled.said[i, lead]) for i in chosen)] for lead in range(LEADS)]
+    rows += [[word.name, *(_level(spelled, field, i) for i in chosen)] for field, word in enumerate(WORDS)]
+    for name, scores in (("first word", spelled.read.first), ("last word", spelled.read.last)):
+        rows.append([name, *(CLASSES[int(scores[i].argmax())] for i in chosen)])
+    show_levels(console, f"{spelled.name}: levels", [_at(spelled, i) for i in chosen], rows)
+
+
+def _at(spelled: Spelled, beat: int) -> str:
+    return f"{spelled.samples[beat] / spelled.strip.rate_hz:.2f}"
+
+
+def _draw(
+    loud: Console,
+    out: Path,
+    spelled: Spelled,
+    chosen: range,
+    more: Sequence[Path],
+    reader: Reader,
+    databases: Sequence[str],
+) -> None:
+    """The picture, whose mean beats are of the record or of some databases."""
+    from model.spelled import Spelled, mean_beats
+    from model.strip import read_strip
+    from stream.errors import RecordError
+    from stream.word_plot import save
+
+    left_out: list[str] = []
+
+    def others() -> Iterator[Spelled]:
+        with progress(loud) as bar:
+            for path in bar.track(more, description="mean beats"):
+                try:
+                    yield Spelled.of(path.name, read_strip(path), reader)
+                except RecordError as error:
+                    left_out.append(str(error))
+                    bar.console.print(f"left out: {error}", style="yellow", soft_wrap=True)
+
+    of = f"{len(more)} records of {', '.join(databases)}" if more else spelled.name
+    words = mean_beats(others() if more else [spelled])
+    save(out, spelled, chosen, words, of)
+    if left_out:
+        raise RecordError(f"{len(left_out)} records could not be read and are not in {out}, the first: {left_out[0]}")
 
 
 def show(console: Console, title: str, beats: Sequence[Beat]) -> None:

@@ -6,12 +6,14 @@ import io
 from pathlib import Path
 
 import pytest
+import wfdb
 from rich.console import Console
 from typer.testing import CliRunner
 
 from stream.cli import app
 from stream.commands.words import Beat, show, show_levels
 from stream.errors import ModelError, RecordError, SettingsError
+from tests.model.hearts import heart
 
 BEATS = [
     Beat(
@@ -82,3 +84,50 @@ def test_times_are_read_as_everywhere(command: list[str], tmp_path: Path) -> Non
     assert "no record 101" in str(ended.exception)
     ended = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path), "--from", "soon"])
     assert isinstance(ended.exception, SettingsError)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two records of a database, a minute each."""
+    place = tmp_path_factory.mktemp("data") / "own"
+    place.mkdir()
+    for number in range(2):
+        mv, _ = heart("NNNNV" * 16, 220, seed=number)
+        names = {"units": ["mV"] * 2, "sig_name": ["II", "V1"], "fmt": ["16"] * 2, "write_dir": str(place)}
+        wfdb.wrsamp(f"p{number}", 250, p_signal=mv.astype(float), **names)
+    return place.parent
+
+
+@pytest.mark.parametrize("more", [[], ["--database", "own"]])
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_sentence_and_mean_beats_are_drawn(more: list[str], suffix: str, folder: Path, tmp_path: Path) -> None:
+    picture = tmp_path / f"words.{suffix}"
+    words = ["words", "own/p1", "--data-dir", str(folder), "--beats", "12", "--out", str(picture), *more]
+    ended = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert ended.exit_code == 0
+    assert "wrote" in ended.output
+    assert picture.read_bytes().startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
+    if suffix == "svg":
+        text = picture.read_text(encoding="utf-8")
+        assert ("2 records of own" in text) == bool(more)
+        assert ("of own/p1" in text) != bool(more)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--database", "own"], "name the picture with --out"),
+        (["--out", "words.txt"], "is no picture"),
+        (["--out", "words.png", "--beats", "10000"], "ask for fewer --beats"),
+        (["--out", "words.png", "--database", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_before_anything_is(
+    more: list[str], reason: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["words", "own/p1", "--data-dir", str(folder), *more])
+    assert isinstance(ended.exception, (SettingsError, RecordError))
+    assert reason in str(ended.exception)
+    assert not list(tmp_path.iterdir())
+    assert "shapes" not in ended.output
