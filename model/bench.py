@@ -307,7 +307,7 @@ def speeds(
             runs.append((Speed(name, beds, beds, ward.values), ward.run))
     leads = [lead_of(strip) for strip in strips]
     for name, function in peers.items():
-        one_s = _cpu_s(_in_turn(function, leads[:1]), 0.0)
+        one_s = pass_s(_in_turn(function, leads[:1]), 0.0)
         for beds in dict.fromkeys((1, len(strips))):
             timed = max(1, min(beds, int(budget_s / one_s)))
             some_leads = leads[:timed]
@@ -316,7 +316,7 @@ def speeds(
             runs.append((Speed(name, beds, timed, values), work))
     for _ in range(rounds):
         for speed, work in runs:
-            speed.per_cpu_s.append(speed.values / _cpu_s(work, LEAST_CPU_S))
+            speed.per_cpu_s.append(speed.values / pass_s(work, LEAST_CPU_S))
             done(speed.detector)
     return [speed for speed, _ in runs]
 
@@ -337,13 +337,13 @@ def _in_turn(function: Find, leads: Sequence[Lead]) -> Callable[[], None]:
     return work
 
 
-def _cpu_s(work: Callable[[], Any], least_s: float) -> float:
-    """Processor seconds of one pass, over as many passes as make up `least_s`."""
+def pass_s(work: Callable[[], object], least_s: float, clock: Callable[[], float] = time.process_time) -> float:
+    """Seconds of one pass by a clock, over as many passes as make up `least_s`."""
     passes = 0
-    began = time.process_time()
+    began = clock()
     while True:
         work()
         passes += 1
-        spent = time.process_time() - began
+        spent = clock() - began
         if spent >= least_s and spent > 0:
             return spent / passes

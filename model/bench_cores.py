@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from model.bench import pass_s
 from model.detector_runs import Beds
 from model.strip import Strip
 
@@ -69,20 +70,8 @@ def scaling(strips: Sequence[Strip], rounds: int, done: Callable[[], object] = l
         for part in parts:
             part.run()  # compiles
         for _ in range(rounds):
-            one_s = _wall_s(lambda: [part.run() for part in parts])
-            all_s = _wall_s(lambda: list(pool.map(Beds.run, parts)))
+            one_s = pass_s(lambda: [part.run() for part in parts], LEAST_S, time.perf_counter)
+            all_s = pass_s(lambda: list(pool.map(Beds.run, parts)), LEAST_S, time.perf_counter)
             gains.append(one_s / all_s)
             done()
     return Scaling(len(strips), most, gains)
-
-
-def _wall_s(work: Callable[[], object]) -> float:
-    """Seconds of one pass, over as many passes as make up `LEAST_S`."""
-    passes = 0
-    began = time.perf_counter()
-    while True:
-        work()
-        passes += 1
-        spent = time.perf_counter() - began
-        if spent >= LEAST_S:
-            return spent / passes
