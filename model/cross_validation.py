@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,21 @@ from model.train import TrainingConfig, judge, split
 
 T = TypeVar("T")
 
+DEAL: Final = 7  # seed by which subjects are dealt into parts: one for all trainings, which are compared part by part
+
 
 def folds(
     passages: Sequence[Passage], config: TrainingConfig, parts: int
 ) -> Iterator[tuple[list[Passage], list[Passage], TrainingConfig]]:
     """Each part of the subjects in turn: what is trained on, what is judged, and the configuration of that fold.
 
+    The parts are the same whatever the configuration is, so that two of them can be compared part by part.
+
     Subjects of whom a reader has told the rhythms only are dealt, too, but by themselves: the parts of the others do
     not depend on them. Nothing in them is judged beat by beat.
     """
-    scored = split(sorted({p.subject for p in passages if p.scored}), parts, config.seed)
-    marked = split(sorted({p.subject for p in passages if p.rhythm_only}), parts, config.seed)
+    scored = split(sorted({p.subject for p in passages if p.scored}), parts, DEAL)
+    marked = split(sorted({p.subject for p in passages if p.rhythm_only}), parts, DEAL)
     for number, part in enumerate(zip(scored, marked, strict=True)):
         away = set(chain.from_iterable(part))
         training = [p for p in passages if p.subject not in away]
