@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.commands.shared import DataDir
+from stream.commands.shared import DataDir, wide_console
 from stream.errors import SettingsError
 from stream.figures import percent
 
@@ -180,7 +180,7 @@ def _search(
         table.add_row(line.name, line.meaning, *cells, told)
         if csv_file is not None:  # what is known is kept, however the rest ends
             outputs.write_rows(csv_file, rows(lines, tries))
-    console.print(table)
+    wide_console(stderr=console.stderr).print(table)
     console.print("Against the first: the mean F1 of VEB and SVEB, fold by fold; mean and SD over the folds.")
 
 
@@ -255,6 +255,6 @@ def _cross_validate(
     if everything.tachycardia:
         records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
         numbers["tachycardia"] = {"records": records, "gross": pooled(everything.tachycardia.values()).percent}
-    console.print(table)
+    wide_console(stderr=console.stderr).print(table)
     if json_file is not None:
         outputs.write_numbers(json_file, numbers)
