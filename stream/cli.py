@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from stream import plain
 from stream.commands import COMMANDS, GROUPS
-from stream.ending import exit_on_sigterm, put_off, status_of
+from stream.ending import answered, as_program, put_off, status_of
 from stream.errors import TelebeatError
 
 
@@ -31,6 +31,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
+            answered()
             _end("interrupted", status_of(error) or 1)
 
 
@@ -63,6 +64,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _end(reason: str, status: int = 2) -> NoReturn:
+    answered()
     with contextlib.suppress(KeyboardInterrupt), put_off():  # a second signal only says what is being done
         line = f"[bold red]telebeat:[/] {escape(reason)}"
         Console(stderr=True).print(line, highlight=False, markup=True, soft_wrap=True)
@@ -71,7 +73,7 @@ def _end(reason: str, status: int = 2) -> NoReturn:
 
 def main() -> None:
     """Run the command line; an error that is the input's fault is one line on stderr and exit status 2."""
-    exit_on_sigterm()
+    as_program()
     plain.show_all()
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # its errors are told in our words; logs have them
     try:

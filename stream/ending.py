@@ -8,10 +8,13 @@ compiler drops all but `KeyboardInterrupt` without a word, and elsewhere another
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,15 +22,57 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 AGAIN_S: Final = 0.05  # until a lost signal is delivered again: the callback has returned by then
+SAME_S: Final = (
+    2.0  # so soon after one that was answered a signal is the same one told twice: terminals and `timeout` do
+)
 
 _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _told = threading.Event()
+_program = threading.Event()  # this process is the command and nothing else
 _lost: list[signal.Signals] = []  # dropped by Python, and not delivered again yet
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM has come."""
+
+
+def as_program() -> None:
+    """Answer signals as a process that is a command and nothing else, up to its last moment.
+
+    Python gives its handlers back to the system before all is torn down. A second Ctrl-C then would end the process by
+    itself, and its status would be another than that of the first.
+    """
+    _program.set()
+    exit_on_sigterm()
+    atexit.register(_ignore)  # the first that is registered is the last to be called
+
+
+def answered() -> None:
+    """Let no signal change the end that has begun; one that comes much later ends the process at once.
+
+    Nothing where it is no program of its own.
+    """
+    if not _program.is_set():
+        return
+    until = time.monotonic() + SAME_S
+
+    def again(number: int, _: Any) -> None:
+        if time.monotonic() > until:  # whatever it still waits for
+            os._exit(128 + number)
+
+    while True:
+        try:
+            for number in _NUMBERS:
+                signal.signal(number, again)
+        except KeyboardInterrupt:  # it came just before it would have changed nothing
+            continue
+        return
+
+
+def _ignore() -> None:
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def exit_on_sigterm() -> None:

@@ -131,6 +131,43 @@ def test_a_second_signal_does_not_take_the_line_that_answers_the_first(number: s
     assert ended(code) == (130, "telebeat: interrupted")
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_while_python_is_torn_down_changes_no_status(number: str) -> None:
+    """The interpreter has given its handlers back by then."""
+    code = (
+        "import signal, sys\n"
+        "from stream import cli\n"
+        "class Late:\n"
+        f"    def __del__(self, ring=signal.raise_signal, number=signal.{number}): ring(number)\n"
+        "sys.late = Late()\n"
+        "@cli.app.command()\n"
+        "def told(): signal.raise_signal(signal.SIGINT)\n"
+        "sys.argv = ['telebeat', 'told']; cli.main()"
+    )
+    assert ended(code) == (130, "telebeat: interrupted")
+
+
+@pytest.mark.parametrize(("same_s", "status"), [(0.0, 143), (600.0, 130)])
+def test_a_signal_long_after_the_first_ends_what_does_not_end(same_s: float, status: int) -> None:
+    """A thread that nobody can wait for; told twice at once, the signal is one."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from stream import cli, ending\n"
+        f"ending.SAME_S = {same_s}\n"
+        "go_on = threading.Event()\n"
+        "def ring():\n"
+        "    while signal.getsignal(signal.SIGTERM) is ending._terminate: time.sleep(0.01)\n"
+        "    time.sleep(0.2); os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.5); go_on.set()\n"
+        "@cli.app.command()\n"
+        "def told():\n"
+        "    threading.Thread(target=go_on.wait).start()\n"
+        "    threading.Thread(target=ring, daemon=True).start()\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "sys.argv = ['telebeat', 'told']; cli.main()"
+    )
+    assert ended(code) == (status, "telebeat: interrupted")
+
+
 def test_a_signal_that_wakes_nobody_is_answered_all_the_same() -> None:
     """As one that comes between the interpreter's last look and the system's wait; another thread has it here."""
     code = (
