@@ -67,9 +67,10 @@ class Spelled:
         return cls(name, strip, samples, texts, levels, said, read, len(reader.weights.vocabulary.norms))
 
     def curves(self, lead: int) -> npt.NDArray[np.float64]:
-        """A lead around each beat, float64 (n, len(CURVE)), as the letters see it: level 0, QRS complex of height 1.
+        """A lead around each beat, float64 (n, len(CURVE)): level 0, QRS complex of height 1, about as in letters.
 
-        NaN where there is no reading.
+        They take the level before the onset that was measured; this one is at a fixed time. NaN where there is no
+        reading.
         """
         mv = self.strip.mv[:, lead]
         at = self.samples[:, None] + CURVE[None, :] * self.strip.rate_hz / RATE

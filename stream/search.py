@@ -108,6 +108,11 @@ def search(
         Folds.
     work : Path or None
         Folder where the readings of each try are kept: the same search goes on from there.
+
+    Raises
+    ------
+    SettingsError
+        One of them cannot be trained; those before it have been told.
     """
     from model.evaluation.arms import ARMS  # noqa: PLC0415 - torch is only needed to train
 
@@ -118,7 +123,11 @@ def search(
         for one in tries:
             folder = None if work is None else work / one.name
             said = (one.name, one.said)
-            yield taught(whole, passages, one.config, parts, LEARNING_S, folder, (bar, task), said)[0]
+            try:
+                line, _ = taught(whole, passages, one.config, parts, LEARNING_S, folder, (bar, task), said)
+            except ValueError as error:  # what only the data tell, such as more shape words than there are texts
+                raise SettingsError(f"[{one.name}] cannot be trained: {error}") from error
+            yield line
 
 
 def difference(line: Line, first: Line) -> Difference:

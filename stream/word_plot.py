@@ -1,8 +1,8 @@
 """The sentence of beats beside the signal, and what each shape word looks like, as one picture.
 
 Above: the leads of the beats that were asked for; over each R peak the class last read, under it the shape words of its
-leads. Below: for each shape word the mean of the curves that are it, level 0 and QRS complex of height 1 as the
-letters see them, with their SD, how many there are, and how often the beat was read as what it mostly is.
+leads. Below: for each shape word the mean of the curves that are it, level 0 and QRS complex of height 1, with their
+SD, how many there are, and how often the beat was read as what it mostly is.
 """
 
 from __future__ import annotations
@@ -66,13 +66,15 @@ def save(file: Path, sentence: Spelled, beats: range, words: Sequence[MeanBeat],
     figure = Figure(figsize=(WIDTH_IN, ROW_IN * rows + CELL_IN * lines + 0.9), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(ROW_IN * rows + 0.4, CELL_IN * lines + 0.5))
     above, below = parts
-    above.suptitle(f"{sentence.name}: class last read, shape words of the leads", fontsize=10, weight="bold")
+    above.suptitle(
+        f"{sentence.name}: class last read, shape words of the leads", fontsize=10, weight="bold", parse_math=False
+    )
     leads = [lead for lead in range(LEADS) if np.isfinite(sentence.strip.mv_per_bit[lead])]
     for row, axes in enumerate(np.atleast_1d(above.subplots(rows, 1))):
         first_s = begin_s + ROW_S * row
         _draw_row(axes, sentence, beats, leads, first_s, min(first_s + ROW_S, end_s))
     rest = f"; {len(words) - len(shown)} rarer ones are left out" if len(words) > len(shown) else ""
-    below.suptitle(f"Mean beat of each shape word ± SD, of {of}{rest}", fontsize=10, weight="bold")
+    below.suptitle(f"Mean beat of each shape word ± SD, of {of}{rest}", fontsize=10, weight="bold", parse_math=False)
     cells = below.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False)
     for axes in cells.flat:
         axes.axis("off")

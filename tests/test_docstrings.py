@@ -33,6 +33,10 @@ def test_examples_of_the_pages_say_what_comes_out(page: str) -> None:
     assert failed == 0
 
 
+def test_the_page_that_is_all_examples_is_among_them() -> None:
+    assert ">>> " in (ROOT / "docs/ec57.md").read_text(encoding="utf-8")
+
+
 def test_the_example_of_the_readme_runs() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     first = lines.index("    import numpy as np")

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from model.codes import CLASSES
-from model.cross_validation import folds
+from model.cross_validation import DEAL, folds
 from model.dataset import Passage
 from model.evaluation import baselines
 from model.evaluation.ablated import AblatedTrainer
@@ -175,7 +175,7 @@ class ProbabilityCache:
         return self._folder / f"{arm}-{fold + 1}of{self._parts}.npz"
 
     def _stamp(self, arm: str, config: TrainingConfig) -> str:
-        return f"{self._said} {fingerprint(config)} {arm}"
+        return f"{self._said} {fingerprint(config)} {arm} {DEAL}"
 
 
 def digest(passages: Sequence[Passage]) -> str:

@@ -32,7 +32,9 @@ def train(
     ] = None,
     search: Annotated[
         Path | None,
-        typer.Option(help="TOML file of configurations to compare, a table each, with --cross-validate: no model"),
+        typer.Option(
+            help="compare configurations, with --cross-validate: a TOML file, a table [name] of changed values each"
+        ),
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="keep the table of --search here")] = None,
     json_file: Annotated[
@@ -40,7 +42,8 @@ def train(
         typer.Option("--json", help="write the cross-validated scores here; - for the standard output"),
     ] = None,
     work: Annotated[
-        Path | None, typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`")
+        Path | None,
+        typer.Option(help="keep each part's readings here, for `telebeat evaluate --ablations --work`, or each try's"),
     ] = None,
     passages_dir: Annotated[
         Path | None, typer.Option("--heard", help="keep analysed records here, so that they are analysed only once")

@@ -86,7 +86,7 @@ def words(
     from stream.warm import announce_compilation
 
     begin_s = seconds(start)
-    databases = wanted(database)
+    databases = list(dict.fromkeys(wanted(database)))
     if databases and out is None:
         raise SettingsError("--database says whose mean beats are drawn; name the picture with --out")
     folders = data_dirs(data_dir)
@@ -203,6 +203,8 @@ def _draw(
 
     of = f"{len(more)} records of {', '.join(databases)}" if more else spelled.name
     words = mean_beats(others() if more else [spelled])
+    if not words:
+        raise RecordError(f"no shape word is told in {of}: there is no mean beat to draw")
     save(out, spelled, chosen, words, of)
     if left_out:
         raise RecordError(f"{len(left_out)} records could not be read and are not in {out}, the first: {left_out[0]}")

@@ -47,6 +47,12 @@ def test_the_interpreter_goes_on_while_a_kernel_runs() -> None:
     assert turns >= 5  # a kernel that held the interpreter would leave it one before and one behind
 
 
+def test_the_gain_is_of_all_cores_over_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([3.0, 1.5, 4.0, 1.0])
+    monkeypatch.setattr(bench_cores, "pass_s", lambda *_: next(times))
+    assert bench_cores.scaling([strip_of_hearts(beats=10)[0]] * 2, 2).gains == [2.0, 4.0]
+
+
 def test_each_round_is_one_core_and_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_cores, "LEAST_S", 0.0)
     monkeypatch.setattr(bench_cores, "cores", lambda: 3)

@@ -29,7 +29,9 @@ def made(samples: np.ndarray, strip: Strip, words: np.ndarray, classes: np.ndarr
     said[:, :LEADS] = words
     claims = np.eye(len(CLASSES))[classes]
     texts, levels = np.zeros((n, LEADS, TEXT), np.uint8), np.zeros((n, FIELDS), np.int64)
-    return Spelled("made", strip, samples, texts, levels, said, BeatProbabilities(claims, claims), shapes)
+    return Spelled(
+        "made", strip, samples, texts, levels, said, BeatProbabilities(np.roll(claims, 1, axis=1), claims), shapes
+    )
 
 
 @pytest.mark.parametrize("rate", [128.0, 250.0, 360.0, 1000.0])

@@ -16,7 +16,8 @@ from model.self_training import self_train
 from model.train import TrainingConfig
 from stream.errors import SettingsError
 from stream.evaluate import Line
-from stream.search import Difference, difference, tries_of
+from stream.search import Difference, Try, difference, tries_of
+from stream.search import rows as rows_of
 from tests.stream.test_cross_validate import data, made, run
 
 pytestmark = pytest.mark.train
@@ -111,3 +112,22 @@ def test_tries_are_compared_fold_by_fold() -> None:
     assert apart.mean == 2.0
     assert apart.spread == pytest.approx(2.0**0.5)
     assert difference(line((None, None), (None, None), (None, None)), first) == Difference(None, None)
+
+
+def test_the_table_has_the_differences_and_the_configurations() -> None:
+    config = TrainingConfig()
+    lines = [Line(name, "", {"veb_f1": v}, [{"veb_f1": v, "sveb_f1": v}] * 2) for name, v in (("a", 50.0), ("b", 53.0))]
+    table = rows_of(lines, [Try("a", "", config), Try("b", "", config), Try("c", "", config)])
+    assert [(row["name"], row["difference"], row["difference_sd"]) for row in table] == [
+        ("a", 0.0, 0.0),
+        ("b", 3.0, 0.0),
+    ]
+    assert table[1]["clusters"] == config.clusters
+
+
+def test_what_only_the_data_tell_is_an_error_with_a_name(data: Path) -> None:
+    (data / "tries.toml").write_text("[first]\n[many]\nclusters = 4096\n")
+    result = run(data, "--cross-validate", "2", "--search", data / "tries.toml", "--csv", data / "t.csv")
+    assert isinstance(result.exception, SettingsError)
+    assert "[many] cannot be trained" in str(result.exception)
+    assert [row["name"] for row in rows(data / "t.csv")] == ["first"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import wfdb
 from rich.console import Console
@@ -131,3 +132,18 @@ def test_what_cannot_be_drawn_is_told_before_anything_is(
     assert reason in str(ended.exception)
     assert not list(tmp_path.iterdir())
     assert "shapes" not in ended.output
+
+
+def test_without_a_word_there_is_nothing_to_draw(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "flat"
+    place.mkdir()
+    names = {"units": ["mV"], "sig_name": ["II"], "fmt": ["16"], "write_dir": str(place)}
+    wfdb.wrsamp("f", 250, d_signal=np.zeros((2000, 1), np.int64), adc_gain=[200.0], baseline=[0], **names)
+    words = ["words", "own/p1", "--data-dir", str(folder), "--out", str(tmp_path / "w.png"), "--database", "flat"]
+    (folder / "flat").symlink_to(place)
+    try:
+        ended = CliRunner().invoke(app, words)
+    finally:
+        (folder / "flat").unlink()
+    assert isinstance(ended.exception, RecordError)
+    assert "no mean beat to draw" in str(ended.exception)
