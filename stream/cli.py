@@ -6,7 +6,6 @@ library and typer it imports when it runs, so that `telebeat --help` is quick an
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import sys
@@ -19,7 +18,7 @@ from typer.core import TyperGroup
 
 from stream import plain
 from stream.commands import COMMANDS, GROUPS
-from stream.ending import answered, as_program, put_off, status_of
+from stream.ending import answered, as_program, status_of
 from stream.errors import TelebeatError
 
 
@@ -64,10 +63,9 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _end(reason: str, status: int = 2) -> NoReturn:
-    answered()
-    with contextlib.suppress(KeyboardInterrupt), put_off():  # a second signal only says what is being done
-        line = f"[bold red]telebeat:[/] {escape(reason)}"
-        Console(stderr=True).print(line, highlight=False, markup=True, soft_wrap=True)
+    answered()  # a second signal only says what is being done
+    line = f"[bold red]telebeat:[/] {escape(reason)}"
+    Console(stderr=True).print(line, highlight=False, markup=True, soft_wrap=True)
     sys.exit(status)
 
 
