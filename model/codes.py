@@ -17,3 +17,6 @@ UNREADABLE: Final = 0x30
 ALL_NOISY: Final = 0x03
 #: All four signals a subtype has room for are noisy, whether they are there or not: no beat can be trusted.
 DOUBTED: Final = 0x0F
+
+#: Rhythms that are read from the beats' sentences (`model.rhythm_head`), as WFDB calls them; the first is any other.
+RHYTHMS: Final = ("", "(AFIB", "(P")

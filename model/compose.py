@@ -37,6 +37,8 @@ LONGEST_S: Final = 2.2  # RR interval that is composed anew at most
 STEADY: Final = 0.05  # median change of RR from beat to beat, as its share, below which a rhythm is taken for sinus
 NORMAL: Final = "NLRB"
 FIBRILLATION: Final = "[!]"  # begin, waves and end of ventricular flutter or fibrillation, in annotations
+#: Marks of a rhythm: none with waves of fibrillation, with them, and not asked for.
+COMPOSED_RHYTHMS: Final = {0: "(N", 1: "(AFIB", -1: ""}
 BEFORE_S, BEHIND_S = 0.1, 0.45  # of a beat that is made a ventricular one
 
 
@@ -59,8 +61,8 @@ def compose(
     Returns
     -------
     float64 (m, leads), Annotations, or None
-        Signal and beats, `S` for those made premature, and the marks of fibrillation where they were; None when too
-        little of the record is in sinus rhythm.
+        Signal and beats, `S` for those made premature, the marks of fibrillation where they were, and where the rhythm
+        is atrial fibrillation now; None when too little of the record is in sinus rhythm.
     """
     are = np.array([symbol in CLASS_OF for symbol in reference.symbols], bool)
     beats = reference.samples[are]
@@ -76,7 +78,21 @@ def compose(
     names[are] = said
     kept = are | np.isin(names, list(FIBRILLATION))
     times = np.interp(reference.samples[kept], [0, *beats, len(mv) - 1], [0, *places, len(new) - 1]).astype(np.int64)
-    return new, Annotations.of(times, names[kept].tolist())
+    return new, _with_rhythms(times, names[kept].tolist(), places, np.where(free, np.where(plan.waves > 0, 1, 0), -1))
+
+
+def _with_rhythms(
+    times: npt.NDArray[np.int64], names: list[str], places: npt.NDArray[np.int64], waves: npt.NDArray[np.int64]
+) -> Annotations:
+    """Annotations with the marks of a rhythm where one begins: `waves` is 1 at a beat with waves of fibrillation before
+    it, 0 where there are none, and -1 where the record is as it was and its rhythm is not asked for.
+    """
+    begins = np.flatnonzero(np.diff(waves, prepend=-2))
+    samples = np.concatenate([places[begins], times])
+    symbols = ["+"] * len(begins) + names
+    notes = [COMPOSED_RHYTHMS[waves[i]] for i in begins] + [""] * len(names)
+    order = np.argsort(samples, kind="stable")
+    return Annotations.of(samples[order], [symbols[i] for i in order], notes=[notes[i] for i in order])
 
 
 def _fibrillating(reference: Annotations, beats: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

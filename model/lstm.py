@@ -106,7 +106,7 @@ def tanh(x: np.float32) -> np.float32:
 
 
 @hot
-def _add(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
+def add_columns(columns: F32, first: int, which: I64, by: F32, out: F32) -> None:
     """Add to `out` columns, counted from `first` on, each times its number, in their order."""
     count, end = which.shape[0], out.shape[0]
     at = 0
@@ -163,7 +163,8 @@ def _remember(gates: F32, h: F32, c: F32) -> None:
 
 
 @hot
-def _softmax(scores: F32, out: F32) -> None:
+def softmax(scores: F32, out: F32) -> None:
+    """Probabilities of scores."""
     top = scores[0]
     for k in range(1, scores.shape[0]):
         top = max(top, scores[k])
@@ -195,29 +196,29 @@ def _read(
     x, gates = room[0, :embedding], room[1, : layers.gates.shape[1]]
     dense, again = room[2, : layers.dense_bias.shape[1]], room[3, : layers.again_bias.shape[1]]
     copy(layers.bias[m], x)
-    _add(layers.embed[m], 0, rows, once, x)
+    add_columns(layers.embed[m], 0, rows, once, x)
     copy(layers.again_bias[m], again)
     n = _positive(before[:embedding], which, by)
-    _add(layers.again[m], hidden + embedding, which[:n], by[:n], again)
+    add_columns(layers.again[m], hidden + embedding, which[:n], by[:n], again)
     n = _positive(x, which, by)
     for k in range(embedding):
         before[k] = max(x[k], np.float32(0.0))
     copy(layers.gates[m], gates)
-    _add(layers.inputs[m], 0, which[:n], by[:n], gates)
-    _add(layers.recurrent[m], 0, units, h, gates)
+    add_columns(layers.inputs[m], 0, which[:n], by[:n], gates)
+    add_columns(layers.recurrent[m], 0, units, h, gates)
     _remember(gates, h[:hidden], c[:hidden])
     copy(layers.dense_bias[m], dense)
-    _add(layers.dense[m], 0, units, h, dense)
-    _add(layers.dense[m], hidden, which[:n], by[:n], dense)
-    _add(layers.again[m], 0, units, h, again)
-    _add(layers.again[m], hidden, which[:n], by[:n], again)
+    add_columns(layers.dense[m], 0, units, h, dense)
+    add_columns(layers.dense[m], hidden, which[:n], by[:n], dense)
+    add_columns(layers.again[m], 0, units, h, again)
+    add_columns(layers.again[m], hidden, which[:n], by[:n], again)
     for k in range(said.shape[0]):
         said[k] += layers.head_bias[m, k]
         corrected[k] += layers.last_bias[m, k]
     n = _positive(dense, which, by)
-    _add(layers.head[m], 0, which[:n], by[:n], said)
+    add_columns(layers.head[m], 0, which[:n], by[:n], said)
     n = _positive(again, which, by)
-    _add(layers.last[m], 0, which[:n], by[:n], corrected)
+    add_columns(layers.last[m], 0, which[:n], by[:n], corrected)
 
 
 @kernel
@@ -254,8 +255,8 @@ def step(layers: Layers, words: I64, h: F32, c: F32, before: F32, scores: F32, f
         corrected[k] = scores[k] + corrected[k] * share
         said[k] *= share
         scores[k] = said[k]
-    _softmax(corrected, last)
-    _softmax(said, first)
+    softmax(corrected, last)
+    softmax(said, first)
 
 
 @kernel

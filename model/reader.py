@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from detector.jit import kernel
 from detector.types import AFTER, LEADS
-from model.codes import CLASSES
+from model.codes import CLASSES, RHYTHMS
 from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import F32, Layers, step
+from model.rhythm_head import RhythmHead, say_rhythm
 from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.vocabulary import Vocabulary, shape_word
@@ -29,6 +30,7 @@ class Weights(NamedTuple):
 
     vocabulary: Vocabulary
     layers: Layers
+    rhythm: RhythmHead
 
 
 @kernel
@@ -63,6 +65,7 @@ def read_beat(
     lead_states: npt.NDArray[np.int8],
     first: npt.NDArray[np.float32],
     last: npt.NDArray[np.float32],
+    rhythms: npt.NDArray[np.float32],
 ) -> int:
     """Read one beat; called once for each, in order, at tick ``peak_tick + AFTER``.
 
@@ -85,6 +88,8 @@ def read_beat(
         The first word on this beat: probabilities of `CLASSES`; they sum to 1.
     last : float32 (5,), out
         The last word on the beat before, likewise; all zero where there is none.
+    rhythms : float32 (3,), out
+        Log odds of `RHYTHMS`.
 
     Returns
     -------
@@ -101,6 +106,7 @@ def read_beat(
     members, width = layers.bias.shape[0], max(layers.bias.shape[1], layers.recurrent.shape[1])
     h, c, before = _of(state.h, members, width), _of(state.c, members, width), _of(state.before, members, width)
     step(layers, words, h, c, before, state.scores, first, last)
+    say_rhythm(weights.rhythm, h, before, layers.recurrent.shape[1], layers.bias.shape[1], rhythms)
     if state.last_rr <= 0.0:
         last[:] = 0.0
     return int(words[best]) if best >= 0 else weights.vocabulary.norms.shape[0]
@@ -141,7 +147,7 @@ class BeatReader:
     >>> from detector.types import SIGNAL
     >>> reader = BeatReader(Reader.load())
     >>> signal = np.zeros(1, SIGNAL)[0]
-    >>> token, first, last = reader.update(signal, 100, 5.0, np.zeros(2, np.int8))
+    >>> token, first, last, rhythms = reader.update(signal, 100, 5.0, np.zeros(2, np.int8))
     """
 
     #: Ticks after the R peak at which `update` may be called at the earliest.
@@ -153,11 +159,17 @@ class BeatReader:
 
     def update(
         self, signal: Any, peak_tick: int, log_odds: float, lead_states: npt.NDArray[np.int8]
-    ) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Read the next beat; see `read_beat`. Returns its shape word, its first word, the last on the one before."""
+    ) -> tuple[int, F32, F32, F32]:
+        """Read the next beat; see `read_beat`.
+
+        Returns its shape word, its first word, the last on the one before, and log odds of the rhythms.
+        """
         first, last = np.zeros((2, len(CLASSES)), np.float32)
-        token = read_beat(self._row[0], self._reader.weights, signal, peak_tick, log_odds, lead_states, first, last)
-        return int(token), first, last
+        rhythms = np.zeros(len(RHYTHMS), np.float32)
+        token = read_beat(
+            self._row[0], self._reader.weights, signal, peak_tick, log_odds, lead_states, first, last, rhythms
+        )
+        return int(token), first, last, rhythms
 
     def state(self) -> npt.NDArray[np.void]:
         """Copy of the bed's state: one record of `model.state.LANGUAGE`."""

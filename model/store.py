@@ -19,16 +19,17 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as dump
 
 from detector.types import LEADS
-from model.codes import CLASSES
+from model.codes import CLASSES, RHYTHMS
 from model.letters import ALPHABET, LEVELS, P_LETTERS, QRS_LETTERS, T_LETTERS
 from model.lstm import Layers
 from model.reader import Weights
+from model.rhythm_head import RhythmHead
 from model.state import UNITS
 from model.vocabulary import SYMBOLS, TABLE, Vocabulary
 from model.words import WORDS
 from stream.errors import ModelError
 
-VERSION: Final = 3
+VERSION: Final = 4
 SHIPPED: Final = Path(__file__).parent / "weights" / "telebeat.safetensors"
 
 _DTYPES: Final = {"vocabulary.columns": np.int32, "layers.offsets": np.int64} | {
@@ -101,7 +102,7 @@ def load(path: Path) -> tuple[Weights, dict[str, Any]]:
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"model {path} is no safetensors file ({error}); {again}") from error
     parts: list[Any] = []
-    for part, kind in (("vocabulary", Vocabulary), ("layers", Layers)):
+    for part, kind in (("vocabulary", Vocabulary), ("layers", Layers), ("rhythm", RhythmHead)):
         fields = [f"{part}.{name}" for name in kind._fields]
         absent = [name for name in fields if name not in arrays]
         if absent:
@@ -115,7 +116,7 @@ def load(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 def _mismatch(weights: Weights) -> str | None:
     """Why the kernels must not be given these arrays: they do not check indices."""
-    v, n = weights
+    v, n, rhythm = weights
     if v.idf.ndim != 1 or v.norms.ndim != 1 or not len(v.norms) or v.centres.shape != (len(v.idf), len(v.norms)):
         return "the vocabulary's centres do not match its terms"
     for name in ("idf", "centres", "norms"):
@@ -153,6 +154,19 @@ def _mismatch(weights: Weights) -> str | None:
             return f"{name} has the shape {array.shape} instead of {(members, *shape)}"
         if not np.isfinite(array).all():
             return f"{name} holds values that are not finite"
+    told = rhythm.dense_bias.size
+    shapes = {
+        "dense": (members, hidden + embedding, told),
+        "dense_bias": (told,),
+        "out": (told, len(RHYTHMS)),
+        "out_bias": (len(RHYTHMS),),
+    }
+    for name, shape in shapes.items():
+        array = getattr(rhythm, name)
+        if array.shape != shape:
+            return f"the rhythm head's {name} has the shape {array.shape} instead of {shape}"
+        if not np.isfinite(array).all():
+            return f"the rhythm head's {name} holds values that are not finite"
     return None
 
 

@@ -30,6 +30,7 @@ from model.letters import BAR, FIRST_BAR, TEXT
 from model.lstm import BeatProbabilities, Layers, classify_sequence
 from model.network import Network
 from model.reader import Weights
+from model.rhythm_head import RhythmHead
 from model.state import UNITS
 from model.store import sizes_of
 from model.training_loop import TrainingRun
@@ -209,7 +210,7 @@ def read_passage(passage: Passage, weights: Weights) -> BeatProbabilities:
 
 
 def export(networks: Sequence[Network], vocabulary: Vocabulary) -> Weights:
-    """The weights of networks of one make as the bedside takes them: members of one model."""
+    """The weights of networks of one make as the bedside takes them: members of one model, with no rhythm head yet."""
     config = networks[0].config
     hidden, embedding, classes = config.hidden, config.embedding, config.classes
 
@@ -249,7 +250,7 @@ def export(networks: Sequence[Network], vocabulary: Vocabulary) -> Weights:
         last=last,
         last_bias=last_bias,
     )
-    return Weights(vocabulary, layers)
+    return Weights(vocabulary, layers, RhythmHead.silent(layers))
 
 
 def split(subjects: Sequence[str], parts: int, seed: int) -> list[list[str]]:

@@ -20,6 +20,7 @@ from detector import detector, resample
 from detector.doubt import condition
 from detector.jit import kernel
 from detector.types import AFTER, BEAT_QUEUE, EPOCH, EPOCH_QUEUE, GOOD, LEADS, RATE, Array, Row
+from model.codes import RHYTHMS
 from model.pace import LONGEST_RR_S
 from model.reader import Reader, Weights, read_beat
 from model.state import LANGUAGE, SCORES
@@ -126,6 +127,7 @@ class Events(NamedTuple):
     transitions: Any  #: conditions.TRANSITION
     counts: Any  #: int64, shape (4,)
     words: Any  #: float32, shape (2, SCORES): room for the two words of a beat
+    rhythms: Any  #: float32, shape (len(RHYTHMS),): room for what is read of the rhythm with it
 
     @classmethod
     def of(cls, rows: int) -> Self:
@@ -138,6 +140,7 @@ class Events(NamedTuple):
             np.empty(transitions, conditions.TRANSITION),
             np.zeros(4, np.int64),
             np.zeros((2, SCORES), np.float32),
+            np.zeros(len(RHYTHMS), np.float32),
         )
 
 
@@ -302,7 +305,15 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
     first = bed.pending[0]
     out = events.beats[counts[BEATS_READ]]
     out.token = read_beat(
-        bed.language, weights, state.signal, first.tick, first.log_odds, bed.lead_state, first_word, last_word
+        bed.language,
+        weights,
+        state.signal,
+        first.tick,
+        first.log_odds,
+        bed.lead_state,
+        first_word,
+        last_word,
+        events.rhythms,
     )
     label = _likeliest(first_word)
     out.label = label
@@ -334,7 +345,9 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         events.transitions,
         counts[TRANSITIONS],
     )
-    counts[MARKED] = rhythm.on_beat(bed.rhythm, label, first.tick, first.sample, events.marks, counts[MARKED])
+    counts[MARKED] = rhythm.on_beat(
+        bed.rhythm, label, events.rhythms, first.tick, first.sample, events.marks, counts[MARKED]
+    )
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]
     bed.n_pending -= 1

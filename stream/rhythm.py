@@ -1,17 +1,11 @@
 """The rhythm a patient is in, told from classed beats, and the signal's readability, told from epochs.
 
 Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
-supraventricular run, bigeminy, trigeminy, atrial fibrillation by the irregularity of RR intervals, else the basic
-rhythm. While ventricular fibrillation is told, it is the rhythm, between `[` and `]`.
+supraventricular run, bigeminy and trigeminy by the order of their classes; atrial fibrillation and a pacemaker's rhythm
+by the log odds that are read with each beat (`model.rhythm_head`), in a running mean; else the basic rhythm. While
+ventricular fibrillation is told, it is the rhythm, between `[` and `]`.
 
-Atrial fibrillation is judged at every beat over the last 32, by a logistic score of two measures of the RR
-intervals that touch no ventricular beat:
-
-* the *entropy*: the coefficient of sample entropy (Lake and Moorman 2011), small wherever intervals come back, as they
-  do in bigeminal and other patterns of ectopic beats however large their changes;
-* the *roughness*: mean second difference over mean first difference, small where breathing changes the rate smoothly.
-
-The score must be above one level to begin and below another to end, so that the rhythm does not flicker.
+The mean must be above one level to begin a rhythm and below another to end it, so that it does not flicker.
 """
 
 from __future__ import annotations
@@ -22,29 +16,28 @@ import numpy as np
 
 from detector.doubt import condition
 from detector.jit import kernel
-from detector.types import GOOD, LEADS, NOISY, RATE, Row
-from model.codes import ALL_NOISY, CLASSES, DOUBTED, UNREADABLE
+from detector.types import GOOD, LEADS, NOISY, RATE, Array, Row
+from model.codes import ALL_NOISY, CLASSES, DOUBTED, RHYTHMS, UNREADABLE
 from stream.rules_runs import VENTRICULAR
 from stream.wire import VF_RHYTHM
 
-HISTORY: Final = 32  # beats remembered: in their intervals atrial fibrillation is looked for (about 25 s)
-FEWEST: Final = 17  # neighbours among them that must be free of ventricular beats
-TOLERANCE: Final = 0.03 * RATE  # ticks by which two intervals may differ and still be the same (30 ms)
-REPEATS: Final = 0.5  # added to each count of equal intervals, so that none is no infinity
-ENTROPY, ROUGHNESS, CONSTANT = 3.3, 9.6, -12.4  # logistic regression on the development records
-FINEST: Final = 0.001 * RATE  # ticks added to the mean difference (1 ms)
-WHITE: Final = 1.732  # roughness of intervals without any order (the square root of 3); more says no more
-BEGINS: Final = 0.5  # score from which the rhythm is fibrillation ...
-ENDS: Final = -1.5  # ... and below which it no longer is
+HISTORY: Final = 32  # beats remembered: a run is followed over so many
+SHARE: Final = 0.1  # of a beat in the mean of log odds, once there are ten: beats of half a dozen seconds
+FEWEST: Final = 12  # beats in it before a rhythm is told by it
+BEGINS: Final = 0.5  # mean log odds above which a rhythm begins ...
+ENDS: Final = -1.0  # ... and below which it ends
+LATE: Final = 12  # beats before it is told from which on it is said to have been so: the mean takes as long to turn
 PATTERNS: Final = 3  # of N V in a row make a bigeminy, as many of N N V a trigeminy
 RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
 SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
 SUPRAVENTRICULAR: Final = CLASSES.index("S")
+READ_AF: Final = RHYTHMS.index("(AFIB")
+READ_PACED: Final = RHYTHMS.index("(P")
 
 #: Rhythms, and their WFDB names in the same order.
-NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, VF = range(8)
-AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM)
+NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, VF, PACED = range(9)
+AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM, "(P")
 
 RHYTHM = np.dtype(
     [
@@ -52,9 +45,9 @@ RHYTHM = np.dtype(
         ("sample", "i8", (HISTORY,)),  # of the last beats, in a ring by n
         ("tick", "i8", (HISTORY,)),
         ("label", "i1", (HISTORY,)),
-        ("rr", "f8", (HISTORY,)),  # ticks before each beat; -1 where a ventricular beat or a gap makes it mean nothing
         ("n", "i8"),
-        ("irregular", "i1"),
+        ("log_odds", "f8", (len(RHYTHMS),)),  # running mean of those read with each beat
+        ("told_so", "i1", (len(RHYTHMS),)),  # whether that rhythm has begun by them, and not ended
         ("told", "i8"),  # sample up to which rhythms have been told
         ("quality", "i8"),  # subtype last told
         ("next", "i8"),  # subtype that wants to be told
@@ -81,10 +74,16 @@ def begin(state: Row, sample: int) -> None:
 def restart(state: Row, sample: int) -> None:
     """Forget the beats, keep what was told; `sample` is the next, and may count anew."""
     state.told = sample - 1
-    state.n = 0
-    state.irregular = 0
+    _forget_beats(state)
     state.next = state.quality
     state.next_for = 0
+
+
+@kernel
+def _forget_beats(state: Row) -> None:
+    state.n = 0
+    state.log_odds[:] = 0.0
+    state.told_so[:] = 0
 
 
 @kernel
@@ -108,8 +107,7 @@ def end_vf(state: Row, sample: int, out: Row, count: int) -> int:
     """
     state.code = NONE
     state.told = sample
-    state.n = 0
-    state.irregular = 0
+    _forget_beats(state)
     return mark(out, count, VF_ENDS, sample, 0)
 
 
@@ -157,60 +155,25 @@ def _repeats(state: Row, period: int) -> bool:
 
 
 @kernel
-def _af_score(state: Row) -> float:
-    """Score of atrial fibrillation over the last beats, above 0 where it is more likely than not.
+def on_beat(state: Row, label: int, log_odds: Array, tick: int, sample: int, out: Row, count: int) -> int:
+    """A beat was read; writes a mark when the rhythm has changed; the new count of `out`.
 
-    NaN while there are too few intervals. At most HISTORY² / 2 comparisons.
+    Parameters
+    ----------
+    state : RHYTHM, changed
+    label : int
+        Its class, of `CLASSES`.
+    log_odds : float32 (len(RHYTHMS),)
+        What was read of the rhythm with it.
+    tick, sample : int
+        Of its R peak.
+    out : MARK, shape (n,)
+    count : int
+        How many are in `out`.
     """
-    rr = np.empty(HISTORY)
-    neighbours = 0
-    usable = 0
-    total = 0.0
-    first = 0.0
-    second = 0.0
-    bends = 0
-    oldest = max(state.n - HISTORY, 0)
-    for i in range(oldest, state.n):
-        value = state.rr[i % HISTORY]
-        before = state.rr[(i - 1) % HISTORY] if i > oldest else -1.0
-        if value < 0.0:
-            continue
-        rr[usable] = value
-        if before >= 0.0:
-            neighbours += 1
-        if usable > 0:
-            first += abs(value - rr[usable - 1])
-        if usable > 1:
-            second += abs(value - 2.0 * rr[usable - 1] + rr[usable - 2])
-            bends += 1
-        total += value
-        usable += 1
-    if neighbours < FEWEST:
-        return float(np.nan)
-    same = 0  # pairs of intervals that are alike
-    still = 0  # and whose followers are alike too
-    for i in range(usable - 1):
-        for j in range(i + 1, usable - 1):
-            if abs(rr[i] - rr[j]) < TOLERANCE:
-                same += 1
-                still += abs(rr[i + 1] - rr[j + 1]) < TOLERANCE
-    mean = total / usable
-    entropy = -np.log((still + REPEATS) / (same + REPEATS)) + np.log(2.0 * TOLERANCE / mean)
-    roughness = min((second / bends) / (first / (usable - 1) + FINEST), WHITE)
-    return float(CONSTANT + ENTROPY * entropy + ROUGHNESS * roughness)
-
-
-@kernel
-def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int) -> int:
-    """A beat was classed; writes a mark when the rhythm has changed; the new count of `out`."""
     if state.code == VF or (state.code == NONE and sample <= state.told):
         return count
-    _remember(state, label, tick, sample)
-    score = _af_score(state)
-    if score >= BEGINS:
-        state.irregular = 1
-    elif score < ENDS:
-        state.irregular = 0
+    _remember(state, label, log_odds, tick, sample)
     code, back = _pattern(state)
     if code == state.code:
         return count
@@ -224,18 +187,20 @@ def on_beat(state: Row, label: int, tick: int, sample: int, out: Row, count: int
 
 
 @kernel
-def _remember(state: Row, label: int, tick: int, sample: int) -> None:
-    """Put a beat into the ring, with its RR interval where neither end of that is ventricular."""
+def _remember(state: Row, label: int, log_odds: Array, tick: int, sample: int) -> None:
+    """Put a beat into the ring, and what was read with it into the mean."""
     here = state.n % HISTORY
-    state.rr[here] = -1.0
-    if state.n >= 1:
-        rr = float(tick - state.tick[(state.n - 1) % HISTORY])
-        if label != VENTRICULAR and _label(state, 0) != VENTRICULAR and rr < 3.0 * RATE:
-            state.rr[here] = rr
     state.tick[here] = tick
     state.sample[here] = sample
     state.label[here] = label
     state.n += 1
+    share = max(SHARE, 1.0 / state.n)
+    for k in range(1, len(state.log_odds)):
+        state.log_odds[k] += share * (log_odds[k] - state.log_odds[k])
+        if state.log_odds[k] >= BEGINS and state.n >= FEWEST:
+            state.told_so[k] = 1
+        elif state.log_odds[k] < ENDS:
+            state.told_so[k] = 0
 
 
 @kernel
@@ -245,14 +210,16 @@ def _pattern(state: Row) -> tuple[int, int]:
     supraventricular = _run(state, SUPRAVENTRICULAR)
     if ventricular >= RUN and _mean_rr(state, ventricular) < RUN_RR:
         return V_RUN, ventricular - 1
-    if supraventricular >= RUN and _mean_rr(state, supraventricular) < RUN_RR and not state.irregular:
+    if supraventricular >= RUN and _mean_rr(state, supraventricular) < RUN_RR and not state.told_so[READ_AF]:
         return SV_RUN, supraventricular - 1
     if _repeats(state, 2):
         return BIGEMINY, 2 * PATTERNS - 1
     if _repeats(state, 3):
         return TRIGEMINY, 3 * PATTERNS - 1
-    if state.irregular:
-        return AF, HISTORY // 2
+    if state.told_so[READ_AF]:
+        return AF, LATE
+    if state.told_so[READ_PACED]:
+        return PACED, LATE
     return BASIC, 0
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +15,8 @@ from model.letters import TEXT
 from model.lstm import classify_sequence
 from model.network import Network, NetworkConfig
 from model.pace import LONGEST_RR_S
-from model.reader import BeatReader, Reader, spell
+from model.reader import BeatReader, Reader, Weights, spell
+from model.rhythm_head import SUREST, RhythmHead, memories, rhythm_log_odds
 from model.sentence import beat_to_words
 from model.state import LANGUAGE
 from model.store import sizes_of
@@ -31,10 +33,10 @@ INTERVALS = st.lists(st.integers(60, 400), min_size=25, max_size=25)
 SURE = 6.0  # log odds by the detector
 
 
-def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, bytes, bytes]]:
+def read(mv: Any, peaks: Any, extra: int = 0, lead_states: Any = GOOD_LEADS) -> list[tuple[int, list[bytes]]]:
     reader = BeatReader(READER)
     beats = (reader.update(signal, peak, SURE, lead_states) for signal, peak in play(mv, peaks, extra))
-    return [(token, first.tobytes(), last.tobytes()) for token, first, last in beats]
+    return [(token, [part.tobytes() for part in said]) for token, *said in beats]
 
 
 def words(mv: Any, peaks: Any) -> Any:
@@ -59,12 +61,26 @@ def _size(dtype: np.dtype[Any]) -> int:
     return sum(_size(field[0]) for field in dtype.fields.values()) if dtype.fields else dtype.itemsize
 
 
+def by_numpy(weights: Weights, words: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The rhythm head's log odds, in plain Python from what the networks remember."""
+    head, remembered = weights.rhythm, memories(weights.layers, words).astype(np.float64)
+    hidden = np.maximum(np.einsum("tmi,mid->td", remembered, head.dense.astype(np.float64)) + head.dense_bias, 0.0)
+    scores = hidden @ head.out + head.out_bias
+    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(np.log(chances) - np.log1p(-chances), -SUREST, SUREST), np.float64)
+
+
 @pytest.mark.parametrize(("members", "embedding", "hidden"), [(1, 192, 20), (2, 24, 96), (3, 64, 20), (6, 32, 32)])
 def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: int) -> None:
     """Beat by beat in a bed's row a model says what it says of the sentence: no network treads on another's state."""
     torch.manual_seed(0)
     make = NetworkConfig(sizes_of(READER.shapes), embedding, hidden, last_hidden=4)
     weights = export([Network(make) for _ in range(members)], READER.weights.vocabulary)
+    rng = np.random.default_rng(0)
+    head = (rng.normal(0, 1, shape).astype(np.float32) for shape in ((members, hidden + embedding, 7), 7, (7, 3), 3))
+    weights = weights._replace(rhythm=RhythmHead(*head))
     state, reader = np.zeros(1, LANGUAGE)[0], BeatReader(Reader(weights, {}))
     words, said = [], []
     for signal, peak in play(*heart("NNVNS" * 5, 200)):
@@ -75,7 +91,9 @@ def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: i
         words.append(all_words)
         said.append(reader.update(signal, peak, SURE, GOOD_LEADS)[1:])
     whole = classify_sequence(weights.layers, np.array(words), np.ones(len(words), np.bool_))
-    first, last = np.swapaxes(np.array(said), 0, 1)
+    first, last, rhythms = (np.array(part) for part in zip(*said, strict=True))
+    assert np.array_equal(rhythms, rhythm_log_odds(weights.layers, weights.rhythm, np.array(words)))
+    assert rhythms == pytest.approx(by_numpy(weights, np.array(words)), abs=1e-3)
     assert np.array_equal(first, whole.first)
     assert np.array_equal(last[1:], whole.last[:-1])
     assert len(np.unique(whole.first, axis=0)) == len(words), "no two beats are read alike"
@@ -87,12 +105,13 @@ def test_a_result_for_every_beat(kinds: str, rr: list[int]) -> None:
     reader = BeatReader(READER)
     mv, peaks = heart(kinds, rr[: len(kinds)])
     for signal, peak in play(mv, peaks):
-        token, first, last = reader.update(signal, peak, SURE, GOOD_LEADS)
+        token, first, last, rhythms = reader.update(signal, peak, SURE, GOOD_LEADS)
         assert 0 <= token < READER.shapes
         assert first.sum() == pytest.approx(1.0, abs=1e-5)
         assert last.sum() == pytest.approx(float(peak != peaks[0]), abs=1e-5)
         assert (first >= 0).all()
         assert (last >= 0).all()
+        assert (np.abs(rhythms) <= SUREST).all()
 
 
 @settings(max_examples=25, deadline=None)
@@ -156,7 +175,8 @@ def test_bad_signal_has_a_result(pieces: list[tuple[float, int, bool]], lead_sta
     states = np.array([lead_state, 0], np.int8)
     reader = BeatReader(READER)
     for signal, peak in play(mv, peaks):
-        token, first, last = reader.update(signal, peak, SURE, states)
+        token, first, last, rhythms = reader.update(signal, peak, SURE, states)
+        assert (np.abs(rhythms) <= SUREST).all()
         assert 0 <= token <= READER.shapes
         assert np.isfinite(first).all()
         assert np.isfinite(last).all()
@@ -218,15 +238,16 @@ def test_a_state_restored_is_as_sure(strengths: list[float]) -> None:
         told = first.update(signal, peak, log_odds, GOOD_LEADS)
         if i >= 6:
             again = second.update(signal, peak, log_odds, GOOD_LEADS)
-            assert (told[0], told[1].tobytes(), told[2].tobytes()) == (again[0], again[1].tobytes(), again[2].tobytes())
+            assert [np.asarray(part).tobytes() for part in told] == [np.asarray(part).tobytes() for part in again]
         second.restore(first.state())
 
 
 def test_empty_ring_has_a_result() -> None:
-    token, first, last = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, SURE, GOOD_LEADS)
+    token, first, last, rhythms = BeatReader(READER).update(np.zeros(1, SIGNAL)[0], 3 * RING, SURE, GOOD_LEADS)
     assert token == READER.shapes
     assert first.sum() == pytest.approx(1.0, abs=1e-5)
     assert not last.any()
+    assert (np.abs(rhythms) <= SUREST).all()
 
 
 def test_a_beat_that_none_follows_soon_keeps_its_first_word() -> None:
@@ -244,12 +265,12 @@ def test_beds_do_not_touch_each_other(order: list[int], seed: int) -> None:
     hearts = [heart("NNVNNSNN", 170 + 20 * i, seed=seed + i) for i in range(4)]
     alone = [read(*one) for one in hearts]
     readers = [BeatReader(READER) for _ in hearts]
-    together: list[list[tuple[int, bytes, bytes]]] = [[] for _ in hearts]
+    together: list[list[tuple[int, list[bytes]]]] = [[] for _ in hearts]
     for rows in zip(*(list(map(_copied, play(*one))) for one in hearts), strict=True):
         for i in order:
             signal, peak = rows[i]
-            token, first, last = readers[i].update(signal, peak, SURE, GOOD_LEADS)
-            together[i].append((token, first.tobytes(), last.tobytes()))
+            token, *said = readers[i].update(signal, peak, SURE, GOOD_LEADS)
+            together[i].append((token, [part.tobytes() for part in said]))
     assert together == alone
 
 

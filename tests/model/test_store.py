@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def same(one: Weights, other: Weights) -> bool:
+def same(one: Any, other: Any) -> bool:
     return all(
         np.array_equal(a, b) and a.dtype == b.dtype
         for p, q in zip(one, other, strict=True)
@@ -88,17 +89,22 @@ def test_no_card(model: Path, text: str) -> None:
 
 
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    v, n = WEIGHTS
+    v, n, r = WEIGHTS
     unfit = [
-        Weights(v._replace(columns=v.columns + 1), n),
-        Weights(v._replace(norms=v.norms[:-1]), n),
-        Weights(v, n._replace(offsets=n.offsets + 1)),
-        Weights(v, n._replace(head=n.head.T)),
-        Weights(v, n._replace(embed=n.embed[:-1])),
-        Weights(v, n._replace(embed=n.embed[:, :-1])),
-        Weights(v, n._replace(bias=n.bias[0])),
-        Weights(v, type(n)(n.offsets, *(np.concatenate([part] * 7) for part in n[1:]))),
-        Weights(v, n._replace(bias=n.bias * np.float32(np.nan))),
+        Weights(v._replace(columns=v.columns + 1), n, r),
+        Weights(v._replace(norms=v.norms[:-1]), n, r),
+        Weights(v, n._replace(offsets=n.offsets + 1), r),
+        Weights(v, n._replace(head=n.head.T), r),
+        Weights(v, n._replace(embed=n.embed[:-1]), r),
+        Weights(v, n._replace(embed=n.embed[:, :-1]), r),
+        Weights(v, n._replace(bias=n.bias[0]), r),
+        Weights(v, type(n)(n.offsets, *(np.concatenate([part] * 7) for part in n[1:])), r),
+        Weights(v, n._replace(bias=n.bias * np.float32(np.nan)), r),
+        Weights(v, n, r._replace(dense=r.dense[:-1])),
+        Weights(v, n, r._replace(dense=r.dense[:, 1:])),
+        Weights(v, n, r._replace(dense_bias=r.dense_bias[None])),
+        Weights(v, n, r._replace(out=r.out.T)),
+        Weights(v, n, r._replace(out_bias=r.out_bias[1:])),
     ]
     for number, weights in enumerate(unfit):
         save(tmp_path / f"{number}.safetensors", weights, {})
@@ -107,7 +113,9 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["vocabulary.idf", "vocabulary.centres", "vocabulary.norms", "layers.embed"])
+@pytest.mark.parametrize(
+    "name", ["vocabulary.idf", "vocabulary.centres", "vocabulary.norms", "layers.embed", "rhythm.out"]
+)
 def test_values_that_are_no_numbers_are_refused_by_name(name: str, value: float, tmp_path: Path) -> None:
     part, field = name.split(".")
     array = getattr(getattr(WEIGHTS, part), field).copy()
