@@ -23,6 +23,7 @@ from model.dataset import sentences_of
 from model.lstm import Layers, classify_sequence
 from model.network import Network, NetworkConfig
 from model.reader import Reader, Weights, spell
+from model.rhythm_head import RhythmHead, rhythm_log_odds
 from model.state import LANGUAGE
 from model.store import sizes_of
 from model.strip import read_strip
@@ -69,6 +70,10 @@ def by_torch(networks: list[Network], words: npt.NDArray[np.int64]) -> Callable[
     return read
 
 
+def _read_rhythms(layers: Layers, head: RhythmHead, words: npt.NDArray[np.int64]) -> None:
+    rhythm_log_odds(layers, head, words)
+
+
 def microseconds(read: Callable[[], None], beats: int, runs: int = RUNS) -> dict[str, float]:
     """µs of processor time a beat, minimum, median and maximum of some runs after one to warm up."""
     read()
@@ -84,7 +89,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
     """The step's cost, torch's, and the bytes a bed keeps."""
     torch.set_num_threads(1)
     reader = Reader.load(model)
-    layers = reader.weights.layers
+    layers, head = reader.weights.layers, reader.weights.rhythm
     (path,) = find_records(data_dirs(data_dir), [RECORD])
     words = words_in(path, reader.weights)
     follows = np.ones(len(words), np.bool_)
@@ -95,6 +100,7 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
         "hidden": layers.recurrent.shape[1],
         "beats": len(words),
         "step_us": microseconds(lambda: classify_sequence(layers, words, follows) and None, len(words)),
+        "with_rhythm_us": microseconds(partial(_read_rhythms, layers, head, words), len(words)),
         "torch_us": microseconds(by_torch(networks_like(layers, reader.shapes), few), len(few), 3),
         "state_bytes": LANGUAGE.itemsize,
     }
@@ -103,9 +109,13 @@ def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
 def show(figures: dict[str, Any]) -> None:
     """Print the figures, each with its spread over the runs."""
     print(f"{figures['members']} networks of {figures['hidden']} units, {figures['beats']} beats of {RECORD}, one core")
-    for name, key in (("step", "step_us"), ("the same by torch", "torch_us")):
-        print(f"{name:>18}  {parts.spread_text(figures[key])} µs a beat")
-    print(f"{'a bed keeps':>18}  {figures['state_bytes']} bytes")
+    for name, key in (
+        ("step", "step_us"),
+        ("and the rhythm head", "with_rhythm_us"),
+        ("the same by torch", "torch_us"),
+    ):
+        print(f"{name:>20}  {parts.spread_text(figures[key])} µs a beat")
+    print(f"{'a bed keeps':>20}  {figures['state_bytes']} bytes")
 
 
 def main() -> None:

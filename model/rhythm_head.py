@@ -47,15 +47,15 @@ class RhythmHead(NamedTuple):
     out_bias: F32
 
     @classmethod
-    def silent(cls, layers: Layers) -> RhythmHead:
+    def silent(cls, layers: Layers, rhythms: int = len(RHYTHMS)) -> RhythmHead:
         """A head for these networks that has not been fitted: it tells no rhythm."""
         members, embedding = layers.bias.shape
-        bias = np.full(len(RHYTHMS), SILENT, np.float32)
+        bias = np.full(rhythms, SILENT, np.float32)
         bias[0] = 0.0
         return cls(
             np.zeros((members, layers.recurrent.shape[1] + embedding, 1), np.float32),
             np.zeros(1, np.float32),
-            np.zeros((1, len(RHYTHMS)), np.float32),
+            np.zeros((1, rhythms), np.float32),
             bias,
         )
 
@@ -95,7 +95,7 @@ def say_rhythm(head: RhythmHead, h: F32, before: F32, hidden: int, embedding: in
 
 def rhythm_log_odds(layers: Layers, head: RhythmHead, words: I64) -> F32:
     """Log odds (T, R) of the rhythms at the beats of one bed, int64 (T, W), read from its begin as at the bedside."""
-    log_odds = np.empty((len(words), len(RHYTHMS)), np.float32)
+    log_odds = np.empty((len(words), len(head.out_bias)), np.float32)
     _read_rhythms(layers, head, words, log_odds)
     return log_odds
 

@@ -42,18 +42,18 @@ DECAY: Final = 0.05
 LEAST: Final = 0.03  # added to the spread of what is remembered: what hardly ever stirs is not to speak loudly
 
 
-def rhythm_labels(passage: Passage) -> npt.NDArray[np.int8]:
-    """The rhythm at each beat found, int8 (n,): an index into `RHYTHMS`, or `UNLABELLED`."""
+def rhythm_labels(passage: Passage, names: Sequence[str] = RHYTHMS) -> npt.NDArray[np.int8]:
+    """The rhythm at each beat found, int8 (n,): an index into `names`, 0 if it is none of them, or `UNLABELLED`."""
     without = WITHOUT.get(passage.database)
     if without is not None and not passage.annotated:
         label = 0 if without.fullmatch(passage.record) else UNLABELLED
         return np.full(len(passage.samples), label, np.int8)
     told = [SAME.get(rhythm, rhythm) for rhythm in rhythms(passage)]
-    labels = [UNLABELLED if r in UNTOLD else RHYTHMS.index(r) if r in RHYTHMS else 0 for r in told]
+    labels = [UNLABELLED if r in UNTOLD else names.index(r) if r in names else 0 for r in told]
     return np.array(labels, np.int8)
 
 
-def fit_rhythms(passages: Sequence[Passage], weights: Weights, seed: int) -> RhythmHead:
+def fit_rhythms(passages: Sequence[Passage], weights: Weights, seed: int, names: Sequence[str] = RHYTHMS) -> RhythmHead:
     """A rhythm head for trained networks.
 
     Parameters
@@ -63,6 +63,8 @@ def fit_rhythms(passages: Sequence[Passage], weights: Weights, seed: int) -> Rhy
     weights : Weights
         Of the networks.
     seed : int
+    names : sequence of str
+        What it is to tell, any other rhythm first; at the bedside it is `RHYTHMS`.
 
     Returns
     -------
@@ -73,17 +75,17 @@ def fit_rhythms(passages: Sequence[Passage], weights: Weights, seed: int) -> Rhy
     inputs: list[F32] = []
     labels: list[npt.NDArray[np.int8]] = []
     for p in passages:
-        told = rhythm_labels(p)
+        told = rhythm_labels(p, names)
         chosen = _some_of(np.flatnonzero(told != UNLABELLED), rng)
         if len(chosen):
             inputs.append(memories(weights.layers, words_of(p, weights.vocabulary))[chosen])
             labels.append(told[chosen])
-    silent = RhythmHead.silent(weights.layers)
     if not inputs or not np.concatenate(labels).any():
-        return silent
+        return RhythmHead.silent(weights.layers, len(names))
     known = torch.from_numpy(np.concatenate(inputs))
     mean, spread = known.mean(dim=0), known.std(dim=0) + LEAST
-    return _export(*_fit(((known - mean) / spread).flatten(1), np.concatenate(labels), seed), mean, spread)
+    dense, out = _fit(((known - mean) / spread).flatten(1), np.concatenate(labels), len(names), seed)
+    return _export(dense, out, mean, spread)
 
 
 def _some_of(beats: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -93,10 +95,10 @@ def _some_of(beats: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDAr
     return np.concatenate([beats[:FIRST], rng.choice(beats[FIRST:], BEATS - FIRST, replace=False)])
 
 
-def _fit(inputs: torch.Tensor, labels: npt.NDArray[np.int8], seed: int) -> tuple[nn.Linear, nn.Linear]:
+def _fit(inputs: torch.Tensor, labels: npt.NDArray[np.int8], rhythms: int, seed: int) -> tuple[nn.Linear, nn.Linear]:
     torch.manual_seed(seed)
     targets = torch.from_numpy(labels.astype(np.int64))
-    dense, out = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, len(RHYTHMS))
+    dense, out = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, rhythms)
     optimizer = torch.optim.AdamW([*dense.parameters(), *out.parameters()], lr=RATE, weight_decay=DECAY)
     steps = EPOCHS * -(-len(inputs) // BATCH)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

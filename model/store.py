@@ -59,11 +59,12 @@ def save(path: Path, weights: Weights, card: dict[str, Any]) -> None:
     }
     data = dump(arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
-    card = {
+    begun = {
         "version": VERSION,
         "language": language(),
         "weights_blake2b": hashlib.blake2b(data, digest_size=16).hexdigest(),
-    } | card
+    }
+    card = begun | card | begun  # that of another model does not say what these are
     for target, content in ((path, data), (card_path(path), (json.dumps(card, indent=2) + "\n").encode())):
         part = target.with_name(target.name + ".part")
         part.write_bytes(content)

@@ -24,7 +24,7 @@ from stream.wire import VF_RHYTHM
 HISTORY: Final = 32  # beats remembered: a run is followed over so many
 SHARE: Final = 0.1  # of a beat in the mean of log odds, once there are ten: beats of half a dozen seconds
 FEWEST: Final = 12  # beats in it before a rhythm is told by it
-BEGINS: Final = 0.5  # mean log odds above which a rhythm begins ...
+BEGINS: Final = 0.0  # mean log odds from which a rhythm begins: as likely as not ...
 ENDS: Final = -1.0  # ... and below which it ends
 LATE: Final = 12  # beats before it is told from which on it is said to have been so: the mean takes as long to turn
 PATTERNS: Final = 3  # of N V in a row make a bigeminy, as many of N N V a trigeminy

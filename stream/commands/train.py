@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from model.cross_validation import Tables
     from model.dataset import Passage
+    from model.reader import Weights
     from model.train import Round, TrainingConfig
     from stream.evaluate import Line
     from stream.search import Try
+
+FIGURES: Final = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
+#: What of `Tables` is judged by EC57, and what it is called.
+SAID: Final = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
 
 
 def train(
@@ -35,6 +41,10 @@ def train(
         typer.Option(
             help="compare configurations, with --cross-validate: a TOML file, a table [name] of changed values each"
         ),
+    ] = None,
+    rhythms_of: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="fit the rhythm head of this model anew and leave its networks as they are"),
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="keep the table of --search here")] = None,
     json_file: Annotated[
@@ -62,12 +72,13 @@ def train(
     from stream.extras import need
 
     need("training", "sklearn", "torch", extra="train")
+    from model.store import load
     from model.train import TrainingConfig
     from stream import outputs
     from stream.search import tries_of
     from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
-    _agree(cross_validate, search, csv_file, json_file)
+    _agree(cross_validate, search, csv_file, json_file, rhythms_of)
     to_stdout = cross_validate is not None and outputs.numbers(json_file)
     console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
@@ -77,6 +88,7 @@ def train(
     for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
+    beside = load(rhythms_of) if rhythms_of is not None else None
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
     left_out = LeftOut(console)
@@ -91,13 +103,18 @@ def train(
     elif cross_validate is not None:
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
     else:
-        _train(console, passages, chosen, out)
+        weights, card = beside if beside is not None else _train(console, passages, chosen, out)
+        _fit_rhythms(console, passages, chosen, out, weights, card)
         console.print(f"{time.monotonic() - began:.0f} s in all")
     left_out.tell()
 
 
-def _agree(parts: int | None, search: Path | None, csv_file: Path | None, json_file: Path | None) -> None:
+def _agree(
+    parts: int | None, search: Path | None, csv_file: Path | None, json_file: Path | None, rhythms_of: Path | None
+) -> None:
     """See that what is asked for is one thing."""
+    if parts is not None and rhythms_of is not None:
+        raise SettingsError("--rhythms-of makes a model and --cross-validate judges one: give one of them")
     if search is not None and parts is None:
         raise SettingsError("--search compares by cross-validation: say in how many parts, such as --cross-validate 4")
     if search is not None and json_file is not None:
@@ -116,13 +133,15 @@ def _need(parts: int, subjects: Collection[str]) -> None:
         )
 
 
-def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig, out: Path) -> None:
+def _train(
+    console: Console, passages: Sequence[Passage], config: TrainingConfig, out: Path
+) -> tuple[Weights, dict[str, Any]]:
+    """The networks, and what the card says of them."""
     import dataclasses
 
     from rich.progress import Progress, TextColumn
 
     from model.self_training import self_train
-    from model.store import save
 
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, console=console) as progress:
@@ -151,8 +170,27 @@ def _train(console: Console, passages: Sequence[Passage], config: TrainingConfig
         "epochs": len(trainer.curve),
         "kept": kept if config.held_out else {name: kept[name] for name in ("epoch", "loss")},  # nobody was judged
     }
-    path = out / "telebeat.safetensors"
-    save(path, weights, card)
+    return weights, card
+
+
+def _fit_rhythms(
+    console: Console,
+    passages: Sequence[Passage],
+    config: TrainingConfig,
+    out: Path,
+    weights: Weights,
+    card: dict[str, Any],
+) -> None:
+    """Fit the rhythm head to networks that have been trained, and write the model."""
+    from model.codes import RHYTHMS
+    from model.rhythm_training import fit_rhythms, rhythm_labels
+    from model.store import SHIPPED, save
+
+    with console.status("fitting the rhythm head"):
+        weights = weights._replace(rhythm=fit_rhythms(passages, weights, config.seed))
+    marked = {f"{p.database}/{p.record}" for p in passages if (rhythm_labels(p) >= 0).any()}
+    path = out / SHIPPED.name
+    save(path, weights, card | {"rhythms": {"told": RHYTHMS[1:], "trained_on": sorted(marked)}})
     console.print(f"wrote {path} and its card")
 
 
@@ -187,6 +225,44 @@ def _search(
     console.print("Against the first: the mean F1 of VEB and SVEB, fold by fold; mean and SD over the folds.")
 
 
+def _numbers(everything: Tables, results: Sequence[Tables]) -> dict[str, Any]:
+    """All that was counted, and what follows from it."""
+    from model.cross_validation import rhythm_figures
+    from model.ec57 import gross, pooled
+    from model.evaluation.judging import spread
+    from model.train import figures
+
+    numbers: dict[str, Any] = {}
+    for word in SAID:
+        if not (some := getattr(everything, word)):
+            continue
+        folds = [dict(zip(FIGURES, figures(gross(getattr(tables, word).values())), strict=True)) for tables in results]
+        numbers[word] = {
+            "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
+            "gross": dict(zip(FIGURES, figures(gross(some.values())), strict=True)),
+            "folds": folds,
+            "spread": {name: spread(folds, name) for name in FIGURES},
+        }
+    if everything.tachycardia:
+        called = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
+        numbers["tachycardia"] = {"records": called, "gross": pooled(everything.tachycardia.values()).percent}
+    if everything.rhythms:
+        counts = {name: told.tolist() for name, told in sorted(everything.rhythms.items())}
+        numbers["rhythms"] = {"records": counts, "gross": rhythm_figures(everything.rhythms.values())}
+    return numbers
+
+
+def _say_rhythms(console: Console, name: str, tables: Tables) -> None:
+    """What is read of each rhythm, in hearts the rhythm head was not fitted to."""
+    from model.cross_validation import rhythm_figures
+
+    if not tables.rhythms:
+        return
+    for rhythm, told in rhythm_figures(tables.rhythms.values()).items():
+        figures = f"Se {percent(told['Se'], 1)}  +P {percent(told['+P'], 1)} of {told['beats']} beats"
+        console.print(f"{name}, rhythm {rhythm}, beat by beat: {figures}")
+
+
 def _cross_validate(
     console: Console,
     passages: Sequence[Passage],
@@ -202,29 +278,27 @@ def _cross_validate(
     from model.cross_validation import Tables, cross_validate
     from model.ec57 import gross, pooled
     from model.evaluation.arms import ARMS, ProbabilityCache
-    from model.evaluation.judging import spread
     from model.store import language
     from model.train import figures
     from stream import outputs
 
-    names = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
-    said = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
     title = f"EC57, gross, detected beats, {parts}-fold by subject"
-    table = Table("subjects", "word", *names, title=title)
+    table = Table("subjects", "word", *FIGURES, title=title)
     everything = Tables.empty()
 
     def row(name: str, tables: Tables) -> None:
-        for word, meaning in said.items():
+        for word, meaning in SAID.items():
             if not (some := getattr(tables, word)):
                 continue
             values = figures(gross(some.values()))
             table.add_row(name, meaning, *(percent(value, 1) for value in values))
-            told = "  ".join(f"{n} {percent(v, 1)}" for n, v in zip(names, values, strict=True))
+            told = "  ".join(f"{n} {percent(v, 1)}" for n, v in zip(FIGURES, values, strict=True))
             console.print(f"{name}, {meaning}: {told}")
         if tables.tachycardia:
             called = pooled(tables.tachycardia.values())
             said_of = f"{called.hits} of {called.total} beats" if called.total else "none marked"
             console.print(f"{name}, ventricular tachycardia by its rhythm only, called V: {said_of}")
+        _say_rhythms(console, name, tables)
 
     def report(number: int, tables: Tables) -> None:
         everything.add(tables)
@@ -237,27 +311,14 @@ def _cross_validate(
             kept.put(ARMS[0].name, number, chosen, words)
 
     results = cross_validate(passages, config, parts, report, keep)
-    for database in config.databases:
-        if (of := everything.of(database)).last:
+    for database in dict.fromkeys([*config.databases, *(p.split("/")[0] for p in config.unannotated)]):
+        if (of := everything.of(database)).last or of.rhythms:
             row(database, of)
     row("all", everything)
-    numbers: dict[str, Any] = {"language": language(), "config": asdict(config)}
-    for word, meaning in said.items():
-        some = getattr(everything, word)
-        if not some:
-            continue
-        folds = [dict(zip(names, figures(gross(getattr(tables, word).values())), strict=True)) for tables in results]
-        around = {name: spread(folds, name) for name in names}
-        table.add_row("spread (SD of parts)", meaning, *(percent(value, 1) for value in around.values()))
-        numbers[word] = {
-            "records": {name: t.counts.tolist() for name, t in sorted(some.items())},
-            "gross": dict(zip(names, figures(gross(some.values())), strict=True)),
-            "folds": folds,
-            "spread": around,
-        }
-    if everything.tachycardia:
-        records = {name: [told.hits, told.total] for name, told in sorted(everything.tachycardia.items())}
-        numbers["tachycardia"] = {"records": records, "gross": pooled(everything.tachycardia.values()).percent}
+    numbers: dict[str, Any] = {"language": language(), "config": asdict(config)} | _numbers(everything, results)
+    for word in filter(numbers.__contains__, SAID):
+        around = numbers[word]["spread"].values()
+        table.add_row("spread (SD of parts)", SAID[word], *(percent(value, 1) for value in around))
     wide_console(stderr=console.stderr).print(table)
     if json_file is not None:
         outputs.write_numbers(json_file, numbers)

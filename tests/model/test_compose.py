@@ -33,7 +33,7 @@ def played(seed: int, kinds: str = "N" * 150, rr: Any = 200) -> tuple[Any, Annot
     mv, reference = record(kinds, rr)
     found = compose(mv, RATE, reference, np.random.default_rng(seed))
     assert found is not None
-    return found
+    return found[0], found[1].without("+")
 
 
 def kinds_of(beats: Annotations) -> Any:
@@ -64,7 +64,7 @@ def lived(life: str, seed: int) -> tuple[Any, Any]:
     mv, reference = record()
     found = compose(mv, RATE, reference, np.random.default_rng(seed), life)
     assert found is not None
-    return found
+    return found[0], found[1].without("+")
 
 
 @pytest.mark.parametrize("life", ["singles", "bigeminy", "runs"])
@@ -117,13 +117,26 @@ def test_marks_of_fibrillation_stay_between_the_beats_they_lay_between(seed: int
     marked = Annotations.of([int(at) for _, at in order], [symbol for symbol, _ in order])
     found = compose(mv, RATE, marked, np.random.default_rng(seed))
     assert found is not None
-    times, kinds = found[1].samples, kinds_of(found[1])
+    without = found[1].without("+")
+    times, kinds = without.samples, kinds_of(without)
     others = np.isin(kinds, ["[", "!", "]"])
     new = times[~others]
     assert len(new) == len(beats)
     assert kinds[others].tolist() == ["[", "!", "!", "]"]
     assert np.searchsorted(new, times[others]).tolist() == [71, 71, 73, 75]
     assert times[others].tolist() == [new[70] + 60, new[71] - 80, new[72] + 70, new[74] + 60]
+
+
+@pytest.mark.parametrize(("rhythm", "told"), [("fibrillation", "(AFIB"), ("breathing", "(N"), ("bigeminy", "(N")])
+def test_the_rhythm_is_marked_where_it_is_composed_and_nothing_is_said_elsewhere(rhythm: str, told: str) -> None:
+    """The first beat has no interval before it, and around a ventricular beat the record is as it was."""
+    mv, reference = record("N" * 70 + "V" + "N" * 79)
+    found = compose(mv, RATE, reference, np.random.default_rng(0), rhythm)
+    assert found is not None
+    beats, marks = found[1].without("+"), found[1].without("NSV")
+    where = np.searchsorted(beats.samples, marks.samples).tolist()
+    assert beats.samples[where].tolist() == marks.samples.tolist()  # at a beat each
+    assert list(zip(where, marks.notes, strict=True)) == [(0, ""), (2, told), (70, ""), (72, told)]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -134,7 +147,7 @@ def test_nothing_is_composed_in_fibrillation_and_marks_keep_their_place_among_be
     at = [0, *beats[:60], beats[60], *beats[60:70], beats[70], *beats[70:130], beats[130], *beats[130:], len(mv)]
     found = compose(mv, RATE, Annotations.of(at, symbols), np.random.default_rng(seed))
     assert found is not None
-    new, played = found
+    new, played = found[0], found[1].without("+")
     assert list(played.symbols[61:73]) == ["[", *"N" * 10, "]"]
     inside = played.samples[61:73]
     assert np.array_equal(np.diff(inside), np.diff([beats[60], *beats[60:70], beats[70]]))
@@ -214,6 +227,7 @@ def test_a_composed_strip_is_heard() -> None:
     mv, reference = record("N" * 120)
     strip = Strip(RATE, np.rint(mv * 1000).astype(np.int16), np.full(LEADS, 1e-3))
     new, beats = composed(strip, reference, np.random.default_rng(3))
+    beats = beats.without("+")
     samples = sentences_of(new)[0]
     missed = [beat for beat in beats.samples[5:] if np.abs(samples - beat).min() > 37]
     assert len(missed) <= 6
@@ -225,7 +239,7 @@ def test_ventricular_beats_come_as_tachycardias_too() -> None:
     for seed in range(12):
         found = compose(mv, RATE, reference, np.random.default_rng(seed), "ventricular")
         assert found is not None
-        new, beats = found
+        new, beats = found[0], found[1].without("+")
         assert np.isfinite(new).all()
         rr = np.diff(beats.samples) / RATE
         runs = [(kind, [i for i, _ in some]) for kind, some in groupby(enumerate(beats.symbols), lambda b: b[1])]
