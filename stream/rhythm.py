@@ -3,7 +3,8 @@
 Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
 supraventricular run, bigeminy and trigeminy by the order of their classes; atrial fibrillation and a pacemaker's rhythm
 by the log odds that are read with each beat (`model.rhythm_head`), in a running mean; else the basic rhythm. While
-ventricular fibrillation is told, it is the rhythm, between `[` and `]`.
+ventricular fibrillation is told, it is the rhythm, between `[` and `]`. A pacemaker's is told only where some beat was
+read as Q, the class of paced beats: few paced hearts have been read, and other wide rhythms are like theirs.
 
 The mean must be above one level to begin a rhythm and below another to end it, so that it does not flicker.
 """
@@ -32,6 +33,7 @@ RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
 SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
 SUPRAVENTRICULAR: Final = CLASSES.index("S")
+UNCLASSIFIED: Final = CLASSES.index("Q")  # the class of paced beats, too
 READ_AF: Final = RHYTHMS.index("(AFIB")
 READ_PACED: Final = RHYTHMS.index("(P")
 
@@ -218,9 +220,18 @@ def _pattern(state: Row) -> tuple[int, int]:
         return TRIGEMINY, 3 * PATTERNS - 1
     if state.told_so[READ_AF]:
         return AF, LATE
-    if state.told_so[READ_PACED]:
+    if state.told_so[READ_PACED] and _among_last(state, UNCLASSIFIED):
         return PACED, LATE
     return BASIC, 0
+
+
+@kernel
+def _among_last(state: Row, label: int) -> bool:
+    """Whether any of the last `HISTORY` beats carries this label."""
+    for back in range(HISTORY):
+        if _label(state, back) == label:
+            return True
+    return False
 
 
 @kernel
