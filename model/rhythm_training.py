@@ -36,6 +36,7 @@ FIRST: Final = 60  # of them the first ones of the record
 HIDDEN: Final = 32  # units of its hidden layer
 DROPOUT: Final = 0.3
 EPOCHS: Final = 8
+STEPS: Final = 1000  # gradient steps at least, where there are few records
 BATCH: Final = 512
 RATE: Final = 2e-3  # learning rate at the begin; it falls as a cosine
 DECAY: Final = 0.05
@@ -100,9 +101,10 @@ def _fit(inputs: torch.Tensor, labels: npt.NDArray[np.int8], rhythms: int, seed:
     targets = torch.from_numpy(labels.astype(np.int64))
     dense, out = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, rhythms)
     optimizer = torch.optim.AdamW([*dense.parameters(), *out.parameters()], lr=RATE, weight_decay=DECAY)
-    steps = EPOCHS * -(-len(inputs) // BATCH)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(EPOCHS):
+    batches = -(-len(inputs) // BATCH)
+    epochs = max(EPOCHS, -(-STEPS // batches))
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    for _ in range(epochs):
         order = torch.randperm(len(inputs))
         for some in (order[first : first + BATCH] for first in range(0, len(order), BATCH)):
             hidden = torch.relu(dense(functional.dropout(inputs[some], DROPOUT)))

@@ -104,7 +104,8 @@ def train(
         _cross_validate(console, passages, chosen, cross_validate, json_file, work)
     else:
         weights, card = beside if beside is not None else _train(console, passages, chosen, out)
-        _fit_rhythms(console, passages, chosen, out, weights, card)
+        command = "telebeat train" if beside is None else "telebeat train --rhythms-of MODEL"
+        _fit_rhythms(console, passages, chosen, out, weights, card, command)
         console.print(f"{time.monotonic() - began:.0f} s in all")
     left_out.tell()
 
@@ -180,6 +181,7 @@ def _fit_rhythms(
     out: Path,
     weights: Weights,
     card: dict[str, Any],
+    command: str,
 ) -> None:
     """Fit the rhythm head to networks that have been trained, and write the model."""
     from model.codes import RHYTHMS
@@ -190,7 +192,8 @@ def _fit_rhythms(
         weights = weights._replace(rhythm=fit_rhythms(passages, weights, config.seed))
     marked = {f"{p.database}/{p.record}" for p in passages if (rhythm_labels(p) >= 0).any()}
     path = out / SHIPPED.name
-    save(path, weights, card | {"rhythms": {"told": RHYTHMS[1:], "trained_on": sorted(marked)}})
+    told = {"told": RHYTHMS[1:], "command": command, "trained_on": sorted(marked)}
+    save(path, weights, card | {"rhythms": told})
     console.print(f"wrote {path} and its card")
 
 
