@@ -66,6 +66,11 @@ class Spelled:
         read = classify_sequence(reader.weights.layers, said, np.isfinite(values[:, RR]))
         return cls(name, strip, samples, texts, levels, said, read, len(reader.weights.vocabulary.norms))
 
+    def shape(self, beat: int, lead: int) -> str:
+        """Number of a lead's shape word, or ``?`` where its curve cannot be told."""
+        word = int(self.said[beat, lead])
+        return str(word) if word < self.shapes else "?"
+
     def curves(self, lead: int) -> npt.NDArray[np.float64]:
         """A lead around each beat, float64 (n, len(CURVE)): level 0, QRS complex of height 1, about as in letters.
 

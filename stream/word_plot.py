@@ -33,6 +33,7 @@ MOST_WORDS: Final = 64  # of those that occur, the most frequent
 CELL_IN: Final = 1.25
 LOW, HIGH = -1.25, 1.25  # of a mean beat
 DPI: Final = 100
+SCALES_MV: Final = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)  # of which the greatest that fits is drawn beside a lead
 
 
 def save(file: Path, sentence: Spelled, beats: range, words: Sequence[MeanBeat], of: str) -> None:
@@ -114,8 +115,9 @@ def _draw_row(axes: Axes, sentence: Spelled, beats: range, leads: Sequence[int],
     for place, lead in enumerate(leads):
         seen = mv[np.isfinite(mv[:, lead]), lead]
         low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
-        y = -place - 0.5 + 0.85 * (mv[:, lead] - (low + high) / 2) / max(high - low, 0.1)
-        axes.plot(time, y, color=INK, linewidth=0.8)
+        per_mv = 0.85 / max(high - low, 0.1)
+        axes.plot(time, -place - 0.5 + per_mv * (mv[:, lead] - (low + high) / 2), color=INK, linewidth=0.8)
+        _draw_scale(axes, begin_s + ROW_S + 0.06, -place - 0.5, per_mv)
         axes.text(begin_s, -place - 0.5, f"lead {lead + 1}  ", fontsize=7, color=FAINT, va="center", ha="right")
     for beat in beats:
         at = float(sentence.samples[beat]) / strip.rate_hz
@@ -125,11 +127,19 @@ def _draw_row(axes: Axes, sentence: Spelled, beats: range, leads: Sequence[int],
         style: dict[str, Any] = {"ha": "center", "color": LABEL_COLOURS[label], "clip_on": False}
         axes.axvline(at, color=LABEL_COLOURS[label], linewidth=0.6, alpha=0.5, linestyle=(0, (2, 2)))
         axes.text(at, 0.04, label, fontsize=9, weight="bold", **style)
-        shapes = " ".join(str(sentence.said[beat, lead]) for lead in leads)
+        shapes = " ".join(sentence.shape(beat, lead) for lead in leads)
         axes.text(at, -len(leads) - 0.02, shapes, fontsize=7, va="top", **style)
     axes.set(xlim=(begin_s, begin_s + ROW_S), ylim=(-len(leads) - 0.25, 0.3))
     axes.axis("off")
     axes.text(begin_s, 0.04, f"{format_time(begin_s)}  ", fontsize=7, color=FAINT, ha="right")
+
+
+def _draw_scale(axes: Axes, at_s: float, middle: float, per_mv: float) -> None:
+    """How high some millivolts are: as many as take half of a lead's height at most."""
+    mv = next((step for step in SCALES_MV if step * per_mv <= 0.5), SCALES_MV[-1])
+    ends = (middle - mv * per_mv / 2, middle + mv * per_mv / 2)
+    axes.plot((at_s, at_s), ends, color=FAINT, linewidth=1.5, clip_on=False, solid_capstyle="butt")
+    axes.text(at_s + 0.05, middle, f"{mv:g} mV", fontsize=6, color=FAINT, va="center", clip_on=False)
 
 
 def _draw_word(axes: Axes, word: MeanBeat) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stream.evaluate import Line
     from stream.search import Try
 
+MODEL_FOLDER: Final = Path("model-trained")  # where a model goes unless told
 FIGURES: Final = ("VEB Se", "VEB +P", "SVEB Se", "SVEB +P")
 #: What of `Tables` is judged by EC57, and what it is called.
 SAID: Final = {"first": "first word", "last": "last word", "moved": "last word, electrodes moved"}
@@ -30,7 +31,9 @@ SAID: Final = {"first": "first word", "last": "last word", "moved": "last word, 
 
 def train(
     *,
-    out: Annotated[Path, typer.Option(help="folder for the model and its card")] = Path("model-trained"),
+    out: Annotated[
+        Path | None, typer.Option(help="folder for the model and its card", show_default=str(MODEL_FOLDER))
+    ] = None,
     data_dir: DataDir = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with values of TrainingConfig to change")] = None,
     cross_validate: Annotated[
@@ -78,17 +81,18 @@ def train(
     from stream.search import tries_of
     from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
 
-    _agree(cross_validate, search, csv_file, json_file, rhythms_of)
+    _agree(cross_validate, search, csv_file, json_file, rhythms_of, out)
+    out = out or MODEL_FOLDER
     to_stdout = cross_validate is not None and outputs.numbers(json_file)
     console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
     chosen = configured(TrainingConfig(), config)
     tries = tries_of(search, chosen) if search is not None else []
+    beside = load(rhythms_of) if rhythms_of is not None else None
     if csv_file is not None:
         outputs.file(csv_file)
     for folder in (out if cross_validate is None else work, passages_dir):
         if folder is not None:
             outputs.folder(folder)
-    beside = load(rhythms_of) if rhythms_of is not None else None
     began = time.monotonic()
     data = folder_of(data_dir, chosen)
     left_out = LeftOut(console)
@@ -111,11 +115,18 @@ def train(
 
 
 def _agree(
-    parts: int | None, search: Path | None, csv_file: Path | None, json_file: Path | None, rhythms_of: Path | None
+    parts: int | None,
+    search: Path | None,
+    csv_file: Path | None,
+    json_file: Path | None,
+    rhythms_of: Path | None,
+    out: Path | None,
 ) -> None:
     """See that what is asked for is one thing."""
     if parts is not None and rhythms_of is not None:
         raise SettingsError("--rhythms-of makes a model and --cross-validate judges one: give one of them")
+    if parts is not None and out is not None:
+        raise SettingsError("--out is where a model goes, and --cross-validate and --search make none: leave it out")
     if search is not None and parts is None:
         raise SettingsError("--search compares by cross-validation: say in how many parts, such as --cross-validate 4")
     if search is not None and json_file is not None:

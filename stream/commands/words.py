@@ -150,7 +150,7 @@ def _told(spelled: Spelled, chosen: range) -> list[Beat]:
             _at(spelled, i),
             told(spelled.read.first[i]),
             told(spelled.read.last[i]),
-            [str(spelled.said[i, lead]) for lead in range(LEADS)],
+            [spelled.shape(i, lead) for lead in range(LEADS)],
             [text_of(spelled.texts[i, lead]) for lead in range(LEADS)],
             [f"{word.name} {_level(spelled, field, i)}" for field, word in enumerate(WORDS) if word.name in SHOWN],
         )
@@ -164,7 +164,7 @@ def _print_levels(console: Console, spelled: Spelled, chosen: range) -> None:
     from model.codes import CLASSES
     from model.words import WORDS
 
-    rows = [[f"shape {lead + 1}", *(str(spelled.said[i, lead]) for i in chosen)] for lead in range(LEADS)]
+    rows = [[f"shape {lead + 1}", *(spelled.shape(i, lead) for i in chosen)] for lead in range(LEADS)]
     rows += [[word.name, *(_level(spelled, field, i) for i in chosen)] for field, word in enumerate(WORDS)]
     for name, scores in (("first word", spelled.read.first), ("last word", spelled.read.last)):
         rows.append([name, *(CLASSES[int(scores[i].argmax())] for i in chosen)])

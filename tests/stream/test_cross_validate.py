@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import wfdb
 from typer.testing import CliRunner
@@ -15,9 +16,11 @@ pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
 from model.ec57 import Annotations, Period, pair, tabulate
+from model.rhythm_head import RhythmHead
+from model.store import load
 from model.train import figures, merit
 from stream.cli import app
-from stream.errors import SettingsError
+from stream.errors import ModelError, SettingsError
 from tests.model.hearts import heart
 
 pytestmark = pytest.mark.train
@@ -78,6 +81,53 @@ def test_what_is_not_defined_is_no_zero(data: Path) -> None:
     assert [fold["SVEB Se"] for fold in told["folds"]] == [None, None]
     assert (told["gross"]["VEB Se"], told["spread"]["VEB Se"]) == (None, None)
     assert "VEB Se –" in result.output
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--cross-validate", "2", "--out", "model"), "make none: leave it out"),
+        (("--cross-validate", "2", "--rhythms-of", "model"), "give one of them"),
+        (("--search", "tries.toml", "--rhythms-of", "model"), "say in how many parts"),
+    ],
+)
+def test_what_asks_for_two_things_is_refused(data: Path, more: tuple[str, ...], reason: str) -> None:
+    result = run(data, *more)
+    assert isinstance(result.exception, SettingsError)
+    assert reason in str(result.exception)
+
+
+def test_a_rhythm_head_is_fitted_to_a_model_as_it_is(data: Path) -> None:
+    """Its networks and its card stay, but for what the card says of rhythms; the same command does the same again."""
+    for file in (data / "data" / "own").glob("p*.atr"):
+        marks = wfdb.rdann(str(file.with_suffix("")), "atr")
+        half = marks.sample[len(marks.sample) // 2]
+        rhythms = {1: "(N", half - 10: "(AFIB"}
+        at = np.sort([*marks.sample, *rhythms])
+        symbols = ["+" if sample in rhythms else "N" for sample in at]
+        notes = [rhythms.get(sample, "") for sample in at]
+        wfdb.wrann(file.stem, "atr", at, symbols, fs=250, aux_note=notes, write_dir=str(file.parent))
+    assert run(data, "--out", data / "one").exit_code == 0
+    for name in ("two", "three"):
+        result = run(data, "--rhythms-of", data / "one", "--out", data / name)
+        assert result.exit_code == 0, result.output
+    one, two = load(data / "one"), load(data / "two")
+    layers: list[Any] = [one[0].layers, two[0].layers]
+    assert all(np.array_equal(a, b) for a, b in zip(*layers, strict=True))
+    assert (data / "two" / "telebeat.safetensors").read_bytes() == (
+        data / "three" / "telebeat.safetensors"
+    ).read_bytes()
+    assert two[1]["rhythms"]["trained_on"] == ["own/p0", "own/p1", "own/p2"]
+    assert two[1]["config"] == one[1]["config"]
+    assert "--rhythms-of" in two[1]["rhythms"]["command"]
+    assert (two[0].rhythm.out_bias != RhythmHead.silent(two[0].layers).out_bias).any()
+
+
+def test_there_must_be_a_model_to_fit_rhythms_to(data: Path) -> None:
+    result = run(data, "--rhythms-of", data / "nowhere", "--out", data / "new")
+    assert isinstance(result.exception, ModelError)
+    assert "nowhere" in str(result.exception)
+    assert not (data / "new").exists()
 
 
 def test_a_round_is_chosen_by_a_number_all_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,27 @@ def test_sentence_and_mean_beats_are_drawn(more: list[str], suffix: str, folder:
         text = picture.read_text(encoding="utf-8")
         assert ("2 records of own" in text) == bool(more)
         assert ("of own/p1" in text) != bool(more)
+        mean_beats = re.findall(r"<!-- (\d+): (\d+), ([NSVFQ]) (\d+) % -->", text)
+        assert len(mean_beats) > 1
+        assert sum(int(count) for _, count, _, _ in mean_beats) == 2 * 80 * (
+            2 if more else 1
+        )  # a curve a lead and beat
+        assert len(set(re.findall(r"<!-- ([\d.]+) mV -->", text))) >= 1
+
+
+def test_of_a_lead_that_is_not_there_nothing_is_told(tmp_path: Path) -> None:
+    mv, _ = heart("N" * 30, 220)
+    (tmp_path / "own").mkdir()
+    names = {"units": ["mV"], "sig_name": ["II"], "fmt": ["16"], "write_dir": str(tmp_path / "own")}
+    wfdb.wrsamp("p1", 250, p_signal=mv[:, :1].astype(float), **names)
+    for more in ([], ["--all"]):
+        ended = CliRunner().invoke(app, ["words", "p1", "--data-dir", str(tmp_path), "--beats", "5", *more])
+        assert ended.exit_code == 0, ended.output
+        if more:
+            (line,) = [line for line in ended.output.splitlines() if "shape 2" in line]
+            assert line.count("?") == 5
+        else:
+            assert len(re.findall(r"│ +\d+ \? +│", ended.output)) == 5
 
 
 @pytest.mark.parametrize(
