@@ -40,7 +40,14 @@ def agree(shown: list[float], values: list[float]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["noise_on_the_ward.json", "classes/handheld.json", "classes/lifelong.json", "annotate.json"]
+    "name",
+    [
+        "noise_on_the_ward.json",
+        "classes/handheld.json",
+        "classes/lifelong.json",
+        "classes/rhythms.json",
+        "annotate.json",
+    ],
 )
 def test_results_are_of_the_weights_that_ship(name: str) -> None:
     assert result(name)["weights_blake2b"] == WEIGHTS
@@ -71,6 +78,65 @@ def test_noise_as_the_page_of_figures_has_it(first: str, name: str) -> None:
     some = [mixes[f"noise-em{level}"] for level in ("-12", "-6", "-0", "_6")]
     (shown,) = rows("docs/figures.md", first)
     assert agree(shown, [mix[name] if name in mix else mix["alarms"][name] for mix in some])
+
+
+RHYTHMS = {
+    "atrial fibrillation `(AFIB`": "(AFIB",
+    "a pacemaker `(P`": "(P",
+    "atrial flutter `(AFL`": "(AFL",
+    "supraventricular run `(SVTA`": "(SVTA",
+    "ventricular run `(VT`": "(VT",
+    "bigeminy `(B`": "(B",
+    "trigeminy `(T`": "(T",
+}
+GROUPS = {
+    "afpdb, group p": "afpdb",
+    "afpdb, group n": "afpdb, group n",
+    "cinc2017, fibrillation": "cinc2017, A",
+    "cinc2017, normal": "cinc2017, N",
+    "cinc2017, other rhythms": "cinc2017, O",
+    "cpsc2021": "cpsc2021",
+    "mitdb": "mitdb",
+    "vfdb": "vfdb",
+}
+
+
+@pytest.mark.parametrize("first", RHYTHMS)
+def test_what_the_rhythm_head_is_worth(first: str) -> None:
+    told = result("classes/rhythms.json")["rhythms"][RHYTHMS[first]]
+    values = [
+        told["subjects"],
+        told["head"]["beats"],
+        *(told[by][of] for by in ("head", "rules") for of in ("Se", "+P")),
+    ]
+    (shown,) = rows("docs/model-card.md", first)
+    assert agree(shown, [value for value in values if value is not None])
+
+
+@pytest.mark.parametrize("first", GROUPS)
+def test_fibrillation_as_the_ward_tells_it(first: str) -> None:
+    told = result("classes/rhythms.json")["fibrillation"][GROUPS[first]]
+    kinds = (("true", "fibrillation_s"), ("false", "other_s"))
+    shares = [100 * told[f"{by}_{kind}_s"] / told[of] for by in ("head", "rule") for kind, of in kinds if told[of]]
+    (shown,) = rows("docs/model-card.md", first)
+    assert agree(shown, [told["records"], told["fibrillation_s"], told["other_s"], *shares])
+
+
+def test_fibrillation_of_all_hearts_together() -> None:
+    told = result("classes/rhythms.json")["fibrillation"].values()
+    all_s = {name: sum(group[name] for group in told) for name in next(iter(told)) if name.endswith("_s")}
+    head, rule = (100 * all_s[f"{by}_true_s"] / all_s["fibrillation_s"] for by in ("head", "rule"))
+    false = (
+        f"{all_s['head_false_s']:.0f} s of {all_s['other_s'] / 3600:.0f} h of all else ({all_s['rule_false_s']:.0f})"
+    )
+    card, figures = (
+        " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split()) for name in ("model-card.md", "figures.md")
+    )
+    assert f"In all {head:.1f} % of fibrillation is told (rule: {rule:.1f}), and {false}." in card
+    assert (
+        f"{head:.1f} % of {all_s['fibrillation_s'] / 3600:.1f} h of fibrillation is told (RR intervals: {rule:.1f})"
+        in figures
+    )
 
 
 def cross_validated(word: str, database: str = "", without: tuple[str, ...] = ()) -> list[float]:
