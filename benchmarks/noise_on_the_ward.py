@@ -22,6 +22,7 @@ from model.cases import cases, expand, mixed_db
 from model.ec57 import Annotations, Period, gross, pair, tabulate
 from model.reader import Reader
 from replay.records import Record
+from stream import rhythm
 from stream.annotate import RecordOutput, analyse
 from stream.annotations import marks_of, shut_down
 from stream.settings import data_dirs
@@ -59,7 +60,22 @@ def judge(case: Case, said: RecordOutput) -> dict[str, Any]:
         for name, shutdown in (("told", False), ("silent", True))
     }
     raised = Counter(alert.rule for alert in said.alerts if alert.state == "raised")
-    return {**tables, "alarms": {rule: raised[rule] for rule in ALARMS}}
+    alarms = {rule: raised[rule] for rule in ALARMS}
+    return {
+        **tables,
+        "alarms": alarms,
+        "atrial": _fibrillating(said, len(case.strip.samples)),
+        "samples": len(case.strip.samples),
+    }
+
+
+def _fibrillating(said: RecordOutput, end: int) -> int:
+    """Samples for which atrial fibrillation was told; none of these hearts has any."""
+    marks = [mark for mark in said.marks if mark.symbol == "+"]
+    ends = [*(mark.sample for mark in marks[1:]), end]
+    return sum(
+        until - mark.sample for mark, until in zip(marks, ends, strict=True) if mark.aux == rhythm.AUX[rhythm.AF]
+    )
 
 
 def measure(data_dir: Path | None, model: Path | None) -> dict[str, Any]:
@@ -92,6 +108,7 @@ def _figures(some: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "silent_ppv": silent.qrs_ppv.percent,
         "veb_se": told.veb_se.percent,
         "veb_ppv": told.veb_ppv.percent,
+        "atrial_fibrillation": 100.0 * sum(one["atrial"] for one in some) / sum(one["samples"] for one in some),
         "alarms": {rule: sum(one["alarms"][rule] for one in some) for rule in ALARMS},
     }
 
@@ -100,9 +117,9 @@ def show(figures: dict[str, Any]) -> None:
     """Print per cent of beats and of time, and how many alarms there were."""
     names = (
         *("qrs_se", "qrs_ppv", "qrs_f1", "declared", "clear_se", "clear_ppv", "silent_se", "silent_ppv"),
-        *("veb_se", "veb_ppv"),
+        *("veb_se", "veb_ppv", "atrial_fibrillation"),
     )
-    heads = ("QRS Se", "+P", "F1", "declared", "clear Se", "+P", "silent Se", "+P", "VEB Se", "+P")
+    heads = ("QRS Se", "+P", "F1", "declared", "clear Se", "+P", "silent Se", "+P", "VEB Se", "+P", "AF told")
     print(f"{'noise, dB':>10}" + "".join(f"{head:>11}" for head in heads) + "".join(f"{rule:>26}" for rule in ALARMS))
     for mix, row in figures["mixes"].items():
         shares = "".join(f"{'–' if row[name] is None else f'{row[name]:.2f}':>11}" for name in names)

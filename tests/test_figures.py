@@ -71,6 +71,7 @@ def test_noise_as_the_detectors_page_has_it(db: int) -> None:
         ("alarms of ventricular tachycardia", "ventricular_tachycardia"),
         ("VEB +P, %", "veb_ppv"),
         ("VEB Se, %", "veb_se"),
+        ("atrial fibrillation told, % of the time (none of these hearts has any)", "atrial_fibrillation"),
     ],
 )
 def test_noise_as_the_page_of_figures_has_it(first: str, name: str) -> None:

@@ -12,9 +12,10 @@ from model.bench import Case
 from model.ec57 import Annotations
 from model.reader import Reader
 from model.strip import Strip
-from stream.annotate import analyse
+from stream.annotate import RecordOutput, analyse
 from stream.limits import Limits
 from stream.ward import Ward
+from stream.wire import Mark
 from tests.detector.hearts import ecg
 
 SECONDS = 420
@@ -55,3 +56,16 @@ def test_what_is_told_silent_and_declared_adds_up(case: Case, capsys: pytest.Cap
     told = capsys.readouterr().out.splitlines()[1].split()
     assert told[0] == "-6"
     assert told[4] == f"{row['declared']:.2f}"
+
+
+def test_time_in_which_atrial_fibrillation_is_told() -> None:
+    marks = [
+        Mark(10, "+", "(N"),
+        Mark(20, "~", ""),
+        Mark(100, "+", "(AFIB"),
+        Mark(150, "+", "(N"),
+        Mark(900, "+", "(AFIB"),
+    ]
+    assert bench._fibrillating(RecordOutput([], [], marks, []), 1000) == 50 + 100
+    assert bench._fibrillating(RecordOutput([], [], marks[:2], []), 1000) == 0
+    assert bench._fibrillating(RecordOutput([], [], [], []), 1000) == 0
