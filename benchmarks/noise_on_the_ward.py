@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,10 +72,9 @@ def judge(case: Case, said: RecordOutput) -> dict[str, Any]:
 
 def _fibrillating(said: RecordOutput, end: int) -> int:
     """Samples for which atrial fibrillation was told; none of these hearts has any."""
-    marks = [mark for mark in said.marks if mark.symbol == "+"]
-    ends = [*(mark.sample for mark in marks[1:]), end]
+    told = [(mark.sample, mark.aux) for mark in said.marks if mark.symbol == "+"]
     return sum(
-        until - mark.sample for mark, until in zip(marks, ends, strict=True) if mark.aux == rhythm.AUX[rhythm.AF]
+        until - begin for (begin, aux), (until, _) in pairwise([*told, (end, "")]) if aux == rhythm.AUX[rhythm.AF]
     )
 
 
