@@ -5,9 +5,10 @@ reads the fourth, in turn. That of the first table is asked for every rhythm tha
 more. Beside it stand the rules: the order of the beats' classes as in `stream.rhythm`, and for atrial fibrillation the
 irregularity of the last 32 RR intervals, which the ward told it by before it had a head.
 
-The second table is of the head that ships (fibrillation, pacemaker, any other) as the ward uses it, in a running mean:
-how much of marked fibrillation is told as such, and how much of everything else. The strips of cinc2017 and group `n`
-of afpdb are in no training. Of the other hearts the networks have learned the beats, the head here nothing.
+The second table is of the head that ships (fibrillation or any other rhythm) as the ward uses it, in a running mean:
+how much of marked fibrillation is told as such, and how much of everything else but flutter. The strips of cinc2017 and
+group `n` of afpdb are in no training. Of the other hearts the networks have learned the beats, the head here nothing.
+The rule goes on without what the ward knows of the signal, and puts a begin back by twelve beats, not by sixteen.
 """
 
 from __future__ import annotations
@@ -105,15 +106,18 @@ def by_irregularity(passage: Passage, labels: npt.NDArray[np.int64]) -> npt.NDAr
 def in_the_ward(
     passage: Passage, labels: npt.NDArray[np.int64], log_odds: npt.NDArray[np.float32], *, at_once: bool = False
 ) -> npt.NDArray[np.int64]:
-    """The rhythm that the ward tells at each beat, int64 (n,); `at_once`: not by a mean of the log odds."""
+    """The rhythm that the ward tells at each beat, int64 (n,), by log odds of fibrillation.
+
+    `at_once`: not by a mean of them.
+    """
     state, out = np.zeros(1, rhythm.RHYTHM)[0], np.zeros(4, rhythm.MARK)
     rhythm.begin(state, 0)
     codes = np.zeros(len(labels), np.int64)
     for i, sample in enumerate(passage.samples):
         if at_once and state["n"] > 0:
-            state["log_odds"][:] = log_odds[i]
+            state["log_odds"] = log_odds[i]
         tick = round(int(sample) * 250 / passage.rate_hz)
-        count = rhythm.on_beat(state, int(labels[i]), log_odds[i], tick, int(sample), out, 0)
+        count = rhythm.on_beat(state, int(labels[i]), float(log_odds[i]), tick, int(sample), out, 0)
         for mark in out[:count]:
             codes[np.searchsorted(passage.samples, mark["sample"]) : i] = mark["code"]
         codes[i] = state["code"]
@@ -185,9 +189,7 @@ def _count(counts: dict[str, Any], p: Passage, labels: npt.NDArray[np.int8], wei
     """Beats that are told right, that are marked, and that are told, of each rhythm."""
     words, classes = _labels_of(p, weights)
     head = rhythm_log_odds(weights.layers, weights.rhythm, words).argmax(axis=1)
-    odds = np.full((len(classes), len(RHYTHMS)), -SUREST, np.float32)
-    odds[:, RHYTHMS.index("(AFIB")] = by_irregularity(p, classes)
-    codes = in_the_ward(p, classes, odds, at_once=True)
+    codes = in_the_ward(p, classes, by_irregularity(p, classes), at_once=True)
     known = labels != UNLABELLED
     for k, name in enumerate(MARKED):
         for by, is_told in (("head", head == k), ("rules", codes == BY_RULES.get(name, -1))):
@@ -197,9 +199,7 @@ def _count(counts: dict[str, Any], p: Passage, labels: npt.NDArray[np.int8], wei
 
 def _tell(p: Passage, weights: Weights, labels: npt.NDArray[np.int8], group: str) -> Told:
     words, classes = _labels_of(p, weights)
-    log_odds = rhythm_log_odds(weights.layers, weights.rhythm, words)
-    by_rule = np.full_like(log_odds, -SUREST)
-    by_rule[:, RHYTHMS.index("(AFIB")] = by_irregularity(p, classes)
+    log_odds = rhythm_log_odds(weights.layers, weights.rhythm, words)[:, RHYTHMS.index("(AFIB")]
     seconds = np.minimum(np.diff(p.samples, append=p.samples[-1:]) / p.rate_hz, LONGEST_S)
     flutter = rhythm_labels(p, ("", "(AFL")) == 1
     return Told(
@@ -208,7 +208,7 @@ def _tell(p: Passage, weights: Weights, labels: npt.NDArray[np.int8], group: str
         labels == RHYTHMS.index("(AFIB"),
         (labels != UNLABELLED) & (labels != RHYTHMS.index("(AFIB")) & ~flutter,
         in_the_ward(p, classes, log_odds) == rhythm.AF,
-        in_the_ward(p, classes, by_rule, at_once=True) == rhythm.AF,
+        in_the_ward(p, classes, by_irregularity(p, classes), at_once=True) == rhythm.AF,
     )
 
 

@@ -19,4 +19,4 @@ ALL_NOISY: Final = 0x03
 DOUBTED: Final = 0x0F
 
 #: Rhythms that are read from the beats' sentences (`model.rhythm_head`), as WFDB calls them; the first is any other.
-RHYTHMS: Final = ("", "(AFIB", "(P")
+RHYTHMS: Final = ("", "(AFIB")

@@ -1,4 +1,8 @@
-"""Cross-validation by subject: every heart is read by a network that has never met it."""
+"""Cross-validation by subject: every heart is judged by networks, and by a rhythm head, that have never met it.
+
+Only of hearts whose beats are not judged (paced ones, cpsc2021, afpdb) the networks have learned the beats, though the
+rhythm head has not met them.
+"""
 
 from __future__ import annotations
 

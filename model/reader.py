@@ -88,7 +88,7 @@ def read_beat(
         The first word on this beat: probabilities of `CLASSES`; they sum to 1.
     last : float32 (5,), out
         The last word on the beat before, likewise; all zero where there is none.
-    rhythms : float32 (3,), out
+    rhythms : float32 (2,), out
         Log odds of `RHYTHMS`.
 
     Returns

@@ -5,9 +5,9 @@ order and of P waves that come again. Two dense layers make of that the log odds
 `model.codes.RHYTHMS`. They are fitted when the networks have been trained, and change nothing in what these say of a
 beat (`model.rhythm_training`).
 
-Which rhythms it tells was decided by measurement: it reads atrial fibrillation and a pacemaker better than rules of RR
-intervals do, while bigeminy, trigeminy and runs are told better by what they are, an order of classes
-(`stream.rhythm`).
+Which rhythms it tells was decided by measurement (`benchmarks.rhythm_head`): it reads atrial fibrillation better than
+a rule of RR intervals does, while bigeminy, trigeminy and runs are told better by what they are, an order of classes
+(`stream.rhythm`). A pacemaker's it would read in the hearts whose beats the networks have learned, and not in another.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def say_rhythm(head: RhythmHead, h: F32, before: F32, hidden: int, embedding: in
     for k in range(log_odds.shape[0]):
         p = np.float64(log_odds[k])
         told = np.log(max(p, 1e-12)) - np.log(max(1.0 - p, 1e-12))
-        log_odds[k] = min(max(told, -SUREST), SUREST)
+        log_odds[k] = min(max(told, -SUREST), SUREST) if np.isfinite(p) else 0.0  # weights may be absurdly large
 
 
 def rhythm_log_odds(layers: Layers, head: RhythmHead, words: I64) -> F32:

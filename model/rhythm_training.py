@@ -24,6 +24,7 @@ from model.reader import Weights
 from model.rhythm_head import F32, RhythmHead, memories
 from model.self_training import rhythms
 from model.train import words_of
+from model.training_loop import THREADS
 
 #: Marks of a rhythm that say nothing of it, or of no beats: unreadable, without beats, or not told.
 UNTOLD: Final = frozenset({"", "(NOISE", "(ASYS", "(VF", "(VFL", "(VFIB"})
@@ -84,8 +85,10 @@ def fit_rhythms(passages: Sequence[Passage], weights: Weights, seed: int, names:
     if not inputs or not np.concatenate(labels).any():
         return RhythmHead.silent(weights.layers, len(names))
     known = torch.from_numpy(np.concatenate(inputs))
-    mean, spread = known.mean(dim=0), known.std(dim=0) + LEAST
-    dense, out = _fit(((known - mean) / spread).flatten(1), np.concatenate(labels), len(names), seed)
+    inputs.clear()  # it is a gigabyte
+    mean, spread = known.mean(dim=0), known.std(dim=0, correction=0) + LEAST
+    known.sub_(mean).div_(spread)
+    dense, out = _fit(known.flatten(1), np.concatenate(labels), len(names), seed)
     return _export(dense, out, mean, spread)
 
 
@@ -97,6 +100,8 @@ def _some_of(beats: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDAr
 
 
 def _fit(inputs: torch.Tensor, labels: npt.NDArray[np.int8], rhythms: int, seed: int) -> tuple[nn.Linear, nn.Linear]:
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
     targets = torch.from_numpy(labels.astype(np.int64))
     dense, out = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, rhythms)

@@ -21,6 +21,7 @@ _TAKEN: Final = {
     ),
 }
 _AFPDB: Final = re.compile(r"([np])(\d\d)c?")
+_CPSC2021: Final = re.compile(r"data_(\d+)_\d+")  # patient, and which of his recordings
 
 
 def source_of(database: str, record: str) -> tuple[str, str]:
@@ -38,16 +39,21 @@ def source_of(database: str, record: str) -> tuple[str, str]:
 def subject_of(database: str, record: str) -> str:
     """Whose heart a record is of, called by the first of its records.
 
-    201 and 202 of mitdb are one patient's; of afpdb two records in turn, and what follows each (`c`).
+    201 and 202 of mitdb are one patient's; of afpdb two records in turn, and what follows each (`c`); of cpsc2021 all
+    that have the patient's number.
 
     >>> subject_of("mitdb", "202"), subject_of("afpdb", "p06c"), subject_of("nstdb", "119e06")
     ('mitdb/201', 'afpdb/p05', 'mitdb/119')
+    >>> subject_of("cpsc2021", "data_8_3"), subject_of("cpsc2021", "data_8_10")
+    ('cpsc2021/data_8', 'cpsc2021/data_8')
     """
     database, record = source_of(database, record)
     if (database, record) == ("mitdb", "202"):
         record = "201"
     elif database == "afpdb" and (parts := _AFPDB.fullmatch(record)):
         record = f"{parts[1]}{(int(parts[2]) - 1) // 2 * 2 + 1:02d}"
+    elif database == "cpsc2021" and (parts := _CPSC2021.fullmatch(record)):
+        record = f"data_{parts[1]}"
     return f"{database}/{record}"
 
 

@@ -29,7 +29,8 @@ from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 22
+LAYOUT: Final = 23
+AF: Final = RHYTHMS.index("(AFIB")
 BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
 PENDING = np.dtype([("tick", "i8"), ("found", "i8"), ("sample", "i8"), ("log_odds", "f8")], align=True)
@@ -346,7 +347,7 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         counts[TRANSITIONS],
     )
     counts[MARKED] = rhythm.on_beat(
-        bed.rhythm, label, events.rhythms, first.tick, first.sample, events.marks, counts[MARKED]
+        bed.rhythm, label, events.rhythms[AF], first.tick, first.sample, events.marks, counts[MARKED]
     )
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]

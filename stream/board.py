@@ -65,7 +65,6 @@ RHYTHMS: Final = {
     "(VFL": "ventricular flutter or fibrillation",
     "(B": "bigeminy",
     "(T": "trigeminy",
-    "(P": "paced",
 }
 COLOURS: Final = {"N": "green", "S": "yellow", "V": "red", "F": "magenta", "Q": "dim"}
 PRIORITIES: Final = {"high": "bold white on red", "medium": "black on yellow", "low": "cyan"}

@@ -1,12 +1,13 @@
 """The rhythm a patient is in, told from classed beats, and the signal's readability, told from epochs.
 
 Both become marks: WFDB's `+` and `~` annotations. The rhythm is what the last beats say: a ventricular or
-supraventricular run, bigeminy and trigeminy by the order of their classes; atrial fibrillation and a pacemaker's rhythm
-by the log odds that are read with each beat (`model.rhythm_head`), in a running mean; else the basic rhythm. While
-ventricular fibrillation is told, it is the rhythm, between `[` and `]`. A pacemaker's is told only where some beat was
-read as Q, the class of paced beats: few paced hearts have been read, and other wide rhythms are like theirs.
+supraventricular run, bigeminy and trigeminy by the order of their classes; atrial fibrillation by the log odds that are
+read with each beat (`model.rhythm_head`), in a running mean; else the basic rhythm. While ventricular fibrillation is
+told, it is the rhythm, between `[` and `]`.
 
-The mean must be above one level to begin a rhythm and below another to end it, so that it does not flicker.
+The mean must be above one level to begin fibrillation and below another to end it, so that it does not flicker. The
+levels, the mean's length and how far back a begin is put were chosen on the development records, by heads that were not
+fitted to the heart (`benchmarks.rhythm_head`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 
 from detector.doubt import condition
 from detector.jit import kernel
-from detector.types import GOOD, LEADS, NOISY, RATE, Array, Row
-from model.codes import ALL_NOISY, CLASSES, DOUBTED, RHYTHMS, UNREADABLE
+from detector.types import GOOD, LEADS, NOISY, RATE, Row
+from model.codes import ALL_NOISY, CLASSES, DOUBTED, UNREADABLE
 from stream.rules_runs import VENTRICULAR
 from stream.wire import VF_RHYTHM
 
@@ -33,13 +34,10 @@ RUN: Final = 3  # beats in a row make a run
 RUN_RR: Final = 0.6 * RATE  # ticks: a run is faster than 100 beats a minute
 SETTLED: Final = 10  # epochs a change of readability must last to be told (1 s)
 SUPRAVENTRICULAR: Final = CLASSES.index("S")
-UNCLASSIFIED: Final = CLASSES.index("Q")  # the class of paced beats, too
-READ_AF: Final = RHYTHMS.index("(AFIB")
-READ_PACED: Final = RHYTHMS.index("(P")
 
 #: Rhythms, and their WFDB names in the same order.
-NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, VF, PACED = range(9)
-AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM, "(P")
+NONE, BASIC, AF, SV_RUN, V_RUN, BIGEMINY, TRIGEMINY, VF = range(8)
+AUX: Final = ("", "(N", "(AFIB", "(SVTA", "(VT", "(B", "(T", VF_RHYTHM)
 
 RHYTHM = np.dtype(
     [
@@ -48,8 +46,8 @@ RHYTHM = np.dtype(
         ("tick", "i8", (HISTORY,)),
         ("label", "i1", (HISTORY,)),
         ("n", "i8"),
-        ("log_odds", "f8", (len(RHYTHMS),)),  # running mean of those read with each beat
-        ("told_so", "i1", (len(RHYTHMS),)),  # whether that rhythm has begun by them, and not ended
+        ("log_odds", "f8"),  # running mean of those of atrial fibrillation read with each beat
+        ("fibrillating", "i1"),  # whether it has begun by them, and not ended
         ("told", "i8"),  # sample up to which rhythms have been told
         ("quality", "i8"),  # subtype last told
         ("next", "i8"),  # subtype that wants to be told
@@ -84,8 +82,8 @@ def restart(state: Row, sample: int) -> None:
 @kernel
 def _forget_beats(state: Row) -> None:
     state.n = 0
-    state.log_odds[:] = 0.0
-    state.told_so[:] = 0
+    state.log_odds = 0.0
+    state.fibrillating = 0
 
 
 @kernel
@@ -157,7 +155,7 @@ def _repeats(state: Row, period: int) -> bool:
 
 
 @kernel
-def on_beat(state: Row, label: int, log_odds: Array, tick: int, sample: int, out: Row, count: int) -> int:
+def on_beat(state: Row, label: int, log_odds: float, tick: int, sample: int, out: Row, count: int) -> int:
     """A beat was read; writes a mark when the rhythm has changed; the new count of `out`.
 
     Parameters
@@ -165,8 +163,8 @@ def on_beat(state: Row, label: int, log_odds: Array, tick: int, sample: int, out
     state : RHYTHM, changed
     label : int
         Its class, of `CLASSES`.
-    log_odds : float32 (len(RHYTHMS),)
-        What was read of the rhythm with it.
+    log_odds : float
+        Of atrial fibrillation, as read with it.
     tick, sample : int
         Of its R peak.
     out : MARK, shape (n,)
@@ -180,7 +178,7 @@ def on_beat(state: Row, label: int, log_odds: Array, tick: int, sample: int, out
     if code == state.code:
         return count
     onset = sample
-    resumed = state.code == V_RUN and code == AF  # a run amid fibrillation lasts up to here, not to its own begin
+    resumed = code == AF and state.code != BASIC  # a run or bigeminy amid fibrillation lasts up to here
     if code != BASIC and state.code != NONE and not resumed:
         onset = max(state.sample[(state.n - 1 - min(back, state.n - 1)) % HISTORY], state.told + 1)
     state.code = code
@@ -189,20 +187,18 @@ def on_beat(state: Row, label: int, log_odds: Array, tick: int, sample: int, out
 
 
 @kernel
-def _remember(state: Row, label: int, log_odds: Array, tick: int, sample: int) -> None:
+def _remember(state: Row, label: int, log_odds: float, tick: int, sample: int) -> None:
     """Put a beat into the ring, and what was read with it into the mean."""
     here = state.n % HISTORY
     state.tick[here] = tick
     state.sample[here] = sample
     state.label[here] = label
     state.n += 1
-    share = max(SHARE, 1.0 / state.n)
-    for k in range(1, len(state.log_odds)):
-        state.log_odds[k] += share * (log_odds[k] - state.log_odds[k])
-        if state.log_odds[k] >= BEGINS and state.n >= FEWEST:
-            state.told_so[k] = 1
-        elif state.log_odds[k] < ENDS:
-            state.told_so[k] = 0
+    state.log_odds += max(SHARE, 1.0 / state.n) * (log_odds - state.log_odds)
+    if state.log_odds >= BEGINS and state.n >= FEWEST:
+        state.fibrillating = 1
+    elif state.log_odds < ENDS:
+        state.fibrillating = 0
 
 
 @kernel
@@ -212,26 +208,15 @@ def _pattern(state: Row) -> tuple[int, int]:
     supraventricular = _run(state, SUPRAVENTRICULAR)
     if ventricular >= RUN and _mean_rr(state, ventricular) < RUN_RR:
         return V_RUN, ventricular - 1
-    if supraventricular >= RUN and _mean_rr(state, supraventricular) < RUN_RR and not state.told_so[READ_AF]:
+    if supraventricular >= RUN and _mean_rr(state, supraventricular) < RUN_RR and not state.fibrillating:
         return SV_RUN, supraventricular - 1
     if _repeats(state, 2):
         return BIGEMINY, 2 * PATTERNS - 1
     if _repeats(state, 3):
         return TRIGEMINY, 3 * PATTERNS - 1
-    if state.told_so[READ_AF]:
+    if state.fibrillating:
         return AF, LATE
-    if state.told_so[READ_PACED] and _among_last(state, UNCLASSIFIED):
-        return PACED, LATE
     return BASIC, 0
-
-
-@kernel
-def _among_last(state: Row, label: int) -> bool:
-    """Whether any of the last `HISTORY` beats carries this label."""
-    for back in range(HISTORY):
-        if _label(state, back) == label:
-            return True
-    return False
 
 
 @kernel

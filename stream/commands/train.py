@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from stream.commands.shared import DataDir, wide_console
-from stream.errors import SettingsError
+from stream.errors import ModelError, SettingsError
 from stream.figures import percent
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def train(
     ] = None,
     rhythms_of: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="fit the rhythm head of this model anew and leave its networks as they are"),
+        typer.Option(
+            metavar="MODEL",
+            help="fit this model's rhythm head anew, to the records of its card, and leave its networks as they are",
+        ),
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="keep the table of --search here")] = None,
     json_file: Annotated[
@@ -79,15 +83,16 @@ def train(
     from model.train import TrainingConfig
     from stream import outputs
     from stream.search import tries_of
-    from stream.training import LeftOut, configured, folder_of, load_passages, records_in, scored_subjects
+    from stream.training import LeftOut, changed, configured, folder_of, load_passages, records_in, scored_subjects
 
     _agree(cross_validate, search, csv_file, json_file, rhythms_of, out)
     out = out or MODEL_FOLDER
     to_stdout = cross_validate is not None and outputs.numbers(json_file)
     console = Console(markup=False, stderr=to_stdout)  # paths are not ours: a bracket in them is one
-    chosen = configured(TrainingConfig(), config)
-    tries = tries_of(search, chosen) if search is not None else []
     beside = load(rhythms_of) if rhythms_of is not None else None
+    base = TrainingConfig() if beside is None else changed(TrainingConfig(), _config_of(beside[1]), str(rhythms_of))
+    chosen = configured(base, config)
+    tries = tries_of(search, chosen) if search is not None else []
     if csv_file is not None:
         outputs.file(csv_file)
     for folder in (out if cross_validate is None else work, passages_dir):
@@ -123,8 +128,8 @@ def _agree(
     out: Path | None,
 ) -> None:
     """See that what is asked for is one thing."""
-    if parts is not None and rhythms_of is not None:
-        raise SettingsError("--rhythms-of makes a model and --cross-validate judges one: give one of them")
+    if rhythms_of is not None and not (parts is None and search is None):
+        raise SettingsError("--rhythms-of makes a model, --cross-validate and --search judge: give one of them")
     if parts is not None and out is not None:
         raise SettingsError("--out is where a model goes, and --cross-validate and --search make none: leave it out")
     if search is not None and parts is None:
@@ -195,17 +200,33 @@ def _fit_rhythms(
     command: str,
 ) -> None:
     """Fit the rhythm head to networks that have been trained, and write the model."""
+    from dataclasses import asdict
+
     from model.codes import RHYTHMS
+    from model.dataset import UNLABELLED
     from model.rhythm_training import fit_rhythms, rhythm_labels
     from model.store import SHIPPED, save
 
+    marked = {f"{p.database}/{p.record}": set(rhythm_labels(p).tolist()) - {UNLABELLED} for p in passages}
+    told = [name for k, name in enumerate(RHYTHMS) if k and any(k in labels for labels in marked.values())]
+    if not told:
+        console.print(f"no record has {' or '.join(RHYTHMS[1:])} marked: no rhythm will be told", style="yellow")
     with console.status("fitting the rhythm head"):
         weights = weights._replace(rhythm=fit_rhythms(passages, weights, config.seed))
-    marked = {f"{p.database}/{p.record}" for p in passages if (rhythm_labels(p) >= 0).any()}
     path = out / SHIPPED.name
-    told = {"told": RHYTHMS[1:], "command": command, "trained_on": sorted(marked)}
-    save(path, weights, card | {"rhythms": told})
+    rhythms = {"told": told, "command": command, "trained_on": sorted(name for name in marked if marked[name])}
+    if (settings := json.loads(json.dumps(asdict(config)))) != json.loads(json.dumps(card["config"])):
+        rhythms["config"] = settings  # another than that of the networks
+    save(path, weights, card | {"rhythms": rhythms})
     console.print(f"wrote {path} and its card")
+
+
+def _config_of(card: dict[str, Any]) -> dict[str, Any]:
+    """How a model's networks were trained: its rhythm head is fitted to the same records unless told otherwise."""
+    config = card.get("config")
+    if not isinstance(config, dict):
+        raise ModelError("the model's card does not say how it was trained; train it anew with `telebeat train`")
+    return config
 
 
 def _search(

@@ -79,7 +79,7 @@ def test_the_row_has_room_for_every_make(members: int, embedding: int, hidden: i
     make = NetworkConfig(sizes_of(READER.shapes), embedding, hidden, last_hidden=4)
     weights = export([Network(make) for _ in range(members)], READER.weights.vocabulary)
     rng = np.random.default_rng(0)
-    head = (rng.normal(0, 1, shape).astype(np.float32) for shape in ((members, hidden + embedding, 7), 7, (7, 3), 3))
+    head = (rng.normal(0, 1, shape).astype(np.float32) for shape in ((members, hidden + embedding, 7), 7, (7, 2), 2))
     weights = weights._replace(rhythm=RhythmHead(*head))
     state, reader = np.zeros(1, LANGUAGE)[0], BeatReader(Reader(weights, {}))
     words, said = [], []

@@ -88,7 +88,7 @@ def test_what_is_not_defined_is_no_zero(data: Path) -> None:
     [
         (("--cross-validate", "2", "--out", "model"), "make none: leave it out"),
         (("--cross-validate", "2", "--rhythms-of", "model"), "give one of them"),
-        (("--search", "tries.toml", "--rhythms-of", "model"), "say in how many parts"),
+        (("--search", "tries.toml", "--rhythms-of", "model"), "give one of them"),
     ],
 )
 def test_what_asks_for_two_things_is_refused(data: Path, more: tuple[str, ...], reason: str) -> None:
@@ -119,8 +119,22 @@ def test_a_rhythm_head_is_fitted_to_a_model_as_it_is(data: Path) -> None:
     ).read_bytes()
     assert two[1]["rhythms"]["trained_on"] == ["own/p0", "own/p1", "own/p2"]
     assert two[1]["config"] == one[1]["config"]
+    assert two[1]["rhythms"]["told"] == ["(AFIB"]
+    assert "config" not in two[1]["rhythms"]
     assert "--rhythms-of" in two[1]["rhythms"]["command"]
     assert (two[0].rhythm.out_bias != RhythmHead.silent(two[0].layers).out_bias).any()
+
+
+def test_where_no_rhythm_is_marked_none_is_promised(data: Path) -> None:
+    result = run(data, "--out", data / "one")
+    assert result.exit_code == 0, result.output
+    assert "no rhythm will be told" in result.output
+    weights, card = load(data / "one")
+    assert (card["rhythms"]["told"], card["rhythms"]["trained_on"]) == ([], [])
+    assert not weights.rhythm.dense.any()
+    (data / "tiny.toml").write_text(TINY + "seed = 9\n")
+    assert run(data, "--rhythms-of", data / "one", "--out", data / "two").exit_code == 0
+    assert load(data / "two")[1]["rhythms"]["config"]["seed"] == 9
 
 
 def test_there_must_be_a_model_to_fit_rhythms_to(data: Path) -> None:

@@ -17,6 +17,7 @@ from replay import script, script_files
 from replay.records import read_record
 from stream import limits, rhythm
 from stream.annotate import analyse
+from stream.bed import AF
 from stream.ward import Ward
 
 READER = Reader.load()
@@ -58,7 +59,7 @@ def test_fibrillation_of_a_scripted_heart_is_told_and_ends(rate: int, seed: int,
 def test_what_is_irregular_otherwise_is_no_fibrillation(leads: str, tmp_path: Path) -> None:
     text = f'patient "p" rate 250 Hz leads {leads} seed 5 breathing 12 /min\n' + "\n".join(OTHERS) + "\n"
     marks, beats = ward_says("p", text, tmp_path)
-    assert not {name for _, name in marks} & {"(AFIB", "(P"}
+    assert "(AFIB" not in {name for _, name in marks}
     assert len(beats) > 400
 
 
@@ -79,7 +80,7 @@ def test_training_reads_the_rhythm_that_the_bedside_tells(tmp_path: Path) -> Non
     rhythm.begin(state, 0)
     for i, sample in enumerate(samples):
         tick = round(sample * 250 / strip.rate_hz)
-        count = rhythm.on_beat(state, int(labels[i]), log_odds[i], tick, int(sample), out, 0)
+        count = rhythm.on_beat(state, int(labels[i]), float(log_odds[i, AF]), tick, int(sample), out, 0)
         marks += [(int(mark["sample"]) / strip.rate_hz, rhythm.AUX[int(mark["code"])]) for mark in out[:count]]
     assert {"(N", "(AFIB"} <= {name for _, name in told}
     assert [name for _, name in marks] == [name for _, name in told]
