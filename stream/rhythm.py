@@ -175,8 +175,10 @@ def on_beat(state: Row, label: int, log_odds: float, tick: int, sample: int, out
         return count
     _remember(state, label, log_odds, tick, sample)
     code, back = _pattern(state)
-    if code == state.code:
+    if code == state.code or (code == AF and label == VENTRICULAR):  # a mark within a couplet would part it
         return count
+    while code == AF and _label(state, back) == VENTRICULAR:
+        back -= 1
     onset = sample
     resumed = code == AF and state.code != BASIC  # a run or bigeminy amid fibrillation lasts up to here
     if code != BASIC and state.code != NONE and not resumed:

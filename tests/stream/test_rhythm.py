@@ -126,6 +126,15 @@ def test_a_pattern_amid_fibrillation_lasts_to_its_end(pattern: str, name: str) -
         assert ends > after
 
 
+@pytest.mark.parametrize("shift", range(14))
+def test_fibrillation_does_not_begin_within_a_couplet(shift: int) -> None:
+    """EC57 ends a ventricular run where atrial fibrillation begins."""
+    labels = "N" * 40 + ("NNNVV" * 12)[shift:]
+    bed = Bed().beats(labels, 0.8, [-4.0] * 40 + [4.0] * (len(labels) - 40))
+    (begin,) = [sample for name, sample in bed.told if name == "(AFIB"]
+    assert labels[round(begin / RATE / 0.8) - 1] == "N"
+
+
 def test_a_restart_forgets_what_was_read() -> None:
     bed = Bed().beats("N" * 40, 0.8, 4.0)
     rhythm.restart(bed.state, bed.tick)
