@@ -24,12 +24,12 @@ from model.codes import RHYTHMS
 from model.pace import LONGEST_RR_S
 from model.reader import Reader, Weights, read_beat
 from model.state import LANGUAGE, SCORES
-from stream import conditions, rhythm, rules, rules_height, rules_runs
+from stream import conditions, failover, rhythm, rules, rules_height, rules_runs
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 23
+LAYOUT: Final = 24
 AF: Final = RHYTHMS.index("(AFIB")
 BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
@@ -66,6 +66,7 @@ INTAKE = np.dtype(
         ("leads", "S400"),  # the device's leads, comma separated
         ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none
         ("mv_per_bit", "f8", (LEADS,)),
+        ("watch", failover.WATCH),  # all of its leads, if there are more than are read
     ],
     align=True,
 )

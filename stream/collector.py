@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from detector.types import TICK_MS
 from model.codes import CLASSES
-from stream import rhythm
-from stream.intake import Event
-from stream.wire import Alert, Batch, Beat, Mark, Revision
+from stream import catalogue, conditions, rhythm
+from stream.intake import Event, time_of
+from stream.wire import Alert, Batch, Beat, Mark, Revision, Rule
 
 
 @dataclass
@@ -34,6 +36,11 @@ class Timebase(NamedTuple):
     rate_mHz: int
     numbering: int
 
+    @classmethod
+    def of(cls, intake_row: Any) -> Self:
+        """That of a bed's `INTAKE`."""
+        return cls(int(intake_row["rate_mHz"]), int(intake_row["numbering"]))
+
 
 class Collector:
     """Gathers events of the kernels into an `Output`."""
@@ -46,8 +53,9 @@ class Collector:
     def _of(self, bed: str, count: Timebase) -> tuple[list[Beat], list[Revision], list[Mark]]:
         return self._said.setdefault((bed, count), ([], [], []))
 
-    def beat(self, bed: str, count: Timebase, beat: Any) -> None:
+    def beat(self, bed: str, intake_row: Any, beat: Any) -> None:
         """Add a `bed.BEAT`."""
+        count = Timebase.of(intake_row)
         self._of(bed, count)[0].append(
             Beat(
                 sample=int(beat["sample"]),
@@ -60,9 +68,9 @@ class Collector:
             )
         )
 
-    def revise(self, bed: str, count: Timebase, revision: Any) -> None:
+    def revise(self, bed: str, intake_row: Any, revision: Any) -> None:
         """Add a `bed.REVISION`."""
-        self._of(bed, count)[1].append(
+        self._of(bed, Timebase.of(intake_row))[1].append(
             Revision(
                 sample=int(revision["sample"]),
                 label=CLASSES[int(revision["label"])],
@@ -71,13 +79,62 @@ class Collector:
             )
         )
 
-    def mark(self, bed: str, count: Timebase, mark: Any) -> None:
+    def mark(self, bed: str, intake_row: Any, mark: Any) -> None:
         """Add a `rhythm.MARK`."""
         symbol = ("+", "~", "[", "]")[int(mark["kind"])]
         code = int(mark["code"])
         aux = rhythm.AUX[code] if symbol == "+" else ""
         subtype = code if symbol == "~" else 0
-        self._of(bed, count)[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
+        self._of(bed, Timebase.of(intake_row))[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
+
+    def raise_(
+        self, bed: str, row: Any, rule: Rule, onset: int, decided: int, evidence: tuple[float, ...], since: int | None
+    ) -> None:
+        """Add that an alert is raised, unless it is active; its onset was at the device time `since`, if that is known.
+
+        Parameters
+        ----------
+        bed : str
+        row : BED
+            The bed's, changed.
+        rule : Rule
+        onset, decided : int
+            Samples.
+        evidence : tuple of float
+            As named in `catalogue`.
+        since : int or None
+        """
+        out = np.zeros(1, conditions.TRANSITION)
+        a, b, c = (*evidence, 0.0, 0.0, 0.0)[: conditions.EVIDENCE]
+        if conditions.raise_(out, 0, row["rules"], int(rule), onset, decided, a, b, c):
+            self.alert(bed, row["intake"], out[0], since)
+
+    def clear(self, bed: str, row: Any, rule: Rule, sample: int) -> None:
+        """Add that an alert ends, if it is active."""
+        out = np.zeros(1, conditions.TRANSITION)
+        if conditions.clear(out, 0, row["rules"], int(rule), sample):
+            self.alert(bed, row["intake"], out[0])
+
+    def alert(self, bed: str, intake_row: Any, move: Any, onset_us: int | None = None) -> None:
+        """Add how an alert stands; its onset has the time it was first told with, though the clock be set meanwhile.
+
+        Parameters
+        ----------
+        bed : str
+        intake_row : INTAKE
+            The bed's, changed.
+        move : conditions.TRANSITION
+        onset_us : int, optional
+            Device time of the onset, if it does not follow from its sample.
+        """
+        rule = int(move["rule"])
+        if move["raised"]:
+            now_us = time_of(intake_row, int(move["onset"]))
+            intake_row["onset_us"][rule] = now_us if onset_us is None else onset_us
+        anchor = (int(intake_row["anchor_sample"]), int(intake_row["anchor_us"]))
+        numbering, onset_us = int(intake_row["numbering"]), int(intake_row["onset_us"][rule])
+        alert = catalogue.alert(bed, int(intake_row["rate_mHz"]), anchor, move, numbering, onset_us)
+        self.output.alerts.append(alert)
 
     def fault(self, bed: str, error: Exception) -> None:
         """Add that a bed met a bug."""

@@ -93,6 +93,9 @@ RULE_STATE = np.dtype(
         ("lead_held", "i8", (4, LEADS)),  # ticks for which a lead is noisy, saturated, flat, off, or was just before
         ("lead_last", "i8", (4, LEADS)),  # the last such tick
         ("lead_sample", "i8", (4, LEADS)),  # the first such sample
+        ("kept", "i8", (4,)),  # leads with such a fault in whose place others are read, as bits
+        ("unproven", "i1"),  # whether those have yet to show beats
+        ("unsure", "i8"),  # beats up to when none of them was good, or the beats were in doubt
     ],
     align=True,
 )
@@ -120,6 +123,8 @@ def begin(memory: Row, tick: int, sample: int) -> None:
     memory.vf_doubted = 0
     memory.restarted = tick
     memory.unsettled = 0
+    memory.kept[:] = 0
+    memory.unproven = 0
     restart(memory, tick, sample)
 
 
@@ -136,9 +141,10 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.unsettled = memory.unsettled + since if memory.n < LEARNED else 0
     memory.restarted = tick
     memory.n = 0
+    memory.unsure = 0
     memory.hidden = 0
     memory.hidden_last = tick - CALM
-    if memory.rule[UNMONITORED].active:
+    if memory.rule[UNMONITORED].active or memory.unproven:
         memory.hidden_last = tick
     else:
         memory.hidden_run = 0

@@ -11,7 +11,7 @@ from typing import Final
 
 from detector.jit import kernel
 from detector.qrs import MAX_DELAY
-from detector.types import AFTER, EPOCH, RATE, Array, Row
+from detector.types import AFTER, EPOCH, GOOD, RATE, Array, Row
 from model.codes import CLASSES
 from stream import rules_runs, rules_signal
 from stream.conditions import ASYSTOLE, CALM, HISTORY, LEARNED, MINUTE, break_run, clear, raise_
@@ -218,7 +218,9 @@ def on_beat(
 def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
     """A tenth of a second has passed; `onset` and `now` are the samples of its first and last tick."""
     tick = epoch.tick
-    if not epoch.readable:
+    if memory.unproven:
+        _judge_proof(memory, epoch)
+    if not epoch.readable or memory.unproven:
         memory.hidden += EPOCH
         memory.hidden_last = tick
         memory.hidden_run += EPOCH
@@ -239,6 +241,20 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     if memory.rule[VENTRICULAR_FIBRILLATION].active and not memory.vf_doubted:
         epoch.doubtful = 0  # fibrillation has no beats to be sure of, and says so itself
     return rules_signal.on_epoch(memory, limits, epoch, onset, now, out, count)
+
+
+@kernel
+def _judge_proof(memory: Row, epoch: Row) -> None:
+    """Leads that are read in place of others have shown a heart: beats in a row, and all the while one lead was good.
+
+    Where a lead is noisy, what is found in it may be its noise.
+    """
+    good = False
+    for lead in range(memory.leads):
+        good = good or epoch.lead[lead] == GOOD
+    if not good or epoch.doubtful:
+        memory.unsure = memory.n
+    memory.unproven = memory.n - memory.unsure < LEARNED
 
 
 @kernel

@@ -14,8 +14,8 @@ from detector.types import LEADS, RATE
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import catalogue, conditions, intake, rhythm, rules_height, second_device
-from stream.collector import Collector, Output, Timebase
+from stream import conditions, failover, intake, rhythm, rules_height, second_device
+from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
 from stream.limits import DEFAULTS, Limits, pack
@@ -169,10 +169,11 @@ class Ward:
             intake.adopt(bed["intake"], frame)
             intake.expect(bed["intake"], frame)
             leads = min(len(frame.leads), LEADS)
+        failover.read_own(bed)
         bed["intake"]["failing"] = frame is not None
         bed["intake"]["numbering"] = intake_row["numbering"] + 1  # no alert of before has the id of one to come
         first = int(bed["intake"]["next_sample"])
-        beds.begin(bed, self._timebase(row).rate_mHz, first, leads)
+        beds.begin(bed, int(bed["intake"]["rate_mHz"]), first, leads)
         self._raise(name, Rule.RELEARNING, first, first, 0.0)
 
     def _end_alerts(self, name: str, row: int, ended: Collection[Rule] = tuple(Rule)) -> None:
@@ -183,7 +184,7 @@ class Ward:
         if fibrillation in ended and bed["rules"]["rule"][fibrillation]["active"]:
             mark = np.zeros(1, rhythm.MARK)
             rhythm.end_vf(bed["rhythm"], end, mark, 0)
-            self._collector.mark(name, self._timebase(row), mark[0])
+            self._collector.mark(name, bed["intake"], mark[0])
         for rule in ended:
             with contextlib.suppress(Exception):
                 self._clear(name, rule, end)
@@ -212,11 +213,8 @@ class Ward:
         if verdict.anew or verdict.missing or verdict.clock:
             self._break_off(row, frame, verdict)
         self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample + verdict.skip)
-        units = intake.units(intake_row, frame)
-        if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
-            self._run()  # what is queued counts in the old steps
-            intake_row["mv_per_bit"] = units
-        self._put(row, frame.bed, intake.columns(intake_row, frame)[:, verdict.skip :], frame.rate_mHz)
+        for first, end in failover.stretches(frame, verdict.skip):
+            self._put_stretch(row, frame, first, end)
         intake.settle(intake_row, frame, verdict.missing)
         intake_row["failing"] = 0
         return True
@@ -263,6 +261,7 @@ class Ward:
         bed = self._table[row]
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
+        failover.read_own(bed)
         beds.begin(bed, frame.rate_mHz, frame.first_sample, min(len(frame.leads), LEADS))
         return row
 
@@ -279,15 +278,36 @@ class Ward:
             self._end_alerts(frame.bed, row, OF_LEADS)
         if not verdict.counts_on or other_leads or verdict.paused_us:
             intake.adopt(bed["intake"], frame, verdict.skip)
+        if not verdict.counts_on or other_leads:
+            failover.read_own(bed)
         if other_leads:
             rules_height.forget_heights(bed["rules"])
         if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
+        self._restart(row, frame, first)
+
+    def _turn(self, row: int, frame: Frame, first: int, column: tuple[int, ...]) -> None:
+        """Read these leads of the device from sample `first` on: in place of those usually read, or these again."""
+        bed = self._table[row]
+        self._collector.output.events[intake.Event.LEADS_REPLACED] += 1
+        standing = failover.turn(bed, frame.leads, column)
+        gone_s, onset = failover.GONE_S, first - failover.GONE_S * (frame.rate_mHz // 1000)
+        for rule in OF_LEADS:
+            if leads := standing.get(rule):
+                self._raise(frame.bed, rule, onset, first, leads, gone_s, gone_s)
+            else:
+                self._clear(frame.bed, rule, first)
+        rules_height.forget_heights(bed["rules"])
+        bed["language"] = np.zeros((), LANGUAGE)
+        self._restart(row, frame, first)
+
+    def _restart(self, row: int, frame: Frame, first: int) -> None:
+        """Learn the bed's signal anew from this sample on."""
+        bed = self._table[row]
         beds.restart(bed, frame.rate_mHz, first, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
-        rules = bed["rules"]
-        if conditions.is_unsettled(rules, bed["detector"]["tick"]):  # so often that no epoch may ever end
-            self._raise(frame.bed, Rule.UNMONITORED, first, first, rules["unsettled"] / RATE, UNSETTLED_S)
+        if conditions.is_unsettled(bed["rules"], bed["detector"]["tick"]):  # so often that no epoch may ever end
+            self._raise(frame.bed, Rule.UNMONITORED, first, first, bed["rules"]["unsettled"] / RATE, UNSETTLED_S)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
@@ -298,6 +318,19 @@ class Ward:
             self._put(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mHz)
             missing -= count
         self._flush()
+
+    def _put_stretch(self, row: int, frame: Frame, first: int, end: int) -> None:
+        """Queue a part of a frame; if others of its leads are to be read from then on, they are."""
+        intake_row = self._table[row]["intake"]
+        units = intake.units(intake_row, frame)
+        if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
+            self._run()  # what is queued counts in the old steps
+            intake_row["mv_per_bit"] = units
+        self._put(row, frame.bed, intake.columns(intake_row, frame)[:, first:end], frame.rate_mHz)
+        if failover.watch(intake_row, frame, first, end):
+            self._flush()  # whether the leads that are read show beats is known then
+            if (column := failover.due(self._table[row], frame.leads)) is not None:
+                self._turn(row, frame, frame.first_sample + end, column)
 
     def _put(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mHz: int) -> None:
         if not self._queue.has_room(bed, stretch.shape[1], rate_mHz):
@@ -336,48 +369,21 @@ class Ward:
                 except Exception as error:  # as in `detect`; what else there is of the bed is told all the same
                     failed.setdefault(name, error)
 
-        base = self._timebase
-        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, base(row), it))
-        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, base(row), it))
-        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, base(row), it))
-        tell(events.transitions[: counts[beds.TRANSITIONS]], self._alert)
+        place = self._table["intake"]
+        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, place[row], it))
+        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, place[row], it))
+        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, place[row], it))
+        tell(events.transitions[: counts[beds.TRANSITIONS]], lambda bed, row, it: collector.alert(bed, place[row], it))
         for name, error in failed.items():
             self._quarantine(name, error)
 
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
-    def _raise(
-        self, bed: str, rule: Rule, onset: int, decided: int, held: float, limit: float = 0.0, since: int | None = None
-    ) -> None:
-        def change(out: Any, memory: Any) -> int:
-            return int(conditions.raise_(out, 0, memory, int(rule), onset, decided, held, limit, 0.0))
-
-        self._move(bed, change, since)
+    def _raise(self, bed: str, rule: Rule, onset: int, decided: int, *held: float, since: int | None = None) -> None:
+        self._collector.raise_(bed, self._table[self._rows[bed]], rule, onset, decided, held, since)
 
     def _clear(self, bed: str, rule: Rule, sample: int) -> None:
-        self._move(bed, lambda out, memory: conditions.clear(out, 0, memory, int(rule), sample))
-
-    def _move(self, bed: str, change: Callable[[Any, Any], int], onset_us: int | None = None) -> None:
-        out = np.zeros(1, conditions.TRANSITION)
-        row = self._rows[bed]
-        if change(out, self._table[row]["rules"]):
-            self._alert(bed, row, out[0], onset_us)
-
-    def _alert(self, bed: str, row: int, move: Any, onset_us: int | None = None) -> None:
-        """Say how an alert stands; its onset has the time it was first told with, though the clock be set meanwhile."""
-        intake_row = self._table[row]["intake"]
-        rule = int(move["rule"])
-        if move["raised"]:
-            now_us = intake.time_of(intake_row, int(move["onset"]))
-            intake_row["onset_us"][rule] = now_us if onset_us is None else onset_us
-        anchor = (int(intake_row["anchor_sample"]), int(intake_row["anchor_us"]))
-        numbering, onset_us = int(intake_row["numbering"]), int(intake_row["onset_us"][rule])
-        alert = catalogue.alert(bed, int(intake_row["rate_mHz"]), anchor, move, numbering, onset_us)
-        self._collector.output.alerts.append(alert)
-
-    def _timebase(self, row: int) -> Timebase:
-        intake_row = self._table[row]["intake"]
-        return Timebase(int(intake_row["rate_mHz"]), int(intake_row["numbering"]))
+        self._collector.clear(bed, self._table[self._rows[bed]], rule, sample)
 
     def _row_of(self, bed: str) -> int:
         """A bed's row, a free one if it has none yet."""

@@ -31,7 +31,7 @@ from replay.records import read_record
 from stream.annotate import analyse, annotate
 from stream.both_paths import choose, run_both
 from stream.cli import app
-from stream.collector import Collector, Timebase
+from stream.collector import Collector
 from stream.errors import RecordError, SettingsError
 from stream.evaluate import NEW, evaluate
 from stream.settings import data_dirs
@@ -77,13 +77,13 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], l
     revisions: list[Any] = []
     tell, revise = Collector.beat, Collector.revise
 
-    def keep(self: Any, bed: str, count: Timebase, beat: Any) -> None:
+    def keep(self: Any, bed: str, intake_row: Any, beat: Any) -> None:
         beats.append(beat.copy())
-        tell(self, bed, count, beat)
+        tell(self, bed, intake_row, beat)
 
-    def keep_last(self: Any, bed: str, count: Timebase, revision: Any) -> None:
+    def keep_last(self: Any, bed: str, intake_row: Any, revision: Any) -> None:
         revisions.append(revision.copy())
-        revise(self, bed, count, revision)
+        revise(self, bed, intake_row, revision)
 
     with monkeypatch.context() as patch:
         patch.setattr(Collector, "beat", keep)
