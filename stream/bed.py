@@ -347,9 +347,10 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         events.transitions,
         counts[TRANSITIONS],
     )
-    counts[MARKED] = rhythm.on_beat(
-        bed.rhythm, label, events.rhythms[AF], first.tick, first.sample, events.marks, counts[MARKED]
-    )
+    if not bed.rules.unproven:
+        counts[MARKED] = rhythm.on_beat(
+            bed.rhythm, label, events.rhythms[AF], first.tick, first.sample, events.marks, counts[MARKED]
+        )
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]
     bed.n_pending -= 1

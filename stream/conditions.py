@@ -95,7 +95,6 @@ RULE_STATE = np.dtype(
         ("lead_sample", "i8", (4, LEADS)),  # the first such sample
         ("kept", "i8", (4,)),  # leads with such a fault in whose place others are read, as bits
         ("unproven", "i1"),  # whether those have yet to show beats
-        ("unsure", "i8"),  # beats up to when none of them was good, or the beats were in doubt
     ],
     align=True,
 )
@@ -141,7 +140,6 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.unsettled = memory.unsettled + since if memory.n < LEARNED else 0
     memory.restarted = tick
     memory.n = 0
-    memory.unsure = 0
     memory.hidden = 0
     memory.hidden_last = tick - CALM
     if memory.rule[UNMONITORED].active or memory.unproven:

@@ -6,8 +6,8 @@ more than two is watched second by second of its count of samples, so that it do
 near 0 is neither: so does an asystole, and it is told of the leads usually read.
 
 That a lead moves does not show that there is a heart in it: what is not connected picks up hum. So others have to prove
-themselves by beats that are not in doubt (`stream.rules`). Until then the bed stays unmonitored and no silence is an
-asystole; those that fail make room for others in turn.
+themselves by beats that are not in doubt (`stream.rules`). Until then the bed stays unmonitored, and nothing is told of
+its heart; those that fail make room for others in turn.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from stream.conditions import FAULTS
 from stream.frames import INVALID, MAX_LEADS, Frame
 from stream.wire import Rule
 
-GONE_S: Final = 3  # s without a signal in all leads that are read, in which another is alive: a bad contact is shorter
+GONE_S: Final = 3  # s for which leads must be gone, or alive, before that counts: a bad contact is shorter
 GONE_SHARE: Final = 0.1  # of a second's readings that a loose contact may give in a lead that is gone
 RETURN_S: Final = 10  # s for which the leads usually read must be alive to be read again
 RETURN_LATEST_S: Final = 60  # s after which they are, whatever the heart does meanwhile
-PROBATION_S: Final = 20  # s in which other leads must show beats: a very slow heart's first five take nearly as long
+PROBATION_S: Final = 30  # s in which other leads must show beats: a very slow heart's first ten take nearly as long
 NEVER: Final = -1  # no second of a count of samples
 
 WATCH = np.dtype(
@@ -89,7 +89,8 @@ def watch(intake: Any, frame: Frame, first: int, end: int) -> bool:
     if now == own:
         return False
     alive = [int(seen["alive"][column]) for column in own]
-    return min(alive) >= RETURN_S or (not seen["proven"] and (any(alive) or seen["turned"] >= PROBATION_S))
+    back = max(alive) >= GONE_S or seen["turned"] >= PROBATION_S
+    return min(alive) >= RETURN_S or bool(back and not seen["proven"])
 
 
 def due(bed: Any, leads: tuple[str, ...]) -> tuple[int, ...] | None:
@@ -108,10 +109,10 @@ def due(bed: Any, leads: tuple[str, ...]) -> tuple[int, ...] | None:
         if not rules["unproven"]:
             seen["proven"] = 1
             seen["tried"] = 0
-        least = min(alive[column] for column in own)
+        least, most = alive[list(own)].min(), alive[list(own)].max()
         if least >= RETURN_S and (_is_calm(rules) or least >= RETURN_LATEST_S):
             return own
-        if not seen["proven"] and any(alive[column] for column in own):
+        if most >= GONE_S and not seen["proven"]:
             return own
     others = [column for column in rank(leads) if alive[column] >= GONE_S]
     if not all(gone[column] >= GONE_S for column in now):

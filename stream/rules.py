@@ -30,6 +30,7 @@ CALM_RR_MOST: Final = 8 * RATE // 5  # ... and nearly 40 at least
 LONGEST_USUAL_RR: Final = 3 * RATE // 2  # ticks in which any heart that is not slow beats: the RR of 40 a minute
 CLEAR_BEATS: Final = 3  # beats after which an asystole has ended: one or two artefacts do not end it
 FAST_INTERVALS: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
+PROVEN: Final = 10  # sure beats that show a heart in leads that are read in place of others
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 
 NORMAL: Final = CLASSES.index("N")
@@ -115,6 +116,9 @@ def on_peak(
         Transitions in it; the new count is returned.
     """
     if is_small(memory, signal, lead_state, tick, found):
+        return count
+    if memory.unproven:  # it may be noise, which tells nothing and ends nothing
+        _remember_peak(memory, tick, sample)
         return count
     count = _raise_missed(memory, limits, tick, now, out, count)
     _remember_peak(memory, tick, sample)
@@ -211,6 +215,8 @@ def on_beat(
     memory.calm = memory.calm + 1 if calm else 0
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
+    if memory.unproven:
+        return count
     return rules_runs.on_beat(memory, limits, label, probability, tick, sample, now, out, count)
 
 
@@ -247,14 +253,14 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
 def _judge_proof(memory: Row, epoch: Row) -> None:
     """Leads that are read in place of others have shown a heart: beats in a row, and all the while one lead was good.
 
-    Where a lead is noisy, what is found in it may be its noise.
+    What is found in a noisy lead may be its noise.
     """
     good = False
     for lead in range(memory.leads):
         good = good or epoch.lead[lead] == GOOD
     if not good or epoch.doubtful:
-        memory.unsure = memory.n
-    memory.unproven = memory.n - memory.unsure < LEARNED
+        memory.n = 0
+    memory.unproven = memory.n < PROVEN
 
 
 @kernel
@@ -279,7 +285,7 @@ def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: R
     if epoch.tick - memory.read_last > CALM_RR_MOST + READ_LATEST:
         memory.calm = 0
     memory.vf_calmed = memory.vf_calmed and memory.calm > 0
-    if epoch.vf < 0.0:  # neither for it nor against it: the time does not count
+    if epoch.vf < 0.0 or memory.unproven:  # neither for it nor against it: the time does not count
         memory.vf_last += EPOCH
         state.since += EPOCH if state.since >= 0 else 0
         return count
