@@ -275,8 +275,9 @@ def _turns(course: Course, leads: Sequence[str]) -> Iterable[Expected]:
     lost = [quality_spans(course, lead)[0] for lead in leads]
     pairs = itertools.combinations(lost, READ) if len(leads) > READ else ()
     for start, end in _joined(sorted(span for pair in pairs for span in common_spans(pair))):
+        back = min(end + RETURN_S, course.seconds)
         for rule in ("unmonitored", "relearning"):
-            yield _expected(course, rule, (start, end + RETURN_S), end, end + RETURN_S, required=False)
+            yield _expected(course, rule, (start, back), end, back, required=False)
 
 
 def _joined(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

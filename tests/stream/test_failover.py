@@ -403,9 +403,62 @@ def test_stretches_are_all_that_is_new_cut_where_seconds_end(first: int, instant
     assert inner == ([i for i in range(skip + 1, instants) if (first + i) % 250 == 0] if many else [])
 
 
+def test_seconds_are_counted_anew_after_samples_that_never_came() -> None:
+    frames = cut(play("sinus 72 for 60 s", lambda s: off(s, stop=60)), [50])
+    said = through([[frame] for frame in frames[:111] + frames[136:]])  # 22.2 to 27.2 s
+    ((begin, _),) = spans(said, "relearning")
+    assert begin == 28 + GONE_S
+
+
+LEADS_OF_THREE = ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5")
+
+
+def test_other_leads_than_before_are_counted_anew() -> None:
+    """Those of before may have been other electrodes; their begun second is none either."""
+    bed = np.zeros(1, BED)[0]
+    bed["intake"]["leads"] = ",".join(LEADS_OF_THREE).encode()
+    failover.read_own(bed)
+    second = np.full((250, 3), INVALID, np.int16)
+    second[:, 0] = np.arange(250)
+
+    def watch(first: int, samples: Samples) -> bool:
+        return failover.watch(bed["intake"], frame_of(samples, LEADS_OF_THREE, first), 0, len(samples))
+
+    assert [watch(250 * i, second) for i in range(4)] == [False, False, True, True]
+    assert not watch(1000, second[:125])
+    failover.read_own(bed)
+    assert [watch(1125, second[125:]), *(watch(1250 + 250 * i, second) for i in range(3))] == [False] * 3 + [True]
+
+
+def test_after_a_proof_all_leads_are_worth_a_try_again() -> None:
+    bed = np.zeros(1, BED)[0]
+    bed["intake"]["leads"] = ",".join(LEADS_OF_THREE).encode()
+    failover.read_own(bed)
+    failover.turn(bed, LEADS_OF_THREE, (0, 1))
+    seen = bed["intake"]["watch"]
+    failover.due(bed, LEADS_OF_THREE)
+    assert (seen["tried"], seen["proven"]) == (0b11, 0)
+    bed["rules"]["unproven"] = 0
+    failover.due(bed, LEADS_OF_THREE)
+    assert (seen["tried"], seen["proven"]) == (0, 1)
+
+
+@given(st.lists(st.lists(st.sampled_from([INVALID, -5, 0, 7]), min_size=3, max_size=3), min_size=1, max_size=20))
+def test_readings_are_counted_as_plain_arrays_count_them(rows: list[list[int]]) -> None:
+    samples = np.array(rows, np.int16)
+    readings, low, high = np.zeros(12, np.int64), np.full(12, -INVALID), np.full(12, INVALID)
+    failover.count(readings, low, high, samples, 1, len(samples))
+    part = np.ma.masked_equal(samples[1:].astype(np.int64), INVALID)
+    assert readings[:3].tolist() == part.count(axis=0).tolist()
+    for lead in range(3):
+        if readings[lead]:
+            assert (low[lead], high[lead]) == (part[:, lead].min(), part[:, lead].max())
+    assert not readings[3:].any()
+
+
 def test_every_alert_that_is_kept_names_leads() -> None:
     bed = np.zeros(1, BED)[0]
-    leads = ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5")
+    leads = LEADS_OF_THREE
     bed["intake"]["leads"] = ",".join(leads).encode()
     failover.read_own(bed)
     assert tuple(bed["intake"]["column"]) == (1, 2)
