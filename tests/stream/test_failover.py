@@ -430,6 +430,47 @@ def test_other_leads_than_before_are_counted_anew() -> None:
     assert [watch(1125, second[125:]), *(watch(1250 + 250 * i, second) for i in range(3))] == [False] * 3 + [True]
 
 
+def of_five() -> tuple[Any, tuple[str, ...]]:
+    """A bed whose own leads, the first two of five, others stand for."""
+    bed = np.zeros(1, BED)[0]
+    leads = ("MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5", "a", "b", "c")
+    bed["intake"]["leads"] = ",".join(leads).encode()
+    failover.read_own(bed)
+    failover.turn(bed, leads, (2, 3))
+    return bed, leads
+
+
+def test_others_are_tried_in_turn_over_and_over() -> None:
+    bed, leads = of_five()
+    seen = bed["intake"]["watch"]
+    seen["alive"][2:5] = GONE_S
+    found = []
+    for _ in range(6):
+        seen["turned"] = PROBATION_S
+        found.append(failover.due(bed, leads))
+        if (column := found[-1]) is not None:
+            failover.turn(bed, leads, column)
+    assert found == [(4, 0), None, (2, 3), None, (4, 0), None]  # None: all have been
+
+
+@pytest.mark.parametrize("rule", [None, Rule.ASYSTOLE, Rule.PAUSE, Rule.LEAD_OFF])
+@pytest.mark.parametrize("run", [0, 1])
+def test_the_usual_leads_wait_for_a_calm_heart(rule: Rule | None, run: int) -> None:
+    bed, leads = of_five()
+    bed["rules"]["unproven"] = 0
+    bed["rules"]["run"] = run
+    if rule is not None:
+        bed["rules"]["rule"][rule]["active"] = 1
+    alive = bed["intake"]["watch"]["alive"]
+    alive[:2] = (RETURN_S, RETURN_S - 1)
+    assert failover.due(bed, leads) is None
+    alive[:2] = RETURN_S
+    calm = run == 0 and rule in (None, Rule.LEAD_OFF)
+    assert failover.due(bed, leads) == ((0, 1) if calm else None)
+    alive[:2] = RETURN_LATEST_S
+    assert failover.due(bed, leads) == (0, 1)
+
+
 def test_after_a_proof_all_leads_are_worth_a_try_again() -> None:
     bed = np.zeros(1, BED)[0]
     bed["intake"]["leads"] = ",".join(LEADS_OF_THREE).encode()
