@@ -127,14 +127,15 @@ def due(bed: Any, leads: tuple[str, ...]) -> tuple[int, ...] | None:
 
 
 def turn(bed: Any, leads: tuple[str, ...], column: tuple[int, ...]) -> dict[Rule, int]:
-    """Read these leads; the alerts that stand meanwhile for those usually read, and for which of them, as bits."""
+    """Read these leads; the alerts that stand for those usually read, and for which of them, as bits."""
     intake, rules = bed["intake"], bed["rules"]
     seen, own = intake["watch"], choose(leads)
+    off = [bool(seen["off"][lead]) for lead in own]
     if column == own:
+        still = _bits(i for i in range(LEADS) if off[i]) if rules["kept"][OFF - NOISY] else 0
         read_own(bed)
-        return {}
+        return {Rule.LEAD_OFF: still} if still else {}
     if tuple(intake["column"].tolist()) == own:
-        off = [bool(seen["off"][lead]) for lead in own]
         rules["kept"][OFF - NOISY] = _bits(i for i in range(LEADS) if off[i])
         rules["kept"][SATURATED - NOISY] = _bits(i for i in range(LEADS) if not off[i])
     intake["column"] = column

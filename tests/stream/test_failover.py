@@ -181,6 +181,20 @@ def test_hum_ends_no_alert_of_a_bed_that_nobody_watches() -> None:
     assert turns(said) <= 160 / PROBATION_S + 1
 
 
+def test_a_usual_lead_that_is_back_is_read_at_once_if_others_showed_nothing() -> None:
+    def change(samples: Samples) -> None:
+        off(samples, ("II",), 20, 60)
+        off(samples, ("V5",), 20, 100)
+        hum(samples, ("I", "V2"), 20, 100)
+
+    said = told(play("sinus 72 for 100 s", change))
+    assert turns(said) == 2
+    assert [end for _, end in spans(said, "lead_off")] == [None], "V5 is off all the while"
+    ((_, end),) = spans(said, "unmonitored")
+    assert end is not None
+    assert 60 + GONE_S < end < 60 + GONE_S + 2
+
+
 def test_others_that_show_no_beats_make_room() -> None:
     def change(samples: Samples) -> None:
         off(samples, ("II", "V5"), 20, 120)
@@ -405,9 +419,9 @@ def test_stretches_are_all_that_is_new_cut_where_seconds_end(first: int, instant
 
 def test_seconds_are_counted_anew_after_samples_that_never_came() -> None:
     frames = cut(play("sinus 72 for 60 s", lambda s: off(s, stop=60)), [50])
-    said = through([[frame] for frame in frames[:111] + frames[136:]])  # 22.2 to 27.2 s
+    said = through([[frame] for frame in frames[:110] + frames[135:]])  # 22 to 27 s
     ((begin, _),) = spans(said, "relearning")
-    assert begin == 28 + GONE_S
+    assert begin == 27 + GONE_S
 
 
 LEADS_OF_THREE = ("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V5")
@@ -506,6 +520,11 @@ def test_every_alert_that_is_kept_names_leads() -> None:
     bed["intake"]["watch"]["off"][[1]] = 1
     assert failover.turn(bed, leads, (0, 1)) == {Rule.LEAD_OFF: 1, Rule.SATURATED: 2}
     assert bed["rules"]["unproven"]
-    assert failover.turn(bed, leads, (1, 2)) == {}
+    bed["intake"]["watch"]["off"][2] = 1
+    assert failover.turn(bed, leads, (0, 2)) == {Rule.LEAD_OFF: 1, Rule.SATURATED: 2}, (
+        "as they were when they were left"
+    )
+    bed["intake"]["watch"]["off"][2] = 0
+    assert failover.turn(bed, leads, (1, 2)) == {Rule.LEAD_OFF: 1}, "it is off yet"
     assert not bed["rules"]["unproven"]
     assert not bed["rules"]["kept"].any()
