@@ -308,7 +308,7 @@ def test_without_a_lead_that_shows_anything_the_bed_stays_as_it_is() -> None:
 
 def test_leads_that_stand_still_are_those_of_a_heart_that_does() -> None:
     def change(samples: Samples) -> None:
-        samples[20 * RATE :, 1:3] = 0
+        samples[20 * RATE :, 1:3] = (0, -500)
         hum(samples, ("I", "V2"), 20, 60)
 
     said = told(play("sinus 72 for 60 s", change))
@@ -521,9 +521,7 @@ def test_every_alert_that_is_kept_names_leads() -> None:
     assert failover.turn(bed, leads, (0, 1)) == {Rule.LEAD_OFF: 1, Rule.SATURATED: 2}
     assert bed["rules"]["unproven"]
     bed["intake"]["watch"]["off"][2] = 1
-    assert failover.turn(bed, leads, (0, 2)) == {Rule.LEAD_OFF: 1, Rule.SATURATED: 2}, (
-        "as they were when they were left"
-    )
+    assert failover.turn(bed, leads, (0, 2)) == {Rule.LEAD_OFF: 1, Rule.SATURATED: 2}, "as they were left"
     bed["intake"]["watch"]["off"][2] = 0
     assert failover.turn(bed, leads, (1, 2)) == {Rule.LEAD_OFF: 1}, "it is off yet"
     assert not bed["rules"]["unproven"]
