@@ -14,11 +14,6 @@ def choose(leads: tuple[str, ...]) -> tuple[int, ...]:
     """Columns of the leads to analyse, best first; -1 fills up. A device with few leads keeps its own order."""
     if len(leads) <= LEADS:
         return tuple(range(len(leads))) + (-1,) * (LEADS - len(leads))
-    return rank(leads)[:LEADS]
-
-
-def rank(leads: tuple[str, ...]) -> tuple[int, ...]:
-    """Columns of all leads, those to analyse first before the others."""
     ranked = [leads.index(name) for name in PREFERRED if name in leads]
     ranked += [column for column in range(len(leads)) if column not in ranked]
-    return tuple(ranked)
+    return tuple(ranked[:LEADS])

@@ -30,8 +30,6 @@ LEAD_OFF_S: Final = (0.5, 2.0)
 FLAT_S: Final = (1.0, 4.0)
 SATURATED_S: Final = (1.0, 3.0)
 UNMONITORED_S: Final = (0.5, 3.0)
-READ: Final = 2  # leads that a monitor of few reads at a time
-RETURN_S: Final = 60.0  # in which it goes back to those it reads first
 
 MARGIN: Final = 0.07  # a rate or time this near to its limit may be judged either way
 ONSET_S: Final = 0.5  # an onset may be named so much earlier or later: R peak against wave, the raster of the rules
@@ -248,7 +246,6 @@ def _technical(course: Course, leads: Sequence[str]) -> Iterable[Expected]:
             yield _expected(course, "unmonitored", onset, met, end, required=required, leads=tuple(leads))
     for start, end in _joined(blind_spans(course, leads)):
         yield _expected(course, "unmonitored", (start, end), end, end, required=False, leads=tuple(leads))
-    yield from _turns(course, leads)
     for start, end in common_spans([_spans(course.overlays, "flat", lead) for lead in leads]):
         for rule, least in (("pause", PAUSE_S), ("asystole", ASYSTOLE_S)):
             if end - start >= least * (1 - MARGIN):  # short-circuited electrodes look like a standstill
@@ -268,16 +265,6 @@ def _spans(
             and (worst_db is None or (o.modifier.amount or 0.0) <= worst_db)
         )
     )
-
-
-def _turns(course: Course, leads: Sequence[str]) -> Iterable[Expected]:
-    """What a monitor that reads two leads may tell as it turns to others, and back."""
-    lost = [quality_spans(course, lead)[0] for lead in leads]
-    pairs = itertools.combinations(lost, READ) if len(leads) > READ else ()
-    for start, end in _joined(sorted(span for pair in pairs for span in common_spans(pair))):
-        back = min(end + RETURN_S, course.seconds)
-        for rule in ("unmonitored", "relearning"):
-            yield _expected(course, rule, (start, back), end, back, required=False)
 
 
 def _joined(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -24,12 +24,12 @@ from model.codes import RHYTHMS
 from model.pace import LONGEST_RR_S
 from model.reader import Reader, Weights, read_beat
 from model.state import LANGUAGE, SCORES
-from stream import conditions, failover, rhythm, rules, rules_height, rules_runs
+from stream import conditions, rhythm, rules, rules_height, rules_runs
 from stream.frames import INVALID
 from stream.limits import LIMITS
 
 #: Layout of `BED`; a snapshot of another layout is refused. Raise it with every change of any part.
-LAYOUT: Final = 24
+LAYOUT: Final = 23
 AF: Final = RHYTHMS.index("(AFIB")
 BROKEN: Final = 2 * round(LONGEST_RR_S * RATE)  # ticks from the last beat to a new start: longer than any RR interval
 
@@ -66,7 +66,6 @@ INTAKE = np.dtype(
         ("leads", "S400"),  # the device's leads, comma separated
         ("column", "i8", (LEADS,)),  # of each analysed lead in the frame; -1: none
         ("mv_per_bit", "f8", (LEADS,)),
-        ("watch", failover.WATCH),  # all of its leads, if there are more than are read
     ],
     align=True,
 )
@@ -347,10 +346,9 @@ def _read(bed: Row, due: int, weights: Weights, events: Events) -> None:
         events.transitions,
         counts[TRANSITIONS],
     )
-    if not bed.rules.unproven:
-        counts[MARKED] = rhythm.on_beat(
-            bed.rhythm, label, events.rhythms[AF], first.tick, first.sample, events.marks, counts[MARKED]
-        )
+    counts[MARKED] = rhythm.on_beat(
+        bed.rhythm, label, events.rhythms[AF], first.tick, first.sample, events.marks, counts[MARKED]
+    )
     for k in range(1, bed.n_pending):
         bed.pending[k - 1] = bed.pending[k]
     bed.n_pending -= 1

@@ -93,8 +93,6 @@ RULE_STATE = np.dtype(
         ("lead_held", "i8", (4, LEADS)),  # ticks for which a lead is noisy, saturated, flat, off, or was just before
         ("lead_last", "i8", (4, LEADS)),  # the last such tick
         ("lead_sample", "i8", (4, LEADS)),  # the first such sample
-        ("kept", "i8", (4,)),  # leads with such a fault in whose place others are read, as bits
-        ("unproven", "i1"),  # whether those have yet to show beats
     ],
     align=True,
 )
@@ -122,8 +120,6 @@ def begin(memory: Row, tick: int, sample: int) -> None:
     memory.vf_doubted = 0
     memory.restarted = tick
     memory.unsettled = 0
-    memory.kept[:] = 0
-    memory.unproven = 0
     restart(memory, tick, sample)
 
 
@@ -142,7 +138,7 @@ def restart(memory: Row, tick: int, sample: int) -> None:
     memory.n = 0
     memory.hidden = 0
     memory.hidden_last = tick - CALM
-    if memory.rule[UNMONITORED].active or memory.unproven:
+    if memory.rule[UNMONITORED].active:
         memory.hidden_last = tick
     else:
         memory.hidden_run = 0

@@ -61,7 +61,6 @@ class Event(enum.StrEnum):
     RESTART = "restart"  #: the device began to count anew
     RATE_CHANGED = "rate_changed"  #: another sampling rate than before
     LEADS_CHANGED = "leads_changed"  #: other leads than before
-    LEADS_REPLACED = "leads_replaced"  #: others of its leads are read from it on, or those usually read are again
     FAULT = "fault"  #: it met a bug of ours; the bed learns anew
     FOREIGN = "foreign"  #: it is another device's, whatever else it may be
 
@@ -208,10 +207,7 @@ def expect(intake: Any, frame: Frame) -> None:
 
 
 def adopt(intake: Any, frame: Frame, skip: int = 0) -> None:
-    """Take rate, leads and clock from the first frame of a stream, of which `skip` instants were seen before.
-
-    Which of its leads are read is left to `stream.failover`.
-    """
+    """Take rate, leads and clock from the first frame of a stream, of which `skip` instants were seen before."""
     if frame.first_sample + skip < intake["next_sample"]:
         intake["numbering"] += 1
     intake["rate_mHz"] = frame.rate_mHz
@@ -221,6 +217,8 @@ def adopt(intake: Any, frame: Frame, skip: int = 0) -> None:
     intake["gap_end"] = 0
     intake["stale"] = 0
     intake["latest_us"] = 0
+    intake["column"] = choose(frame.leads)
+    intake["mv_per_bit"] = units(intake, frame)
 
 
 def anchor(intake: Any, frame: Frame) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from detector.jit import kernel
 from detector.qrs import MAX_DELAY
-from detector.types import AFTER, EPOCH, GOOD, RATE, Array, Row
+from detector.types import AFTER, EPOCH, RATE, Array, Row
 from model.codes import CLASSES
 from stream import rules_runs, rules_signal
 from stream.conditions import ASYSTOLE, CALM, HISTORY, LEARNED, MINUTE, break_run, clear, raise_
@@ -30,7 +30,6 @@ CALM_RR_MOST: Final = 8 * RATE // 5  # ... and nearly 40 at least
 LONGEST_USUAL_RR: Final = 3 * RATE // 2  # ticks in which any heart that is not slow beats: the RR of 40 a minute
 CLEAR_BEATS: Final = 3  # beats after which an asystole has ended: one or two artefacts do not end it
 FAST_INTERVALS: Final = 12  # RR intervals in which a tachycardia is seen before the mean over more beats has risen
-PROVEN: Final = 10  # sure beats that show a heart in leads that are read in place of others
 SPARED: Final = 2  # of them may be longer: a missed beat does not hide it
 
 NORMAL: Final = CLASSES.index("N")
@@ -116,9 +115,6 @@ def on_peak(
         Transitions in it; the new count is returned.
     """
     if is_small(memory, signal, lead_state, tick, found):
-        return count
-    if memory.unproven:  # it may be noise, which tells nothing and ends nothing
-        _remember_peak(memory, tick, sample)
         return count
     count = _raise_missed(memory, limits, tick, now, out, count)
     _remember_peak(memory, tick, sample)
@@ -215,8 +211,6 @@ def on_beat(
     memory.calm = memory.calm + 1 if calm else 0
     if memory.n >= LEARNED:
         count = clear(out, count, memory, RELEARNING, now)
-    if memory.unproven:
-        return count
     return rules_runs.on_beat(memory, limits, label, probability, tick, sample, now, out, count)
 
 
@@ -224,9 +218,7 @@ def on_beat(
 def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Row, count: int) -> int:
     """A tenth of a second has passed; `onset` and `now` are the samples of its first and last tick."""
     tick = epoch.tick
-    if memory.unproven:
-        _judge_proof(memory, epoch)
-    if not epoch.readable or memory.unproven:
+    if not epoch.readable:
         memory.hidden += EPOCH
         memory.hidden_last = tick
         memory.hidden_run += EPOCH
@@ -247,20 +239,6 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     if memory.rule[VENTRICULAR_FIBRILLATION].active and not memory.vf_doubted:
         epoch.doubtful = 0  # fibrillation has no beats to be sure of, and says so itself
     return rules_signal.on_epoch(memory, limits, epoch, onset, now, out, count)
-
-
-@kernel
-def _judge_proof(memory: Row, epoch: Row) -> None:
-    """Leads that are read in place of others have shown a heart: beats in a row, and all the while one lead was good.
-
-    What is found in a noisy lead may be its noise.
-    """
-    good = False
-    for lead in range(memory.leads):
-        good = good or epoch.lead[lead] == GOOD
-    if not good or epoch.doubtful:
-        memory.n = 0
-    memory.unproven = memory.n < PROVEN
 
 
 @kernel
@@ -285,7 +263,7 @@ def _judge_vf(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: R
     if epoch.tick - memory.read_last > CALM_RR_MOST + READ_LATEST:
         memory.calm = 0
     memory.vf_calmed = memory.vf_calmed and memory.calm > 0
-    if epoch.vf < 0.0 or memory.unproven:  # neither for it nor against it: the time does not count
+    if epoch.vf < 0.0:  # neither for it nor against it: the time does not count
         memory.vf_last += EPOCH
         state.since += EPOCH if state.since >= 0 else 0
         return count

@@ -35,7 +35,7 @@ def on_epoch(memory: Row, limits: Row, epoch: Row, onset: int, now: int, out: Ro
     unsettled = is_unsettled(memory, epoch.tick)
     if memory.hidden_run == 0 and not unsettled:
         return clear(out, count, memory, UNMONITORED, now)
-    if memory.hidden_run == EPOCH and memory.hidden_last == epoch.tick:
+    if memory.hidden_run == EPOCH and not epoch.readable:
         memory.unmonitored_sample = onset
     if unsettled:
         held = (memory.unsettled + epoch.tick - memory.restarted) / RATE
@@ -52,7 +52,7 @@ def _quality(
 ) -> int:
     """The rule of one kind of fault: some lead has had it for as long as its limit, whatever the others do."""
     held, last, first = memory.lead_held[kind - NOISY], memory.lead_last[kind - NOISY], memory.lead_sample[kind - NOISY]
-    faulty = memory.kept[kind - NOISY] != 0
+    faulty = False
     worst = leads = 0
     sample = onset
     for lead in range(memory.leads):

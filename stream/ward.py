@@ -14,7 +14,7 @@ from detector.types import LEADS, RATE
 from model.reader import Reader
 from model.state import LANGUAGE
 from stream import bed as beds
-from stream import conditions, failover, intake, rhythm, rules_height, second_device
+from stream import conditions, intake, rhythm, rules_height, second_device
 from stream.collector import Collector, Output
 from stream.errors import SnapshotError
 from stream.frames import INVALID, Frame
@@ -169,7 +169,6 @@ class Ward:
             intake.adopt(bed["intake"], frame)
             intake.expect(bed["intake"], frame)
             leads = min(len(frame.leads), LEADS)
-        failover.read_own(bed)
         bed["intake"]["failing"] = frame is not None
         bed["intake"]["numbering"] = intake_row["numbering"] + 1  # no alert of before has the id of one to come
         first = int(bed["intake"]["next_sample"])
@@ -213,8 +212,11 @@ class Ward:
         if verdict.anew or verdict.missing or verdict.clock:
             self._break_off(row, frame, verdict)
         self._clear(frame.bed, Rule.BED_SILENT, frame.first_sample + verdict.skip)
-        for first, end in failover.stretches(frame, verdict.skip):
-            self._put_stretch(row, frame, first, end)
+        units = intake.units(intake_row, frame)
+        if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
+            self._run()  # what is queued counts in the old steps
+            intake_row["mv_per_bit"] = units
+        self._put(row, frame.bed, intake.columns(intake_row, frame)[:, verdict.skip :], frame.rate_mHz)
         intake.settle(intake_row, frame, verdict.missing)
         intake_row["failing"] = 0
         return True
@@ -261,7 +263,6 @@ class Ward:
         bed = self._table[row]
         bed["limits"] = self._limits
         intake.adopt(bed["intake"], frame)
-        failover.read_own(bed)
         beds.begin(bed, frame.rate_mHz, frame.first_sample, min(len(frame.leads), LEADS))
         return row
 
@@ -278,32 +279,10 @@ class Ward:
             self._end_alerts(frame.bed, row, OF_LEADS)
         if not verdict.counts_on or other_leads or verdict.paused_us:
             intake.adopt(bed["intake"], frame, verdict.skip)
-        if not verdict.counts_on or other_leads:
-            failover.read_own(bed)
         if other_leads:
             rules_height.forget_heights(bed["rules"])
         if other_leads or intake.Event.RESTART in verdict.events:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
-        self._restart(row, frame, first)
-
-    def _turn(self, row: int, frame: Frame, first: int, column: tuple[int, ...]) -> None:
-        """Read these leads of the device from sample `first` on: in place of those usually read, or these again."""
-        bed = self._table[row]
-        self._collector.output.events[intake.Event.LEADS_REPLACED] += 1
-        standing = failover.turn(bed, frame.leads, column)
-        gone_s, onset = failover.GONE_S, first - failover.GONE_S * (frame.rate_mHz // 1000)
-        for rule in OF_LEADS:
-            if leads := standing.get(rule):
-                self._raise(frame.bed, rule, onset, first, leads, gone_s, gone_s)
-            else:
-                self._clear(frame.bed, rule, first)
-        rules_height.forget_heights(bed["rules"])
-        bed["language"] = np.zeros((), LANGUAGE)
-        self._restart(row, frame, first)
-
-    def _restart(self, row: int, frame: Frame, first: int) -> None:
-        """Learn the bed's signal anew from this sample on."""
-        bed = self._table[row]
         beds.restart(bed, frame.rate_mHz, first, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
         if conditions.is_unsettled(bed["rules"], bed["detector"]["tick"]):  # so often that no epoch may ever end
@@ -318,19 +297,6 @@ class Ward:
             self._put(row, bed, np.full((LEADS, count), INVALID, np.int16), rate_mHz)
             missing -= count
         self._flush()
-
-    def _put_stretch(self, row: int, frame: Frame, first: int, end: int) -> None:
-        """Queue a part of a frame; if others of its leads are to be read from then on, they are."""
-        intake_row = self._table[row]["intake"]
-        units = intake.units(intake_row, frame)
-        if not np.array_equal(units, intake_row["mv_per_bit"], equal_nan=True):
-            self._run()  # what is queued counts in the old steps
-            intake_row["mv_per_bit"] = units
-        self._put(row, frame.bed, intake.columns(intake_row, frame)[:, first:end], frame.rate_mHz)
-        if failover.watch(intake_row, frame, first, end):
-            self._flush()  # whether the leads that are read show beats is known then
-            if (column := failover.due(self._table[row], frame.leads)) is not None:
-                self._turn(row, frame, frame.first_sample + end, column)
 
     def _put(self, row: int, bed: str, stretch: npt.NDArray[np.int16], rate_mHz: int) -> None:
         if not self._queue.has_room(bed, stretch.shape[1], rate_mHz):

@@ -81,18 +81,6 @@ def test_a_course_calls_for_these_alerts(lines: list[str], must: set[str], may: 
     assert {e.rule for e in found} - must <= may
 
 
-@pytest.mark.parametrize(
-    ("leads", "off", "may"),
-    [("II V1", "II", False), ("II V1 V5", "II", False), ("II V1 V5", "II V1", True), ("II V1 V5", "V1 V5", True)],
-)
-def test_a_monitor_of_two_leads_may_turn_to_others(leads: str, off: str, may: bool) -> None:
-    course = " ".join(f"with leadoff {lead} from 5 s for 10 s" for lead in off.split())
-    found = load(f'patient "p" rate 250 Hz leads {leads}\nsinus 70 for 90 s {course}').expected
-    turned = [e for e in found if e.rule in ("unmonitored", "relearning")]
-    assert not any(e.required for e in turned)
-    assert {e.rule for e in turned} == ({"unmonitored", "relearning"} if may else set())
-
-
 def test_times_are_those_of_the_course() -> None:
     (alert,) = (e for e in play("sinus 60 for 20 s", "asystole for 10 s", "sinus 60 for 40 s").expected if e.required)
     assert 18.4 <= alert.onset[0] <= 19.5
