@@ -88,9 +88,16 @@ class Collector:
         self._of(bed, Timebase.of(intake_row))[2].append(Mark(int(mark["sample"]), symbol, aux, subtype))
 
     def raise_(
-        self, bed: str, row: Any, rule: Rule, onset: int, decided: int, evidence: tuple[float, ...], since: int | None
+        self,
+        bed: str,
+        row: Any,
+        rule: Rule,
+        onset: int,
+        decided: int,
+        evidence: tuple[float, ...],
+        onset_us: int | None = None,
     ) -> None:
-        """Add that an alert is raised, unless it is active; its onset was at the device time `since`, if that is known.
+        """Add that an alert is raised, unless it is active.
 
         Parameters
         ----------
@@ -101,13 +108,14 @@ class Collector:
         onset, decided : int
             Samples.
         evidence : tuple of float
-            As named in `catalogue`.
-        since : int or None
+            At most `conditions.EVIDENCE`, as named in `catalogue`.
+        onset_us : int, optional
+            As of `alert`.
         """
         out = np.zeros(1, conditions.TRANSITION)
-        a, b, c = (*evidence, 0.0, 0.0, 0.0)[: conditions.EVIDENCE]
+        a, b, c = (*evidence, *(0.0,) * (conditions.EVIDENCE - len(evidence)))
         if conditions.raise_(out, 0, row["rules"], int(rule), onset, decided, a, b, c):
-            self.alert(bed, row["intake"], out[0], since)
+            self.alert(bed, row["intake"], out[0], onset_us)
 
     def clear(self, bed: str, row: Any, rule: Rule, sample: int) -> None:
         """Add that an alert ends, if it is active."""

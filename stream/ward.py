@@ -255,7 +255,7 @@ class Ward:
             intake.anchor(intake_row, frame)
         if verdict.missing or verdict.paused_us:
             missing_s = max(verdict.missing * 1000 / frame.rate_mHz + verdict.paused_us / 1e6, 0.0)
-            self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, since=lost_us)
+            self._raise(frame.bed, Rule.SIGNAL_GAP, first - verdict.missing, first, missing_s, onset_us=lost_us)
             self._clear(frame.bed, Rule.SIGNAL_GAP, first)
 
     def _admit(self, frame: Frame) -> int:
@@ -285,8 +285,9 @@ class Ward:
             bed["language"] = np.zeros((), LANGUAGE)  # what was usual in other leads, or in another patient
         beds.restart(bed, frame.rate_mHz, first, min(len(frame.leads), LEADS))
         self._raise(frame.bed, Rule.RELEARNING, first, first, 0.0)
-        if conditions.is_unsettled(bed["rules"], bed["detector"]["tick"]):  # so often that no epoch may ever end
-            self._raise(frame.bed, Rule.UNMONITORED, first, first, bed["rules"]["unsettled"] / RATE, UNSETTLED_S)
+        rules = bed["rules"]
+        if conditions.is_unsettled(rules, bed["detector"]["tick"]):  # so often that no epoch may ever end
+            self._raise(frame.bed, Rule.UNMONITORED, first, first, rules["unsettled"] / RATE, UNSETTLED_S)
 
     def _fill(self, row: int, bed: str, missing: int) -> None:
         """Samples that never came are no reading; time goes on."""
@@ -327,26 +328,27 @@ class Ward:
         collector = self._collector
         failed: dict[str, Exception] = {}
 
-        def tell(found: Any, how: Callable[[str, int, Any], None]) -> None:
+        def tell(found: Any, how: Callable[[str, Any, Any], None]) -> None:
             for one in found:
                 name = name_of[row := int(one["row"])]
                 try:
-                    how(name, row, one)
+                    how(name, self._table[row]["intake"], one)
                 except Exception as error:  # as in `detect`; what else there is of the bed is told all the same
                     failed.setdefault(name, error)
 
-        place = self._table["intake"]
-        tell(events.beats[: counts[beds.BEATS_READ]], lambda bed, row, it: collector.beat(bed, place[row], it))
-        tell(events.revisions[: counts[beds.REVISED]], lambda bed, row, it: collector.revise(bed, place[row], it))
-        tell(events.marks[: counts[beds.MARKED]], lambda bed, row, it: collector.mark(bed, place[row], it))
-        tell(events.transitions[: counts[beds.TRANSITIONS]], lambda bed, row, it: collector.alert(bed, place[row], it))
+        tell(events.beats[: counts[beds.BEATS_READ]], collector.beat)
+        tell(events.revisions[: counts[beds.REVISED]], collector.revise)
+        tell(events.marks[: counts[beds.MARKED]], collector.mark)
+        tell(events.transitions[: counts[beds.TRANSITIONS]], collector.alert)
         for name, error in failed.items():
             self._quarantine(name, error)
 
     # --- alerts and rows -------------------------------------------------------------------------------------------
 
-    def _raise(self, bed: str, rule: Rule, onset: int, decided: int, *held: float, since: int | None = None) -> None:
-        self._collector.raise_(bed, self._table[self._rows[bed]], rule, onset, decided, held, since)
+    def _raise(
+        self, bed: str, rule: Rule, onset: int, decided: int, *evidence: float, onset_us: int | None = None
+    ) -> None:
+        self._collector.raise_(bed, self._table[self._rows[bed]], rule, onset, decided, evidence, onset_us)
 
     def _clear(self, bed: str, rule: Rule, sample: int) -> None:
         self._collector.clear(bed, self._table[self._rows[bed]], rule, sample)
