@@ -55,10 +55,11 @@ kernels: .venv/dev.done ## compile the kernels, unless that has been done
 prometheus:
 	@bash tests/bring_prometheus.sh
 
-# First what keeps one core busy each: two workers of pytest would compile the same kernels side by side.
+# First what keeps one core busy each: two workers of pytest would compile the same kernels side by side. Nor need two
+# workers on two cores a team of threads each, which would wait for one another.
 test: .venv/dev.done ## style, types, and all tests, with a real Kafka and a real Prometheus
 	@$(MAKE) --no-print-directory -j 2 lint kernels prometheus
-	$(BIN)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 bench: .venv/dev.done ## speed of annotate, same bytes through Kafka, 64 beds: writes benchmarks/results
 	$(BIN)/python -m benchmarks.figures

@@ -68,9 +68,9 @@ def fit(told: Floats, marked: Floats, name: str) -> Floats:
     """
     n, ticks, _ = told.shape
     flat = told.reshape(n * ticks, COUNT)
-    records_folder = np.arange(ticks, dtype=np.float64)
+    positions = np.arange(ticks, dtype=np.float64)
     mark = marked - RANGES[name][0]
-    wanted = np.exp(-0.5 * ((records_folder - mark[:, None]) / STRAYS) ** 2) + 1e-12
+    wanted = np.exp(-0.5 * ((positions - mark[:, None]) / STRAYS) ** 2) + 1e-12
     wanted /= wanted.sum(axis=1, keepdims=True)
     rows = np.arange(n)
 
@@ -81,10 +81,10 @@ def fit(told: Floats, marked: Floats, name: str) -> Floats:
         logs = 8.0 * np.log(share)
         logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
         chance = np.exp(logs)
-        off = chance @ records_folder - mark
+        off = chance @ positions - mark
         value = float(-(wanted * logs).sum() / n + SQUARED * np.mean(off**2) + RIDGE * weights @ weights)
         # of the logarithm of each chance, then of each score: the best one is in all
-        slope = -wanted + 2.0 * SQUARED * off[:, None] * chance * records_folder
+        slope = -wanted + 2.0 * SQUARED * off[:, None] * chance * positions
         slope -= chance * slope.sum(axis=1, keepdims=True)
         slope *= share
         slope[rows, best] -= slope.sum(axis=1)
