@@ -9,17 +9,21 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from typing import Any, Final, NoReturn
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NoReturn, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from stream import plain
 from stream.commands import COMMANDS, GROUPS
 from stream.ending import answered, as_program, status_of
-from stream.errors import TelebeatError
+from stream.errors import SettingsError, TelebeatError
+
+PATHS: Final = (Path, Path | None)  # kinds of options that name a file or folder
 
 
 class _Commands(TyperGroup):
@@ -32,6 +36,20 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             answered()
             _end("interrupted", status_of(error) or 1)
+
+
+class _Command(TyperCommand):
+    """A subcommand; an empty path, as a script makes it of a variable that it does not have, is refused."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words behind its name; `SettingsError` where a path is empty: it would be the current folder."""
+        kinds = get_type_hints(self.callback)
+        paths = {word for option in self.params if kinds.get(str(option.name)) in PATHS for word in option.opts}
+        for before, word in pairwise(["", *args]):
+            name = word.strip().removesuffix("=") or before
+            if name in paths and name != word:
+                raise SettingsError(f"{name} is empty, which would be the current folder; name one or leave it out")
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -50,11 +68,11 @@ def _telebeat() -> None:
 
 
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(cls=_Command)(_command)
 for _name, (_help, _members) in GROUPS.items():
     _group = typer.Typer(help=_help, no_args_is_help=True)
     for _command in _members:
-        _group.command()(_command)
+        _group.command(cls=_Command)(_command)
     app.add_typer(_group, name=_name)
 
 

@@ -15,8 +15,8 @@ def seconds(text: str) -> float:
     SettingsError
         If it is no time.
     """
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text, re.ASCII):
-        raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss")
+    if not re.fullmatch(r"\d+(:[0-5]?\d){0,2}(\.\d*)?", text, re.ASCII):
+        raise SettingsError(f"{text!r} is no time: write seconds, m:ss or h:mm:ss, with 59 behind a colon at most")
     total = 0.0
     for part in text.split(":"):
         total = 60.0 * total + float(part)

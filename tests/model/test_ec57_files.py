@@ -379,7 +379,7 @@ def test_the_command_refuses_what_makes_no_sense(folders: tuple[Path, Path], tmp
 
 def test_times() -> None:
     assert [seconds(t) for t in ("0", "300", "5:00", "1:02:03.5")] == [0.0, 300.0, 300.0, 3723.5]
-    for wrong in ("", "x", "-1", "5:", "nan", "inf", "5:-3", "1_0", "5:00:00:00", "1e3"):
+    for wrong in ("", "x", "-1", "5:", "nan", "inf", "5:-3", "1_0", "5:00:00:00", "1e3", "5:60", "1:99:00", "5:007"):
         with pytest.raises(SettingsError):
             seconds(wrong)
 

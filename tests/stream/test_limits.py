@@ -102,6 +102,20 @@ def test_an_empty_name_is_not_the_current_folder(name: str, value: str, monkeypa
         load_settings()
 
 
+@pytest.mark.parametrize("option", ["--data-dir", "--out", "-o", "--model"])
+@pytest.mark.parametrize("words", ["{} ", "{}  ", "{}="])
+def test_an_empty_path_on_the_command_line_is_none_either(option: str, words: str) -> None:
+    said = CliRunner().invoke(app, ["annotate", "mitdb/100", *words.format(option).split(" ", 1)])
+    assert isinstance(said.exception, SettingsError)
+    assert str(said.exception).startswith(f"{option} is empty")
+
+
+def test_other_empty_words_are_for_the_command_to_judge(tmp_path: Path) -> None:
+    words = ["--vf-rhythms", "", "--records", ""]
+    said = CliRunner().invoke(app, ["score", str(tmp_path), str(tmp_path), *words])
+    assert "is empty, which" not in str(said.exception)
+
+
 @pytest.mark.parametrize("name", ["TELEBEAT_SILENT_AFTER", "TELEBEAT_CHEKPOINT_S", "TELEBEAT_KAFKA_BOOTSTRAPS"])
 def test_a_misspelt_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "5")
