@@ -73,7 +73,7 @@ def test_a_restored_detector_goes_on_as_if_nothing_had_happened(some: list[Strip
         for cut in [*random.integers(1, len(strip.samples), 3), *random.permutation(lost)[:2]]:
             first, second = strip.detector(), strip.detector()
             before = said(strip.of(strip.samples[:cut]), detector=first)
-            second.update(strip.samples[::-1])
+            second.update(strip.samples[::-1][: len(strip.samples) // 4])
             kept = first.state()
             second.restore(np.frombuffer(kept.tobytes(), kept.dtype).copy())
             assert not differing(known(second), before.state), strip.name

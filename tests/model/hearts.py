@@ -11,6 +11,7 @@ import numpy.typing as npt
 from detector.types import AFTER, LEADS, RING, SIGNAL
 
 GOOD_LEADS = np.zeros(LEADS, np.int8)
+REACH = 12  # widths of a wave beyond which it adds nothing that a float could hold
 
 #: Kind of beat: (centre in ticks from R, width in ticks, mV in lead 1, mV in lead 2).
 WAVES = {
@@ -29,12 +30,14 @@ WAVES = {
 def heart(kinds: str, rr: npt.ArrayLike, noise: float = 0.02, seed: int = 0) -> tuple[Any, npt.NDArray[np.int64]]:
     """mV (n, LEADS) and R peaks of a heart that beats these kinds, `rr` ticks after one another."""
     peaks = 200 + np.cumsum(np.broadcast_to(np.asarray(rr), len(kinds))).astype(np.int64)
-    t = np.arange(int(peaks[-1]) + 2 * AFTER) if len(kinds) else np.arange(400)
-    mv = np.random.default_rng(seed).normal(0.0, noise, (len(t), LEADS))
+    count = int(peaks[-1]) + 2 * AFTER if len(kinds) else 400
+    mv = np.random.default_rng(seed).normal(0.0, noise, (count, LEADS))
     for kind, peak in zip(kinds, peaks, strict=True):
         for centre, width, *heights in WAVES[kind]:
+            reach = int(REACH * width)
+            t = np.arange(max(peak + centre - reach, 0), min(peak + centre + reach + 1, count))
             bump = np.exp(-0.5 * ((t - peak - centre) / width) ** 2)
-            mv += bump[:, None] * np.array(heights)
+            mv[t] += bump[:, None] * np.array(heights)
     return mv.astype(np.float32), peaks
 
 
